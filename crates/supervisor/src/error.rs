@@ -1,0 +1,49 @@
+//! What can go wrong, told so that a person knows what to do.
+
+use std::fmt;
+
+/// Why a component could not be started, and at which step.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {step}: {reason}")]
+pub struct SpawnError {
+    /// What could not be done.
+    pub step: SpawnStep,
+    /// To what, and why, in words: `"/opt/ps: no such file"`.
+    pub reason: String,
+    /// The error of the operating system, as `errno` gives it, where there was one.
+    pub os_error: Option<i32>,
+}
+
+/// The steps from a component's specification to its running process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SpawnStep {
+    /// Find out the user and its groups.
+    User,
+    /// Find out the group.
+    Group,
+    /// Make the pipes and files of its output.
+    Output,
+    /// Change into the working directory.
+    WorkingDirectory,
+    /// Apply limits, niceness, umask, groups and user.
+    Attributes,
+    /// Make a process.
+    Process,
+    /// Run the executable.
+    Executable,
+}
+
+impl fmt::Display for SpawnStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "look up the user",
+            Self::Group => "look up the group",
+            Self::Output => "set up the output",
+            Self::WorkingDirectory => "change to the working directory",
+            Self::Attributes => "apply the attributes",
+            Self::Process => "make a process",
+            Self::Executable => "run",
+        })
+    }
+}

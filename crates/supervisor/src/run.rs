@@ -1,0 +1,173 @@
+//! A run of a component: how it is named, how it ended, and what is remembered of it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::SpawnError;
+
+/// One run of one component, from the decision to spawn it until nothing of it is left. Never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunId {
+    /// Which component, as its place in the order in which they were given.
+    pub(crate) component: u32,
+    /// The how manieth run of it, beginning with 1.
+    pub(crate) number: u32,
+}
+
+impl RunId {
+    /// The how manieth run of its component this is, beginning with 1.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.number
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run {}", self.number)
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.component, self.number)
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By a signal.
+    Signal {
+        /// The signal's number.
+        signal: i32,
+        /// Whether it left a core dump.
+        core_dumped: bool,
+    },
+    /// It has ended, but the operating system did not tell how (the host reaped it, for instance).
+    Unknown,
+}
+
+impl Exit {
+    /// Whether it ended by itself with code 0.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Code(0)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal { signal, core_dumped } => {
+                match signal_name(signal) {
+                    Some(name) => write!(f, "SIG{name}")?,
+                    None => write!(f, "signal {signal}")?,
+                }
+                f.write_str(if core_dumped { " (core dumped)" } else { "" })
+            }
+            Self::Unknown => f.write_str("unknown end"),
+        }
+    }
+}
+
+/// The name of a signal without `SIG`, as POSIX numbers them on Linux; the numbers below 16 are the same everywhere
+/// but for 7, 10 and 12, which are left out elsewhere.
+fn signal_name(signal: i32) -> Option<&'static str> {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    ];
+    let index = usize::try_from(signal).ok()?.checked_sub(1)?;
+    let same_everywhere = signal < 16 && !matches!(signal, 7 | 10 | 12);
+    if cfg!(target_os = "linux") || same_everywhere { NAMES.get(index).copied() } else { None }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// Its main process ended.
+    Exited(Exit),
+    /// It could not be started at all.
+    NotSpawned(SpawnError),
+}
+
+impl End {
+    /// Whether the main process ended by itself with code 0.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Exited(exit) if exit.is_success())
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(exit) => exit.fmt(f),
+            Self::NotSpawned(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A run that has ended by itself. All times are since the supervisor started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastRun {
+    /// Which run it was.
+    pub run: RunId,
+    /// Whether the supervisor began it by itself after an end, rather than because somebody asked for it.
+    pub restart: bool,
+    /// When it was to be spawned.
+    pub began: Duration,
+    /// When its main process ended, or when it turned out that it could not be spawned.
+    pub ended: Duration,
+    /// How it ended.
+    pub end: End,
+    /// Whether it was up for [`ProcessSpec::reset_after`](crate::ProcessSpec::reset_after) beyond its start.
+    pub stable: bool,
+}
+
+/// The past runs of one component since somebody asked for it: all that a policy may decide by.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    runs: VecDeque<PastRun>,
+    in_a_row: u32,
+}
+
+impl History {
+    /// The most runs that are remembered, whatever a policy asks for.
+    pub const MAX_CAPACITY: usize = 10_000;
+
+    /// The run that has just ended: the one to decide about. `None` before the first end.
+    #[must_use]
+    pub fn last(&self) -> Option<&PastRun> {
+        self.runs.back()
+    }
+
+    /// The remembered runs, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &PastRun> {
+        self.runs.iter().rev()
+    }
+
+    /// The how manieth restart in a row the next one would be: 1 is the first after a stable run, or the first at
+    /// all; each unstable run adds one.
+    #[must_use]
+    pub fn in_a_row(&self) -> u32 {
+        self.in_a_row.max(1)
+    }
+
+    /// Adds a run that has ended, and forgets the oldest beyond `capacity`.
+    pub fn record(&mut self, run: PastRun, capacity: usize) {
+        self.in_a_row = if run.stable { 1 } else { self.in_a_row.saturating_add(1) };
+        self.runs.push_back(run);
+        while self.runs.len() > capacity.clamp(1, Self::MAX_CAPACITY) {
+            self.runs.pop_front();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What is true of the components now.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::run::{End, RunId};
+use crate::spec::ComponentId;
+
+/// Every component, in start order, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// How long the supervisor has been running.
+    pub uptime: Duration,
+    /// Whether the supervisor has been asked to end.
+    pub shutting_down: bool,
+    /// The components asked for, in start order.
+    pub components: Vec<ComponentStatus>,
+}
+
+impl Status {
+    /// The component of this name.
+    #[must_use]
+    pub fn component(&self, id: &str) -> Option<&ComponentStatus> {
+        self.components.iter().find(|component| component.id == *id)
+    }
+}
+
+/// What is true of one component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ComponentStatus {
+    /// Its name.
+    pub id: ComponentId,
+    /// The line for people.
+    pub description: String,
+    /// What it is doing.
+    pub state: ComponentState,
+    /// Whether it should run.
+    pub wanted: bool,
+    /// When it came into this state, since the supervisor started.
+    pub since: Duration,
+    /// Its run, while there is one.
+    pub run: Option<RunId>,
+    /// The pid of its main process, while that lives.
+    pub pid: Option<u32>,
+    /// How long its main process has been running, while it lives.
+    pub uptime: Option<Duration>,
+    /// How often the supervisor has begun it anew by itself.
+    pub restarts: u64,
+    /// How its last run ended.
+    pub last_end: Option<End>,
+    /// What its processes use, where it is running and was measured.
+    pub usage: Option<Usage>,
+}
+
+/// What a component's processes use together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Resident memory in bytes.
+    pub memory: u64,
+    /// Processor time used so far, of user and system together.
+    pub cpu: Duration,
+}
+
+/// What a component is doing. Displayed in the words that people see: `backoff 8s (3)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ComponentState {
+    /// Wanted, but others come first.
+    Waiting {
+        /// A component that it waits for.
+        for_component: ComponentId,
+    },
+    /// Being spawned, or up for less than its start delay.
+    Starting,
+    /// Its process lives and has started.
+    Up,
+    /// It is to end, or its main process has and the rest is on its way out.
+    Stopping {
+        /// For how long.
+        elapsed: Duration,
+        /// After how long what is left is killed.
+        timeout: Duration,
+        /// What the kill did not end within its grace.
+        survivors: Vec<u32>,
+    },
+    /// Not running, and not wanted.
+    Stopped,
+    /// It ended; the next try comes by itself.
+    Backoff {
+        /// Until the next try.
+        remaining: Duration,
+        /// The how manieth restart in a row that will be.
+        in_a_row: u32,
+    },
+    /// Given up.
+    Failed,
+    /// It ended with success, and its policy wants no more.
+    Completed,
+}
+
+impl ComponentState {
+    /// The state in one word, for programs: `backoff`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Waiting { .. } => "waiting",
+            Self::Starting => "starting",
+            Self::Up => "up",
+            Self::Stopping { .. } => "stopping",
+            Self::Stopped => "stopped",
+            Self::Backoff { .. } => "backoff",
+            Self::Failed => "failed",
+            Self::Completed => "completed",
+        }
+    }
+}
+
+impl fmt::Display for ComponentState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting { for_component } => write!(f, "waiting for {for_component}"),
+            Self::Stopping { elapsed, timeout, survivors } if survivors.is_empty() => {
+                write!(f, "stopping {}/{}", Short(*elapsed), Short(*timeout))
+            }
+            Self::Stopping { survivors, .. } => {
+                let pids = survivors.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+                let what = if survivors.len() == 1 { "process" } else { "processes" };
+                write!(f, "stopping ({} {what} cannot be killed: {pids})", survivors.len())
+            }
+            Self::Backoff { remaining, in_a_row } => write!(f, "backoff {} ({in_a_row})", Short(*remaining)),
+            _ => f.write_str(self.word()),
+        }
+    }
+}
+
+/// A duration in one or two units, for people: `0.4s`, `8s`, `4m`, `1h 5m`, `3d 4h`.
+#[derive(Clone, Copy, Debug)]
+pub struct Short(
+    /// What is shown.
+    pub Duration,
+);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+        let text = match (days, hours, minutes) {
+            (0, 0, 0) if seconds == 0 && !self.0.is_zero() => {
+                format!("{:.1}s", self.0.as_secs_f64().max(0.1))
+            }
+            (0, 0, 0) => format!("{seconds}s"),
+            (0, 0, _) if seconds.is_multiple_of(60) => format!("{minutes}m"),
+            (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+            (0, _, 0) => format!("{hours}h"),
+            (0, _, _) => format!("{hours}h {minutes}m"),
+            (_, 0, _) => format!("{days}d"),
+            _ => format!("{days}d {hours}h"),
+        };
+        f.pad(&text)
+    }
+}
