@@ -2,6 +2,7 @@
 
 mod chance;
 mod core;
+mod environment;
 mod error;
 mod event;
 mod names;

@@ -9,10 +9,6 @@
 //! Two rules keep signals from strangers. A main process is not reaped before everything else of its run is gone, so
 //! its pid, which is the id of its process group too, stays its own. And whatever is found beside it is held by a
 //! pidfd that was opened before anything was read of it.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the driver, which calls these, comes next")
-)]
 #![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
 
 #[cfg(test)]
@@ -27,6 +23,8 @@ use std::os::fd::BorrowedFd;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
+#[cfg(unix)]
+pub(crate) use posix::{drain, unwatch, watch, watch_again};
 
 use crate::spec::ProcessSpec;
 

@@ -87,6 +87,13 @@ impl Process {
         self.look(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
     }
 
+    /// Undoes its spawn: kills its group, and waits until that has ended it.
+    pub(crate) fn destroy(self) {
+        if self.is_unreaped() {
+            destroy(self.pid);
+        }
+    }
+
     /// Whether it is still our child, alive or not: whether its pid is surely its own.
     pub(super) fn is_unreaped(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;

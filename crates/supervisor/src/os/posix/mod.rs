@@ -11,6 +11,7 @@ mod account;
 mod attributes;
 mod diagnosis;
 mod executable;
+mod watch;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -22,6 +23,7 @@ use std::process::{Child, Command, Stdio};
 use account::Account;
 use attributes::{Attributes, Image};
 pub(super) use diagnosis::words;
+pub(crate) use watch::{drain, unwatch, watch, watch_again};
 
 use super::{Launch, RUN_VARIABLE};
 use crate::error::{SpawnError, SpawnStep};
