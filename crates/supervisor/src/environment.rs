@@ -29,7 +29,8 @@ pub(crate) fn of<'a>(
         return Cow::Borrowed(inherited);
     }
     let mut all = if own.clear { Vec::new() } else { inherited.to_vec() };
-    let mut places: HashMap<OsString, usize> = (0..).zip(&all).map(|(place, (name, _))| (name.clone(), place)).collect();
+    let mut places: HashMap<OsString, usize> =
+        (0..).zip(&all).map(|(place, (name, _))| (name.clone(), place)).collect();
     for variable in &own.variables {
         let name = OsString::from(&variable.name);
         let place = *places.entry(name.clone()).or_insert(all.len());
@@ -71,7 +72,9 @@ mod tests {
 
     #[test]
     fn what_is_meant_for_the_supervisor_is_not_inherited() {
-        for (name, ours) in [("NOTIFY_SOCKET", true), ("S7_REGISTRY", true), ("LISTEN_FDS", true), ("PATH", false)] {
+        for (name, ours) in
+            [("NOTIFY_SOCKET", true), ("S7_REGISTRY", true), ("LISTEN_FDS", true), ("PATH", false)]
+        {
             assert_eq!(is_ours(OsStr::new(name)), ours, "{name}");
         }
     }

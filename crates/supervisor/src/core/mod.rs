@@ -270,7 +270,8 @@ impl Core {
     fn end_if_over(&mut self) {
         if self.shutdown != Shutdown::No && self.busy == 0 {
             self.shutdown = Shutdown::Over;
-            let achieved = |component: &Component| component.survivors().map_or(Achieved::Done, Achieved::Unkillable);
+            let achieved =
+                |component: &Component| component.survivors().map_or(Achieved::Done, Achieved::Unkillable);
             let named = |component: &Component| (component.spec.id.clone(), achieved(component));
             let outcome = Outcome { components: self.components.iter().map(named).collect() };
             self.actions.push(Action::End { outcome });

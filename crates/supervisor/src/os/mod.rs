@@ -17,6 +17,8 @@ mod fixture;
 mod linux;
 #[cfg(unix)]
 mod posix;
+mod priority;
+mod watched;
 
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
@@ -24,7 +26,9 @@ use std::os::fd::BorrowedFd;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(unix)]
-pub(crate) use posix::{drain, unwatch, watch, watch_again};
+pub(crate) use posix::drain;
+pub(crate) use priority::lower_this_thread;
+pub(crate) use watched::Watched;
 
 use crate::spec::ProcessSpec;
 

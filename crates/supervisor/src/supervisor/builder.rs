@@ -77,7 +77,8 @@ impl Builder {
         let core = Core::new(self.components, seed);
         let names = Arc::new(Names::new(core.specs()));
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
-        let pump = Pump::start().map_err(|error| StartError::system("prepare the components' output", &error))?;
+        let pump =
+            Pump::start().map_err(|error| StartError::system("prepare the components' output", &error))?;
         let (commands, queue) = command_queue();
         let handle = Handle::new(commands, Arc::clone(&poller), names);
         let driver = Driver::new(core, poller, queue, pump, self.readers, self.sigchld)

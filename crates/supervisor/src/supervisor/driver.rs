@@ -17,7 +17,7 @@ use crate::core::{Action, Ask, Core, Input, RequestId};
 use crate::environment;
 use crate::error::{SpawnError, SpawnStep};
 use crate::event::Event;
-use crate::os::{self, Launch};
+use crate::os::{self, Launch, Watched};
 use crate::output::Pump;
 use crate::request::{Outcome, RequestError};
 use crate::run::RunId;
@@ -38,7 +38,7 @@ pub(super) struct Driver {
     readers: Readers,
     /// What has happened in this round: told when the round's work is done, so that nobody waits for the telling.
     outbox: Vec<Event>,
-    sigchld: Option<OwnedFd>,
+    sigchld: Option<Watched<OwnedFd>>,
     inherited: Vec<(OsString, OsString)>,
     last_request: u64,
     taken_up: HashMap<RequestId, Sender<Result<(), RequestError>>>,
@@ -55,9 +55,7 @@ impl Driver {
         readers: Readers,
         sigchld: Option<OwnedFd>,
     ) -> io::Result<Self> {
-        if let Some(sigchld) = &sigchld {
-            os::watch(&poller, sigchld, SIGCHLD_KEY)?;
-        }
+        let sigchld = sigchld.map(|sigchld| Watched::new(sigchld, &poller, SIGCHLD_KEY)).transpose()?;
         #[expect(clippy::disallowed_methods, reason = "the clock of all decisions")]
         let began = Instant::now();
         Ok(Self {
@@ -131,9 +129,7 @@ impl Driver {
 
     fn reap_orphans(&mut self) {
         let Some(sigchld) = &self.sigchld else { return };
-        os::drain(sigchld);
-        // Without it, orphans would stay zombies until one of our own ends; there is nobody better to tell.
-        let _ = os::watch_again(&self.poller, sigchld, SIGCHLD_KEY);
+        os::drain(&**sigchld);
         self.runs.reap_orphans();
     }
 
@@ -217,7 +213,8 @@ impl Driver {
             os_error: error.raw_os_error(),
         };
         let token = environment::token(&spec.id).map_err(|error| failed(SpawnStep::Process, &error))?;
-        let ends = self.pump.open(run.component, &spec.output).map_err(|error| failed(SpawnStep::Output, &error))?;
+        let ends =
+            self.pump.open(run.component, &spec.output).map_err(|error| failed(SpawnStep::Output, &error))?;
         let environment = environment::of(&spec.environment, &self.inherited);
         let process = os::spawn(&Launch {
             spec,

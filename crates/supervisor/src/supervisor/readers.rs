@@ -43,7 +43,10 @@ impl Reader {
                 Err(error) => return self.lose(&error),
             }
         }
-        self.queue.try_send(event.clone()).or_else(|error| if self.lose(&error) { Ok(()) } else { Err(()) }).is_ok()
+        self.queue
+            .try_send(event.clone())
+            .or_else(|error| if self.lose(&error) { Ok(()) } else { Err(()) })
+            .is_ok()
     }
 
     fn lose(&mut self, error: &TrySendError<Event>) -> bool {
@@ -59,7 +62,11 @@ mod tests {
 
     #[test]
     fn a_slow_reader_loses_the_newest_and_is_told_how_many() {
-        let event = |number| Event { at: Duration::from_secs(number), component: None, kind: EventKind::ShuttingDown };
+        let event = |number| Event {
+            at: Duration::from_secs(number),
+            component: None,
+            kind: EventKind::ShuttingDown,
+        };
         let mut readers = Readers::default();
         let (slow, gone) = (readers.add(), readers.add());
         drop(gone);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use polling::Poller;
 
-use crate::os::{self, Leftover, Process};
+use crate::os::{self, Leftover, Process, Watched};
 use crate::run::{Exit, RunId};
 
 /// All runs that have a process, and the poller that watches them.
@@ -17,7 +17,7 @@ pub(super) struct Runs {
     by_component: HashMap<u32, Run>,
     main_pids: HashSet<u32>,
     watched: HashMap<usize, RunId>,
-    last_watch: usize,
+    last_key: usize,
     orphans_come_to_us: bool,
 }
 
@@ -26,10 +26,9 @@ pub(super) struct Runs {
 struct Run {
     id: RunId,
     token: String,
-    process: Process,
-    watch: usize,
+    process: Watched<Process>,
     exit: Option<Exit>,
-    leftovers: Vec<(usize, Leftover)>,
+    leftovers: Vec<Watched<Leftover>>,
 }
 
 /// What a look at a run has shown.
@@ -48,44 +47,36 @@ impl Runs {
             by_component: HashMap::new(),
             main_pids: HashSet::new(),
             watched: HashMap::new(),
-            // Zero is the key of what is watched beside the runs.
-            last_watch: 0,
+            // Zero is the key of SIGCHLD.
+            last_key: 0,
             orphans_come_to_us,
         }
     }
 
-    /// Takes charge of the process of a new run.
+    /// Takes charge of the process of a new run, and gives its pid.
     ///
     /// # Errors
     /// When it cannot be watched. It is then killed and reaped again.
     pub(super) fn add(&mut self, id: RunId, token: String, process: Process) -> io::Result<u32> {
         let pid = process.pid();
-        let watch = match self.watch(id, &process) {
-            Ok(watch) => watch,
-            Err(error) => {
-                process.destroy();
-                return Err(error);
-            }
-        };
+        let process = self.watch(id, process).inspect_err(|_| os::destroy(pid))?;
         self.main_pids.insert(pid);
-        let run = Run { id, token, process, watch, exit: None, leftovers: Vec::new() };
+        let run = Run { id, token, process, exit: None, leftovers: Vec::new() };
         self.by_component.insert(id.component, run);
         Ok(pid)
     }
 
     /// Which run a notice of the poller is about, if it is still there: a notice can come after what it is about.
-    pub(super) fn watched_by(&self, watch: usize) -> Option<RunId> {
-        self.watched.get(&watch).copied()
+    pub(super) fn watched_by(&self, key: usize) -> Option<RunId> {
+        self.watched.get(&key).copied()
     }
 
     /// How the main process of a run ended, said once. It is not reaped yet: its pid stays its own.
     pub(super) fn take_exit(&mut self, id: RunId) -> Option<Exit> {
-        let poller = Arc::clone(&self.poller);
         let run = self.run_mut(id).filter(|run| run.exit.is_none())?;
         run.exit = run.process.exit();
-        if run.exit.is_none() {
-            // A notice was for nothing, or for a leftover; the main process goes on being watched.
-            let _ = os::watch_again(&poller, &run.process, run.watch);
+        if run.exit.is_some() {
+            run.process.pause();
         }
         run.exit
     }
@@ -96,19 +87,20 @@ impl Runs {
         if run.exit.is_none() {
             run.process.stop();
         }
-        run.leftovers.iter().filter(|(_, left)| !left.is_in_group_of(&run.process)).for_each(|(_, left)| left.stop());
+        run.leftovers.iter().filter(|left| !left.is_in_group_of(&run.process)).for_each(|left| left.stop());
     }
 
     /// Kills every process of a run that is known.
     pub(super) fn kill(&self, id: RunId) {
-        let Some(run) = self.run(id) else { return };
-        run.process.kill();
-        run.leftovers.iter().for_each(|(_, leftover)| leftover.kill());
+        if let Some(run) = self.run(id) {
+            run.kill();
+        }
     }
 
     /// Looks what is left of these runs, whose main processes have ended. One walk over the processes serves all.
     pub(super) fn look(&mut self, ids: &[RunId]) -> Vec<(RunId, Look)> {
-        let runs: Vec<_> = ids.iter().filter_map(|id| self.run(*id).filter(|run| run.exit.is_some())).collect();
+        let runs: Vec<_> =
+            ids.iter().filter_map(|id| self.run(*id).filter(|run| run.exit.is_some())).collect();
         let asked: Vec<_> =
             runs.iter().map(|run| os::Run { process: &run.process, token: run.token.as_str() }).collect();
         let is_main = |pid| self.main_pids.contains(&pid);
@@ -127,43 +119,38 @@ impl Runs {
     }
 
     fn note(&mut self, id: RunId, leftovers: Vec<Leftover>) -> Look {
-        self.forget_leftovers(id);
+        if let Some(run) = self.by_component.get_mut(&id.component) {
+            for leftover in run.leftovers.drain(..) {
+                self.watched.remove(&leftover.key());
+            }
+        }
         if leftovers.is_empty() {
             self.reap(id);
             return Look::Gone;
         }
         let pids = leftovers.iter().map(Leftover::pid).collect();
-        // One that cannot be watched is found again when another of them ends, or after the kill's grace.
-        let watched: Vec<_> =
-            leftovers.into_iter().map(|left| (self.watch(id, &left).unwrap_or_default(), left)).collect();
+        // One that cannot be watched is found again when another of them ends.
+        let watched: Vec<_> = leftovers.into_iter().filter_map(|left| self.watch(id, left).ok()).collect();
         if let Some(run) = self.run_mut(id) {
             run.leftovers = watched;
         }
         Look::Left(pids)
     }
 
-    /// The kernel may still tell of a descriptor after it is closed, so it is taken out of the poller first.
-    fn forget_leftovers(&mut self, id: RunId) {
-        let Some(run) = self.by_component.get_mut(&id.component).filter(|run| run.id == id) else { return };
-        for (watch, leftover) in run.leftovers.drain(..) {
-            self.watched.remove(&watch);
-            os::unwatch(&self.poller, &leftover);
+    fn reap(&mut self, id: RunId) {
+        if let Some(mut run) = self.by_component.remove(&id.component) {
+            self.watched.remove(&run.process.key());
+            self.main_pids.remove(&run.process.pid());
+            run.process.pause();
+            run.process.reap();
         }
     }
 
-    fn reap(&mut self, id: RunId) {
-        let Some(run) = self.by_component.remove(&id.component) else { return };
-        self.watched.remove(&run.watch);
-        os::unwatch(&self.poller, &run.process);
-        self.main_pids.remove(&run.process.pid());
-        run.process.reap();
-    }
-
-    fn watch(&mut self, id: RunId, source: &impl AsFd) -> io::Result<usize> {
-        self.last_watch += 1;
-        os::watch(&self.poller, source, self.last_watch)?;
-        self.watched.insert(self.last_watch, id);
-        Ok(self.last_watch)
+    fn watch<D: AsFd>(&mut self, id: RunId, source: D) -> io::Result<Watched<D>> {
+        self.last_key += 1;
+        let watched = Watched::new(source, &self.poller, self.last_key)?;
+        self.watched.insert(self.last_key, id);
+        Ok(watched)
     }
 
     fn run(&self, id: RunId) -> Option<&Run> {
@@ -175,12 +162,16 @@ impl Runs {
     }
 }
 
+impl Run {
+    fn kill(&self) {
+        self.process.kill();
+        self.leftovers.iter().for_each(|leftover| leftover.kill());
+    }
+}
+
 impl Drop for Runs {
     /// After an orderly end nothing is here but what cannot be killed. After a fault of the driver's, everything is.
     fn drop(&mut self) {
-        for run in self.by_component.values() {
-            run.process.kill();
-            run.leftovers.iter().for_each(|(_, leftover)| leftover.kill());
-        }
+        self.by_component.values().for_each(Run::kill);
     }
 }
