@@ -418,7 +418,8 @@ impl Component {
         }
     }
 
-    fn start_if_due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
+    /// It has started once it has been up for its start delay.
+    pub(super) fn start_if_due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
         let State::Up { run, spawned, started, .. } = &mut self.state else { return None };
         let due = spawned.saturating_add(self.spec.start_delay);
         if started.is_some() || due > context.now {

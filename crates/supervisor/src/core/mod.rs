@@ -132,7 +132,7 @@ impl Core {
         if self.shutdown == Shutdown::Over {
             return Vec::new();
         }
-        self.handle_due();
+        // News comes before deadlines: what is gone need not be killed, though its time was up as well.
         match input {
             Input::Begin => self.begin(),
             Input::Tick => {}
@@ -151,6 +151,7 @@ impl Core {
             }),
             Input::Gone { run } => self.news(run, Component::gone),
         }
+        self.handle_due();
         self.give_turns();
         self.end_if_over();
         std::mem::take(&mut self.actions)
@@ -199,10 +200,15 @@ impl Core {
 
     /// News of a run. That of an old run, or of one that never was, is dropped here and nowhere else.
     fn news(&mut self, run: RunId, tell: impl FnOnce(&mut Component, &mut Context<'_>) -> Option<Milestone>) {
-        if self.components.get(run.component as usize).and_then(Component::run) == Some(run) {
-            let milestone = self.transition(run.component, tell);
-            self.reached(run.component, milestone);
+        let key = run.component;
+        if self.components.get(key as usize).and_then(Component::run) != Some(run) {
+            return;
         }
+        // What has been up for its start delay has started, whatever the news.
+        let milestone = self.transition(key, Component::start_if_due);
+        self.reached(key, milestone);
+        let milestone = self.transition(key, tell);
+        self.reached(key, milestone);
     }
 
     /// A process that lives may have been asked to end before it lived.
