@@ -1,1 +1,3 @@
-//! The control interface.
+//! The control interface over a [`supervisor::Handle`]: HTTP and JSON over a local socket, and its client.
+
+pub mod wire;
