@@ -1,5 +1,6 @@
 //! Keeps processes running.
 
+mod chance;
 mod core;
 mod error;
 mod event;
