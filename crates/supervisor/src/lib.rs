@@ -4,6 +4,7 @@ mod chance;
 mod core;
 mod error;
 mod event;
+mod names;
 mod os;
 pub mod output;
 mod policy;

@@ -34,14 +34,14 @@ impl Core {
 
     fn tell_of(&mut self, ask: &Ask, by: &Arc<str>) {
         let (verb, keys) = match ask {
-            Ask::Start(keys) => ("start", keys.as_slice()),
-            Ask::Stop(keys) => ("stop", keys.as_slice()),
-            Ask::Restart(keys) => ("restart", keys.as_slice()),
-            Ask::Shutdown { immediately: false } => ("shutdown", [].as_slice()),
-            Ask::Shutdown { immediately: true } => ("shutdown now", [].as_slice()),
+            Ask::Start(keys) => ("start", Some(keys)),
+            Ask::Stop(keys) => ("stop", Some(keys)),
+            Ask::Restart(keys) => ("restart", Some(keys)),
+            Ask::Shutdown { immediately: false } => ("shutdown", None),
+            Ask::Shutdown { immediately: true } => ("shutdown now", None),
         };
-        let everyone = keys.is_empty() || keys.len() == self.components.len();
-        let about = if everyone { vec![None] } else { keys.iter().map(|key| Some(self.id(*key))).collect() };
+        let some = keys.filter(|keys| keys.len() != self.components.len());
+        let about = some.map_or(vec![None], |keys| keys.iter().map(|key| Some(self.id(*key))).collect());
         for component in about {
             let kind = EventKind::Requested { verb, by: Arc::clone(by) };
             self.actions.push(Action::Emit(Event { at: self.now, component, kind }));
