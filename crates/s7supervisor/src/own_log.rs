@@ -20,7 +20,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use supervisor::output::{LogFile, LogSettings};
@@ -92,11 +92,24 @@ fn trace_level(metadata: &Metadata<'_>) -> u8 {
 }
 
 impl<'a> MakeWriter<'a> for OwnLog {
-    type Writer = std::sync::MutexGuard<'a, Guarded<LogFile>>;
+    type Writer = Locked<'a>;
 
     fn make_writer(&'a self) -> Self::Writer {
         // A panic while a line was written costs at most that line.
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+        Locked(self.file.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The log while a line is written.
+pub(crate) struct Locked<'a>(MutexGuard<'a, Guarded<LogFile>>);
+
+impl Write for Locked<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Column {
 /// Renders rows under headings, in 80 columns if what must not be broken lets it.
 pub(crate) fn render(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(columns.iter().map(|column| column.heading));
     table.add_rows(rows);
     for (column, asked) in table.column_iter_mut().zip(columns) {
@@ -25,8 +25,7 @@ pub(crate) fn render(columns: &[Column], rows: impl IntoIterator<Item = Vec<Stri
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
-    let lines = table.to_string();
-    lines.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    table.trim_fmt() + "\n"
 }
 
 #[cfg(test)]

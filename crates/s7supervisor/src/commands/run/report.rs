@@ -32,7 +32,8 @@ impl Report {
         say::answer(READY);
         let wanted = components.iter().filter(|spec| spec.autostart);
         let report = Self { pending: wanted.map(|spec| spec.id.clone()).collect() };
-        report.unless_ended(report.verdict())
+        let verdict = report.verdict();
+        report.unless_ended(verdict)
     }
 
     /// Takes note of an event. `None` once the last word has been said.
