@@ -1,8 +1,11 @@
 //! Keeps processes running.
 
+mod chance;
 mod core;
+mod environment;
 mod error;
 mod event;
+mod names;
 mod os;
 pub mod output;
 mod policy;
