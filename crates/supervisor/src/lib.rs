@@ -1,8 +1,10 @@
 //! Keeps processes running.
 
+mod chance;
 mod core;
 mod error;
 mod event;
+mod names;
 mod os;
 pub mod output;
 mod policy;

@@ -12,13 +12,13 @@ pub struct RunId {
     /// Which component, as its place in the order in which they were given.
     pub(crate) component: u32,
     /// The how manieth run of it, beginning with 1.
-    pub(crate) number: u32,
+    pub(crate) number: u64,
 }
 
 impl RunId {
     /// The how manieth run of its component this is, beginning with 1.
     #[must_use]
-    pub fn number(self) -> u32 {
+    pub fn number(self) -> u64 {
         self.number
     }
 }
