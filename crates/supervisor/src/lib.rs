@@ -7,7 +7,7 @@ mod error;
 mod event;
 mod names;
 mod os;
-pub mod output;
+mod output;
 mod policy;
 pub mod registry;
 mod request;
@@ -19,6 +19,7 @@ pub mod testing;
 
 pub use crate::error::{SpawnError, SpawnStep};
 pub use crate::event::{Event, EventKind, KillReason};
+pub use crate::output::{LogFile, LogSettings};
 pub use crate::policy::{Backoff, Decision, Fixed, Jitter, Limit, Never, OnFailure, RestartPolicy};
 pub use crate::request::{Achieved, Outcome, Request, RequestError, Targets};
 pub use crate::run::{End, Exit, History, PastRun, RunId};
