@@ -9,10 +9,6 @@
 //! Two rules keep signals from strangers. A main process is not reaped before everything else of its run is gone, so
 //! its pid, which is the id of its process group too, stays its own. And whatever is found beside it is held by a
 //! pidfd that was opened before anything was read of it.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the driver, which calls these, comes next")
-)]
 #![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
 
 #[cfg(test)]
@@ -23,10 +19,13 @@ mod linux;
 mod posix;
 
 use std::ffi::OsString;
-use std::os::fd::BorrowedFd;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
+
+use polling::{Event, Poller};
 
 use crate::spec::ProcessSpec;
 
@@ -58,4 +57,12 @@ pub(crate) struct Run<'a> {
     pub(crate) process: &'a Process,
     /// The token that [`Launch::token`] gave it.
     pub(crate) token: &'a str,
+}
+
+/// Puts a descriptor into the poller, to be told of once. It must be taken out again before it is closed, or its number
+/// may by then mean another.
+pub(crate) fn watch(poller: &Poller, source: BorrowedFd<'_>, interest: Event) -> io::Result<()> {
+    // SAFETY: the descriptor is open now. If it is closed without being taken out, the kernel may go on telling of the
+    // file that it meant, under the same key: a notice for nothing, but no access to any memory.
+    unsafe { poller.add(source.as_raw_fd(), interest) }
 }

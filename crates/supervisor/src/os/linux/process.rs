@@ -87,6 +87,12 @@ impl Process {
         self.look(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
     }
 
+    /// Frees the pid of a process that was just killed, and waits for its end: for a run that has barely begun and that
+    /// cannot be watched.
+    pub(crate) fn reap_killed(self) {
+        let _ = retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED));
+    }
+
     /// Whether it is still our child, alive or not: whether its pid is surely its own.
     pub(super) fn is_unreaped(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -218,7 +224,9 @@ mod tests {
 
     #[test]
     fn stop_reaches_the_whole_group() {
-        let mut started = Component::shell("trap 'exit 3' TERM; sleep 1000 & echo $!; wait").start();
+        // The child speaks once it is a program of its own: before, the shell's trap would take the signal.
+        let script = "trap 'exit 3' TERM; sh -c 'echo $$; exec sleep 1000' & wait";
+        let mut started = Component::shell(script).start();
         let child: u32 = started.line().parse().unwrap();
         started.process().stop();
         assert_eq!(started.wait(), Exit::Code(3));
