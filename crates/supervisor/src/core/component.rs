@@ -325,7 +325,8 @@ impl Component {
         let State::Ending { run, ending, .. } = &mut self.state else { return };
         ending.left = pids;
         match ending.kill {
-            Kill::At(_) => {}
+            // Those that have left the group have not heard of the stop yet.
+            Kill::At(_) => context.actions.push(Action::Stop { run: run.id }),
             Kill::IfNeeded => self.send_kill(KillReason::Leftovers, context),
             // Found only after the kill: it was born meanwhile, or hidden behind what was killed.
             Kill::Sent(_) | Kill::InVain => context.actions.push(Action::Kill { run: run.id }),

@@ -76,8 +76,8 @@ pub(crate) enum Action {
     Refused { request: RequestId, why: RequestError },
     /// What was asked for has happened, or can no longer happen.
     Done { request: RequestId, outcome: Outcome },
-    /// Everything has stopped: supervision is over.
-    End,
+    /// Everything has stopped, or is known to be unkillable: supervision is over.
+    End { outcome: Outcome },
 }
 
 /// How far a shutdown has come.
@@ -167,12 +167,18 @@ impl Core {
         self.components.iter().map(|component| &component.spec)
     }
 
+    /// What the component of this key is.
+    pub(crate) fn spec(&self, key: u32) -> &ProcessSpec {
+        &self.component(key).spec
+    }
+
     /// What is true of these components now.
     pub(crate) fn status(&self, now: Duration, keys: &[u32]) -> Status {
         let now = self.now.max(now);
         let first = self.launch.front().next().map(|key| self.id(key));
         Status {
             uptime: now,
+            conditions: Vec::new(),
             shutting_down: self.shutdown != Shutdown::No,
             components: keys.iter().map(|key| self.component(*key).status(now, first.clone())).collect(),
         }
@@ -264,7 +270,11 @@ impl Core {
     fn end_if_over(&mut self) {
         if self.shutdown != Shutdown::No && self.busy == 0 {
             self.shutdown = Shutdown::Over;
-            self.actions.push(Action::End);
+            let achieved =
+                |component: &Component| component.survivors().map_or(Achieved::Done, Achieved::Unkillable);
+            let named = |component: &Component| (component.spec.id.clone(), achieved(component));
+            let outcome = Outcome { components: self.components.iter().map(named).collect() };
+            self.actions.push(Action::End { outcome });
         }
     }
 

@@ -17,6 +17,8 @@ mod fixture;
 mod linux;
 #[cfg(unix)]
 mod posix;
+mod priority;
+mod watched;
 
 use std::ffi::OsString;
 use std::io;
@@ -24,6 +26,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
+#[cfg(unix)]
+pub(crate) use posix::drain;
+pub(crate) use priority::lower_this_thread;
+pub(crate) use watched::Watched;
 
 use polling::{Event, Poller};
 

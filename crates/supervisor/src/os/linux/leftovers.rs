@@ -18,6 +18,7 @@ use rustix::process::{
 };
 
 use super::proc::{Reader, all_processes};
+use super::process::Process;
 use crate::os::{RUN_VARIABLE, Run};
 
 /// The most that one look returns, for each holds a descriptor. Who ends them all looks again.
@@ -27,6 +28,7 @@ const MOST: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Leftover {
     pid: u32,
+    group: u32,
     pidfd: OwnedFd,
 }
 
@@ -34,6 +36,11 @@ impl Leftover {
     /// Its pid, for people: only the descriptor is surely its own.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether what is sent to the group of this main process reaches it.
+    pub(crate) fn is_in_group_of(&self, main: &Process) -> bool {
+        self.group == main.pid()
     }
 
     /// Asks it to end. A stopped process must run to hear of it.
@@ -158,7 +165,7 @@ impl<'a> Walk<'a> {
         let stat = self.reader.stat(pid).filter(|stat| !stat.is_dead())?;
         match self.run_of(pid, stat.group) {
             Some(_) if self.found.len() == MOST => {}
-            Some(run) => self.found.push((run, Leftover { pid, pidfd })),
+            Some(run) => self.found.push((run, Leftover { pid, group: stat.group, pidfd })),
             None => self.others.entry(stat.parent).or_default().push(pid),
         }
         Some(stat.threads)
@@ -205,7 +212,7 @@ fn confirmed(
         let stat = reader.stat(*pid)?;
         // If the parent lived on after this was read, then the pid that was named was surely the parent's.
         let is_child = stat.parent == parent && !stat.is_dead() && !has_ended(parent_pidfd);
-        is_child.then_some(Leftover { pid: *pid, pidfd })
+        is_child.then_some(Leftover { pid: *pid, group: stat.group, pidfd })
     })
 }
 

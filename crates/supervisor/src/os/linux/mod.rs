@@ -10,7 +10,7 @@ use rustix::process::{Gid, Uid};
 use rustix::thread;
 
 pub(crate) use leftovers::{Leftover, leftovers, reap_orphans};
-pub(crate) use process::{Process, spawn};
+pub(crate) use process::{Process, destroy, spawn};
 pub(crate) use usage::usage;
 
 // The ids of the calling thread, for the child of a fork, which has but one. These are the system calls themselves:

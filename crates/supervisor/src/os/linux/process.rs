@@ -22,7 +22,7 @@ use crate::run::Exit;
 pub(crate) fn spawn(launch: &Launch<'_>) -> Result<Process, SpawnError> {
     let child = posix::start(launch)?;
     let pid = Pid::from_child(&child);
-    Process::open(pid).inspect_err(|_| destroy(pid)).map_err(|errno| {
+    Process::open(pid).inspect_err(|_| undo(pid)).map_err(|errno| {
         let advice = match errno {
             Errno::NOSYS => " (supervising takes Linux 5.4 or newer)",
             Errno::MFILE => " (raise the limit nofile of the supervisor)",
@@ -83,7 +83,7 @@ impl Process {
 
     /// Frees its pid. `None` if it has not ended, in which case nothing holds it any longer: ask
     /// [`exit`](Self::exit) first.
-    pub(crate) fn reap(self) -> Option<Exit> {
+    pub(crate) fn reap(&self) -> Option<Exit> {
         self.look(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
     }
 
@@ -173,8 +173,15 @@ fn pidfd_signal_group(pidfd: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno
     Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL))
 }
 
-/// Undoes a spawn whose process cannot be held. It is still our child, so its pid is its own.
-fn destroy(pid: Pid) {
+/// Undoes a spawn whose process cannot be held or watched.
+pub(crate) fn destroy(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        undo(pid);
+    }
+}
+
+/// It is still our child, so its pid is its own.
+fn undo(pid: Pid) {
     let _ = kill_process_group(pid, Signal::KILL);
     let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED));
 }

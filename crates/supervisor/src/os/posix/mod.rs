@@ -17,7 +17,7 @@ mod executable;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
@@ -86,6 +86,12 @@ fn output_error(what: &str, error: &io::Error) -> SpawnError {
 fn variable<'a>(launch: &Launch<'a>, name: &str) -> Option<&'a OsStr> {
     let mut backwards = launch.environment.iter().rev();
     backwards.find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_os_str())
+}
+
+/// Throws away what has been written to a descriptor that is readable, or a good part of it.
+pub(crate) fn drain(source: &impl AsFd) {
+    // An error leaves nothing to throw away.
+    let _ = rustix::io::read(source, &mut [0; 512]);
 }
 
 #[cfg(test)]
