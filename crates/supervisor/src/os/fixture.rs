@@ -121,7 +121,8 @@ impl Drop for Started {
             }
         }
         process.kill();
-        process.reap_killed();
+        readable(process.as_fd());
+        process.reap();
     }
 }
 

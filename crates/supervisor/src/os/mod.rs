@@ -21,8 +21,7 @@ mod priority;
 mod watched;
 
 use std::ffi::OsString;
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
@@ -30,8 +29,6 @@ pub(crate) use linux::*;
 pub(crate) use posix::drain;
 pub(crate) use priority::lower_this_thread;
 pub(crate) use watched::Watched;
-
-use polling::{Event, Poller};
 
 use crate::spec::ProcessSpec;
 
@@ -63,12 +60,4 @@ pub(crate) struct Run<'a> {
     pub(crate) process: &'a Process,
     /// The token that [`Launch::token`] gave it.
     pub(crate) token: &'a str,
-}
-
-/// Puts a descriptor into the poller, to be told of once. It must be taken out again before it is closed, or its number
-/// may by then mean another.
-pub(crate) fn watch(poller: &Poller, source: BorrowedFd<'_>, interest: Event) -> io::Result<()> {
-    // SAFETY: the descriptor is open now. If it is closed without being taken out, the kernel may go on telling of the
-    // file that it meant, under the same key: a notice for nothing, but no access to any memory.
-    unsafe { poller.add(source.as_raw_fd(), interest) }
 }

@@ -87,12 +87,6 @@ impl Process {
         self.look(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
     }
 
-    /// Frees the pid of a process that was just killed, and waits for its end: for a run that has barely begun and that
-    /// cannot be watched.
-    pub(crate) fn reap_killed(self) {
-        let _ = retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED));
-    }
-
     /// Whether it is still our child, alive or not: whether its pid is surely its own.
     pub(super) fn is_unreaped(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
