@@ -128,6 +128,10 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for Document<T> {
             let detail = "cannot read the body: its Content-Type must be application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
+        // serde takes a list for the fields of a document in their order, so that `[]` would mean every component.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(bad("cannot read the body: it must be a JSON object"));
+        }
         match serde_json::from_slice(&bytes) {
             Ok(document) => Ok(Self(document)),
             Err(error) => Err(bad(format!("cannot read the body: {error}"))),

@@ -302,7 +302,7 @@ fn the_answer_to_a_shutdown_is_delivered_before_the_end() {
         let idle = running.connect();
         let (sender, answer) = mpsc::channel();
         let asking = std::thread::spawn(move || sender.send(client.shutdown(immediately, Wait::Forever)));
-        let outcome = running.supervisor.take().unwrap().wait();
+        let outcome = running.supervisor.take().unwrap().wait().unwrap();
         assert!(outcome.is_success());
         running.server.take().unwrap().finish(SOON);
         asking.join().unwrap().unwrap();
@@ -316,7 +316,7 @@ fn the_answer_to_a_shutdown_is_delivered_before_the_end() {
 #[test]
 fn while_it_shuts_down_it_answers_and_starts_nothing() {
     let mut stubborn = Stubborn::new("ps");
-    let running = Running::with([stubborn.spec()]);
+    let mut running = Running::with([stubborn.spec()]);
     stubborn.wait_until_it_ignores_the_stop_signal();
     let client = running.client();
     assert!(!client.shutdown(false, Wait::No).unwrap().finished);
@@ -327,6 +327,7 @@ fn while_it_shuts_down_it_answers_and_starts_nothing() {
     assert!(matches!(error, ClientError::Refused { status: 503, .. }), "{error:?}");
     running.ask(&post("/v1/restart", "")).problem(503);
     assert!(client.shutdown(true, Wait::Forever).unwrap().finished);
+    running.supervisor.take().unwrap().wait().unwrap();
     let error = client.status(&[]).unwrap_err();
     assert!(matches!(error, ClientError::Refused { status: 503, .. }), "{error:?}");
 }
