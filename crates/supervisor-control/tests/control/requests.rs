@@ -275,8 +275,11 @@ fn what_is_not_understood_is_refused_and_nothing_is_touched() {
         assert!(!running.ask(&post(path, body)).problem(400).is_empty(), "{path} {body}");
     }
     running.ask(&get("/v1/status?name=ps")).problem(400);
-    let many = vec!["ps"; 10_001];
-    running.ask(&post("/v1/stop", &json!({ "components": many }).to_string())).problem(400);
+    let names = (0..10_001).map(|number| format!("ps{number}"));
+    let globs = (0..101).map(|number| format!("ps*{number}"));
+    for many in [names.collect::<Vec<_>>(), globs.collect()] {
+        running.ask(&post("/v1/stop", &json!({ "components": many }).to_string())).problem(400);
+    }
 
     let form = post("/v1/stop", r#"{"components": ["ps"]}"#);
     let form = form.replace("application/json", "application/x-www-form-urlencoded");
