@@ -80,8 +80,9 @@ impl Supervision {
             registry.path.display()
         );
         let sigchld = reap_orphans().map_err(|error| cannot("become the parent of orphans", &error))?;
-        let mut builder =
-            Supervisor::builder().components(registry.components.iter().cloned()).reap_orphans(sigchld.into());
+        let mut builder = Supervisor::builder()
+            .components(registry.components.iter().cloned())
+            .reap_orphans(sigchld.into());
         let events = builder.subscribe();
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
         let handle = supervisor.handle();
