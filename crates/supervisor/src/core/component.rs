@@ -325,7 +325,8 @@ impl Component {
         let State::Ending { run, ending, .. } = &mut self.state else { return };
         ending.left = pids;
         match ending.kill {
-            Kill::At(_) => {}
+            // Those that have left the group have not heard of the stop yet.
+            Kill::At(_) => context.actions.push(Action::Stop { run: run.id }),
             Kill::IfNeeded => self.send_kill(KillReason::Leftovers, context),
             // Found only after the kill: it was born meanwhile, or hidden behind what was killed.
             Kill::Sent(_) | Kill::InVain => context.actions.push(Action::Kill { run: run.id }),
@@ -418,7 +419,8 @@ impl Component {
         }
     }
 
-    fn start_if_due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
+    /// It has started once it has been up for its start delay.
+    pub(super) fn start_if_due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
         let State::Up { run, spawned, started, .. } = &mut self.state else { return None };
         let due = spawned.saturating_add(self.spec.start_delay);
         if started.is_some() || due > context.now {

@@ -76,8 +76,8 @@ pub(crate) enum Action {
     Refused { request: RequestId, why: RequestError },
     /// What was asked for has happened, or can no longer happen.
     Done { request: RequestId, outcome: Outcome },
-    /// Everything has stopped: supervision is over.
-    End,
+    /// Everything has stopped, or is known to be unkillable: supervision is over.
+    End { outcome: Outcome },
 }
 
 /// How far a shutdown has come.
@@ -132,7 +132,7 @@ impl Core {
         if self.shutdown == Shutdown::Over {
             return Vec::new();
         }
-        self.handle_due();
+        // News comes before deadlines: what is gone need not be killed, though its time was up as well.
         match input {
             Input::Begin => self.begin(),
             Input::Tick => {}
@@ -151,6 +151,7 @@ impl Core {
             }),
             Input::Gone { run } => self.news(run, Component::gone),
         }
+        self.handle_due();
         self.give_turns();
         self.end_if_over();
         std::mem::take(&mut self.actions)
@@ -166,12 +167,18 @@ impl Core {
         self.components.iter().map(|component| &component.spec)
     }
 
+    /// What the component of this key is.
+    pub(crate) fn spec(&self, key: u32) -> &ProcessSpec {
+        &self.component(key).spec
+    }
+
     /// What is true of these components now.
     pub(crate) fn status(&self, now: Duration, keys: &[u32]) -> Status {
         let now = self.now.max(now);
         let first = self.launch.front().next().map(|key| self.id(key));
         Status {
             uptime: now,
+            conditions: Vec::new(),
             shutting_down: self.shutdown != Shutdown::No,
             components: keys.iter().map(|key| self.component(*key).status(now, first.clone())).collect(),
         }
@@ -199,10 +206,15 @@ impl Core {
 
     /// News of a run. That of an old run, or of one that never was, is dropped here and nowhere else.
     fn news(&mut self, run: RunId, tell: impl FnOnce(&mut Component, &mut Context<'_>) -> Option<Milestone>) {
-        if self.components.get(run.component as usize).and_then(Component::run) == Some(run) {
-            let milestone = self.transition(run.component, tell);
-            self.reached(run.component, milestone);
+        let key = run.component;
+        if self.components.get(key as usize).and_then(Component::run) != Some(run) {
+            return;
         }
+        // What has been up for its start delay has started, whatever the news.
+        let milestone = self.transition(key, Component::start_if_due);
+        self.reached(key, milestone);
+        let milestone = self.transition(key, tell);
+        self.reached(key, milestone);
     }
 
     /// A process that lives may have been asked to end before it lived.
@@ -258,7 +270,11 @@ impl Core {
     fn end_if_over(&mut self) {
         if self.shutdown != Shutdown::No && self.busy == 0 {
             self.shutdown = Shutdown::Over;
-            self.actions.push(Action::End);
+            let achieved =
+                |component: &Component| component.survivors().map_or(Achieved::Done, Achieved::Unkillable);
+            let named = |component: &Component| (component.spec.id.clone(), achieved(component));
+            let outcome = Outcome { components: self.components.iter().map(named).collect() };
+            self.actions.push(Action::End { outcome });
         }
     }
 

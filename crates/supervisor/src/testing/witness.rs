@@ -114,7 +114,7 @@ impl Witness {
                     self.note_event(now, key, &event.kind, lives);
                 }
             }
-            Action::End => {
+            Action::End { .. } => {
                 for (key, book) in (0..).zip(&self.books) {
                     let left = lives(key) && !book.unkillable;
                     self.check(!left, "S5", &format!("something of {} is left behind at the end", book.id));

@@ -339,7 +339,7 @@ impl World {
             Action::Accepted { request } => drop(self.answers.insert(request, Ok(None))),
             Action::Refused { request, why } => drop(self.answers.insert(request, Err(why))),
             Action::Done { request, outcome } => drop(self.answers.insert(request, Ok(Some(outcome)))),
-            Action::End => self.ended = true,
+            Action::End { .. } => self.ended = true,
         }
     }
 

@@ -63,7 +63,7 @@ struct Stream {
 
 #[derive(Debug)]
 struct Pipe {
-    reader: Watched,
+    reader: Watched<OwnedFd>,
     stream: StreamId,
     /// Nothing was read of it yet.
     is_fresh: bool,
@@ -165,7 +165,7 @@ impl Worker {
         let Some(pipe) = self.pipes.get_mut(&key) else { return 0 };
         let Some(stream) = self.streams.get_mut(&pipe.stream) else { return 0 };
         let id = pipe.stream;
-        match rustix::io::read(&pipe.reader, &mut self.buffer[1..]) {
+        match rustix::io::read(&*pipe.reader, &mut self.buffer[1..]) {
             Ok(0) => {
                 self.close(key);
                 0
@@ -191,7 +191,7 @@ impl Worker {
         let Some(pipe) = self.pipes.get(&key) else { return };
         let id = pipe.stream;
         let mut left =
-            usize::try_from(rustix::io::ioctl_fionread(&pipe.reader).unwrap_or(0)).unwrap_or(usize::MAX);
+            usize::try_from(rustix::io::ioctl_fionread(&*pipe.reader).unwrap_or(0)).unwrap_or(usize::MAX);
         while left > 0 && !self.is_holding(id) && deadline.is_none_or(|deadline| now() < deadline) {
             let length = self.read(key);
             left = if length == 0 { 0 } else { left.saturating_sub(length) };
