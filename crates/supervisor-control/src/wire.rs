@@ -178,9 +178,14 @@ impl StatusDocument {
     /// `status`. `now` is the wall clock at the moment of `status`.
     #[must_use]
     pub fn new(supervisor: SupervisorDocument, status: &Status, now: SystemTime) -> Self {
+        let mut conditions = supervisor.conditions;
+        if status.shutting_down {
+            conditions.push("shutting down".to_owned());
+        }
         Self {
             supervisor: SupervisorDocument {
                 uptime: status.uptime.as_secs_f64(),
+                conditions,
                 shutting_down: status.shutting_down,
                 ..supervisor
             },

@@ -1,11 +1,12 @@
 //! The client: blocking, one connection, no runtime.
 //!
 //! A status command is started a thousand times by scripts and lives for a millisecond; so a request is one write, and
-//! an answer is read straight into the buffer that it is parsed from. Only what our own server sends is understood:
-//! answers with a `Content-Length`.
+//! an answer is read straight into the buffer that it is parsed from.
+
+mod answer;
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,15 +14,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::answer::{Answer, ReadError};
 use crate::socket::Place;
-use crate::wire::{OutcomeDocument, ProblemDocument, SelectionDocument, ShutdownDocument, StatusDocument};
+use crate::wire::{OutcomeDocument, SelectionDocument, ShutdownDocument, StatusDocument};
 
 /// How long the supervisor may take to answer what it can answer at once.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The largest head and the largest body of an answer, in bytes.
-const HEAD_SIZE: usize = 64 * 1024;
-const BODY_SIZE: usize = 64 * 1024 * 1024;
 
 /// A connection to a running supervisor. Requests on it are answered one after the other.
 ///
@@ -216,36 +214,11 @@ impl Client {
             _ => {}
         }
         self.stream.set_read_timeout(patience).map_err(|error| self.failed(&error))?;
-        self.read_answer()?.document()
-    }
-
-    fn read_answer(&self) -> Result<Answer, ClientError> {
-        let mut bytes = Vec::with_capacity(16 * 1024);
-        let head = loop {
-            let before = bytes.len();
-            bytes.resize(before + 16 * 1024, 0);
-            let count = match (&self.stream).read(&mut bytes[before..]) {
-                Ok(0) => return Err(ClientError::Closed { socket: self.socket.clone() }),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                Err(error) => return Err(self.failed(&error)),
-            };
-            bytes.truncate(before + count);
-            if let Some(head) = Head::parse(&bytes)? {
-                break head;
-            }
-            if bytes.len() > HEAD_SIZE {
-                return Err(broken("its head does not end"));
-            }
-        };
-        let mut body = bytes.split_off(head.length);
-        let arrived = body.len();
-        if arrived > head.body_length {
-            return Err(broken("there is more than was announced"));
+        match Answer::read(&mut &self.stream) {
+            Ok(answer) => answer.document(),
+            Err(ReadError::Failed(error)) => Err(self.failed(&error)),
+            Err(ReadError::Broken(what)) => Err(ClientError::Broken(what)),
         }
-        body.resize(head.body_length, 0);
-        (&self.stream).read_exact(&mut body[arrived..]).map_err(|error| self.failed(&error))?;
-        Ok(Answer { status: head.status, is_problem: head.is_problem, body })
     }
 
     fn failed(&self, error: &io::Error) -> ClientError {
@@ -274,69 +247,6 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.path().trim_start_matches("/v1/"))
     }
-}
-
-/// What the head of an answer says of the rest.
-#[derive(Debug)]
-struct Head {
-    length: usize,
-    status: u16,
-    is_problem: bool,
-    body_length: usize,
-}
-
-impl Head {
-    /// `None` if it is not whole yet.
-    fn parse(bytes: &[u8]) -> Result<Option<Self>, ClientError> {
-        let mut headers = [httparse::EMPTY_HEADER; 64];
-        let mut response = httparse::Response::new(&mut headers);
-        let length = match response.parse(bytes) {
-            Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) => return Ok(None),
-            Err(error) => return Err(broken(error)),
-        };
-        let header = |name: &str| {
-            let found = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
-            found.and_then(|header| std::str::from_utf8(header.value).ok())
-        };
-        let body_length = header("Content-Length").and_then(|value| value.parse().ok());
-        let body_length = body_length.ok_or_else(|| broken("it has no Content-Length"))?;
-        if body_length > BODY_SIZE {
-            return Err(broken(format_args!("its {body_length} bytes are more than {BODY_SIZE}")));
-        }
-        let is_problem =
-            header("Content-Type").is_some_and(|kind| kind.starts_with("application/problem+json"));
-        Ok(Some(Self { length, status: response.code.unwrap_or_default(), is_problem, body_length }))
-    }
-}
-
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    is_problem: bool,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn document<T: DeserializeOwned>(self) -> Result<T, ClientError> {
-        if self.is_problem {
-            let problem: ProblemDocument = serde_json::from_slice(&self.body).map_err(broken)?;
-            return Err(ClientError::Refused { status: self.status, detail: problem.detail });
-        }
-        match self.status {
-            200 | 202 | 409 => serde_json::from_slice(&self.body).map_err(broken),
-            431 => Err(refused(self.status, "the request has too many names; use a glob")),
-            _ => Err(refused(self.status, "the supervisor does not take this request")),
-        }
-    }
-}
-
-fn refused(status: u16, detail: &str) -> ClientError {
-    ClientError::Refused { status, detail: detail.to_owned() }
-}
-
-fn broken(what: impl fmt::Display) -> ClientError {
-    ClientError::Broken(what.to_string())
 }
 
 /// Appends `text` as a value in a query.
