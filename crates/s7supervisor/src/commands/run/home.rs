@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use supervisor::output::LogSettings;
+use supervisor::LogSettings;
 use supervisor::registry::Registry;
 
 use crate::exit::Failure;
