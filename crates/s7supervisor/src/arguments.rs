@@ -171,9 +171,10 @@ Exit codes:
 `run` and `status` have some of their own: see their --help.";
 
 const RUN: &str = "\
-The first SIGTERM or SIGINT stops the components in order, the second kills what is left. SIGHUP stops in order where
-standard input was a terminal at the start. SIGUSR1 opens the log anew and makes the control socket again if it is gone.
-On a terminal, the lines of the supervisor's log are shown as well.
+The first SIGTERM or SIGINT stops the components in order, the second kills what
+is left. SIGHUP stops in order where standard input was a terminal at the start.
+SIGUSR1 opens the log anew and makes the control socket again if it is gone. On
+a terminal, the lines of the supervisor's log are shown as well.
 
 Exit codes:
   0   stopped in order
@@ -187,8 +188,9 @@ Examples:
   s7supervisor run --set SV::tracelevel=3 --temp /run/s7";
 
 const START: &str = "\
-Without ID: checks the registry, starts the supervisor in the background and returns when its components are up. Ends
-with 1 at the first that does not start, and says which and why; the supervisor keeps trying. If a supervisor runs
+Without ID: checks the registry, starts the supervisor in the background and
+returns when its components are up. Ends with 1 at the first that does not
+start, and says which and why; the supervisor keeps trying. If a supervisor runs
 already, starts what is not running.
 
 With ID: starts these components now, whatever backoff or failure says.
@@ -199,8 +201,9 @@ Examples:
   s7supervisor start ps 'web-*'";
 
 const STOP: &str = "\
-Without ID: stops all components in reverse start order, then the supervisor, and returns when its process is gone.
-Without a supervisor there is nothing to stop, which is fine.
+Without ID: stops all components in reverse start order, then the supervisor,
+and returns when its process is gone. Without a supervisor there is nothing to
+stop, which is fine.
 
 With ID: stops these components until somebody starts them.
 
@@ -210,11 +213,13 @@ Examples:
   s7supervisor stop --no-wait";
 
 const RESTART: &str = "\
-Without ID: checks the registry first; an invalid one touches nothing. Then stops the supervisor with all components and
-starts it again in the background, with the registry as it is now. If none runs, it starts.
+Without ID: checks the registry first; an invalid one touches nothing. Then
+stops the supervisor with all components and starts it again in the background,
+with the registry as it is now. If none runs, it starts.
 
-A supervisor that runs in the foreground (`run`: on a terminal, in a container, under a service manager) belongs to
-whoever started it and stays: all its components are restarted with the registry that it has. To give it the changed
+A supervisor that runs in the foreground (`run`: on a terminal, in a container,
+under a service manager) belongs to whoever started it and stays: all its
+components are restarted with the registry that it has. To give it the changed
 registry, end it and run it again there.
 
 With ID: restarts these components.
@@ -224,10 +229,11 @@ Examples:
   s7supervisor restart ps";
 
 const STATUS: &str = "\
-The components stand in the order in which they start. MEMORY and CPU are those of all processes of a component.
+The components stand in the order in which they start. MEMORY and CPU are those
+of all processes of a component.
 
-Exit codes; of several components, the worst counts, in the order 4, 1, 3, 150, 0; without ID, only components that
-are wanted count:
+Exit codes; of several components, the worst counts, in the order 4, 1, 3, 150,
+0; without ID, only components that are wanted count:
   0    up, or completed
   1    failed: dead though it is wanted
   3    stopped, or the supervisor is not running
@@ -240,8 +246,9 @@ Examples:
   s7supervisor status --json";
 
 const STAND_IN: &str = "\
-It stays until SIGTERM or SIGINT, and then ends with exit code 0, unless told otherwise. What follows -- is ignored, so
-that it can take the place of a program with arguments of its own.
+It stays until SIGTERM or SIGINT, and then ends with exit code 0, unless told
+otherwise. What follows -- is ignored, so that it can take the place of a
+program with arguments of its own.
 
 Examples:
   s7supervisor stand-in --name ps --listen 8080
@@ -270,10 +277,10 @@ mod tests {
     }
 
     #[test]
-    fn the_help_fits_120_columns() {
+    fn the_help_fits_80_columns() {
         for text in [EXAMPLES, RUN, START, STOP, RESTART, STATUS, STAND_IN] {
             for line in text.lines() {
-                assert!(line.chars().count() <= 120, "{line}");
+                assert!(line.chars().count() <= 80, "{line}");
             }
         }
     }

@@ -37,7 +37,8 @@ pub(crate) fn act(place: &Place, action: Action, ids: &[String], patience: Patie
 /// Asks these components, or all, for something, waits as long as wanted, and tells what came of it.
 pub(crate) fn act_on(client: &Client, action: Action, ids: Option<&[String]>, patience: Patience) -> Ended {
     if !patience.no_wait {
-        let (so, whom) = (words(action).aim, ids.map_or_else(|| "all components".to_owned(), |ids| ids.join(", ")));
+        let (so, whom) =
+            (words(action).aim, ids.map_or_else(|| "all components".to_owned(), |ids| ids.join(", ")));
         say::tell(&say::printable(&format!("waiting until {so}: {whom}")));
     }
     let outcome = client.act(action, ids, patience.wait()).map_err(|error| failure(&error))?;
@@ -73,7 +74,9 @@ fn result(action: Action, component: &ComponentOutcome) -> String {
         OutcomeKind::Already => format!("already {}", words.aim),
         OutcomeKind::FailedStart => {
             let id = &component.id;
-            format!("did not start: {why}; if its policy says so, the tries go on: see `s7supervisor status {id}`")
+            format!(
+                "did not start: {why}; if its policy says so, the tries go on: see `s7supervisor status {id}`"
+            )
         }
         OutcomeKind::Unkillable => {
             let pids = component.pids.iter().flatten().map(u32::to_string).collect::<Vec<_>>().join(", ");
@@ -104,7 +107,9 @@ pub(crate) fn failure(error: &ClientError) -> Failure {
         ClientError::Refused { status: 404, .. } => (Exit::Invalid, "; `s7supervisor status` names all"),
         ClientError::Refused { status: 401 | 403, .. } => (Exit::Unknown, ""),
         ClientError::NoAnswer { .. } => (Exit::Failed, "; see its log"),
-        ClientError::Closed { .. } => (Exit::Failed, "; use root or the account that runs it, and see its log"),
+        ClientError::Closed { .. } => {
+            (Exit::Failed, "; use root or the account that runs it, and see its log")
+        }
         _ => (Exit::Failed, ""),
     };
     Failure::new(exit, say::printable(&format!("{error}{advice}")))
@@ -133,7 +138,10 @@ pub(crate) fn now() -> Instant {
 }
 
 /// Waits until the descriptor is readable: `false` if it is not within `limit`.
-pub(crate) fn wait_readable(descriptor: &impl std::os::fd::AsFd, limit: Option<Duration>) -> rustix::io::Result<bool> {
+pub(crate) fn wait_readable(
+    descriptor: &impl std::os::fd::AsFd,
+    limit: Option<Duration>,
+) -> rustix::io::Result<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let since = now();
     loop {
@@ -153,7 +161,12 @@ mod tests {
     use super::*;
 
     fn outcome(kind: OutcomeKind) -> ComponentOutcome {
-        ComponentOutcome { id: "ps".into(), result: kind, message: Some("exit code 1".into()), pids: Some(vec![41]) }
+        ComponentOutcome {
+            id: "ps".into(),
+            result: kind,
+            message: Some("exit code 1".into()),
+            pids: Some(vec![41]),
+        }
     }
 
     #[test]

@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn the_numbers_are_those_that_scripts_rely_on() {
-        let codes = [(Exit::Done, 0), (Exit::Failed, 1), (Exit::Invalid, 2), (Exit::Down, 3), (Exit::Unknown, 4)];
+        let codes =
+            [(Exit::Done, 0), (Exit::Failed, 1), (Exit::Invalid, 2), (Exit::Down, 3), (Exit::Unknown, 4)];
         assert!(codes.iter().all(|(exit, code)| exit.code() == *code));
         let codes = [(Exit::NotRunning, 7), (Exit::Forced, 11), (Exit::OnItsWay, 150), (Exit::TimedOut, 151)];
         assert!(codes.iter().all(|(exit, code)| exit.code() == *code));

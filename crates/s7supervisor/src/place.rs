@@ -42,6 +42,7 @@ impl Place {
         if let Some(folder) = self.named_folder(self.install_folder.as_deref()) {
             options.install_folder = Some(folder);
         }
+        options.supervisor_executable = std::env::current_exe().ok();
         options.settings.extend(self.settings.iter().cloned());
         options
     }

@@ -29,7 +29,8 @@ mod tests {
     #[test]
     fn only_what_a_shell_would_misread_is_quoted() {
         let mut spec = ProcessSpec::new("ps", "/usr/bin/java").unwrap();
-        spec.arguments = ["-Xmx512m", "-XX:+UseG1GC", "a b", "", "it's", "$HOME", "a\nb"].map(Into::into).to_vec();
+        spec.arguments =
+            ["-Xmx512m", "-XX:+UseG1GC", "a b", "", "it's", "$HOME", "a\nb"].map(Into::into).to_vec();
         assert_eq!(
             command_line(&spec),
             r"/usr/bin/java -Xmx512m -XX:+UseG1GC 'a b' '' 'it'\''s' '$HOME' 'a\nb'"

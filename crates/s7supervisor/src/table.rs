@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn cells_stand_under_their_headings_without_any_drawing() {
-        let text = render(&columns(), [row(["ps", "up", "4711"]), row(["image-server", "backoff 8s (3)", "-"])]);
+        let text =
+            render(&columns(), [row(["ps", "up", "4711"]), row(["image-server", "backoff 8s (3)", "-"])]);
         assert_eq!(
             text,
             "ID            STATE           PID\nps            up              4711\nimage-server  backoff 8s (3)  -\n"

@@ -34,7 +34,9 @@ impl TempFolder {
             Err(error) => {
                 let advice = match error {
                     Errno::NOENT => "make the folder above it, or name another with --temp",
-                    _ => "let the supervisor's user write to the folder above it, or name another with --temp",
+                    _ => {
+                        "let the supervisor's user write to the folder above it, or name another with --temp"
+                    }
                 };
                 let path = path.display();
                 Err(Failure::failed(format!("cannot make the temp folder {path}: {error}: {advice}")))
@@ -154,7 +156,8 @@ mod tests {
     #[test]
     fn neither_a_link_nor_a_file_is_taken_for_the_folder() {
         let place = tempfile::tempdir().unwrap();
-        let (real, link, file) = (place.path().join("real"), place.path().join("link"), place.path().join("file"));
+        let (real, link, file) =
+            (place.path().join("real"), place.path().join("link"), place.path().join("file"));
         std::fs::create_dir(&real).unwrap();
         symlink(&real, &link).unwrap();
         std::fs::write(&file, "").unwrap();

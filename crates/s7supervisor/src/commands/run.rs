@@ -80,8 +80,9 @@ impl Supervision {
             registry.path.display()
         );
         let sigchld = reap_orphans().map_err(|error| cannot("become the parent of orphans", &error))?;
-        let mut builder =
-            Supervisor::builder().components(registry.components.iter().cloned()).reap_orphans(sigchld.into());
+        let mut builder = Supervisor::builder()
+            .components(registry.components.iter().cloned())
+            .reap_orphans(sigchld.into());
         let events = builder.subscribe();
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
         let handle = supervisor.handle();
@@ -125,6 +126,9 @@ impl Supervision {
             }
         }
         let outcome = self.supervisor.wait();
+        if let Err(error) = &outcome {
+            error!("supervision broke off by a fault of its own, and every component was killed: {error}");
+        }
         self.server.finish(FAREWELL);
         if let Err(failure) = self.home.temp.remove(PID_FILE) {
             warn!("{failure}");
@@ -216,7 +220,9 @@ fn serve(handle: &Handle, home: &Home, registry: &std::path::Path) -> std::io::R
         .bind_in(home.temp.folder().try_clone_to_owned()?, SOCKET)
 }
 
-fn exit(outcome: &Outcome, stopping: Stopping) -> Exit {
+/// `outcome` is an error where supervision broke off.
+fn exit<E>(outcome: &Result<Outcome, E>, stopping: Stopping) -> Exit {
+    let Ok(outcome) = outcome else { return Exit::Failed };
     let unkillable = |(_, achieved): &(_, Achieved)| matches!(achieved, Achieved::Unkillable(_));
     if stopping == Stopping::AtOnce || outcome.components.iter().any(unkillable) {
         Exit::Forced

@@ -69,7 +69,15 @@ fn head(place: &Place, registry: &Registry) -> String {
         ("registry", text(&registry.path)),
         ("install folder", text(&registry.install_folder)),
         ("temp", text(&place.temp_of(registry))),
-        ("log", format!("{}, trace level {}, kept {} days", text(&config.log), config.trace_level, config.log_days)),
+        (
+            "log",
+            format!(
+                "{}, trace level {}, kept {} days",
+                text(&config.log),
+                config.trace_level,
+                config.log_days
+            ),
+        ),
     ];
     lines("", &rows)
 }
@@ -81,7 +89,10 @@ fn paragraph(spec: &ProcessSpec) -> String {
         ("folder", own(spec.working_directory.as_deref().map(text))),
         ("user", own(spec.user.clone())),
         ("group", own(spec.group.clone())),
-        ("environment", if spec.environment.clear { "empty, and" } else { "the supervisor's, and" }.to_owned()),
+        (
+            "environment",
+            if spec.environment.clear { "empty, and" } else { "the supervisor's, and" }.to_owned(),
+        ),
     ];
     for (name, value) in variables(spec) {
         rows.push(("", format!("{name}={value}")));
@@ -92,12 +103,15 @@ fn paragraph(spec: &ProcessSpec) -> String {
     rows.extend(spec.umask.map(|umask| ("umask", format!("{umask:03o}"))));
     rows.extend(spec.nice.map(|nice| ("nice", nice.to_string())));
     for limit in &spec.limits {
-        let shown = |value: Option<u64>| value.map_or_else(|| "unlimited".to_owned(), |value| value.to_string());
-        let text = format!("{}: soft {}, hard {}", limit.resource.name(), shown(limit.soft), shown(limit.hard));
+        let shown =
+            |value: Option<u64>| value.map_or_else(|| "unlimited".to_owned(), |value| value.to_string());
+        let text =
+            format!("{}: soft {}, hard {}", limit.resource.name(), shown(limit.soft), shown(limit.hard));
         rows.push(("limit", text));
     }
     rows.push(("output", output(&spec.output)));
-    let description = if spec.description.is_empty() { String::new() } else { format!(": {}", spec.description) };
+    let description =
+        if spec.description.is_empty() { String::new() } else { format!(": {}", spec.description) };
     format!("\n{}{}\n{}", spec.id, say::printable(&description), lines("  ", &rows))
 }
 
@@ -143,9 +157,10 @@ fn variables(spec: &ProcessSpec) -> impl Iterator<Item = (&str, String)> {
 fn document(spec: &ProcessSpec) -> Value {
     let arguments = spec.arguments.iter().map(|argument| argument.to_string_lossy());
     let log = if let Output::File { log, .. } = &spec.output { Some(text(&log.path)) } else { None };
-    let limits = spec.limits.iter().map(|limit| {
-        json!({"name": limit.resource.name(), "soft": limit.soft, "hard": limit.hard})
-    });
+    let limits = spec
+        .limits
+        .iter()
+        .map(|limit| json!({"name": limit.resource.name(), "soft": limit.soft, "hard": limit.hard}));
     let environment = spec.environment.variables.iter().zip(variables(spec)).map(|(variable, (name, value))| {
         json!({"name": name, "value": (!variable.secret).then_some(value), "secret": variable.secret})
     });
@@ -193,7 +208,10 @@ mod tests {
     fn a_secret_is_named_and_not_shown() {
         let (people, programs) = (paragraph(&spec()), document(&spec()).to_string());
         for shown in [&people, &programs] {
-            assert!(shown.contains("TOKEN") && shown.contains("/srv") && !shown.contains("hunter2"), "{shown}");
+            assert!(
+                shown.contains("TOKEN") && shown.contains("/srv") && !shown.contains("hunter2"),
+                "{shown}"
+            );
         }
     }
 

@@ -197,7 +197,10 @@ struct News {
     room: bool,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the stand-in is a program of its own, which lives by the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the stand-in is a program of its own, which lives by the clock"
+)]
 fn now() -> Instant {
     Instant::now()
 }

@@ -22,7 +22,11 @@ pub(crate) fn status(place: &Place, asked: &Status) -> Ended {
     };
     match client.status(&asked.ids) {
         Ok(document) => {
-            if asked.json { print_json(&document)? } else { print_table(&document) }
+            if asked.json {
+                print_json(&document)?;
+            } else {
+                print_table(&document);
+            }
             Ok(exit(&document, asked.ids.is_empty()))
         }
         // It has ended between our connecting and asking.
@@ -63,9 +67,8 @@ fn print_table(document: &StatusDocument) {
 
 /// Exit code for these components; of `all`, only those count that are wanted, unless nothing is.
 fn exit(document: &StatusDocument, all: bool) -> Exit {
-    let counts = |component: &&ComponentDocument| {
-        !all || component.wanted || document.supervisor.shutting_down
-    };
+    let counts =
+        |component: &&ComponentDocument| !all || component.wanted || document.supervisor.shutting_down;
     Exit::worst(document.components.iter().filter(counts).map(exit_of))
 }
 
@@ -186,7 +189,11 @@ mod tests {
             }),
             ..ComponentDocument::default()
         };
-        let idle = ComponentDocument { id: "is".into(), state: "stop\u{1b}[2Jped".into(), ..component("is", "", true) };
+        let idle = ComponentDocument {
+            id: "is".into(),
+            state: "stop\u{1b}[2Jped".into(),
+            ..component("is", "", true)
+        };
         let text = table(&[busy, idle]);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         for fact in ["platform-server", "4194304", "1d 2h", "1.2G", "3m 4s", "1234"] {

@@ -19,6 +19,9 @@ pub(super) const BODY_SIZE: usize = 1024 * 1024;
 /// The most names in one request: as many as a registry may have components.
 const MAX_NAMES: usize = 10_000;
 
+/// The most globs in one request: each is held against every id.
+const MAX_GLOBS: usize = 100;
+
 /// The components that `?id=NAME`, any number of times, is about: all if there is none.
 pub(super) struct Names(pub(super) Targets);
 
@@ -38,9 +41,14 @@ impl FromRequestParts<App> for Names {
 }
 
 /// The components of these names, if there are not too many of them.
-pub(super) fn named(names: Vec<String>) -> Result<Targets, Problem> {
+pub(super) fn named(mut names: Vec<String>) -> Result<Targets, Problem> {
+    names.sort_unstable();
+    names.dedup();
     if names.len() > MAX_NAMES {
         return Err(bad(format!("cannot take more than {MAX_NAMES} names in one request; use a glob")));
+    }
+    if names.iter().filter(|name| name.contains(['*', '?', '['])).count() > MAX_GLOBS {
+        return Err(bad(format!("cannot take more than {MAX_GLOBS} globs in one request")));
     }
     Ok(Targets::Named(names))
 }
@@ -127,6 +135,10 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for Document<T> {
         if !is_json {
             let detail = "cannot read the body: its Content-Type must be application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        }
+        // serde takes a list for the fields of a document in their order, so that `[]` would mean every component.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(bad("cannot read the body: it must be a JSON object"));
         }
         match serde_json::from_slice(&bytes) {
             Ok(document) => Ok(Self(document)),

@@ -1,5 +1,9 @@
 //! The control interface over real supervisors, and what it refuses.
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may panic, read the clock and have threads")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests may panic, read the clock and have threads"
+)]
 
 mod common;
 mod limits;

@@ -275,8 +275,11 @@ fn what_is_not_understood_is_refused_and_nothing_is_touched() {
         assert!(!running.ask(&post(path, body)).problem(400).is_empty(), "{path} {body}");
     }
     running.ask(&get("/v1/status?name=ps")).problem(400);
-    let many = vec!["ps"; 10_001];
-    running.ask(&post("/v1/stop", &json!({ "components": many }).to_string())).problem(400);
+    let names = (0..10_001).map(|number| format!("ps{number}"));
+    let globs = (0..101).map(|number| format!("ps*{number}"));
+    for many in [names.collect::<Vec<_>>(), globs.collect()] {
+        running.ask(&post("/v1/stop", &json!({ "components": many }).to_string())).problem(400);
+    }
 
     let form = post("/v1/stop", r#"{"components": ["ps"]}"#);
     let form = form.replace("application/json", "application/x-www-form-urlencoded");
@@ -302,7 +305,7 @@ fn the_answer_to_a_shutdown_is_delivered_before_the_end() {
         let idle = running.connect();
         let (sender, answer) = mpsc::channel();
         let asking = std::thread::spawn(move || sender.send(client.shutdown(immediately, Wait::Forever)));
-        let outcome = running.supervisor.take().unwrap().wait();
+        let outcome = running.supervisor.take().unwrap().wait().unwrap();
         assert!(outcome.is_success());
         running.server.take().unwrap().finish(SOON);
         asking.join().unwrap().unwrap();
@@ -316,7 +319,7 @@ fn the_answer_to_a_shutdown_is_delivered_before_the_end() {
 #[test]
 fn while_it_shuts_down_it_answers_and_starts_nothing() {
     let mut stubborn = Stubborn::new("ps");
-    let running = Running::with([stubborn.spec()]);
+    let mut running = Running::with([stubborn.spec()]);
     stubborn.wait_until_it_ignores_the_stop_signal();
     let client = running.client();
     assert!(!client.shutdown(false, Wait::No).unwrap().finished);
@@ -327,6 +330,7 @@ fn while_it_shuts_down_it_answers_and_starts_nothing() {
     assert!(matches!(error, ClientError::Refused { status: 503, .. }), "{error:?}");
     running.ask(&post("/v1/restart", "")).problem(503);
     assert!(client.shutdown(true, Wait::Forever).unwrap().finished);
+    running.supervisor.take().unwrap().wait().unwrap();
     let error = client.status(&[]).unwrap_err();
     assert!(matches!(error, ClientError::Refused { status: 503, .. }), "{error:?}");
 }

@@ -108,7 +108,7 @@ impl Started {
 impl Drop for Started {
     fn drop(&mut self) {
         let Some(process) = self.process.take() else { return };
-        process.kill();
+        // Its descendants first: some are known by their parents only.
         loop {
             let run = Run { process: &process, token: &self.token };
             let left = leftovers(&[run], |pid| pid == process.pid(), false);
@@ -120,6 +120,7 @@ impl Drop for Started {
                 break;
             }
         }
+        process.kill();
         readable(process.as_fd());
         process.reap();
     }

@@ -272,8 +272,8 @@ static RESTART: ElementRule = group(
     optional("retryAfter", Kind::Duration).later(),
 ]);
 
-static OUTPUT: ElementRule = mark("output", "Where its output goes. Default: a dated file beside the own log.")
-    .with(&[
+static OUTPUT: ElementRule =
+    mark("output", "Where its output goes. Default: a dated file beside the own log.").with(&[
         optional("file", Kind::Path),
         optional("maxSize", Kind::Size),
         optional("keep", Kind::Number { min: 0, max: 10_000 }),
@@ -310,17 +310,14 @@ static HEALTH: ElementRule = group("health", &[&TCP, &HTTP, &EXEC], "How it is a
     ])
     .later();
 
-static TCP: ElementRule = mark("tcp", "It takes a connection.").with(&[
-    required("port", Kind::Number { min: 1, max: 65_535 }),
-    optional("host", Kind::Name),
-]);
+static TCP: ElementRule = mark("tcp", "It takes a connection.")
+    .with(&[required("port", Kind::Number { min: 1, max: 65_535 }), optional("host", Kind::Name)]);
 
 static HTTP: ElementRule = mark("http", "It answers a request.")
     .with(&[required("url", Kind::Name), optional("status", Kind::Name)]);
 
-static EXEC: ElementRule = group("exec", &[&ARGUMENT], "A command.")
-    .with(&[optional("timeout", Kind::Duration)])
-    .many();
+static EXEC: ElementRule =
+    group("exec", &[&ARGUMENT], "A command.").with(&[optional("timeout", Kind::Duration)]).many();
 
 static SIGNAL: ElementRule = mark("signal", "A signal.")
     .with(&[

@@ -76,7 +76,8 @@ impl fmt::Display for Origin {
 /// The setting that stands for the number of days that logs are kept, as the original product calls it.
 const MAX_DAYS: &str = "TC::maxDays";
 /// What has its value from elsewhere.
-const READ_ONLY: [&str; 6] = ["SV", "installFolder", "registryFolder", "supervisorExecutable", "id", "instance"];
+const READ_ONLY: [&str; 6] =
+    ["SV", "installFolder", "registryFolder", "supervisorExecutable", "id", "instance"];
 /// The most days for which logs can be kept.
 const MOST_DAYS: u32 = 36_500;
 /// How many bytes all values of a registry may have together once their settings are put in: few words in a file can
@@ -234,7 +235,8 @@ impl Settings {
             self.definition(short).outside = Some((value.into(), origin));
             return;
         };
-        let source = if origin == Origin::Given { format!("--set {}", plain(name)) } else { origin.to_string() };
+        let source =
+            if origin == Origin::Given { format!("--set {}", plain(name)) } else { origin.to_string() };
         problems.add_to_file(registry, format!("{source}: {problem}"));
     }
 
@@ -409,7 +411,8 @@ impl Settings {
 
     fn suggestion(&self, name: &str) -> String {
         const MOST_COMPARED: usize = 1_000;
-        let known: Vec<&str> = self.known_names().filter(|known| *known != name).take(MOST_COMPARED).collect();
+        let known: Vec<&str> =
+            self.known_names().filter(|known| *known != name).take(MOST_COMPARED).collect();
         similar(name, &known).map(|name| format!("; did you mean SV::{name}?")).unwrap_or_default()
     }
 

@@ -178,7 +178,8 @@ impl Checker<'_> {
             if !found.many {
                 if let Some((_, first)) = single.iter().find(|(name, _)| *name == found.name) {
                     let first = self.problems.position(*first);
-                    let message = format!("<{}> may stand only once here; the first is at {first}", found.name);
+                    let message =
+                        format!("<{}> may stand only once here; the first is at {first}", found.name);
                     self.problems.add(place, message);
                     continue;
                 }

@@ -415,7 +415,11 @@ impl TreeBuilder<'_> {
             ["version"] | ["version", "encoding" | "standalone"] | ["version", "encoding", "standalone"]
         );
         if !is_well_formed {
-            self.complain(span, span, "the XML declaration must be <?xml version=\"1.0\" encoding=\"UTF-8\"?>");
+            self.complain(
+                span,
+                span,
+                "the XML declaration must be <?xml version=\"1.0\" encoding=\"UTF-8\"?>",
+            );
         }
         for attribute in attributes {
             let value = &*attribute.value.value;
@@ -659,7 +663,10 @@ mod tests {
             ("\u{feff}<a/>", "1:1: the character U+FEFF"),
         ] {
             let problems = problems_of(text);
-            assert!(problems.first().is_some_and(|first| first.starts_with(expected)), "{text}: {problems:?}");
+            assert!(
+                problems.first().is_some_and(|first| first.starts_with(expected)),
+                "{text}: {problems:?}"
+            );
         }
     }
 

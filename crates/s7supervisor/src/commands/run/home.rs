@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use supervisor::output::LogSettings;
+use supervisor::LogSettings;
 use supervisor::registry::Registry;
 
 use crate::exit::Failure;
@@ -27,11 +27,8 @@ pub(super) struct Home {
 impl Home {
     /// Sets everything up, unless another supervisor is there.
     pub(super) fn open(temp: &Path, registry: &Registry, background: bool) -> Result<Self, Failure> {
-        let holder = Holder {
-            pid: std::process::id(),
-            registry: registry.path.display().to_string(),
-            background,
-        };
+        let holder =
+            Holder { pid: std::process::id(), registry: registry.path.display().to_string(), background };
         let temp = TempFolder::create(temp)?;
         let lock = Lock::take(temp.folder(), LOCK, &holder);
         let lock = lock.map_err(|refused| refusal(refused, &temp.path().join(LOCK), "with --temp"))?;
@@ -40,7 +37,8 @@ impl Home {
         settings.dated = true;
         settings.days = Some(registry.config.log_days);
         let log = OwnLog::start(&settings, registry.config.trace_level).map_err(|error| {
-            let advice = "let the supervisor's user write there, or name another place as `log` in the registry";
+            let advice =
+                "let the supervisor's user write there, or name another place as `log` in the registry";
             Failure::failed(format!("cannot open the log {}: {error}; {advice}", settings.path.display()))
         })?;
         temp.replace(PID_FILE, &format!("{}\n", holder.pid))?;
@@ -52,7 +50,8 @@ impl Home {
 fn lock_log(log: &Path, holder: &Holder) -> Result<Lock, Failure> {
     let folder_path = log.parent().unwrap_or(Path::new("/"));
     let cannot = |what: &str, error: &dyn std::fmt::Display| {
-        let (path, advice) = (folder_path.display(), "make it, or name another place as `log` in the registry");
+        let (path, advice) =
+            (folder_path.display(), "make it, or name another place as `log` in the registry");
         Failure::failed(format!("cannot {what} the folder {path} of the log: {error}; {advice}"))
     };
     match rustix::fs::mkdir(folder_path, Mode::from_raw_mode(0o750)) {

@@ -33,7 +33,10 @@ impl Signals {
         let handle = signals.handle();
         // A person presses Ctrl+C more often than needed, but not without end.
         let (sender, receiver) = bounded(16);
-        #[expect(clippy::disallowed_methods, reason = "signals come by a pipe, which a channel cannot wait for")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "signals come by a pipe, which a channel cannot wait for"
+        )]
         let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for number in &mut signals {
                 let signal = match number {

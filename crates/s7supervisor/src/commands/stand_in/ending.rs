@@ -16,7 +16,10 @@ pub(super) enum Ending {
 
 impl Ending {
     /// Ends. Returns only when that failed.
-    #[expect(clippy::disallowed_methods, reason = "any exit code may be asked for, also those that mean nothing")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "any exit code may be asked for, also those that mean nothing"
+    )]
     pub(super) fn end(self) -> Ended {
         match self {
             Self::Code(code) => std::process::exit(i32::from(code)),

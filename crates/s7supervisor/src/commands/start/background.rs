@@ -20,7 +20,9 @@ pub(crate) fn launch(place: &Place, patience: Patience) -> Ended {
     let registry = place.load(None)?;
     let place = place.absolute(&registry);
     let (pipe, child) = spawn(&place).map_err(|error| {
-        Failure::failed(format!("cannot start the supervisor in the background: {error}; try `s7supervisor run`"))
+        Failure::failed(format!(
+            "cannot start the supervisor in the background: {error}; try `s7supervisor run`"
+        ))
     })?;
     if !patience.no_wait {
         say::tell(&format!("waiting until the components of {} are up", registry.path.display()));

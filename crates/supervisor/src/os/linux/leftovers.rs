@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_group_whose_main_process_somebody_else_has_reaped_is_not_trusted() {
-        let (main, child) = start("env -i sleep 1000 & echo $!");
+        let (main, child) = start("env -i sh -c 'echo $$; exec sleep 1000' &");
         main.wait();
         let held = pidfd_open(pid_of(child).unwrap(), PidfdFlags::empty()).unwrap();
         waitid(WaitId::Pid(pid_of(main.pid()).unwrap()), WaitIdOptions::EXITED).unwrap();
