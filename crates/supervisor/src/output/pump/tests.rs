@@ -322,9 +322,10 @@ fn in_a_process_of_its_own(test: &str) {
 }
 
 #[test]
-fn nothing_is_left_behind_and_nothing_is_done_while_nothing_is_written() {
+fn the_pump_is_frugal() {
     in_a_process_of_its_own("a_pump_leaves_nothing_behind");
     in_a_process_of_its_own("an_idle_pump_sleeps");
+    in_a_process_of_its_own("a_line_without_end_needs_no_memory");
 }
 
 #[test]
@@ -369,4 +370,26 @@ fn an_idle_pump_sleeps() {
     let nothing = crossbeam_channel::never::<()>().recv_timeout(Duration::from_millis(500));
     assert!(nothing.is_err() && switches() == before);
     bench.finish();
+}
+
+#[test]
+#[ignore = "measures its process: run by the test above in a process of its own"]
+fn a_line_without_end_needs_no_memory() {
+    let peak_kib = || -> u64 {
+        let status = text(Path::new("/proc/self/status"));
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let bench = Bench::new();
+    let log = LogSettings { max_size: Some(16 << 20), keep: Some(1), ..bench.log("ps.log") };
+    let component = bench.run(0, log, Stderr::Join);
+    let part = "x".repeat(1 << 16);
+    component.say(&part);
+    let before = peak_kib();
+    for _ in 0..2048 {
+        component.say(&part);
+    }
+    let folder = bench.finish();
+    assert!(peak_kib() - before < 8 * 1024);
+    assert!(names_in(folder.path()).len() == 2);
 }
