@@ -166,7 +166,8 @@ impl Thread {
 
     fn finish(mut self, limit: Duration) {
         let deadline = now() + limit;
-        self.end(limit);
+        // The other half is for the disk to answer.
+        self.end(limit / 2);
         let has_ended = self.alive.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected);
         if let Some(handle) = self.handle.take_if(|_| has_ended) {
             // It has no more to do than to return.
