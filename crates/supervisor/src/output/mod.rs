@@ -23,7 +23,6 @@ mod folder;
 mod housekeeping;
 mod log_file;
 mod names;
-#[cfg_attr(not(test), expect(dead_code, reason = "the driver that uses it is being written"))]
 mod pump;
 mod sink;
 #[cfg(test)]

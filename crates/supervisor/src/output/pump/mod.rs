@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use polling::Poller;
 
 use self::worker::Worker;
@@ -104,6 +104,9 @@ impl Pump {
             let conditions = thread.conditions.lock().unwrap_or_else(PoisonError::into_inner);
             let mut all: Vec<_> = conditions.values().cloned().collect();
             all.extend(thread.housekeeper.problems());
+            if thread.alive.try_recv() == Err(TryRecvError::Disconnected) {
+                all.push("the thread that stores output has ended: restart the supervisor".to_owned());
+            }
             all
         })
     }

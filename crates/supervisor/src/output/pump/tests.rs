@@ -302,6 +302,18 @@ fn logs_are_opened_again_after_somebody_moved_them() {
 }
 
 #[test]
+fn a_thread_that_has_ended_is_told_and_takes_no_more_runs() {
+    let bench = Bench::new();
+    let component = bench.run(0, bench.log("ps.log"), Stderr::Join);
+    bench.pump.thread().unwrap().end(Duration::ZERO);
+    until("it is told", || bench.pump.conditions().iter().any(|told| told.contains("has ended")));
+    let log = bench.log("ps.log");
+    assert!(bench.pump.open(0, &Output::File { log, stderr: Stderr::Join }).is_err());
+    assert!((&component.stdout).write_all(b"x").is_err());
+    bench.finish();
+}
+
+#[test]
 fn an_old_file_that_cannot_be_removed_is_told_and_the_others_are_removed() {
     let bench = Bench::new();
     let folder = bench.folder.path();

@@ -63,7 +63,7 @@ struct Stream {
 
 #[derive(Debug)]
 struct Pipe {
-    reader: Watched,
+    reader: Watched<OwnedFd>,
     stream: StreamId,
     /// Nothing was read of it yet.
     is_fresh: bool,
@@ -174,7 +174,7 @@ impl Worker {
         let Some(pipe) = self.pipes.get_mut(&key) else { return 0 };
         let Some(stream) = self.streams.get_mut(&pipe.stream) else { return 0 };
         let id = pipe.stream;
-        match rustix::io::read(&pipe.reader, &mut self.buffer[1..]) {
+        match rustix::io::read(&*pipe.reader, &mut self.buffer[1..]) {
             Ok(0) => {
                 self.close(key);
                 0
@@ -199,7 +199,7 @@ impl Worker {
     /// Reads of a pipe what it holds by now.
     fn drain(&mut self, key: usize, deadline: Option<Instant>, read: fn(&mut Self, usize) -> usize) {
         let Some(pipe) = self.pipes.get(&key) else { return };
-        let held = rustix::io::ioctl_fionread(&pipe.reader).unwrap_or(0);
+        let held = rustix::io::ioctl_fionread(&*pipe.reader).unwrap_or(0);
         let mut left = usize::try_from(held).unwrap_or(usize::MAX);
         while left > 0 && deadline.is_none_or(|deadline| now() < deadline) {
             let length = read(self, key);
