@@ -325,3 +325,32 @@ fn deaf_to(stream: &Stream, error: &std::io::Error) -> String {
     let log = stream.sink.settings().path.display();
     format!("cannot read what should go to {log}: {error}; restart the component to try again")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, create_dir};
+    use std::io::Write;
+
+    use super::super::super::LogSettings;
+    use super::super::super::testbench::text;
+    use super::super::pipe;
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_was_ready_when_its_log_began_to_fail_is_read_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogSettings::new(folder.path().join("missing/logs/ps.log"));
+        let (_, commands) = crossbeam_channel::unbounded();
+        let poller = Arc::new(Poller::new().unwrap());
+        let mut worker = Worker::new(poller, commands, Conditions::default(), Housekeeper::default());
+        let (stdout, writer) = pipe().unwrap();
+        File::from(writer).write_all(b"patience\n").unwrap();
+        worker.attach(Run { component: 0, log, stdout, stderr: None });
+
+        let key = *worker.pipes.keys().next().unwrap();
+        assert_eq!(worker.read(key), 0);
+        create_dir(folder.path().join("missing")).unwrap();
+        worker.retry(StreamId { component: 0, is_stderr: false }, now());
+        assert_eq!(text(&folder.path().join("missing/logs/ps.log")), "patience\n");
+    }
+}
