@@ -101,8 +101,11 @@ impl Handle {
     pub fn status_of(&self, targets: impl Into<Targets>) -> Result<Status, RequestError> {
         let keys = self.names.resolve(&targets.into())?;
         let mut status = self.call(|answer| Command::Status { keys, answer })?;
-        for component in &mut status.components {
-            component.usage = component.pid.and_then(os::usage);
+        let mut alive: Vec<_> =
+            status.components.iter_mut().filter_map(|component| Some((component.pid?, component))).collect();
+        let pids: Vec<_> = alive.iter().map(|(pid, _)| *pid).collect();
+        for ((_, component), usage) in alive.iter_mut().zip(os::usage(&pids)) {
+            component.usage = usage;
         }
         Ok(status)
     }

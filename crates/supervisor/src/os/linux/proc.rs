@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{Errno, read};
+use rustix::io::{Errno, read, retry_on_intr};
 
 /// The most that is read of one file: more than the kernel lets a process have as its environment.
 const LARGEST: usize = 8 << 20;
@@ -39,7 +39,12 @@ impl Stat {
 
 impl Reader {
     pub(super) fn stat(&mut self, pid: u32) -> Option<Stat> {
-        parse_stat(self.read(&format!("/proc/{pid}/stat"))?)
+        let file = open(&format!("/proc/{pid}/stat"))?;
+        self.buffer.clear();
+        self.buffer.reserve(1024);
+        // It is shorter than that, and the kernel hands it out as a whole.
+        retry_on_intr(|| read(&file, spare_capacity(&mut self.buffer))).ok()?;
+        parse_stat(&self.buffer)
     }
 
     /// The value of a variable in the environment that the process was executed with. Empty where there is none.
@@ -72,7 +77,7 @@ impl Reader {
     }
 
     fn read(&mut self, path: &str) -> Option<&[u8]> {
-        let file: OwnedFd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let file = open(path)?;
         self.buffer.clear();
         loop {
             self.buffer.reserve(1024);
@@ -84,6 +89,10 @@ impl Reader {
             }
         }
     }
+}
+
+fn open(path: &str) -> Option<OwnedFd> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 /// Every process that this one can see.
