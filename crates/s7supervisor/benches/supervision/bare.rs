@@ -15,7 +15,12 @@ use rustix::process::{
 use crate::Failure;
 
 /// The arguments by which the benchmark runs itself as the bare loop.
-pub(crate) fn arguments(fifo: &OsString, crashing: &OsString, program: &OsString, count: usize) -> Vec<OsString> {
+pub(crate) fn arguments(
+    fifo: &OsString,
+    crashing: &OsString,
+    program: &OsString,
+    count: usize,
+) -> Vec<OsString> {
     vec![HIDDEN.into(), program.clone(), fifo.clone(), crashing.clone(), count.to_string().into()]
 }
 

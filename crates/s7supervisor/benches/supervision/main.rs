@@ -126,7 +126,12 @@ impl Bench<'_> {
         let (mut ours, our_time) = self.start(Kind::Ours, MANY)?;
         bare_times.add(bare_time);
         our_times.add(our_time);
-        self.table.pairs("start of 1,000 until the last one's first instruction, ms", &bare_times, &our_times, "");
+        self.table.pairs(
+            "start of 1,000 until the last one's first instruction, ms",
+            &bare_times,
+            &our_times,
+            "",
+        );
         ours.await_up()?;
         self.at_rest(&ours)?;
         self.commands(&ours)?;
@@ -174,9 +179,12 @@ impl Bench<'_> {
                 nothing.add(timed(|| Ok(Command::new(&self.program).output()?))?.0);
                 let (time, answer) = timed(|| ours.status(arguments))?;
                 command.add(time);
-                let told = answer.unwrap_or_default().lines().filter(|line| line.contains("component-")).count();
+                let told =
+                    answer.unwrap_or_default().lines().filter(|line| line.contains("component-")).count();
                 if told != lines {
-                    return Err(format!("status tells of {told} components that are up, not of {lines}").into());
+                    return Err(
+                        format!("status tells of {told} components that are up, not of {lines}").into()
+                    );
                 }
             }
             self.table.pairs(what, &nothing, &command, target);
@@ -237,7 +245,8 @@ impl Bench<'_> {
     fn start(&mut self, kind: Kind, count: usize) -> Result<(Subject, Duration), Failure> {
         self.folders += 1;
         let folder = self.folder.join(self.folders.to_string());
-        Subject::start(kind, &folder, &self.program, count).map_err(|error| format!("{kind:?}: {error}").into())
+        Subject::start(kind, &folder, &self.program, count)
+            .map_err(|error| format!("{kind:?}: {error}").into())
     }
 }
 

@@ -79,6 +79,7 @@ fn read(path: &str) -> Result<String, Failure> {
 
 fn number_after(text: &str, name: &str) -> Result<u64, Failure> {
     let rest = text.split_once(name).map(|(_, rest)| rest);
-    let number = rest.and_then(|rest| rest.split_ascii_whitespace().next()).and_then(|word| word.parse().ok());
+    let number =
+        rest.and_then(|rest| rest.split_ascii_whitespace().next()).and_then(|word| word.parse().ok());
     number.ok_or_else(|| format!("the kernel does not tell {}", name.trim()).into())
 }

@@ -51,7 +51,12 @@ struct Report {
 
 impl Subject {
     /// Starts it with so many components in a new folder, and says how long it took until the last of them ran.
-    pub(crate) fn start(kind: Kind, folder: &Path, program: &Path, count: usize) -> Result<(Self, Duration), Failure> {
+    pub(crate) fn start(
+        kind: Kind,
+        folder: &Path,
+        program: &Path,
+        count: usize,
+    ) -> Result<(Self, Duration), Failure> {
         fs::create_dir_all(folder)?;
         // A copy of its own, so that its components can be told from those of others.
         fs::copy(program, program_in(folder))?;
@@ -106,7 +111,8 @@ impl Subject {
                 self.await_run()?;
             }
             let children = proc::children(self.pid())?;
-            let expected = proc::Children { living: self.pids.iter().copied().collect(), ..Default::default() };
+            let expected =
+                proc::Children { living: self.pids.iter().copied().collect(), ..Default::default() };
             if children == expected && proc::executing(&program_in(&self.folder))? == expected.living {
                 return Ok(());
             }
@@ -119,7 +125,11 @@ impl Subject {
     /// Has the components crash, or stay up, from their next runs on.
     pub(crate) fn set_crashing(&self, crashing: bool) -> Result<(), Failure> {
         let file = crashing_in(&self.folder);
-        if crashing { fs::write(file, "")? } else { fs::remove_file(file)? }
+        if crashing {
+            fs::write(file, "")?
+        } else {
+            fs::remove_file(file)?
+        }
         Ok(())
     }
 
@@ -136,7 +146,7 @@ impl Subject {
     /// Asks ours for the status as a person would, and returns what it printed, or nothing if not all are up.
     pub(crate) fn status(&self, arguments: &[&str]) -> Result<Option<String>, Failure> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_s7supervisor"));
-        let answer = command.arg("status").args(arguments).arg("--temp").arg(self.folder.join("temp")).output()?;
+        let answer = command.arg("status").args(arguments).current_dir(&self.folder).output()?;
         Ok(if answer.status.success() { Some(String::from_utf8(answer.stdout)?) } else { None })
     }
 

@@ -25,15 +25,12 @@ pub(crate) fn usage(pids: &[u32]) -> Vec<Option<Usage>> {
         let usage = |pid: &u32| usage_of(*pid, *census.stats.get(pid)?, |parent, _| census.children(parent));
         return pids.iter().map(usage).collect();
     }
-    let usage = |pid: &u32| usage_of(*pid, reader.stat(*pid)?, |parent, stat| walk(&mut reader, parent, stat));
+    let usage =
+        |pid: &u32| usage_of(*pid, reader.stat(*pid)?, |parent, stat| walk(&mut reader, parent, stat));
     pids.iter().map(usage).collect()
 }
 
-fn usage_of(
-    pid: u32,
-    main: Stat,
-    mut children: impl FnMut(u32, Stat) -> Vec<(u32, Stat)>,
-) -> Option<Usage> {
+fn usage_of(pid: u32, main: Stat, mut children: impl FnMut(u32, Stat) -> Vec<(u32, Stat)>) -> Option<Usage> {
     if main.is_dead() {
         return None;
     }
@@ -126,7 +123,11 @@ mod tests {
         let most = vec![pid; 2 * all_processes().count()];
         let all = usage(&most);
         assert_eq!(all.len(), most.len());
-        assert!(all.iter().all(|usage| usage.is_some_and(|usage| usage.memory == walked)), "{walked} {:?}", all[0]);
+        assert!(
+            all.iter().all(|usage| usage.is_some_and(|usage| usage.memory == walked)),
+            "{walked} {:?}",
+            all[0]
+        );
     }
 
     #[test]
