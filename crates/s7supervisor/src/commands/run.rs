@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, after, never, select};
 use signal_hook::consts::SIGCHLD;
 use supervisor::registry::Registry;
-use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Supervisor};
+use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Request, Supervisor};
 use supervisor_control::Server;
 use tracing::{debug, error, info, warn};
 
@@ -152,26 +152,21 @@ impl Supervision {
     fn obey(&mut self, signal: Signal) {
         debug!("received {signal:?}");
         match signal {
-            Signal::Stop => self.stop(),
-            Signal::HangUp if self.signals.on_terminal() => self.stop(),
+            Signal::Stop(name) => self.stop(name),
+            Signal::HangUp if self.signals.on_terminal() => self.stop("SIGHUP"),
             Signal::HangUp => warn!("SIGHUP: not supported yet: apply"),
             Signal::Reopen => self.reopen(),
         }
     }
 
     /// In order at first, at once when asked again.
-    fn stop(&mut self) {
-        let asked = match self.stopping {
-            Stopping::No => {
-                self.stopping = Stopping::InOrder;
-                self.handle.shutdown()
-            }
-            Stopping::InOrder | Stopping::AtOnce => {
-                self.stopping = Stopping::AtOnce;
-                self.handle.shutdown_now()
-            }
+    fn stop(&mut self, signal: &str) {
+        self.stopping = match self.stopping {
+            Stopping::No => Stopping::InOrder,
+            Stopping::InOrder | Stopping::AtOnce => Stopping::AtOnce,
         };
-        if let Err(error) = asked {
+        let request = Request::Shutdown { immediately: self.stopping == Stopping::AtOnce };
+        if let Err(error) = self.handle.submit(request, signal, drop) {
             // It has ended meanwhile.
             debug!("{error}");
         }
