@@ -78,7 +78,7 @@ impl Connections {
                 return;
             }
         };
-        while self.open.entries.borrow().len() >= self.limits.connections {
+        while self.open.entries.borrow().len() >= self.limits.connections.max(1) {
             // One that nobody is waiting at, if there is one: the longest idle.
             if !self.open.close_quietest(|activity| !activity.has_request()) {
                 self.open.close_quietest(|_| true);
