@@ -4,12 +4,12 @@
 //! not come to do, because the process ended, is done after the next opening of the log.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, FileTimes, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -29,8 +29,6 @@ use crate::os;
 pub(super) struct Job {
     /// With an absolute path.
     pub(super) settings: LogSettings,
-    /// The file that is written to, which is left alone.
-    pub(super) current: OsString,
     /// Seconds since 1970.
     pub(super) now: i64,
 }
@@ -52,25 +50,31 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// At most one for each log: a later one replaces an earlier one.
-    queue: VecDeque<Job>,
+    /// By log: a later one replaces an earlier one.
+    jobs: BTreeMap<PathBuf, Job>,
     is_running: bool,
     thread: Option<JoinHandle<()>>,
+    /// The file of each log that is written to, or about to be. It is left alone.
+    claimed: HashMap<PathBuf, OsString>,
     /// What cannot be done, by log.
     problems: BTreeMap<PathBuf, String>,
 }
 
 impl Housekeeper {
+    /// Says that the log at `path` is about to open the file `name`, and to write to no other from then on.
+    pub(super) fn claim(&self, path: &Path, name: &OsStr) {
+        self.shared.lock().claimed.insert(path.to_path_buf(), name.to_os_string());
+    }
+
     /// Has a job done some time.
     pub(super) fn submit(&self, job: Job) {
         let mut state = self.shared.lock();
-        state.queue.retain(|queued| queued.settings.path != job.settings.path);
-        state.queue.push_back(job);
+        state.jobs.insert(job.settings.path.clone(), job);
         if !state.is_running && !self.shared.is_stopping() {
             let shared = Arc::clone(&self.shared);
             #[expect(clippy::disallowed_methods, reason = "compression must hold up no output")]
             let started = Builder::new().name("housekeeping".to_owned()).spawn(move || shared.work());
-            // Without a thread the job waits in the queue until the next one comes.
+            // Without a thread the job waits until the next one comes.
             state.is_running = started.is_ok();
             state.thread = started.ok();
         }
@@ -109,21 +113,21 @@ impl Shared {
         os::lower_this_thread();
         loop {
             let mut state = self.lock();
-            if state.queue.is_empty() || self.is_stopping() {
+            if state.jobs.is_empty() || self.is_stopping() {
                 state.is_running = false;
                 self.is_idle.notify_all();
                 return;
             }
-            let jobs = std::mem::take(&mut state.queue);
+            let jobs = std::mem::take(&mut state.jobs);
             drop(state);
             self.work_off(jobs);
         }
     }
 
-    fn work_off(&self, jobs: VecDeque<Job>) {
+    fn work_off(&self, jobs: BTreeMap<PathBuf, Job>) {
         // Many logs share a folder, and often begin a new day together: it is listed once for all of them.
         let mut listings = HashMap::new();
-        for job in jobs {
+        for job in jobs.into_values() {
             if self.is_stopping() {
                 return;
             }
@@ -143,22 +147,32 @@ impl Shared {
             Entry::Occupied(listed) => listed.into_mut(),
             Entry::Vacant(unlisted) => unlisted.insert(folder.names()?),
         };
-        if let Some(keep) = job.settings.keep {
-            retain_newest(&folder, &names, existing, keep)?;
-        }
+        // What cannot be done to one file does not keep the others from being dealt with.
+        let mut done =
+            job.settings.keep.map_or(Ok(()), |keep| retain_newest(&folder, &names, existing, keep));
         for (name, found) in files_of(&names, existing) {
-            if *name == job.current {
-                continue;
+            if !is_claimed(&self.lock(), job, name) {
+                done = done.and(self.tidy_file(job, &folder, name, found, existing));
             }
-            if found.form == Form::Unfinished || job.is_too_old(&folder, name, found) {
-                folder.remove(name)?;
-            } else if job.settings.compress && found.form == Form::Plain {
-                // A day's file is not compressed twice: its day went on after the clock had been set back.
-                let is_done = found.number.is_none() && existing.contains(&with_end(name, ".gz"));
-                if !is_done {
-                    self.compress(&folder, name)?;
-                }
-            }
+        }
+        done
+    }
+
+    fn tidy_file(
+        &self,
+        job: &Job,
+        folder: &Folder,
+        name: &OsStr,
+        found: Found,
+        existing: &[OsString],
+    ) -> io::Result<()> {
+        if found.form == Form::Unfinished || job.is_too_old(folder, name, found) {
+            return folder.remove(name);
+        }
+        // A day's file is not compressed twice: its day went on after the clock had been set back.
+        let is_done = || found.number.is_none() && existing.contains(&with_end(name, ".gz"));
+        if job.settings.compress && found.form == Form::Plain && !is_done() {
+            return self.compress(job, folder, name);
         }
         Ok(())
     }
@@ -167,15 +181,18 @@ impl Shared {
     ///
     /// Under its own name it is complete and on the disk before the original is removed: whatever happens in between,
     /// one of them is whole.
-    fn compress(&self, folder: &Folder, name: &OsStr) -> io::Result<()> {
+    fn compress(&self, job: &Job, folder: &Folder, name: &OsStr) -> io::Result<()> {
         let unfinished = with_end(name, ".gz.tmp");
         let compressed = with_end(name, ".gz");
         let is_compressed = self.compress_into(folder, name, &unfinished).and_then(|is_whole| {
-            if is_whole {
+            // The clock may have been set back just now: while this is locked the log cannot open the file again.
+            let state = self.lock();
+            let is_in_order = is_whole && !is_claimed(&state, job, name);
+            if is_in_order {
                 folder.rename(&unfinished, &compressed)?;
                 folder.remove(name)?;
             }
-            Ok(is_whole)
+            Ok(is_in_order)
         });
         match is_compressed {
             Ok(true) => Ok(()),
@@ -222,6 +239,10 @@ impl Shared {
     }
 }
 
+fn is_claimed(state: &State, job: &Job, name: &OsStr) -> bool {
+    state.claimed.get(&job.settings.path).is_some_and(|claimed| claimed == name)
+}
+
 impl Job {
     fn is_too_old(&self, folder: &Folder, name: &OsStr, found: Found) -> bool {
         let Some(days) = self.settings.days.map(i64::from) else { return false };
@@ -252,7 +273,11 @@ pub(super) fn retain_newest(
         }
     }
     let old = ended.len().saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
-    ended.into_values().take(old).flatten().try_for_each(|name| folder.remove(name))
+    let mut done = Ok(());
+    for name in ended.into_values().take(old).flatten() {
+        done = done.and(folder.remove(name));
+    }
+    done
 }
 
 fn files_of<'a>(names: &Names, existing: &'a [OsString]) -> impl Iterator<Item = (&'a OsString, Found)> {

@@ -44,14 +44,24 @@ impl LogFile {
     }
 
     /// Opens the log at a time in seconds since 1970, its old files in the care of `housekeeper`.
-    pub(super) fn open_with(settings: LogSettings, housekeeper: Housekeeper, now: i64) -> io::Result<Self> {
-        let path =
+    pub(super) fn open_with(
+        mut settings: LogSettings,
+        housekeeper: Housekeeper,
+        now: i64,
+    ) -> io::Result<Self> {
+        settings.path =
             std::path::absolute(&settings.path).map_err(|error| failed("open", &settings.path, &error))?;
-        let settings = LogSettings { path, max_size: settings.max_size.filter(|&size| size > 0), ..settings };
+        settings.max_size = settings.max_size.filter(|&size| size > 0);
+        if settings.path.file_name().is_none() {
+            let reason = io::Error::new(io::ErrorKind::InvalidInput, "it names a folder, not a file");
+            return Err(failed("open", &settings.path, &reason));
+        }
         let names = Names::new(&settings.path, settings.dated);
         let mut calendar = Calendar::default();
         let date = calendar.date(now);
-        let current = Current::open(&Folder::of(&settings.path)?, names.current(date), date)?;
+        let name = names.current(date);
+        housekeeper.claim(&settings.path, &name);
+        let current = Current::open(&Folder::of(&settings.path)?, name, date)?;
         let mut log = Self { settings, names, calendar, current, housekeeper };
         log.tidy(now);
         // The last line of an earlier life may have no end. A full disk shows with the first line.
@@ -140,15 +150,21 @@ impl LogFile {
     }
 
     /// Ends the current file for its size: it is renamed, and a new one takes its name.
-    ///
-    /// When a step fails, doing all of it again is right.
     fn end_for_size(&mut self, now: i64) -> io::Result<()> {
         let folder = Folder::of(&self.settings.path)?;
         let mut existing = folder.names()?;
         let number = self.names.highest_number(&self.current.name, &existing) + 1;
         let ended = with_end(&self.current.name, &format!(".{number}"));
+        if self.names.parse(&ended).is_none() {
+            let reason = io::Error::other("no higher number is left; remove the file that has the highest");
+            return Err(failed("rename", &self.path(), &reason));
+        }
         folder.rename(&self.current.name, &ended)?;
-        let next = Current::open(&folder, self.current.name.clone(), self.current.date)?;
+        let next =
+            Current::open(&folder, self.current.name.clone(), self.current.date).inspect_err(|_| {
+                // All is as before, and is tried again.
+                let _ = folder.rename(&ended, &self.current.name);
+            })?;
         self.switch_to(next);
         existing.push(ended);
         if let Some(keep) = self.settings.keep {
@@ -162,7 +178,9 @@ impl LogFile {
 
     /// Goes on in the file of another day. The clock may have been set back: then that is one that exists.
     fn begin_day(&mut self, date: NaiveDate, now: i64) -> io::Result<()> {
-        let next = Current::open(&Folder::of(&self.settings.path)?, self.names.current(date), date)?;
+        let name = self.names.current(date);
+        self.housekeeper.claim(&self.settings.path, &name);
+        let next = Current::open(&Folder::of(&self.settings.path)?, name, date)?;
         self.switch_to(next);
         self.tidy(now);
         Ok(())
@@ -191,8 +209,7 @@ impl LogFile {
     fn tidy(&self, now: i64) {
         let LogSettings { keep, days, compress, .. } = self.settings;
         if compress || keep.is_some() || days.is_some() {
-            let current = self.current.name.clone();
-            self.housekeeper.submit(Job { settings: self.settings.clone(), current, now });
+            self.housekeeper.submit(Job { settings: self.settings.clone(), now });
         }
     }
 }
@@ -222,12 +239,17 @@ struct Current {
 impl Current {
     fn open(folder: &Folder, name: OsString, date: NaiveDate) -> io::Result<Self> {
         let file = folder.open_log(&name)?;
-        let size = file.metadata()?.len();
-        let mut last = [b'\n'];
-        if size > 0 {
-            file.read_exact_at(&mut last, size - 1)?;
-        }
-        Ok(Self { file, name, date, size, is_at_line_start: last == *b"\n" })
+        let read_end = || -> io::Result<(u64, bool)> {
+            let size = file.metadata()?.len();
+            let mut last = [b'\n'];
+            if size > 0 {
+                file.read_exact_at(&mut last, size - 1)?;
+            }
+            Ok((size, last == *b"\n"))
+        };
+        let (size, is_at_line_start) =
+            read_end().map_err(|error| failed("read", &folder.path().join(&name), &error))?;
+        Ok(Self { file, name, date, size, is_at_line_start })
     }
 
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
@@ -311,3 +333,6 @@ pub(super) fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

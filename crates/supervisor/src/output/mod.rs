@@ -7,13 +7,13 @@
 //!                                   housekeeper: old files are deleted, ended ones compressed
 //! ```
 //!
-//! - [`pump`] is the one thread that reads what all components write. It looks at no byte, waits only for bytes, and
+//! - `pump` is the one thread that reads what all components write. It looks at no byte, waits only for bytes, and
 //!   needs the same memory whatever is written.
-//! - [`sink`] stands between a stream and its file: what cannot be written is held, so that the component waits, and
+//! - `sink` stands between a stream and its file: what cannot be written is held, so that the component waits, and
 //!   after a while dropped, so that it does not wait for ever. What was dropped is told in the file.
-//! - [`log_file`] appends to the file of the day and begins a new one when it is due; [`names`] knows what these files
-//!   are called and [`folder`] opens them.
-//! - [`housekeeping`] deletes and compresses in the background.
+//! - `log_file` appends to the file of the day and begins a new one when it is due; `names` knows what these files
+//!   are called and `folder` opens them.
+//! - `housekeeping` deletes and compresses in the background.
 
 use std::ffi::OsString;
 use std::io;
@@ -25,6 +25,8 @@ mod log_file;
 mod names;
 mod pump;
 mod sink;
+#[cfg(test)]
+mod testbench;
 
 pub use log_file::LogFile;
 #[expect(unused_imports, reason = "the driver that uses it is being written")]

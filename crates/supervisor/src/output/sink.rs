@@ -95,14 +95,19 @@ impl Sink {
         self.failure.as_ref().map(|failure| failure.retry_at)
     }
 
+    /// Whether nothing fails.
+    pub(super) fn is_writing(&self) -> bool {
+        self.failure.is_none()
+    }
+
     /// Whether it holds a chunk, so that nothing more may be brought.
     pub(super) fn is_holding(&self) -> bool {
         self.failure.as_ref().is_some_and(|failure| !failure.is_dropping)
     }
 
-    /// Whether what comes next is the beginning of a line.
-    pub(super) fn is_at_line_start(&self) -> bool {
-        self.log.as_ref().is_none_or(LogFile::is_at_line_start)
+    /// Whether what was stored last is a line that was not ended.
+    pub(super) fn is_mid_line(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| !log.is_at_line_start())
     }
 
     /// What is wrong, for people; `None` if nothing is.
@@ -140,7 +145,7 @@ impl Sink {
             return Ok(());
         }
         let Lost { bytes, lines } = self.lost;
-        let line_end = if self.is_at_line_start() { "" } else { "\n" };
+        let line_end = if self.is_mid_line() { "\n" } else { "" };
         let reason = self.failure.as_ref().map_or("", |failure| &failure.reason);
         let told = format!("{line_end}supervisor: {lines} lines ({bytes} bytes) were lost here: {reason}\n");
         self.store(told.as_bytes()).map_err(|(_, reason)| reason)?;
@@ -170,5 +175,80 @@ impl Lost {
     fn count(&mut self, chunk: &[u8]) {
         self.bytes += chunk.len() as u64;
         self.lines += chunk.iter().filter(|&&byte| byte == b'\n').count() as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::testbench::text;
+    use super::*;
+
+    /// A sink whose log cannot be opened, because the folder above its folder is missing.
+    fn failing_sink(folder: &Path, now: Instant) -> Sink {
+        Sink::new(LogSettings::new(folder.join("missing/logs/ps.log")), Housekeeper::default(), now)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a beginning to count from")]
+    fn beginning() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn what_could_not_be_stored_is_held_and_stored_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = beginning();
+        let mut sink =
+            Sink::new(LogSettings::new(folder.path().join("logs/ps.log")), Housekeeper::default(), start);
+        assert!(!sink.is_holding() && sink.condition().is_none());
+        sink.log = None;
+        sink.write(b"one\ntwo", start);
+        assert!(sink.is_holding());
+        sink.retry(start + FIRST_PAUSE);
+        assert!(!sink.is_holding() && sink.condition().is_none() && sink.retry_at().is_none());
+        sink.write(b"!\n", start);
+        assert_eq!(text(&folder.path().join("logs/ps.log")), "one\ntwo!\n");
+    }
+
+    #[test]
+    fn it_is_tried_again_after_pauses_that_double_up_to_five_seconds() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = beginning();
+        let mut sink = failing_sink(folder.path(), start);
+        let mut pauses = Vec::new();
+        let mut last = start;
+        for _ in 0..8 {
+            let next = sink.retry_at().unwrap();
+            pauses.push((next - last).as_millis());
+            last = next;
+            sink.retry(last);
+        }
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    }
+
+    #[test]
+    fn after_thirty_seconds_output_is_dropped_and_the_log_says_how_much() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = beginning();
+        let mut sink = failing_sink(folder.path(), start);
+        let reason = sink.condition().unwrap();
+        assert!(reason.starts_with("cannot make the folder") && reason.contains("No such file"), "{reason}");
+        sink.failure = None;
+        sink.write(b"held 1\nheld 2\nhel", start);
+        sink.retry(start + HOLD_AT_MOST - Duration::from_millis(1));
+        assert!(sink.is_holding());
+        sink.retry(start + HOLD_AT_MOST);
+        assert!(!sink.is_holding() && sink.retry_at().is_some() && sink.condition().is_some());
+        sink.write(b"d 3\ndropped 4\n", start);
+
+        std::fs::create_dir(folder.path().join("missing")).unwrap();
+        sink.retry(start + HOLD_AT_MOST + LONGEST_PAUSE);
+        assert!(sink.condition().is_none() && sink.retry_at().is_none());
+        sink.write(b"stored\n", start);
+        let text = text(&folder.path().join("missing/logs/ps.log"));
+        let (marker, rest) = text.split_once('\n').unwrap();
+        assert!(marker.starts_with("supervisor: 4 lines (31 bytes) were lost here: "), "{marker}");
+        assert_eq!(rest, "stored\n");
     }
 }

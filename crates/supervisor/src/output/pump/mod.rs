@@ -203,3 +203,6 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 fn now() -> Instant {
     Instant::now()
 }
+
+#[cfg(test)]
+mod tests;

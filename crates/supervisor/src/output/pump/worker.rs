@@ -135,8 +135,7 @@ impl Worker {
 
     /// Stores what the earlier runs of a component have left in their pipes, before its next run says something.
     fn make_way(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get(&id) else { return };
-        let old = stream.pipes.clone();
+        let old = self.pipes_of(id);
         let too_many = old.len().saturating_sub(MAX_OLD_PIPES);
         for (age, key) in old.into_iter().enumerate() {
             self.drain(key, None);
@@ -171,7 +170,8 @@ impl Worker {
                 0
             }
             Ok(length) => {
-                let ends_line = std::mem::take(&mut pipe.is_fresh) && !stream.sink.is_at_line_start();
+                let is_fresh = std::mem::take(&mut pipe.is_fresh);
+                let ends_line = is_fresh && stream.sink.is_writing() && stream.sink.is_mid_line();
                 self.buffer[0] = b'\n';
                 let chunk = &self.buffer[usize::from(!ends_line)..=length];
                 stream.sink.write(chunk, now());
@@ -210,9 +210,13 @@ impl Worker {
         }
     }
 
+    /// The keys of a stream's pipes, the oldest first.
+    fn pipes_of(&self, id: StreamId) -> VecDeque<usize> {
+        self.streams.get(&id).map_or_else(VecDeque::new, |stream| stream.pipes.clone())
+    }
+
     fn close_all(&mut self, id: StreamId) {
-        let keys = self.streams.get(&id).map_or_else(VecDeque::new, |stream| stream.pipes.clone());
-        for key in keys {
+        for key in self.pipes_of(id) {
             self.drain(key, None);
             self.close(key);
         }
@@ -253,6 +257,10 @@ impl Worker {
             stream.sink.retry(now);
         }
         self.settle(id);
+        // What waited meanwhile is stored in the order of the runs.
+        for key in self.pipes_of(id) {
+            self.drain(key, None);
+        }
     }
 
     /// Draws the consequences where a stream has begun or ceased to fail: while it holds a chunk its pipes are not read.
@@ -261,10 +269,10 @@ impl Worker {
         if stream.is_fine() && stream.condition.is_none() {
             return;
         }
-        if stream.sink.retry_at().is_some() {
-            self.failing.insert(id);
-        } else {
+        if stream.sink.is_writing() {
             self.failing.remove(&id);
+        } else {
+            self.failing.insert(id);
         }
         for key in stream.pipes.clone() {
             let Some(pipe) = self.pipes.get_mut(&key) else { continue };
@@ -303,7 +311,7 @@ impl Worker {
 
 impl Stream {
     fn is_fine(&self) -> bool {
-        self.problem.is_none() && self.sink.retry_at().is_none()
+        self.problem.is_none() && self.sink.is_writing()
     }
 }
 

@@ -1,0 +1,280 @@
+//! What a value may be, and text -> value. Each rule says in its error what is allowed.
+
+use std::time::Duration;
+
+use super::problem::quoted;
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Any text; it may be empty once its settings are put in.
+    Text,
+    /// A path: any text but none at all.
+    Path,
+    /// A name of something outside the registry, or of a profile: any text but none at all.
+    Name,
+    /// The id of a component.
+    Id,
+    /// `SV::Name`, or `TC::maxDays`; never expanded.
+    SettingName,
+    /// The name of an environment variable.
+    VariableName,
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number.
+    Number { min: i64, max: i64 },
+    /// A whole number in octal, up to 777.
+    Octal,
+    /// A number with decimals.
+    Decimal { min: u32, max: u32 },
+    /// A time from nothing to 365 days.
+    Duration,
+    /// Nothing, or a time from 5 seconds to a day.
+    Interval,
+    /// A number of bytes, at least 1.
+    Size,
+    /// `unlimited`, or a number that may be a size.
+    Amount,
+    /// One of these words, of which some do not work yet.
+    Choice { values: &'static [&'static str], later: &'static [&'static str] },
+}
+
+impl Kind {
+    /// Checks a value whose settings are put in.
+    ///
+    /// # Errors
+    /// The end of a sentence that begins with the name of the value: `must be true or false, not "yes"`.
+    pub(super) fn check(self, text: &str) -> Result<(), String> {
+        match self {
+            Self::Text | Self::SettingName => Ok(()),
+            Self::Path | Self::Name => {
+                if text.is_empty() {
+                    return Err("is empty once its settings are put in".into());
+                }
+                Ok(())
+            }
+            Self::Id => match crate::ComponentId::new(text) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("{}, not {}", error.rule, quoted(text))),
+            },
+            Self::VariableName => variable_name(text),
+            Self::Boolean => boolean(text).map(drop),
+            Self::Number { min, max } => number(text, min, max).map(drop),
+            Self::Octal => octal(text).map(drop),
+            Self::Decimal { min, max } => decimal(text, min, max).map(drop),
+            Self::Duration => duration(text).map(drop),
+            Self::Interval => interval(text).map(drop),
+            Self::Size => size(text).map(drop),
+            Self::Amount => amount(text).map(drop),
+            Self::Choice { values, later } => {
+                if later.contains(&text) {
+                    return Err(format!("{text} is not supported yet"));
+                }
+                if !values.contains(&text) {
+                    return Err(wrong(&format!("be {}", one_of(values)), text));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The longest duration: what is longer is a mistake, and sums of such still fit everywhere.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(wrong("be true or false", text)),
+    }
+}
+
+pub(super) fn number(text: &str, min: i64, max: i64) -> Result<i64, String> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let number = if is_digits(digits) { text.parse().ok() } else { None };
+    number
+        .filter(|number| (min..=max).contains(number))
+        .ok_or_else(|| wrong(&format!("be a whole number from {min} to {max}"), text))
+}
+
+pub(super) fn octal(text: &str) -> Result<u32, String> {
+    let is_octal = !text.is_empty() && text.len() <= 4 && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
+    let number = if is_octal { u32::from_str_radix(text, 8).ok() } else { None };
+    number
+        .filter(|&bits| bits <= 0o777)
+        .ok_or_else(|| wrong("be permission bits in octal, from 000 to 777", text))
+}
+
+pub(super) fn decimal(text: &str, min: u32, max: u32) -> Result<f64, String> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let number = if is_digits(whole) && is_digits(fraction) { text.parse::<f64>().ok() } else { None };
+    number
+        .filter(|number| (f64::from(min)..=f64::from(max)).contains(number))
+        .ok_or_else(|| wrong(&format!("be a number from {min} to {max}"), text))
+}
+
+/// `5`, `0.5`, `250ms`, `5s`, `2m`, `1h`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    exact_duration(text).filter(|duration| *duration <= LONGEST).ok_or_else(|| {
+        wrong("be a time of at most 365 days, in seconds or with a unit (5, 0.5, 250ms, 5s, 2m, 1h)", text)
+    })
+}
+
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    const DAY: Duration = Duration::from_secs(86_400);
+    exact_duration(text)
+        .filter(|interval| interval.is_zero() || (Duration::from_secs(5)..=DAY).contains(interval))
+        .ok_or_else(|| wrong("be 0, or a time from 5 to 86400 seconds", text))
+}
+
+fn exact_duration(text: &str) -> Option<Duration> {
+    let unit_start = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_start);
+    let nanoseconds_per_unit: u128 = match unit {
+        "ms" => 1_000_000,
+        "" | "s" => 1_000_000_000,
+        "m" => 60 * 1_000_000_000,
+        "h" => 3_600 * 1_000_000_000,
+        _ => return None,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    // As many digits as the longest duration has in milliseconds, and as few as nanoseconds can tell apart.
+    if !is_digits(whole) || !is_digits(fraction) || whole.len() > 12 || fraction.len() > 9 {
+        return None;
+    }
+    let billionths: u128 = format!("{fraction:0<9}").parse().ok()?;
+    let units_in_billionths = whole.parse::<u128>().ok()? * 1_000_000_000 + billionths;
+    let nanoseconds = units_in_billionths * nanoseconds_per_unit / 1_000_000_000;
+    Some(Duration::from_nanos(u64::try_from(nanoseconds).ok()?))
+}
+
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    exact_size(text)
+        .filter(|&size| size > 0)
+        .ok_or_else(|| wrong("be a number of bytes, at least 1, or one with k, m or g (4096, 64m)", text))
+}
+
+/// `unlimited` is `None`.
+pub(super) fn amount(text: &str) -> Result<Option<u64>, String> {
+    if text == "unlimited" {
+        return Ok(None);
+    }
+    exact_size(text)
+        .map(Some)
+        .ok_or_else(|| wrong("be unlimited, or a number, also with k, m or g (4096, 64m)", text))
+}
+
+fn exact_size(text: &str) -> Option<u64> {
+    let (digits, factor) = match text.as_bytes().last()? {
+        b'k' => (&text[..text.len() - 1], 1 << 10),
+        b'm' => (&text[..text.len() - 1], 1 << 20),
+        b'g' => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    if !is_digits(digits) {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// What no system can hold in a name, and what people would not find again.
+pub(super) fn variable_name(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
+        return Err(wrong("be the name of a variable, without \"=\" and blanks", text));
+    }
+    Ok(())
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn wrong(rule: &str, text: &str) -> String {
+    format!("must {rule}, not {}", quoted(text))
+}
+
+/// `a, b or c`
+fn one_of(values: &[&str]) -> String {
+    match values {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_seconds_or_has_a_unit() {
+        let milliseconds = |text| duration(text).map(|duration| duration.as_millis());
+        for (text, expected) in [
+            ("0", 0),
+            ("5", 5_000),
+            ("0.5", 500),
+            ("250ms", 250),
+            ("5s", 5_000),
+            ("2m", 120_000),
+            ("1.5h", 5_400_000),
+            ("31536000", 31_536_000_000),
+        ] {
+            assert_eq!(milliseconds(text), Ok(expected), "{text}");
+        }
+        assert_eq!(duration("0.000000001"), Ok(Duration::from_nanos(1)));
+        for text in [
+            "", "five", "-1", "+1", "1e3", ".5", "5.", "5 s", "5d", "5S", "inf", "1.2.3", "31536001", "s",
+            "٥",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert!(duration(&"9".repeat(60_000)).is_err_and(|error| error.len() < 300));
+    }
+
+    #[test]
+    fn an_interval_is_off_or_from_5_seconds_to_a_day() {
+        for text in ["0", "5", "86400", "24h"] {
+            assert!(interval(text).is_ok(), "{text}");
+        }
+        for text in ["4", "4.999", "86401", "x"] {
+            assert!(interval(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_bytes_or_has_a_unit() {
+        for (text, expected) in [("1", 1), ("64k", 65_536), ("64m", 67_108_864), ("2g", 2_147_483_648)] {
+            assert_eq!(size(text), Ok(expected), "{text}");
+        }
+        for text in ["", "0", "-1", "64mb", "1.5g", "k", "99999999999999999999", "18446744073709551615g"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert_eq!(amount("unlimited"), Ok(None));
+        assert_eq!(amount("0"), Ok(Some(0)));
+    }
+
+    #[test]
+    fn numbers_keep_their_range_and_form() {
+        assert_eq!(number("-20", -20, 19), Ok(-20));
+        for text in ["", "20", "-21", "+1", "0x10", "1.0", "1 000", "99999999999999999999"] {
+            assert!(number(text, -20, 19).is_err(), "{text}");
+        }
+        assert_eq!(octal("022"), Ok(0o22));
+        for text in ["", "8", "1000", "00022", "-1"] {
+            assert!(octal(text).is_err(), "{text}");
+        }
+        assert_eq!(decimal("0.1", 0, 1), Ok(0.1));
+        for text in ["", "1.1", "-0.1", "NaN", "inf", "1e-1", ".5", "1."] {
+            assert!(decimal(text, 0, 1).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_rule_and_the_value() {
+        assert_eq!(Kind::Boolean.check("yes").unwrap_err(), "must be true or false, not \"yes\"");
+        let choice = Kind::Choice { values: &["a", "b", "c"], later: &["c"] };
+        assert_eq!(choice.check("d").unwrap_err(), "must be a, b or c, not \"d\"");
+        assert_eq!(choice.check("c").unwrap_err(), "c is not supported yet");
+    }
+}
