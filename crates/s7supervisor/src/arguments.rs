@@ -96,6 +96,10 @@ pub(crate) struct Check {
     /// The registry
     #[arg(value_name = "REGISTRY")]
     pub(crate) file: Option<PathBuf>,
+
+    /// Print one JSON document, also when there are problems
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `show`

@@ -37,6 +37,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Supervises the components of the registry until somebody ends it.
 pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
+    // What we happen to have inherited is not for the components.
+    close_fds::set_fds_cloexec(3, &[]);
     if asked.background {
         // Fails only for the leader of a session, who has left already.
         let _left = rustix::process::setsid();
