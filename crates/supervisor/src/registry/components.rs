@@ -78,7 +78,9 @@ impl<'a, 'b> Components<'a, 'b> {
         let layers = Layers(layers);
         let instances = layers.value("instances").map_or(Some(1), |value| self.reading.number(value));
         let id = server.attribute("id");
-        let Some((id, place)) = id.and_then(|id| Some((self.reading.text(id)?, id.place))) else { return true };
+        let Some((id, place)) = id.and_then(|id| Some((self.reading.text(id)?, id.place))) else {
+            return true;
+        };
         // The name of all instances is taken too: requests for it mean them.
         self.claim_id(&id, place);
         let Some(instances) = instances else { return true };
@@ -100,7 +102,8 @@ impl<'a, 'b> Components<'a, 'b> {
     fn claim_id(&mut self, id: &str, place: Place) {
         if let Some(first) = self.ids.insert(id.to_ascii_lowercase(), place) {
             let first = self.reading.problems.position(first);
-            let message = format!("the id {} is also used at {first}; ids differ in more than case", quoted(id));
+            let message =
+                format!("the id {} is also used at {first}; ids must differ in more than case", quoted(id));
             self.reading.problems.add(place, message);
         }
         let log = self.own_log.path.file_stem().and_then(|stem| stem.to_str());
@@ -186,7 +189,8 @@ struct Maker<'a, 'b> {
 
 impl Maker<'_, '_> {
     fn process(&mut self, spec: &mut ProcessSpec, server: &Node) {
-        if let Some(description) = self.layers.value("description").and_then(|value| self.reading.text(value)) {
+        if let Some(description) = self.layers.value("description").and_then(|value| self.reading.text(value))
+        {
             spec.description = description.as_ref().into();
         }
         match self.layers.value("executable") {
@@ -220,8 +224,10 @@ impl Maker<'_, '_> {
 
     fn attributes(&mut self, spec: &mut ProcessSpec) {
         let Self { reading, layers, .. } = self;
-        spec.user = layers.value("user").and_then(|value| reading.text(value)).map(|text| text.as_ref().into());
-        spec.group = layers.value("group").and_then(|value| reading.text(value)).map(|text| text.as_ref().into());
+        spec.user =
+            layers.value("user").and_then(|value| reading.text(value)).map(|text| text.as_ref().into());
+        spec.group =
+            layers.value("group").and_then(|value| reading.text(value)).map(|text| text.as_ref().into());
         spec.umask = layers.value("umask").and_then(|value| reading.octal(value));
         spec.nice = layers.value("nice").and_then(|value| reading.number(value));
         for limit in layers.list("limits") {

@@ -43,6 +43,7 @@ pub(super) fn read(root: Option<&Node>, registry: FileId, reading: &mut Reading<
         text: format!("SV::{name}").into(),
         place: beginning,
         broken: false,
+        secret: false,
     };
     let mut path = |name, or_else: &str| {
         let value = written(name).cloned().unwrap_or_else(|| setting(name, Kind::Path));
@@ -54,8 +55,9 @@ pub(super) fn read(root: Option<&Node>, registry: FileId, reading: &mut Reading<
         let place = written("log").map_or(beginning, |value| value.place);
         reading.problems.add(place, "log must end with the name of a file, such as logs/Supervisor.log");
     }
-    let trace_level =
-        written("tracelevel").cloned().unwrap_or_else(|| setting("tracelevel", Kind::Number { min: 1, max: 4 }));
+    let trace_level = written("tracelevel")
+        .cloned()
+        .unwrap_or_else(|| setting("tracelevel", Kind::Number { min: 1, max: 4 }));
     let trace_level = reading.number(&trace_level).unwrap_or(DEFAULT_TRACE_LEVEL);
     let interval = written("tracestatsinterval").and_then(|value| reading.interval(value));
     let log_days = written("logDays").map(|value| reading.number(value));
@@ -68,7 +70,8 @@ pub(super) fn read(root: Option<&Node>, registry: FileId, reading: &mut Reading<
         log,
         temp,
         trace_level,
-        trace_stats_interval: Some(interval.unwrap_or(DEFAULT_INTERVAL)).filter(|interval| !interval.is_zero()),
+        trace_stats_interval: Some(interval.unwrap_or(DEFAULT_INTERVAL))
+            .filter(|interval| !interval.is_zero()),
         log_days: log_days.flatten().or(max_days).unwrap_or(DEFAULT_LOG_DAYS),
     }
 }

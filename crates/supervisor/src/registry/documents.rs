@@ -121,7 +121,8 @@ fn paths(href: &str, folder: &Path) -> Result<Vec<PathBuf>, String> {
     if !href.contains(WILDCARDS) {
         return Ok(vec![path]);
     }
-    let (Some(parent), Some(pattern)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+    let (Some(parent), Some(pattern)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    else {
         return Err("it names no file".into());
     };
     // Whole trees would be searched otherwise, which can take for ever.

@@ -88,7 +88,8 @@ mod tests {
         let owned = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let error = problems.finish();
         assert!(error.as_ref().is_none_or(|error| !error.render(false).contains("hunter2")));
-        let lines = error.map_or(Vec::new(), |error| error.problems().iter().map(ToString::to_string).collect());
+        let lines =
+            error.map_or(Vec::new(), |error| error.problems().iter().map(ToString::to_string).collect());
         (owned, lines)
     }
 

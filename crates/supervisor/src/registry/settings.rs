@@ -76,7 +76,8 @@ impl fmt::Display for Origin {
 /// The setting that stands for the number of days that logs are kept, as the original product calls it.
 const MAX_DAYS: &str = "TC::maxDays";
 /// What has its value from elsewhere.
-const READ_ONLY: [&str; 6] = ["SV", "installFolder", "registryFolder", "supervisorExecutable", "id", "instance"];
+const READ_ONLY: [&str; 6] =
+    ["SV", "installFolder", "registryFolder", "supervisorExecutable", "id", "instance"];
 /// The most days for which logs can be kept.
 const MOST_DAYS: u32 = 36_500;
 /// How many bytes all values of a registry may have together once their settings are put in: few words in a file can
@@ -234,7 +235,8 @@ impl Settings {
             self.definition(short).outside = Some((value.into(), origin));
             return;
         };
-        let source = if origin == Origin::Given { format!("--set {}", plain(name)) } else { origin.to_string() };
+        let source =
+            if origin == Origin::Given { format!("--set {}", plain(name)) } else { origin.to_string() };
         problems.add_to_file(registry, format!("{source}: {problem}"));
     }
 
@@ -329,6 +331,12 @@ impl Settings {
                 }
                 self.resolve(name, problems)
             }
+            _ if value.secret => {
+                // What looks like a name may be a part of the secret.
+                let message =
+                    "this secret refers to a setting that is not known; SV::SV stands for SV:: itself";
+                Err(problems.add(value.place, message))
+            }
             (name, _) => Err(self.unknown(name, within(value, at, reference.length, problems), problems)),
         }
     }
@@ -391,14 +399,17 @@ impl Settings {
         if problems.is_incomplete() || problems.is_full() || !self.told_unknown.insert(place) {
             return Told;
         }
-        const MOST_LISTED: usize = 50;
+        const MOST_LISTED: usize = 20;
         let known: Vec<&str> = self.known_names().collect();
         let mut list =
             known.iter().take(MOST_LISTED).map(|name| long_name(name)).collect::<Vec<_>>().join(", ");
         if known.len() > MOST_LISTED {
             list.push_str(&format!(" and {} more", known.len() - MOST_LISTED));
         }
-        let suggestion = self.suggestion(name);
+        let suggestion = match self.beginning_of(name) {
+            Some(known) => format!("; write SV::{{{known}}} where text follows it"),
+            None => self.suggestion(name),
+        };
         let message = format!("the setting SV::{} is not known{suggestion}; known are {list}", plain(name));
         problems.add(place, message)
     }
@@ -407,9 +418,19 @@ impl Settings {
         self.definitions.keys().map(String::as_str).filter(|name| *name != MAX_DAYS)
     }
 
+    /// The known name with which an unknown one begins: `Heap` of `HeapSize`.
+    fn beginning_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        const LONGEST: usize = 200;
+        (1..name.len().min(LONGEST))
+            .rev()
+            .map(|end| &name[..end])
+            .find(|start| self.definitions.contains_key(*start))
+    }
+
     fn suggestion(&self, name: &str) -> String {
         const MOST_COMPARED: usize = 1_000;
-        let known: Vec<&str> = self.known_names().filter(|known| *known != name).take(MOST_COMPARED).collect();
+        let known: Vec<&str> =
+            self.known_names().filter(|known| *known != name).take(MOST_COMPARED).collect();
         similar(name, &known).map(|name| format!("; did you mean SV::{name}?")).unwrap_or_default()
     }
 

@@ -223,9 +223,10 @@ mod tests {
             assert_eq!(milliseconds(text), Ok(expected), "{text}");
         }
         assert_eq!(duration("0.000000001"), Ok(Duration::from_nanos(1)));
-        for text in
-            ["", "five", "-1", "+1", "1e3", ".5", "5.", "5 s", "5d", "5S", "inf", "1.2.3", "31536001", "s", "٥"]
-        {
+        for text in [
+            "", "five", "-1", "+1", "1e3", ".5", "5.", "5 s", "5d", "5S", "inf", "1.2.3", "31536001", "s",
+            "٥",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(duration(&"9".repeat(60_000)).is_err_and(|error| error.len() < 300));
