@@ -320,6 +320,29 @@ fn environment_files_are_read_in_their_place() {
 }
 
 #[test]
+fn the_examples_of_the_manual_are_loaded() {
+    let manual = include_str!("../../../docs/registry.md");
+    let blocks: Vec<&str> = manual.split("```").skip(1).step_by(2).collect();
+    let variables = blocks.iter().find(|block| block.contains("GREETING")).unwrap();
+    let whole = |block: &&&str| block.starts_with("xml\n<supervisor") && block.ends_with("</supervisor>\n");
+    let examples: Vec<_> = blocks.iter().filter(whole).map(|block| block.trim_start_matches("xml")).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        let folder = tempfile::tempdir().unwrap();
+        let conf = folder.path().join("conf");
+        std::fs::create_dir(&conf).unwrap();
+        std::fs::write(conf.join("shop.env"), variables.trim_start()).unwrap();
+        std::fs::write(conf.join("registry.xml"), example.trim_start()).unwrap();
+        let registry = load(conf.join("registry.xml"), &plain()).unwrap();
+        let Some(shop) = registry.components.iter().find(|component| component.id == "shop-1") else {
+            continue;
+        };
+        assert_eq!(arguments(shop), ["-Xmx512m", "-Dserver.port=8081", "-jar", "lib/shop.jar"]);
+        assert_eq!(shop.environment.variables.len(), 4);
+    }
+}
+
+#[test]
 fn a_problem_is_rendered_with_its_line_underlined() {
     let (folder, loaded) = load_text("<supervisor>\n  <confg/>\n</supervisor>", &[], &plain());
     let error = loaded.unwrap_err();
