@@ -179,6 +179,12 @@ fn every_life_keeps_the_invariants_and_ends() {
 }
 
 #[test]
+fn lives_that_once_broke_an_invariant_keep_it() {
+    // 451: a stop that is told again for the sake of leftovers. 18366: gone in the moment its time was up.
+    [451, 18_366].into_iter().for_each(life);
+}
+
+#[test]
 fn the_same_seed_lives_the_same_life() {
     let trace = |seed| {
         let mut world =

@@ -1,9 +1,11 @@
 //! Real processes for the tests of this folder. None of them outlives its test.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -106,7 +108,7 @@ impl Started {
 impl Drop for Started {
     fn drop(&mut self) {
         let Some(process) = self.process.take() else { return };
-        process.kill();
+        // Its descendants first: some are known by their parents only.
         loop {
             let run = Run { process: &process, token: &self.token };
             let left = leftovers(&[run], |pid| pid == process.pid(), false);
@@ -118,6 +120,7 @@ impl Drop for Started {
                 break;
             }
         }
+        process.kill();
         readable(process.as_fd());
         process.reap();
     }
@@ -129,6 +132,21 @@ pub(super) fn end_of(pid: u32) {
     if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
         readable(pidfd.as_fd());
     }
+}
+
+/// A file with these permissions, to be executed.
+///
+/// Another process writes it: the system refuses to execute what anybody has open for writing, and each child that
+/// another test is about to start would have it open until its own program runs.
+pub(super) fn file(folder: &Path, name: &str, mode: u32, content: &[u8]) -> String {
+    let path = folder.join(name);
+    let source = folder.join(format!("{name}.source"));
+    fs::write(&source, content).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a test needs a file that this process never had open")]
+    let copied = std::process::Command::new("cp").arg(&source).arg(&path).status().unwrap();
+    assert!(copied.success());
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 fn readable(descriptor: BorrowedFd<'_>) {

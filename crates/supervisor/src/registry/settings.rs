@@ -1,77 +1,21 @@
-//! Settings: where the value of `SV::Name` comes from, and putting it in.
+//! Settings: where the value of `SV::Name` comes from.
 //!
 //! Strongest first: `--set`, the environment (`S7_SV_Name`), the registry, what it includes, built-in. What comes
 //! from outside the files is literal; a setting of a file may refer to others.
 
+mod expansion;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
+use self::expansion::MAX_ALL_VALUES;
 use super::LoadOptions;
-use super::problem::{FileId, Place, Problems, Span, Told, plain, quoted};
-use super::structure::{Node, Role, Value, similar};
+use super::problem::{FileId, Place, Problems, Told, plain, quoted};
+use super::setting::{Origin, Setting};
+use super::structure::{Node, Role, Value};
 use super::values;
-use super::xml::{MAX_DEPTH, MAX_VALUE};
-
-/// A setting of a registry, and where its value comes from.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Setting {
-    /// The name as it is written: `SV::PsHeapSize`.
-    pub name: String,
-    /// The value, its own settings put in. If it is [`secret`](Self::secret), show it nowhere.
-    pub value: String,
-    /// Where the value comes from.
-    pub origin: Origin,
-    /// Whether the value must be shown nowhere.
-    pub secret: bool,
-}
-
-impl fmt::Debug for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = if self.secret { "(secret)" } else { &self.value };
-        f.debug_struct("Setting")
-            .field("name", &self.name)
-            .field("value", &value)
-            .field("origin", &self.origin)
-            .field("secret", &self.secret)
-            .finish()
-    }
-}
-
-/// Where the value of a setting comes from. Displayed as people would say it: `S7_SV_PsHeapSize`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Origin {
-    /// Given for this load: `--set` on the command line.
-    Given,
-    /// This variable of the environment.
-    Environment(String),
-    /// A file.
-    File {
-        /// Which.
-        file: PathBuf,
-        /// The line of its `<setting>`.
-        line: usize,
-    },
-    /// The value that it has when nobody gives one.
-    BuiltIn,
-    /// Known from how the registry was loaded; it cannot be set.
-    ReadOnly,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Given => f.write_str("--set"),
-            Self::Environment(variable) => f.write_str(variable),
-            Self::File { file, line } => write!(f, "{}:{line}", file.display()),
-            Self::BuiltIn => f.write_str("built-in"),
-            Self::ReadOnly => f.write_str("read-only"),
-        }
-    }
-}
+use super::xml::MAX_VALUE;
 
 /// The setting that stands for the number of days that logs are kept, as the original product calls it.
 const MAX_DAYS: &str = "TC::maxDays";
@@ -80,13 +24,6 @@ const READ_ONLY: [&str; 6] =
     ["SV", "installFolder", "registryFolder", "supervisorExecutable", "id", "instance"];
 /// The most days for which logs can be kept.
 const MOST_DAYS: u32 = 36_500;
-/// How many bytes all values of a registry may have together once their settings are put in: few words in a file can
-/// ask for any number of bytes.
-const MAX_ALL_VALUES: usize = 256 * 1024 * 1024;
-const TOO_LONG: &str = "the value is longer than 64 KiB once its settings are put in";
-/// What a value costs beside its text.
-const COST_OF_A_VALUE: usize = 64;
-
 /// The component in which a value stands.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Component<'a> {
@@ -244,6 +181,8 @@ impl Settings {
         self.definitions.entry(name.to_owned()).or_default()
     }
 
+<<<<<<< HEAD
+=======
     /// Puts the settings into a value.
     ///
     /// # Errors
@@ -416,6 +355,7 @@ impl Settings {
         similar(name, &known).map(|name| format!("; did you mean SV::{name}?")).unwrap_or_default()
     }
 
+>>>>>>> main
     /// Every setting, by name, and tells what is wrong with any of them.
     pub(super) fn all(&mut self, problems: &mut Problems) -> Vec<Setting> {
         let names: Vec<String> = self.definitions.keys().cloned().collect();
@@ -480,33 +420,6 @@ impl Definition {
     }
 }
 
-/// `SV::Name` or `SV::{Name}` at the beginning of a text.
-struct Reference<'a> {
-    name: &'a str,
-    /// The length of all of it.
-    length: usize,
-}
-
-impl<'a> Reference<'a> {
-    fn read(text: &'a str) -> Result<Self, &'static str> {
-        let after = &text["SV::".len()..];
-        let (name, length) = match after.strip_prefix('{') {
-            Some(braced) => {
-                let end = braced.find('}').ok_or("SV::{ is not closed by }")?;
-                (&braced[..end], "SV::{}".len() + end)
-            }
-            None => {
-                let end = after.find(|c| !is_name_character(c)).unwrap_or(after.len());
-                (&after[..end], "SV::".len() + end)
-            }
-        };
-        if !is_name(name) {
-            return Err("SV:: must be followed by the name of a setting; SV::SV stands for SV:: itself");
-        }
-        Ok(Self { name, length })
-    }
-}
-
 fn built_in() -> [(&'static str, &'static str); 6] {
     let is_64_bit_linux = cfg!(all(target_os = "linux", target_pointer_width = "64"));
     let image_server = if is_64_bit_linux { "ImageServer64" } else { "ImageServer32" };
@@ -530,15 +443,4 @@ fn is_name(text: &str) -> bool {
 
 fn long_name(name: &str) -> String {
     if name == MAX_DAYS { name.to_owned() } else { format!("SV::{name}") }
-}
-
-/// The place of a part of a value; of all of it, where entities keep the two from being the same text.
-fn within(value: &Value, at: usize, length: usize, problems: &Problems) -> Place {
-    let Place { file, span } = value.place;
-    let written = problems.text(file);
-    if written.get(span.start as usize..span.end as usize) != Some(&*value.text) {
-        return value.place;
-    }
-    let start = span.start as usize + at;
-    Place { file, span: Span::new(start, start + length) }
 }

@@ -96,7 +96,7 @@ impl Driver {
 
     /// Looks at everything that has come since the last round.
     fn round(&mut self, events: &Events) {
-        let mut touched: Vec<_> = events.iter().filter_map(|event| self.runs.watched_by(event.key)).collect();
+        let mut touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
         touched.sort_unstable();
         touched.dedup();
         for run in &touched {

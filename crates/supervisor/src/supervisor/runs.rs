@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use polling::Poller;
 
-use crate::os::{self, Leftover, Process, Watched};
+use crate::os::{self, Leftover, Process, Reserve, Watched};
 use crate::run::{Exit, RunId};
 
 /// All runs that have a process, and the poller that watches them.
@@ -19,6 +19,7 @@ pub(super) struct Runs {
     watched: HashMap<usize, RunId>,
     last_key: usize,
     orphans_come_to_us: bool,
+    reserve: Reserve,
 }
 
 /// One run, until it is reaped.
@@ -50,6 +51,7 @@ impl Runs {
             // Zero is the key of SIGCHLD.
             last_key: 0,
             orphans_come_to_us,
+            reserve: Reserve::default(),
         }
     }
 
@@ -67,8 +69,14 @@ impl Runs {
     }
 
     /// Which run a notice of the poller is about, if it is still there: a notice can come after what it is about.
-    pub(super) fn watched_by(&self, key: usize) -> Option<RunId> {
-        self.watched.get(&key).copied()
+    pub(super) fn noticed(&mut self, key: usize) -> Option<RunId> {
+        let id = self.watched.get(&key).copied()?;
+        let run = self.run_mut(id)?;
+        if run.process.key() != key {
+            run.leftovers.retain(|leftover| leftover.key() != key);
+            self.watched.remove(&key);
+        }
+        Some(id)
     }
 
     /// How the main process of a run ended, said once. It is not reaped yet: its pid stays its own.
@@ -82,27 +90,45 @@ impl Runs {
     }
 
     /// Tells the processes of a run to stop: its group while the main process lives, then what has left the group.
-    pub(super) fn stop(&self, id: RunId) {
+    pub(super) fn stop(&mut self, id: RunId) {
+        self.hold_family(id);
         let Some(run) = self.run(id) else { return };
         if run.exit.is_none() {
             run.process.stop();
         }
-        run.leftovers.iter().filter(|left| !left.is_in_group_of(&run.process)).for_each(|left| left.stop());
+        let elsewhere = run.leftovers.iter().filter(|left| !left.is_in_group_of(&run.process));
+        elsewhere.for_each(|leftover| leftover.stop());
     }
 
     /// Kills every process of a run that is known.
-    pub(super) fn kill(&self, id: RunId) {
+    pub(super) fn kill(&mut self, id: RunId) {
+        self.hold_family(id);
         if let Some(run) = self.run(id) {
             run.kill();
         }
     }
 
+    /// Takes hold of what descends from a main process that lives: once it has ended, a descendant that has left its
+    /// group and forgotten its token could not be told from a stranger.
+    fn hold_family(&mut self, id: RunId) {
+        let Some(run) = self.run(id).filter(|run| run.exit.is_none()) else { return };
+        let family = os::descendants(&run.asked(), |pid| self.main_pids.contains(&pid));
+        self.hold(id, family);
+    }
+
     /// Looks what is left of these runs, whose main processes have ended. One walk over the processes serves all.
     pub(super) fn look(&mut self, ids: &[RunId]) -> Vec<(RunId, Look)> {
+        // If nothing could be opened, nothing would be found: some descriptors are kept back for this moment.
+        let mut reserve = std::mem::take(&mut self.reserve);
+        let looks = reserve.lend(|| self.look_now(ids));
+        self.reserve = reserve;
+        looks
+    }
+
+    fn look_now(&mut self, ids: &[RunId]) -> Vec<(RunId, Look)> {
         let runs: Vec<_> =
             ids.iter().filter_map(|id| self.run(*id).filter(|run| run.exit.is_some())).collect();
-        let asked: Vec<_> =
-            runs.iter().map(|run| os::Run { process: &run.process, token: run.token.as_str() }).collect();
+        let asked: Vec<_> = runs.iter().map(|run| run.asked()).collect();
         let is_main = |pid| self.main_pids.contains(&pid);
         let mut left: HashMap<RunId, Vec<Leftover>> = HashMap::new();
         for (index, leftover) in os::leftovers(&asked, is_main, self.orphans_come_to_us) {
@@ -118,28 +144,39 @@ impl Runs {
         os::reap_orphans(|pid| self.main_pids.contains(&pid));
     }
 
-    fn note(&mut self, id: RunId, leftovers: Vec<Leftover>) -> Look {
-        if let Some(run) = self.by_component.get_mut(&id.component) {
-            for leftover in run.leftovers.drain(..) {
-                self.watched.remove(&leftover.key());
-            }
-        }
-        if leftovers.is_empty() {
+    fn note(&mut self, id: RunId, found: Vec<Leftover>) -> Look {
+        let none_found = found.is_empty();
+        self.hold(id, found);
+        let held = self.run(id).map_or(&[][..], |run| &run.leftovers);
+        if none_found && held.is_empty() {
             self.reap(id);
             return Look::Gone;
         }
-        let pids = leftovers.iter().map(Leftover::pid).collect();
-        // One that cannot be watched is found again when another of them ends.
-        let watched: Vec<_> = leftovers.into_iter().filter_map(|left| self.watch(id, left).ok()).collect();
-        if let Some(run) = self.run_mut(id) {
-            run.leftovers = watched;
+        Look::Left(held.iter().map(|leftover| leftover.pid()).collect())
+    }
+
+    /// Watches these, beside those of the run that are held already. One that cannot be watched is found again by
+    /// the look that follows the end of another.
+    fn hold(&mut self, id: RunId, found: Vec<Leftover>) {
+        for leftover in found {
+            let is_held = |run: &Run| run.leftovers.iter().any(|held| held.pid() == leftover.pid());
+            if self.run(id).is_none_or(is_held) {
+                continue;
+            }
+            if let (Ok(watched), Some(run)) =
+                (self.watch(id, leftover), self.by_component.get_mut(&id.component))
+            {
+                run.leftovers.push(watched);
+            }
         }
-        Look::Left(pids)
     }
 
     fn reap(&mut self, id: RunId) {
         if let Some(mut run) = self.by_component.remove(&id.component) {
             self.watched.remove(&run.process.key());
+            for leftover in &run.leftovers {
+                self.watched.remove(&leftover.key());
+            }
             self.main_pids.remove(&run.process.pid());
             run.process.pause();
             run.process.reap();
@@ -163,6 +200,10 @@ impl Runs {
 }
 
 impl Run {
+    fn asked(&self) -> os::Run<'_> {
+        os::Run { process: &self.process, token: &self.token }
+    }
+
     fn kill(&self) {
         self.process.kill();
         self.leftovers.iter().for_each(|leftover| leftover.kill());

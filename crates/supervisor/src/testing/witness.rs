@@ -164,7 +164,9 @@ impl Witness {
     fn check_stop(&self, run: RunId, lives: &dyn Fn(u32) -> bool) {
         let book = &self.books[run.component as usize];
         self.check(book.run == Some(run), "S2", &format!("a stop goes to an old run of {}", book.id));
-        if self.stopping_everything && !self.killing_everything {
+        // Told before, it is told again for the sake of leftovers that have not heard of it.
+        let first = book.told_to_stop.is_none();
+        if first && self.stopping_everything && !self.killing_everything {
             for (key, other) in (0..).zip(&self.books) {
                 let later = other.priority > book.priority && lives(key) && !other.unkillable;
                 self.check(!later, "S7", &format!("{} is stopped before {}", book.id, other.id));

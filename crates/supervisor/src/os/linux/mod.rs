@@ -9,7 +9,7 @@ use rustix::io;
 use rustix::process::{Gid, Uid};
 use rustix::thread;
 
-pub(crate) use leftovers::{Leftover, leftovers, reap_orphans};
+pub(crate) use leftovers::{Leftover, descendants, leftovers, reap_orphans};
 pub(crate) use process::{Process, destroy, spawn};
 pub(crate) use usage::usage;
 

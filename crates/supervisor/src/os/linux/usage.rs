@@ -49,12 +49,17 @@ mod tests {
 
     #[test]
     fn descendants_count_with_their_process() {
-        let mut alone = Component::shell("echo ready; exec sleep 1000").start();
-        let mut family = Component::shell("sh -c 'sleep 1000 & echo ready; wait' & wait").start();
-        (alone.line(), family.line());
-        let (alone, family) = (usage(alone.pid()).unwrap(), usage(family.pid()).unwrap());
-        assert!(alone.memory > 0);
-        assert!(family.memory > 2 * alone.memory, "{family:?} {alone:?}");
+        // The grandchild stops itself, so that its memory does not change any more.
+        let script = "sh -c 'sh -c \"echo \\$\\$; kill -STOP \\$\\$\" & wait' & wait";
+        let mut started = Component::shell(script).start();
+        let grandchild: u32 = started.line().parse().unwrap();
+
+        let mut reader = Reader::default();
+        let mut memory_of = |pid| reader.stat(pid).unwrap().resident_pages * page_size() as u64;
+        let (main, grandchild) = (memory_of(started.pid()), memory_of(grandchild));
+        assert!(main > 0 && grandchild > 0);
+        let all = usage(started.pid()).unwrap().memory;
+        assert!(all > main + grandchild, "the child between them counts as well: {all} {main} {grandchild}");
     }
 
     #[test]

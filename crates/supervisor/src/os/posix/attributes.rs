@@ -1,9 +1,10 @@
 //! What happens in the child between the fork and the exec, where a component has attributes.
 
-use std::ffi::{CString, NulError, OsStr, c_char};
-use std::io;
+use std::ffi::{CString, NulError, OsStr, c_char, c_int};
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
+use std::{io, ptr};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -22,6 +23,8 @@ pub(super) struct Attributes {
     nice: Option<i32>,
     umask: Option<Mode>,
     change: Option<Change>,
+    /// Whether the calling thread has signals blocked, which the child would inherit.
+    unblock: bool,
 }
 
 /// The program, its arguments and its environment in the form that the system takes.
@@ -55,12 +58,15 @@ const EXECUTE: i32 = 5;
 const FIRST_LIMIT: i32 = 16;
 const ERRNO_BITS: u32 = 12;
 
+/// No system here has a signal above it.
+const HIGHEST_SIGNAL: c_int = 64;
+
 fn failed(step: i32) -> impl Fn(Errno) -> io::Error {
     move |errno| io::Error::from_raw_os_error(step << ERRNO_BITS | errno.raw_os_error())
 }
 
 impl Attributes {
-    /// What the specification asks for; `None` if it asks for nothing.
+    /// What the specification asks for; `None` if there is nothing to do.
     pub(super) fn of(spec: &ProcessSpec, change: Option<Change>) -> Option<Self> {
         let limit = |limit: &crate::spec::ResourceLimit| {
             (number(limit.resource), Rlimit { current: limit.soft, maximum: limit.hard })
@@ -70,11 +76,13 @@ impl Attributes {
             nice: spec.nice,
             umask: spec.umask.map(Mode::from_bits_truncate),
             change,
+            unblock: are_signals_blocked(),
         };
         let asked_for = !attributes.limits.is_empty()
             || attributes.nice.is_some()
             || attributes.umask.is_some()
-            || attributes.change.is_some();
+            || attributes.change.is_some()
+            || attributes.unblock;
         asked_for.then_some(attributes)
     }
 
@@ -95,6 +103,9 @@ impl Attributes {
             if let Some(user) = change.user {
                 set_user(user).map_err(failed(USER))?;
             }
+        }
+        if self.unblock {
+            unblock_signals();
         }
         Ok(())
     }
@@ -161,9 +172,29 @@ impl Image {
 
 impl Strings {
     fn new(texts: Vec<CString>) -> Self {
-        let pointers =
-            texts.iter().map(|text| text.as_ptr()).chain(std::iter::once(std::ptr::null())).collect();
+        let pointers = texts.iter().map(|text| text.as_ptr()).chain(std::iter::once(ptr::null())).collect();
         Self { pointers, _texts: texts }
+    }
+}
+
+fn are_signals_blocked() -> bool {
+    let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: without a new mask the call only writes the present one, and it cannot fail.
+    let mask = unsafe {
+        libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), mask.as_mut_ptr());
+        mask.assume_init()
+    };
+    // SAFETY: a mask that has been filled in; a number that is no signal gives an error, which is not 1.
+    (1..=HIGHEST_SIGNAL).any(|signal| unsafe { libc::sigismember(&raw const mask, signal) == 1 })
+}
+
+/// Async-signal-safe.
+fn unblock_signals() {
+    let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the mask is filled in before it is used, and the calling thread may set its own mask.
+    unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
     }
 }
 

@@ -183,7 +183,7 @@ fn with_nul(launch: &Launch<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::fixture::Component;
+    use crate::os::fixture::{Component, file};
 
     /// The failure of a component, by `posix_spawn` and, with an attribute, by fork: they must not differ.
     fn failure(component: impl Fn() -> Component) -> SpawnError {
@@ -192,13 +192,6 @@ mod tests {
         with_attribute.spec.umask = Some(0o027);
         assert_eq!(with_attribute.try_start().err().unwrap(), plain);
         plain
-    }
-
-    fn file(folder: &Path, name: &str, mode: u32, content: &[u8]) -> String {
-        let path = folder.join(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        path.to_str().unwrap().to_owned()
     }
 
     /// A program whose loader has another name.
@@ -316,12 +309,18 @@ mod tests {
             eprintln!("skipped: it takes root");
             return;
         }
-        let mut component = Component::new("/bin/true", &[]);
-        component.spec.user = Some("nobody".to_owned());
+        let as_somebody = |mut component: Component| {
+            component.spec.user = Some("4200000002".to_owned());
+            component.spec.group = Some("4200000002".to_owned());
+            component
+        };
+        let first = as_somebody(Component::new("/bin/sleep", &["1000"])).start();
+        let mut second = as_somebody(Component::new("/bin/true", &[]));
         let none =
             crate::ResourceLimit { resource: crate::Resource::Processes, soft: Some(0), hard: Some(0) };
-        component.spec.limits = vec![none];
-        let error = component.try_start().err().unwrap();
+        second.spec.limits = vec![none];
+        let error = second.try_start().err().unwrap();
+        drop(first);
         assert_eq!((error.step, error.os_error), (SpawnStep::Process, Some(libc::EAGAIN)));
         assert!(error.reason.contains("nproc"), "{error}");
     }

@@ -2,10 +2,12 @@
 //!
 //! The common component has no attributes (user, group, umask, niceness, limits). It is spawned by the standard
 //! library's `posix_spawn`, which shares the parent's memory until the exec and so costs the same whatever the
-//! parent's size. Attributes need code of ours in the child, for which the standard library forks.
+//! parent's size. Attributes need code of ours in the child, for which the standard library forks. So does a thread
+//! that has signals blocked: the standard library would hand its mask on, and the component would never hear of SIGTERM.
 //!
 //! On both roads the component begins with an empty signal mask and SIGPIPE as the system has it. Other signals that
-//! the supervisor ignores stay ignored, as exec has it: under `nohup` that is SIGHUP.
+//! the supervisor ignores stay ignored, as exec has it: under `nohup` that is SIGHUP. And a descriptor that whoever
+//! started the supervisor left open for everybody stays open for components too.
 
 mod account;
 mod attributes;
@@ -95,10 +97,10 @@ pub(crate) fn drain(source: &impl AsFd) {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::ffi::OsString;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
 
-    use crate::os::fixture::Component;
+    use crate::os::fixture::{Component, file};
 
     /// By `posix_spawn`, and with an attribute, which takes a fork.
     const BOTH_ROADS: [Option<u32>; 2] = [None, Some(0o027)];
@@ -127,13 +129,23 @@ mod tests {
 
     #[test]
     fn no_descriptor_of_ours_gets_into_a_component() {
+        // What whoever started the tests has left open for everybody is not ours.
+        let is_inherited = |descriptor: &OsString| {
+            let descriptor = descriptor.to_str().unwrap();
+            let info = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap_or_default();
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+            flags.is_some_and(|flags| i32::from_str_radix(flags.trim(), 8).unwrap() & libc::O_CLOEXEC == 0)
+        };
+        let ours = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name());
+        let mut expected: BTreeSet<_> = ours.filter(is_inherited).collect();
+        expected.extend(["0".into(), "1".into(), "2".into()]);
         for umask in BOTH_ROADS {
             let mut started = sleeper(umask).start();
             started.line();
             let folder = format!("/proc/{}/fd", started.pid());
             let open: BTreeSet<_> =
                 fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-            assert_eq!(open, BTreeSet::from(["0".into(), "1".into(), "2".into()]));
+            assert_eq!(open, expected);
             assert_eq!(fs::read_link(format!("{folder}/0")).unwrap().to_str(), Some("/dev/null"));
         }
     }
@@ -180,9 +192,7 @@ mod tests {
         let folder = folder.path();
         for (place, mode) in [("not-executable", 0o644), ("bin", 0o755)] {
             fs::create_dir(folder.join(place)).unwrap();
-            let program = folder.join(place).join("the-program");
-            fs::write(&program, "#!/bin/sh\necho \"$0\"\n").unwrap();
-            fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
+            file(&folder.join(place), "the-program", mode, b"#!/bin/sh\necho \"$0\"\n");
         }
         fs::create_dir_all(folder.join("folder/the-program")).unwrap();
         for umask in BOTH_ROADS {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use polling::Poller;
 
 use self::worker::Worker;
@@ -104,6 +104,9 @@ impl Pump {
             let conditions = thread.conditions.lock().unwrap_or_else(PoisonError::into_inner);
             let mut all: Vec<_> = conditions.values().cloned().collect();
             all.extend(thread.housekeeper.problems());
+            if thread.alive.try_recv() == Err(TryRecvError::Disconnected) {
+                all.push("the thread that stores output has ended: restart the supervisor".to_owned());
+            }
             all
         })
     }
@@ -166,7 +169,8 @@ impl Thread {
 
     fn finish(mut self, limit: Duration) {
         let deadline = now() + limit;
-        self.end(limit);
+        // The other half is for the disk to answer.
+        self.end(limit / 2);
         let has_ended = self.alive.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected);
         if let Some(handle) = self.handle.take_if(|_| has_ended) {
             // It has no more to do than to return.

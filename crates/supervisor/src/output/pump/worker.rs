@@ -138,8 +138,10 @@ impl Worker {
         let old = self.pipes_of(id);
         let too_many = old.len().saturating_sub(MAX_OLD_PIPES);
         for (age, key) in old.into_iter().enumerate() {
-            self.drain(key, None);
+            self.drain(key, None, Self::read);
             if age < too_many {
+                // What its log cannot take now is lost, and counted.
+                self.drain(key, None, Self::take);
                 self.close(key);
             }
         }
@@ -159,8 +161,16 @@ impl Worker {
         }
     }
 
-    /// Reads a pipe once and stores what was in it; says how much that was. The end of a pipe closes it.
+    /// Reads a pipe once, unless its log has to wait; says how much was in it. It may be an event of the same round that
+    /// found that the log has to wait.
     fn read(&mut self, key: usize) -> usize {
+        let Some(pipe) = self.pipes.get(&key) else { return 0 };
+        let is_holding = self.streams.get(&pipe.stream).is_some_and(|stream| stream.sink.is_holding());
+        if is_holding { 0 } else { self.take(key) }
+    }
+
+    /// Reads a pipe once and stores what was in it; says how much that was. The end of a pipe closes it.
+    fn take(&mut self, key: usize) -> usize {
         let Some(pipe) = self.pipes.get_mut(&key) else { return 0 };
         let Some(stream) = self.streams.get_mut(&pipe.stream) else { return 0 };
         let id = pipe.stream;
@@ -186,20 +196,15 @@ impl Worker {
         }
     }
 
-    /// Reads of a pipe what it holds by now, unless its log has to wait.
-    fn drain(&mut self, key: usize, deadline: Option<Instant>) {
+    /// Reads of a pipe what it holds by now.
+    fn drain(&mut self, key: usize, deadline: Option<Instant>, read: fn(&mut Self, usize) -> usize) {
         let Some(pipe) = self.pipes.get(&key) else { return };
-        let id = pipe.stream;
-        let mut left =
-            usize::try_from(rustix::io::ioctl_fionread(&*pipe.reader).unwrap_or(0)).unwrap_or(usize::MAX);
-        while left > 0 && !self.is_holding(id) && deadline.is_none_or(|deadline| now() < deadline) {
-            let length = self.read(key);
+        let held = rustix::io::ioctl_fionread(&*pipe.reader).unwrap_or(0);
+        let mut left = usize::try_from(held).unwrap_or(usize::MAX);
+        while left > 0 && deadline.is_none_or(|deadline| now() < deadline) {
+            let length = read(self, key);
             left = if length == 0 { 0 } else { left.saturating_sub(length) };
         }
-    }
-
-    fn is_holding(&self, id: StreamId) -> bool {
-        self.streams.get(&id).is_some_and(|stream| stream.sink.is_holding())
     }
 
     fn close(&mut self, key: usize) {
@@ -217,7 +222,7 @@ impl Worker {
 
     fn close_all(&mut self, id: StreamId) {
         for key in self.pipes_of(id) {
-            self.drain(key, None);
+            self.drain(key, None, Self::take);
             self.close(key);
         }
     }
@@ -259,7 +264,7 @@ impl Worker {
         self.settle(id);
         // What waited meanwhile is stored in the order of the runs.
         for key in self.pipes_of(id) {
-            self.drain(key, None);
+            self.drain(key, None, Self::read);
         }
     }
 
@@ -304,7 +309,7 @@ impl Worker {
         }
         let keys: Vec<_> = self.pipes.keys().copied().collect();
         for key in keys {
-            self.drain(key, Some(deadline));
+            self.drain(key, Some(deadline), Self::read);
         }
     }
 }
@@ -319,4 +324,33 @@ impl Stream {
 fn deaf_to(stream: &Stream, error: &std::io::Error) -> String {
     let log = stream.sink.settings().path.display();
     format!("cannot read what should go to {log}: {error}; restart the component to try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, create_dir};
+    use std::io::Write;
+
+    use super::super::super::LogSettings;
+    use super::super::super::testbench::text;
+    use super::super::pipe;
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_was_ready_when_its_log_began_to_fail_is_read_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogSettings::new(folder.path().join("missing/logs/ps.log"));
+        let (_, commands) = crossbeam_channel::unbounded();
+        let poller = Arc::new(Poller::new().unwrap());
+        let mut worker = Worker::new(poller, commands, Conditions::default(), Housekeeper::default());
+        let (stdout, writer) = pipe().unwrap();
+        File::from(writer).write_all(b"patience\n").unwrap();
+        worker.attach(Run { component: 0, log, stdout, stderr: None });
+
+        let key = *worker.pipes.keys().next().unwrap();
+        assert_eq!(worker.read(key), 0);
+        create_dir(folder.path().join("missing")).unwrap();
+        worker.retry(StreamId { component: 0, is_stderr: false }, now());
+        assert_eq!(text(&folder.path().join("missing/logs/ps.log")), "patience\n");
+    }
 }
