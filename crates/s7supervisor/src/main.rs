@@ -1,3 +1,45 @@
-//! The command line.
+//! `s7supervisor`: starts, stops and keeps healthy the components named in a `SupervisorRegistry.xml`.
+//!
+//! The command line is thin: `supervisor` supervises, `supervisor-control` carries requests. Here are the commands
+//! (one file each under `commands/`), the `temp` folder with its locks, and the supervisor's own log.
 
-fn main() {}
+mod arguments;
+mod commands;
+mod control;
+mod duration;
+mod exit;
+mod lock;
+mod own_log;
+mod place;
+mod say;
+mod shell;
+mod table;
+mod temp_folder;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::commands::{check, restart, run, show, stand_in, start, status, stop};
+
+fn main() -> ExitCode {
+    let Arguments { place, command } = Arguments::parse();
+    let ended = match &command {
+        Command::Run(asked) => run::run(&place, asked),
+        Command::Check(asked) => check::check(&place, asked),
+        Command::Show(asked) => show::show(&place, asked),
+        Command::Start(asked) => start::start(&place, asked),
+        Command::Stop(asked) => stop::stop(&place, asked),
+        Command::Restart(asked) => restart::restart(&place, asked),
+        Command::Status(asked) => status::status(&place, asked),
+        Command::StandIn(told) => stand_in::run(told),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            say::tell(&failure.message);
+            failure.exit.into()
+        }
+    }
+}

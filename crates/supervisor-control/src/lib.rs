@@ -1,1 +1,62 @@
-//! The control interface.
+//! The control interface over a [`supervisor::Handle`]: HTTP/1.1 and JSON on a Unix socket, and its client.
+//!
+//! A host that embeds the supervisor offers the same control interface as the command line's supervisor by adding a
+//! [`Server`]. It runs in one thread of its own, holds nobody up, and sleeps without a timer while nobody asks.
+//!
+//! ```
+//! use supervisor::{ProcessSpec, Supervisor};
+//! use supervisor_control::{Action, Client, Server, Wait};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let socket = folder.path().join("s7supervisor.sock");
+//! let mut component = ProcessSpec::new("ps", "/bin/sleep")?;
+//! component.arguments = vec!["1000".into()];
+//! let supervisor = Supervisor::builder().components([component]).start()?;
+//! let _server = Server::builder(supervisor.handle()).bind(&socket)?;
+//!
+//! // Anywhere else, as the same user or root:
+//! let client = Client::connect(&socket)?;
+//! let outcome = client.act(Action::Restart, Some(&["ps".to_owned()]), Wait::Forever)?;
+//! assert!(outcome.is_success());
+//! assert_eq!(client.status(&[])?.components[0].state, "up");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The socket belongs in a folder that only its owner can enter. It is not the only guard: whoever is neither root nor
+//! the server's own user is sent away before anything of what it says is read.
+//!
+//! # What can be asked for
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status`, of some: `?id=NAME&id=NAME` | [`wire::StatusDocument`] |
+//! | `GET /v1/components`, of some: `?id=NAME` | a list of [`wire::ComponentDocument`] |
+//! | `GET /v1/components/{id}` | [`wire::ComponentDocument`] |
+//! | `POST /v1/components/{id}/start`, `stop`, `restart` | [`wire::OutcomeDocument`] |
+//! | `POST /v1/start`, `stop`, `restart` with a [`wire::SelectionDocument`] | [`wire::OutcomeDocument`] |
+//! | `POST /v1/shutdown` with a [`wire::ShutdownDocument`] | [`wire::OutcomeDocument`] |
+//!
+//! A name is an id, the common name of several instances, or a glob. A `POST` is answered when what was asked for has
+//! happened or can no longer happen; with `?timeout=SECONDS` no later than that, and with `?wait=false` at once. What
+//! was taken up goes on, also when the client goes away.
+//!
+//! | status | meaning |
+//! |---|---|
+//! | 200 | here it is; all that was asked for is so |
+//! | 202 | taken up, not finished yet |
+//! | 409 | finished, but not all of it came to be: the outcome tells what |
+//! | 400, 415, 413, 431, 408 | the request cannot be understood, is no JSON, too large, or too slow |
+//! | 404, 405 | there is no such component or path; it does not take this method |
+//! | 503 | the supervisor is shutting down or has ended |
+//!
+//! From 400 on, but for 409 with an outcome, the answer is a [`wire::ProblemDocument`] (`application/problem+json`), and
+//! nothing was touched. A head that is no HTTP, or too large, gets the bare status. Try it with
+//! `curl --unix-socket temp/s7supervisor.sock http://localhost/v1/status`.
+
+mod client;
+mod server;
+mod socket;
+pub mod wire;
+
+pub use crate::client::{Action, Client, ClientError, Wait};
+pub use crate::server::{Builder, Limits, Server};

@@ -1,10 +1,82 @@
-//! Keeps processes running.
+//! Keeps processes running: starts components in order, restarts what crashes, stops in reverse order, and leaves
+//! nothing behind.
+//!
+//! A host describes what to run with [`ProcessSpec`]s (or reads them from a `SupervisorRegistry.xml` with
+//! [`registry::Registry`]), starts a [`Supervisor`], and asks it for things through a [`Handle`].
+//!
+//! ```
+//! use supervisor::{ProcessSpec, Supervisor};
+//!
+//! let mut helper = ProcessSpec::new("helper", "sleep")?;
+//! helper.arguments = vec!["1000".into()];
+//!
+//! let supervisor = Supervisor::builder().components([helper]).start()?;
+//! let handle = supervisor.handle();
+//! handle.restart("helper")?.wait()?;
+//! println!("{}", handle.status()?.components[0].state);
+//! drop(supervisor); // stops everything, and waits for it
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What a component does
+//!
+//! A component is *wanted* or not, and it is in one of the states of [`ComponentState`]. A run of it has **started**
+//! once it has been up for [`ProcessSpec::start_delay`], and is **stable** once it has been up for
+//! [`ProcessSpec::reset_after`] beyond that. Any end but exit code 0, or a stop that was asked for, is a **failure**;
+//! so is a spawn that fails.
+//!
+//! - Components start in ascending [`start_priority`](ProcessSpec::start_priority), those of the same priority
+//!   together. The next priority begins when each of the one before has started, completed, or failed a first time:
+//!   priority orders, it does not gate. They stop in the reverse order.
+//! - What ends though it is wanted is up to its [`RestartPolicy`]: by default [`Backoff`], which is back at once after
+//!   a stable run and ever later while it keeps failing. [`Never`], [`OnFailure`], [`Fixed`] and [`Limit`] are there
+//!   too, and a policy of your own is one pure function of the component's [`History`].
+//! - A component is told to stop by SIGTERM to its process group. What is left of it after
+//!   [`stop_timeout`](ProcessSpec::stop_timeout) is killed, children that have changed their session included. What a
+//!   crashed run leaves behind is killed before the next run begins.
+//!
+//! # Asking and listening
+//!
+//! [`Handle::start`], [`stop`](Handle::stop), [`restart`](Handle::restart) and [`shutdown`](Handle::shutdown) return as
+//! soon as the supervisor has taken the request up; [`Pending::wait`] waits until it has happened, and says of each
+//! component what came of it. Requests are welcome at any moment, also in the middle of starting or stopping; the
+//! later one wins. [`Handle::status`] is what is true now; [`Handle::subscribe`] and [`Builder::subscribe`] tell
+//! everything that happens, as [`Event`]s on a bounded channel.
+//!
+//! # A guest in its host
+//!
+//! The library installs no signal handler, sets no subreaper, reaps no child but its own, forces no async runtime,
+//! prints nothing, opens only close-on-exec descriptors, and writes no file but the logs that components were given.
+//! It runs one thread, `supervisor`, and two more, `output` and (while files are compressed) one beside it, if a component has
+//! [`Output::File`]. A supervisor that is dropped takes its components with it.
+//!
+//! # Testing
+//!
+//! All decisions are taken by a state machine that reads no clock and touches no process. [`testing`] puts it into a
+//! simulated world, in virtual time, with mock components: test your policies and registries there.
+//!
+//! # Limitations
+//!
+//! - Linux 5.4 or newer; other systems come later.
+//! - A process that leaves its session, clears its environment *and* outlives its parents is found only if orphans
+//!   come to this process ([`Builder::reap_orphans`]).
+//! - Without [`Builder::reap_orphans`], each end of a run costs one look at the processes of the machine.
+//! - Users and groups are looked up at each spawn, by the system's name service: one that hangs holds supervision up.
+//! - Components end with the supervisor, except if it is killed (SIGKILL): then they run on, unsupervised.
+//!
+//! # Limits
+//!
+//! 10,000 components ([`Builder::MAX_COMPONENTS`]); 1,024 requests without an answer; 4,096 events waiting for a slow
+//! reader; at most 10,000 past runs of a component remembered for its policy ([`History::MAX_CAPACITY`]).
 
+mod chance;
 mod core;
+mod environment;
 mod error;
 mod event;
+mod names;
 mod os;
-pub mod output;
+mod output;
 mod policy;
 pub mod registry;
 mod request;
@@ -16,6 +88,7 @@ pub mod testing;
 
 pub use crate::error::{SpawnError, SpawnStep};
 pub use crate::event::{Event, EventKind, KillReason};
+pub use crate::output::{LogFile, LogSettings};
 pub use crate::policy::{Backoff, Decision, Fixed, Jitter, Limit, Never, OnFailure, RestartPolicy};
 pub use crate::request::{Achieved, Outcome, Request, RequestError, Targets};
 pub use crate::run::{End, Exit, History, PastRun, RunId};

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::chance::{mix, seed_for, unit};
 use crate::run::History;
 
 /// Decides what happens after the end of a run that nobody asked for.
@@ -66,15 +67,8 @@ impl Jitter {
     pub const NONE: Self = Self(0.5);
 
     /// The draw for the `number`-th run of the component that `name` names.
-    pub(crate) fn draw(seed: u64, name: &str, number: u32) -> Self {
-        let mut state = seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        for byte in name.bytes() {
-            state = mix(state ^ u64::from(byte));
-        }
-        // The upper 53 bits make every float of the grid in [0, 1).
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a float exactly")]
-        let unit = (mix(state) >> 11) as f64 / (1u64 << 53) as f64;
-        Self(unit)
+    pub(crate) fn draw(seed: u64, name: &str, number: u64) -> Self {
+        Self(unit(mix(seed_for(seed, name, number))))
     }
 
     /// The draw itself, evenly spread in `0.0 .. 1.0`.
@@ -88,14 +82,6 @@ impl Jitter {
     pub fn spread(self, duration: Duration, fraction: f64) -> Duration {
         times(duration, 1.0 + (self.0 * 2.0 - 1.0) * fraction)
     }
-}
-
-/// The finalizer of SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
-fn mix(state: u64) -> u64 {
-    let mut z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// `duration` times `factor`; what is not a time at all, or no longer fits one, is the longest there is.

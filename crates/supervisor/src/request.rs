@@ -121,6 +121,9 @@ pub enum RequestError {
     /// The supervisor is ending: nothing can be started any more.
     #[error("the supervisor is shutting down")]
     ShuttingDown,
+    /// Too many requests wait for an answer.
+    #[error("1,024 requests wait for an answer already")]
+    TooMany,
     /// The supervisor has ended.
     #[error("the supervisor has ended")]
     Ended,

@@ -1,5 +1,6 @@
 //! A run of a component: how it is named, how it ended, and what is remembered of it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
@@ -12,13 +13,13 @@ pub struct RunId {
     /// Which component, as its place in the order in which they were given.
     pub(crate) component: u32,
     /// The how manieth run of it, beginning with 1.
-    pub(crate) number: u32,
+    pub(crate) number: u64,
 }
 
 impl RunId {
     /// The how manieth run of its component this is, beginning with 1.
     #[must_use]
-    pub fn number(self) -> u32 {
+    pub fn number(self) -> u64 {
         self.number
     }
 }
@@ -57,6 +58,17 @@ impl Exit {
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Code(0)
+    }
+
+    /// The name of the signal that ended it, without `SIG`: `KILL`, or its number where it has no name.
+    #[must_use]
+    pub fn signal(self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Signal { signal, .. } => {
+                Some(signal_name(signal).map_or_else(|| signal.to_string().into(), Cow::Borrowed))
+            }
+            Self::Code(_) | Self::Unknown => None,
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Status {
     pub uptime: Duration,
     /// Whether the supervisor has been asked to end.
     pub shutting_down: bool,
+    /// What is wrong with the supervisor itself, a sentence each: what it cannot write, for instance.
+    pub conditions: Vec<String>,
     /// The components asked for, in start order.
     pub components: Vec<ComponentStatus>,
 }

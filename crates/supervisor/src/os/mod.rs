@@ -1,1 +1,63 @@
-//! (in the making)
+//! What is asked of the operating system: spawn, signal, look at an exit, find what is left of a run, reap, measure.
+//!
+//! Verbs only. Nothing here decides, waits or keeps a clock; that is the driver's part, and only the driver's thread
+//! calls these functions. There is no trait: every system offers the same names, and this file chooses.
+//!
+//! - `posix/` is what the Unix systems share: accounts, attributes, and why a spawn failed.
+//! - `linux/` is what only Linux has: pidfds and `/proc`. It needs Linux 5.4 or newer.
+//!
+//! Two rules keep signals from strangers. A main process is not reaped before everything else of its run is gone, so
+//! its pid, which is the id of its process group too, stays its own. And whatever is found beside it is held by a
+//! pidfd that was opened before anything was read of it.
+#![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
+
+#[cfg(test)]
+mod fixture;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(unix)]
+mod posix;
+mod priority;
+mod watched;
+
+use std::ffi::OsString;
+use std::os::fd::BorrowedFd;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;
+#[cfg(unix)]
+pub(crate) use posix::drain;
+pub(crate) use priority::lower_this_thread;
+pub(crate) use watched::Watched;
+
+use crate::spec::ProcessSpec;
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("this version supervises on Linux only: `os/` has no part for this operating system yet");
+
+/// The variable by which the processes of a run are known, wherever they have gone.
+pub(crate) const RUN_VARIABLE: &str = "S7_RUN";
+
+/// What a run needs besides its specification. The driver prepares it.
+pub(crate) struct Launch<'a> {
+    /// What to run.
+    pub(crate) spec: &'a ProcessSpec,
+    /// The whole environment: what is inherited and the specification's own variables. [`spawn`] adds only what
+    /// comes with a user, and [`RUN_VARIABLE`].
+    pub(crate) environment: &'a [(OsString, OsString)],
+    /// The value of [`RUN_VARIABLE`]: no other run ever has the same.
+    pub(crate) token: &'a str,
+    /// Its standard output.
+    pub(crate) stdout: BorrowedFd<'a>,
+    /// Its standard error.
+    pub(crate) stderr: BorrowedFd<'a>,
+}
+
+/// A run whose leftovers are looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    /// Its main process, not reaped yet.
+    pub(crate) process: &'a Process,
+    /// The token that [`Launch::token`] gave it.
+    pub(crate) token: &'a str,
+}

@@ -1,8 +1,42 @@
 //! The components' standard output and standard error: pump, rotation, retention.
+//!
+//! ```text
+//! component ──pipe──▶ pump ──chunk──▶ sink ──chunk──▶ LogFile ──▶ ps-2026-11-22.log
+//!                    (one thread)   (holds, drops)      │ rolls over
+//!                                                       ▼
+//!                                   housekeeper: old files are deleted, ended ones compressed
+//! ```
+//!
+//! - `pump` is the one thread that reads what all components write. It looks at no byte, waits only for bytes, and
+//!   needs the same memory whatever is written.
+//! - `sink` stands between a stream and its file: what cannot be written is held, so that the component waits, and
+//!   after a while dropped, so that it does not wait for ever. What was dropped is told in the file.
+//! - `log_file` appends to the file of the day and begins a new one when it is due; `names` knows what these files
+//!   are called and `folder` opens them.
+//! - `housekeeping` deletes and compresses in the background.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+mod folder;
+mod housekeeping;
+mod log_file;
+mod names;
+mod pump;
+mod sink;
+#[cfg(test)]
+mod testbench;
+
+pub use log_file::LogFile;
+#[expect(unused_imports, reason = "the driver that uses it is being written")]
+pub(crate) use pump::{Ends, Pump};
 
 /// A log file: where it is, when a new one begins, and how long old ones are kept.
+///
+/// A file that is ended for its size is renamed: `ps.log` to `ps.log.1`, the next one to `ps.log.2`, and so on; the
+/// highest number is the newest. No file is ever copied, cut short or renumbered. Only files that are named exactly
+/// so are ever deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// The path. With `dated`, a hyphen and the date are put in before the suffix.
@@ -10,12 +44,17 @@ pub struct LogSettings {
     /// Whether each day has a file of its own: `ps.log` is written as `ps-yyyy-mm-dd.log`, by local time.
     pub dated: bool,
     /// The size in bytes at which a new file begins, before the line that would pass it. Default: none.
+    ///
+    /// No file is ever larger. A line is torn only if it fits into no file, or is longer than 1 MiB. Zero is none.
     pub max_size: Option<u64>,
     /// How many files that were ended for their size are kept beside the current one. Default: all.
     pub keep: Option<u32>,
     /// For how many days files are kept. Default: for ever.
+    ///
+    /// A dated file counts by the date in its name: with 10, the one of ten days ago is the oldest. The numbered files
+    /// of a log without date count by the time of their last line.
     pub days: Option<u32>,
-    /// Whether ended files are compressed with gzip. Default: no.
+    /// Whether ended files are compressed with gzip: `ps.log.1.gz`, `ps-2026-11-22.log.gz`. Default: no.
     pub compress: bool,
 }
 
@@ -25,4 +64,23 @@ impl LogSettings {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), dated: false, max_size: None, keep: None, days: None, compress: false }
     }
+
+    /// The log beside this one for standard error: `ps-stderr.log`.
+    fn for_stderr(&self) -> Self {
+        let mut name = OsString::from(self.path.file_stem().unwrap_or_default());
+        name.push("-stderr");
+        if let Some(suffix) = self.path.extension() {
+            name.push(".");
+            name.push(suffix);
+        }
+        Self { path: self.path.with_file_name(name), ..self.clone() }
+    }
+}
+
+/// An error that says what could not be done to which file, and why.
+fn failed(verb: &str, path: &Path, error: &io::Error) -> io::Error {
+    // "No space left on device (os error 28)": the number tells people nothing.
+    let reason = error.to_string();
+    let reason = reason.split(" (os error").next().unwrap_or(&reason);
+    io::Error::new(error.kind(), format!("cannot {verb} {}: {reason}", path.display()))
 }

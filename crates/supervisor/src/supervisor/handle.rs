@@ -1,22 +1,51 @@
 //! How other threads ask the driver for things.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use polling::Poller;
 
+use crate::core::Ask;
 use crate::event::Event;
+use crate::names::Names;
+use crate::os;
 use crate::request::{Outcome, Request, RequestError, Targets};
 use crate::status::Status;
+
+/// Something for the driver to do.
+pub(super) enum Command {
+    Ask { ask: Ask, by: Arc<str>, taken_up: Sender<Result<(), RequestError>>, done: Done },
+    Status { keys: Vec<u32>, answer: Sender<Status> },
+    Subscribe { answer: Sender<Receiver<Event>> },
+    ReopenLogs,
+}
+
+/// Who is told when a request is done.
+pub(super) type Done = Box<dyn FnOnce(Outcome) + Send>;
+
+/// The queue from the handles to the driver. Its bound holds callers up, never the driver.
+pub(super) fn command_queue() -> (Sender<Command>, Receiver<Command>) {
+    bounded(256)
+}
 
 /// Asks a running supervisor for things, from any thread. Cheap to clone.
 ///
 /// Each request returns as soon as the supervisor has taken it up; [`Pending::wait`] waits until what was asked for
 /// has happened.
-#[derive(Clone, Debug)]
-pub struct Handle {}
+#[derive(Clone)]
+pub struct Handle {
+    commands: Sender<Command>,
+    poller: Arc<Poller>,
+    names: Arc<Names>,
+}
 
 impl Handle {
+    pub(super) fn new(commands: Sender<Command>, poller: Arc<Poller>, names: Arc<Names>) -> Self {
+        Self { commands, poller, names }
+    }
+
     /// Starts these components, whatever backoff or failure says.
     ///
     /// # Errors
@@ -57,7 +86,7 @@ impl Handle {
         self.ask(Request::Shutdown { immediately: true })
     }
 
-    /// What is true of every component now.
+    /// What is true of every component now. What their processes use is measured in the calling thread.
     ///
     /// # Errors
     /// [`RequestError::Ended`] if the supervisor has ended.
@@ -65,44 +94,85 @@ impl Handle {
         self.status_of(Targets::All)
     }
 
-    /// What is true of these components now.
+    /// What is true of these components now. What their processes use is measured in the calling thread.
     ///
     /// # Errors
     /// [`RequestError`] if a name means nothing or the supervisor has ended.
-    pub fn status_of(&self, _targets: impl Into<Targets>) -> Result<Status, RequestError> {
-        Err(RequestError::Ended)
+    pub fn status_of(&self, targets: impl Into<Targets>) -> Result<Status, RequestError> {
+        let keys = self.names.resolve(&targets.into())?;
+        let mut status = self.call(|answer| Command::Status { keys, answer })?;
+        for component in &mut status.components {
+            component.usage = component.pid.and_then(os::usage);
+        }
+        Ok(status)
     }
 
     /// A reader of all that happens from now on, the oldest first.
     ///
-    /// The queue is bounded (1,024 events): a reader that is too slow loses news, never holds supervision up, and is
-    /// told how much it lost by [`EventKind::Lost`](crate::EventKind::Lost). The channel closes when the supervisor has ended.
+    /// The queue is bounded (4,096 events): a reader that is too slow loses news, never holds supervision up, and is
+    /// told how much it lost by [`EventKind::Lost`](crate::EventKind::Lost). The channel closes when the supervisor
+    /// has ended.
     ///
     /// # Errors
     /// [`RequestError::Ended`] if it has ended.
     pub fn subscribe(&self) -> Result<Receiver<Event>, RequestError> {
-        Err(RequestError::Ended)
+        self.call(|answer| Command::Subscribe { answer })
+    }
+
+    /// Opens the components' log files again where somebody has moved them away, as logrotate does.
+    ///
+    /// # Errors
+    /// [`RequestError::Ended`] if the supervisor has ended.
+    pub fn reopen_logs(&self) -> Result<(), RequestError> {
+        self.send(Command::ReopenLogs)
     }
 
     /// Passes a request on in somebody's name (`by` is shown in events), and calls `done` once, when what was asked
     /// for has happened or can no longer happen. For callers that must not wait in a thread: `done` runs on the
-    /// supervisor's own thread and must return at once.
+    /// supervisor's own thread, must return at once, and must not ask the supervisor for anything. If supervision
+    /// breaks off by a fault of its own, it is dropped without being called.
     ///
     /// # Errors
     /// [`RequestError`]; nothing was touched then, and `done` is not called.
     pub fn submit(
         &self,
-        _request: Request,
-        _by: impl Into<Arc<str>>,
-        _done: impl FnOnce(Outcome) + Send + 'static,
+        request: Request,
+        by: impl Into<Arc<str>>,
+        done: impl FnOnce(Outcome) + Send + 'static,
     ) -> Result<(), RequestError> {
-        Err(RequestError::Ended)
+        let ask = match request {
+            Request::Start(targets) => Ask::Start(self.names.resolve(&targets)?),
+            Request::Stop(targets) => Ask::Stop(self.names.resolve(&targets)?),
+            Request::Restart(targets) => Ask::Restart(self.names.resolve(&targets)?),
+            Request::Shutdown { immediately } => Ask::Shutdown { immediately },
+        };
+        self.call(|taken_up| Command::Ask { ask, by: by.into(), taken_up, done: Box::new(done) })?
+    }
+
+    /// Sends a command and waits for its answer, which the driver always gives soon.
+    fn call<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> Result<T, RequestError> {
+        let (answer, receiver) = bounded(1);
+        self.send(command(answer))?;
+        receiver.recv().map_err(|_| RequestError::Ended)
+    }
+
+    fn send(&self, command: Command) -> Result<(), RequestError> {
+        self.commands.send(command).map_err(|_| RequestError::Ended)?;
+        // Fails only if the poller is broken, in which case the driver has ended or will by itself.
+        let _ = self.poller.notify();
+        Ok(())
     }
 
     fn ask(&self, request: Request) -> Result<Pending, RequestError> {
-        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let (sender, receiver) = bounded(1);
         self.submit(request, "the host", move |outcome| drop(sender.send(outcome)))?;
         Ok(Pending { receiver })
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
     }
 }
 
@@ -128,8 +198,8 @@ impl Pending {
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Outcome>, RequestError> {
         match self.receiver.recv_timeout(timeout) {
             Ok(outcome) => Ok(Some(outcome)),
-            Err(crossbeam_channel::RecvTimeoutError::Timeout) => Ok(None),
-            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => Err(RequestError::Ended),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(RequestError::Ended),
         }
     }
 }

@@ -1,25 +1,41 @@
-//! The running supervisor.
+//! The running supervisor: a driver thread around the core, and the handles by which others ask it for things.
 
+mod builder;
+mod driver;
 mod handle;
+mod readers;
+mod runs;
 
-use std::sync::Arc;
+use std::thread::JoinHandle;
 
+pub use builder::{Builder, StartError};
 pub use handle::{Handle, Pending};
 
-use crate::event::Event;
-use crate::request::Outcome;
-use crate::spec::{ComponentId, ProcessSpec};
+use crate::request::{Outcome, RequestError};
 
-/// Keeps components running. Dropping it stops them all and waits, so that nothing is left behind.
+/// Keeps components running.
+///
+/// Dropping it asks for a shutdown and waits until it is complete, so that nothing is left behind when a host
+/// returns early. That wait is bounded by the components' stop timeouts, priority by priority, and 5 s beyond each
+/// for what does not end when it is killed.
+///
+/// ```
+/// use supervisor::{ProcessSpec, Supervisor};
+///
+/// let mut sleeper = ProcessSpec::new("sleeper", "sleep")?;
+/// sleeper.arguments = vec!["1000".into()];
+/// let supervisor = Supervisor::builder().components([sleeper]).start()?;
+/// let handle = supervisor.handle();
+/// handle.start("sleeper")?.wait()?;
+/// assert_eq!(handle.status()?.components[0].state.word(), "up");
+/// handle.shutdown()?;
+/// assert!(supervisor.wait()?.is_success());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Supervisor {
     handle: Handle,
-}
-
-/// How to make a [`Supervisor`].
-#[derive(Debug, Default)]
-pub struct Builder {
-    components: Vec<ProcessSpec>,
+    thread: Option<JoinHandle<Outcome>>,
 }
 
 impl Supervisor {
@@ -35,52 +51,24 @@ impl Supervisor {
         self.handle.clone()
     }
 
-    /// Waits until somebody has asked for a shutdown and it is complete.
-    #[must_use]
-    pub fn wait(self) -> Outcome {
-        Outcome::default()
-    }
-}
-
-impl Builder {
-    /// Adds components, in the order in which those of the same priority start.
-    #[must_use]
-    pub fn components(mut self, components: impl IntoIterator<Item = ProcessSpec>) -> Self {
-        self.components.extend(components);
-        self
-    }
-
-    /// A reader of all that happens, from the very beginning. See [`Handle::subscribe`].
-    pub fn subscribe(&mut self) -> crossbeam_channel::Receiver<Event> {
-        crossbeam_channel::bounded(0).1
-    }
-
-    /// (unix) Makes the supervisor reap orphans that the operating system gives to this process, because it is a
-    /// subreaper or process 1. `sigchld` becomes readable with each SIGCHLD; the library installs no handler.
-    #[cfg(unix)]
-    #[must_use]
-    pub fn reap_orphans(self, sigchld: std::os::fd::OwnedFd) -> Self {
-        drop(sigchld);
-        self
-    }
-
-    /// Checks the components and starts supervising them.
+    /// Waits until somebody has asked for a shutdown and it is complete. Says of each component whether it is gone,
+    /// or which of its processes could not be killed.
     ///
     /// # Errors
-    /// [`StartError`]
-    pub fn start(self) -> Result<Supervisor, StartError> {
-        Err(StartError::Duplicate(Arc::new(self.components[0].clone()).id.clone()))
+    /// [`RequestError::Ended`] if supervision broke off by a fault of its own; every component was killed then.
+    pub fn wait(mut self) -> Result<Outcome, RequestError> {
+        let thread = self.thread.take().ok_or(RequestError::Ended)?;
+        thread.join().map_err(|_panic| RequestError::Ended)
     }
 }
 
-/// Why a supervisor could not be started.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// Two components have the same id but for case.
-    #[error("two components are called {0:?}")]
-    Duplicate(ComponentId),
-    /// The operating system refused what supervision itself needs.
-    #[error("cannot {0}: {1}")]
-    System(&'static str, String),
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // Refused only if it has ended already.
+            let _ = self.handle.shutdown();
+            // A fault of the driver's was told by the panic itself, and the driver left nothing behind.
+            let _ = thread.join();
+        }
+    }
 }

@@ -1,0 +1,287 @@
+//! The command line: commands, options that all of them have, and the texts of `--help`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::stand_in::StandIn;
+use crate::duration::parse_duration;
+
+/// Starts, stops and keeps healthy the components named in a SupervisorRegistry.xml
+#[derive(Parser, Debug)]
+#[command(name = "s7supervisor", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// What all commands have.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which supervisor is meant, and how its registry is read.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Which supervisor")]
+pub(crate) struct Place {
+    /// The registry [default: conf/SupervisorRegistry.xml or SupervisorRegistry.xml in the current folder]
+    #[arg(long, global = true, value_name = "FILE", env = "S7_REGISTRY", hide_env_values = true)]
+    pub(crate) registry: Option<PathBuf>,
+
+    /// The folder that relative paths in the registry start from [default: see the manual]
+    ///
+    /// Without it: the parent of the registry's folder if that folder is called `conf`, else the registry's folder.
+    #[arg(long, global = true, value_name = "FOLDER", env = "S7_INSTALL_FOLDER", hide_env_values = true)]
+    pub(crate) install_folder: Option<PathBuf>,
+
+    /// Give a setting of the registry this value; may be given several times
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = parse_setting)]
+    pub(crate) settings: Vec<(String, String)>,
+
+    /// The folder of the supervisor's socket, lock and pid file [default: what the registry says]
+    #[arg(long, global = true, value_name = "FOLDER", env = "S7_TEMP", hide_env_values = true)]
+    pub(crate) temp: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run the components in the foreground until SIGTERM, SIGINT or `stop`
+    #[command(after_long_help = RUN)]
+    Run(Run),
+
+    /// Check the registry: name every problem, or summarize the components
+    Check(Check),
+
+    /// Show what will really be run, after settings and profiles
+    Show(Show),
+
+    /// Start the supervisor in the background, or components of the one that runs
+    #[command(after_long_help = START)]
+    Start(Change),
+
+    /// Stop components, or all of them and the supervisor
+    #[command(after_long_help = STOP)]
+    Stop(Change),
+
+    /// Restart components, or all of them and the supervisor
+    #[command(after_long_help = RESTART)]
+    Restart(Change),
+
+    /// Show state, pid, uptime, memory, processor time, restarts and last exit
+    #[command(after_long_help = STATUS)]
+    Status(Status),
+
+    /// Be a component for trying things out: listen, crash, ignore, flood, fork
+    #[command(after_long_help = STAND_IN)]
+    StandIn(StandIn),
+}
+
+/// `run`
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// The registry
+    #[arg(value_name = "REGISTRY")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Go into the background, and tell on standard output what came of the start: how `start` calls this.
+    #[arg(long, hide = true)]
+    pub(crate) background: bool,
+}
+
+/// `check`
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// The registry
+    #[arg(value_name = "REGISTRY")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// `show`
+#[derive(Args, Debug)]
+pub(crate) struct Show {
+    /// The registry, and the components to show; the first is taken for a registry if it ends in .xml or has a /
+    #[arg(value_name = "REGISTRY|ID")]
+    pub(crate) names: Vec<String>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `status`
+#[derive(Args, Debug)]
+pub(crate) struct Status {
+    /// The components to show: ids, names of several instances, or patterns ('web-*') [default: all]
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `start`, `stop`, `restart`
+#[derive(Args, Debug)]
+pub(crate) struct Change {
+    /// The components: ids, names of several instances, or patterns ('web-*') [default: all, and the supervisor]
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+
+    /// How long to wait
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+/// How long to wait until what was asked for has happened.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Patience {
+    /// Return as soon as the supervisor has taken it up
+    #[arg(long, conflicts_with = "timeout")]
+    pub(crate) no_wait: bool,
+
+    /// Wait no longer than this (5, 0.5, 250ms, 2m), then end with 151 [default: as long as it takes]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE, for instance SV::PsHeapSize=1g".to_owned()),
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  s7supervisor check                     is the registry right?
+  s7supervisor start                     start the supervisor and its components
+  s7supervisor status                    what are they doing?
+  s7supervisor restart ps                restart one of them
+  s7supervisor stop                      stop them all, and the supervisor
+
+Exit codes:
+  0    what was asked for is so
+  1    it could not be done
+  2    wrong arguments (an unknown ID too) or an invalid registry
+  4    no permission to control that supervisor
+  7    the supervisor is not running
+  151  waited in vain (--timeout)
+`run` and `status` have some of their own: see their --help.";
+
+const RUN: &str = "\
+The first SIGTERM or SIGINT stops the components in order, the second kills what
+is left. SIGHUP stops in order where standard input was a terminal at the start.
+SIGUSR1 opens the log anew and makes the control socket again if it is gone. On
+a terminal, the lines of the supervisor's log are shown as well.
+
+Exit codes:
+  0   stopped in order
+  1   cannot start: the message says why and what to do
+  2   the registry or the arguments are wrong
+  11  a second signal forced the end, or something could not be killed
+
+Examples:
+  s7supervisor run
+  s7supervisor run examples/image-serving/conf/SupervisorRegistry.xml
+  s7supervisor run --set SV::tracelevel=3 --temp /run/s7";
+
+const START: &str = "\
+Without ID: checks the registry, starts the supervisor in the background and
+returns when its components are up. Ends with 1 at the first that does not
+start, and says which and why; the supervisor keeps trying. If a supervisor runs
+already, starts what is not running.
+
+With ID: starts these components now, whatever backoff or failure says.
+
+Examples:
+  s7supervisor start
+  s7supervisor start --timeout 2m
+  s7supervisor start ps 'web-*'";
+
+const STOP: &str = "\
+Without ID: stops all components in reverse start order, then the supervisor,
+and returns when its process is gone. Without a supervisor there is nothing to
+stop, which is fine.
+
+With ID: stops these components until somebody starts them.
+
+Examples:
+  s7supervisor stop
+  s7supervisor stop ps
+  s7supervisor stop --no-wait";
+
+const RESTART: &str = "\
+Without ID: checks the registry first; an invalid one touches nothing. Then
+stops the supervisor with all components and starts it again in the background,
+with the registry as it is now. If none runs, it starts.
+
+A supervisor that runs in the foreground (`run`: on a terminal, in a container,
+under a service manager) belongs to whoever started it and stays: all its
+components are restarted with the registry that it has. To give it the changed
+registry, end it and run it again there.
+
+With ID: restarts these components.
+
+Examples:
+  s7supervisor restart
+  s7supervisor restart ps";
+
+const STATUS: &str = "\
+The components stand in the order in which they start. MEMORY and CPU are those
+of all processes of a component.
+
+Exit codes; of several components, the worst counts, in the order 4, 1, 3, 150,
+0; without ID, only components that are wanted count:
+  0    up, or completed
+  1    failed: dead though it is wanted
+  3    stopped, or the supervisor is not running
+  4    not known: no answer, no permission, unknown ID
+  150  on its way: waiting, starting, stopping, backoff
+
+Examples:
+  s7supervisor status
+  s7supervisor status ps
+  s7supervisor status --json";
+
+const STAND_IN: &str = "\
+It stays until SIGTERM or SIGINT, and then ends with exit code 0, unless told
+otherwise. What follows -- is ignored, so that it can take the place of a
+program with arguments of its own.
+
+Examples:
+  s7supervisor stand-in --name ps --listen 8080
+  s7supervisor stand-in --print 'here I am' --crash-after 5s --signal SEGV
+  s7supervisor stand-in --fork-children 2 --new-session --ignore-stop
+  s7supervisor stand-in --flood --rate 1000
+  s7supervisor stand-in --listen 8080 -- -Xmx512m org.example.Main";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_in_itself() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_has_a_name_and_may_have_any_value() {
+        let setting = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(parse_setting("SV::a=b=c"), setting("SV::a", "b=c"));
+        assert_eq!(parse_setting("a="), setting("a", ""));
+        assert!(parse_setting("a").is_err());
+        assert!(parse_setting("=a").is_err());
+    }
+
+    #[test]
+    fn the_help_fits_80_columns() {
+        for text in [EXAMPLES, RUN, START, STOP, RESTART, STATUS, STAND_IN] {
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The commands, one file each.
+
+pub(crate) mod check;
+pub(crate) mod restart;
+pub(crate) mod run;
+pub(crate) mod show;
+pub(crate) mod stand_in;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod stop;

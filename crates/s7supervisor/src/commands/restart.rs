@@ -1,0 +1,45 @@
+//! `restart`: components, or all of them and the supervisor.
+
+use std::os::fd::AsFd;
+
+use supervisor_control::Action;
+
+use crate::arguments::{Change, Patience, Place};
+use crate::commands::{start, stop};
+use crate::control;
+use crate::exit::{Ended, Exit};
+use crate::lock::Lock;
+use crate::say;
+use crate::temp_folder::LOCK;
+
+/// Restarts these components, or everything.
+pub(crate) fn restart(place: &Place, asked: &Change) -> Ended {
+    if !asked.ids.is_empty() {
+        return control::act(place, Action::Restart, &asked.ids, asked.patience);
+    }
+    // An invalid registry touches nothing.
+    place.load(None)?;
+    let temp = place.find_temp()?;
+    let Some(client) = control::connect_in(&temp)? else {
+        say::tell("not running; starting");
+        return start::launch(place, asked.patience);
+    };
+    if !is_in_background(&temp) {
+        say::tell(
+            "the supervisor runs in the foreground and stays; to give it a changed registry, run it again there",
+        );
+        return control::act_on(&client, Action::Restart, None, asked.patience);
+    }
+    let since = control::now();
+    let stopped = stop::stop_supervisor(&client, Patience { no_wait: false, ..asked.patience })?;
+    if stopped != Exit::Done {
+        return Ok(stopped);
+    }
+    start::launch(place, asked.patience.left(since))
+}
+
+/// Whether `start` has made the supervisor that holds the lock, so that another may take its place.
+fn is_in_background(temp: &std::path::Path) -> bool {
+    let holder = std::fs::File::open(temp).ok().and_then(|folder| Lock::holder(folder.as_fd(), LOCK));
+    holder.is_some_and(|holder| holder.background)
+}

@@ -1,0 +1,236 @@
+//! `run`: the components, supervised in the foreground (or, hidden, in the background for `start`).
+//!
+//! - `home`: the folders, locks and files that make this the one supervisor of its place
+//! - `signals`: what the operating system is used to say
+//! - `narrate`: events as lines of the log
+//! - `report`: how the start goes, for `start`
+//!
+//! The main thread waits in one place, in [`Supervision::watch`]; supervision itself goes on in the library's thread
+//! whatever happens here.
+
+mod home;
+mod narrate;
+pub(crate) mod report;
+mod signals;
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, after, never, select};
+use signal_hook::consts::SIGCHLD;
+use supervisor::registry::Registry;
+use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Supervisor};
+use supervisor_control::Server;
+use tracing::{debug, error, info, warn};
+
+use self::home::Home;
+use self::narrate::Narrator;
+use self::report::Report;
+use self::signals::{Signal, Signals};
+use crate::arguments::{Place, Run};
+use crate::exit::{Ended, Exit, Failure};
+use crate::temp_folder::{PID_FILE, SOCKET};
+
+/// How long the last answers may take to be sent, once supervision has ended.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Supervises the components of the registry until somebody ends it.
+pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
+    if asked.background {
+        // Fails only for the leader of a session, who has left already.
+        let _left = rustix::process::setsid();
+    }
+    let registry = place.load(asked.file.as_deref())?;
+    let home = Home::open(&place.temp_of(&registry), &registry, asked.background)?;
+    let signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
+    Ok(Supervision::begin(registry, home, signals, asked.background)?.watch())
+}
+
+/// Everything that the main thread looks after.
+struct Supervision {
+    supervisor: Supervisor,
+    handle: Handle,
+    events: Receiver<Event>,
+    signals: Signals,
+    home: Home,
+    registry: PathBuf,
+    server: Server,
+    narrator: Narrator,
+    report: Option<Report>,
+    statistics_interval: Option<Duration>,
+    statistics: Receiver<Instant>,
+    stopping: Stopping,
+}
+
+/// How far signals have brought the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    No,
+    InOrder,
+    AtOnce,
+}
+
+impl Supervision {
+    fn begin(registry: Registry, home: Home, signals: Signals, background: bool) -> Result<Self, Failure> {
+        info!(
+            "s7supervisor {} started, pid {}, registry {}",
+            env!("CARGO_PKG_VERSION"),
+            std::process::id(),
+            registry.path.display()
+        );
+        let sigchld = reap_orphans().map_err(|error| cannot("become the parent of orphans", &error))?;
+        let mut builder = Supervisor::builder()
+            .components(registry.components.iter().cloned())
+            .reap_orphans(sigchld.into());
+        let events = builder.subscribe();
+        let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
+        let handle = supervisor.handle();
+        let server = serve(&handle, &home, &registry.path).map_err(|error| {
+            cannot(&format!("make the control socket {}", home.temp.path().join(SOCKET).display()), &error)
+        })?;
+        let mut supervision = Self {
+            supervisor,
+            handle,
+            events,
+            signals,
+            home,
+            registry: registry.path,
+            server,
+            narrator: Narrator::default(),
+            report: None,
+            statistics_interval: registry.config.trace_stats_interval,
+            statistics: never(),
+            stopping: Stopping::No,
+        };
+        supervision.await_statistics();
+        if background {
+            supervision.report = Report::ready(&registry.components);
+        }
+        Ok(supervision)
+    }
+
+    /// Looks after everything until supervision has ended.
+    fn watch(mut self) -> Exit {
+        loop {
+            select! {
+                recv(self.events) -> event => match event {
+                    Ok(event) => self.take_note(&event),
+                    Err(_) => break,
+                },
+                recv(self.signals.receiver()) -> signal => match signal {
+                    Ok(signal) => self.obey(signal),
+                    Err(_) => self.signals.forget(),
+                },
+                recv(self.statistics) -> _ => self.tell_statistics(),
+            }
+        }
+        let outcome = self.supervisor.wait();
+        if let Err(error) = &outcome {
+            error!("supervision broke off by a fault of its own, and every component was killed: {error}");
+        }
+        self.server.finish(FAREWELL);
+        if let Err(failure) = self.home.temp.remove(PID_FILE) {
+            warn!("{failure}");
+        }
+        let exit = exit(&outcome, self.stopping);
+        info!("ended with exit code {}", exit.code());
+        exit
+    }
+
+    fn take_note(&mut self, event: &Event) {
+        self.narrator.tell(event);
+        let Some(report) = self.report.take() else { return };
+        self.report = match event.kind {
+            EventKind::Lost { .. } => self.handle.status().ok().and_then(|status| report.resume(&status)),
+            _ => report.observe(event),
+        };
+    }
+
+    fn obey(&mut self, signal: Signal) {
+        debug!("received {signal:?}");
+        match signal {
+            Signal::Stop => self.stop(),
+            Signal::HangUp if self.signals.on_terminal() => self.stop(),
+            Signal::HangUp => warn!("SIGHUP: not supported yet: apply"),
+            Signal::Reopen => self.reopen(),
+        }
+    }
+
+    /// In order at first, at once when asked again.
+    fn stop(&mut self) {
+        let asked = match self.stopping {
+            Stopping::No => {
+                self.stopping = Stopping::InOrder;
+                self.handle.shutdown()
+            }
+            Stopping::InOrder | Stopping::AtOnce => {
+                self.stopping = Stopping::AtOnce;
+                self.handle.shutdown_now()
+            }
+        };
+        if let Err(error) = asked {
+            // It has ended meanwhile.
+            debug!("{error}");
+        }
+    }
+
+    /// After somebody has moved the log away, or removed the socket.
+    fn reopen(&mut self) {
+        if let Err(error) = self.home.log.reopen() {
+            error!("cannot open the log again, and go on with the old file: {error}");
+        }
+        if self.home.temp.has(SOCKET) {
+            return;
+        }
+        match serve(&self.handle, &self.home, &self.registry) {
+            Ok(server) => self.server = server,
+            Err(error) => error!("cannot make the control socket again: {error}"),
+        }
+    }
+
+    fn tell_statistics(&mut self) {
+        if let Ok(status) = self.handle.status() {
+            status.components.iter().for_each(narrate::tell_statistics);
+        }
+        self.await_statistics();
+    }
+
+    fn await_statistics(&mut self) {
+        self.statistics = self.statistics_interval.map_or_else(never, after);
+    }
+}
+
+/// Makes us the parent of what components leave behind. What is returned tells of each child that ends.
+fn reap_orphans() -> std::io::Result<UnixStream> {
+    let (reader, writer) = UnixStream::pair()?;
+    reader.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    Ok(reader)
+}
+
+/// Serves control at the socket in the `temp` folder. We hold the lock, so that nobody listens on one that is there.
+fn serve(handle: &Handle, home: &Home, registry: &std::path::Path) -> std::io::Result<Server> {
+    Server::builder(handle.clone())
+        .registry(registry)
+        .supervisor_version(env!("CARGO_PKG_VERSION"))
+        .replace_socket(true)
+        .bind_in(home.temp.folder().try_clone_to_owned()?, SOCKET)
+}
+
+/// `outcome` is an error where supervision broke off.
+fn exit<E>(outcome: &Result<Outcome, E>, stopping: Stopping) -> Exit {
+    let Ok(outcome) = outcome else { return Exit::Failed };
+    let unkillable = |(_, achieved): &(_, Achieved)| matches!(achieved, Achieved::Unkillable(_));
+    if stopping == Stopping::AtOnce || outcome.components.iter().any(unkillable) {
+        Exit::Forced
+    } else {
+        Exit::Done
+    }
+}
+
+fn cannot(what: &str, why: &dyn std::fmt::Display) -> Failure {
+    Failure::failed(format!("cannot {what}: {why}"))
+}

@@ -1,0 +1,83 @@
+//! What makes a supervisor the only one in its place: folders, locks, the pid file and the log.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use supervisor::LogSettings;
+use supervisor::registry::Registry;
+
+use crate::exit::Failure;
+use crate::lock::{Holder, Lock, Refused};
+use crate::own_log::OwnLog;
+use crate::temp_folder::{LOCK, PID_FILE, TempFolder};
+
+/// The place of a running supervisor, for as long as it runs.
+pub(super) struct Home {
+    /// The `temp` folder.
+    pub(super) temp: TempFolder,
+    /// The supervisor's own log.
+    pub(super) log: OwnLog,
+    /// Held until the end, and given back only then: the fields above are done with before.
+    _locks: [Lock; 2],
+}
+
+impl Home {
+    /// Sets everything up, unless another supervisor is there.
+    pub(super) fn open(temp: &Path, registry: &Registry, background: bool) -> Result<Self, Failure> {
+        let holder =
+            Holder { pid: std::process::id(), registry: registry.path.display().to_string(), background };
+        let temp = TempFolder::create(temp)?;
+        let lock = Lock::take(temp.folder(), LOCK, &holder);
+        let lock = lock.map_err(|refused| refusal(refused, &temp.path().join(LOCK), "with --temp"))?;
+        let log_lock = lock_log(&registry.config.log, &holder)?;
+        let mut settings = LogSettings::new(&registry.config.log);
+        settings.dated = true;
+        settings.days = Some(registry.config.log_days);
+        let log = OwnLog::start(&settings, registry.config.trace_level).map_err(|error| {
+            let advice =
+                "let the supervisor's user write there, or name another place as `log` in the registry";
+            Failure::failed(format!("cannot open the log {}: {error}; {advice}", settings.path.display()))
+        })?;
+        temp.replace(PID_FILE, &format!("{}\n", holder.pid))?;
+        Ok(Self { temp, log, _locks: [lock, log_lock] })
+    }
+}
+
+/// Two supervisors with one log would delete and compress each other's files.
+fn lock_log(log: &Path, holder: &Holder) -> Result<Lock, Failure> {
+    let folder_path = log.parent().unwrap_or(Path::new("/"));
+    let cannot = |what: &str, error: &dyn std::fmt::Display| {
+        let (path, advice) =
+            (folder_path.display(), "make it, or name another place as `log` in the registry");
+        Failure::failed(format!("cannot {what} the folder {path} of the log: {error}; {advice}"))
+    };
+    match rustix::fs::mkdir(folder_path, Mode::from_raw_mode(0o750)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(cannot("make", &error)),
+    }
+    let folder = File::open(folder_path).map_err(|error| cannot("open", &error))?;
+    let name = log.file_name().unwrap_or_default().to_string_lossy();
+    let lock = format!(".{name}.lock");
+    Lock::take(folder.as_fd(), &lock, holder)
+        .map_err(|refused| refusal(refused, &folder_path.join(lock), "as `log` in the registry"))
+}
+
+fn refusal(refused: Refused, path: &Path, elsewhere: &str) -> Failure {
+    let path = path.display();
+    Failure::failed(match refused {
+        Refused::Held(Some(Holder { pid, registry, .. })) => format!(
+            "cannot start: another supervisor is running there, pid {pid} with the registry {registry}, and holds \
+             {path}; stop it, or name another place {elsewhere}"
+        ),
+        Refused::Held(None) => format!(
+            "cannot start: another supervisor is running there and holds {path}; stop it, or name another place \
+             {elsewhere}"
+        ),
+        Refused::System(error) => {
+            format!("cannot lock {path}: {error}; permit it, or name another place {elsewhere}")
+        }
+    })
+}

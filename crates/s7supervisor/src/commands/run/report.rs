@@ -1,0 +1,114 @@
+//! What the supervisor in the background tells `start`, in lines of one word on standard output.
+
+use std::collections::HashSet;
+
+use supervisor::{ComponentId, ComponentState, Event, EventKind, ProcessSpec, Status};
+
+use crate::say;
+
+/// Control works; the components are on their way.
+pub(crate) const READY: &str = "ready";
+/// All components that start by themselves are up. The last word.
+pub(crate) const UP: &str = "up";
+/// A component did not start; the line before says which and why. The last word.
+pub(crate) const FAILED: &str = "failed";
+
+/// The start as `start` waits for it, until its last word.
+pub(crate) struct Report {
+    /// The components that are still to start.
+    pending: HashSet<ComponentId>,
+}
+
+/// How a start ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Up,
+    Failed(String),
+}
+
+impl Report {
+    /// Says that control works, and waits for these components.
+    pub(crate) fn ready(components: &[ProcessSpec]) -> Option<Self> {
+        say::answer(READY);
+        let wanted = components.iter().filter(|spec| spec.autostart);
+        let report = Self { pending: wanted.map(|spec| spec.id.clone()).collect() };
+        let verdict = report.verdict();
+        report.unless_ended(verdict)
+    }
+
+    /// Takes note of an event. `None` once the last word has been said.
+    pub(crate) fn observe(mut self, event: &Event) -> Option<Self> {
+        let verdict = self.heed(event);
+        self.unless_ended(verdict)
+    }
+
+    /// Takes note of how everything is, after events have been lost.
+    pub(crate) fn resume(mut self, status: &Status) -> Option<Self> {
+        let mut verdict = None;
+        for component in &status.components {
+            match component.state {
+                ComponentState::Up | ComponentState::Completed => {
+                    self.pending.remove(&component.id);
+                }
+                ComponentState::Backoff { .. } | ComponentState::Failed => {
+                    let why = component.last_end.as_ref().map(ToString::to_string).unwrap_or_default();
+                    verdict = verdict.or_else(|| self.failure(&component.id, &why));
+                }
+                _ => {}
+            }
+        }
+        let verdict = verdict.or_else(|| self.verdict());
+        self.unless_ended(verdict)
+    }
+
+    fn heed(&mut self, event: &Event) -> Option<Verdict> {
+        if event.kind == EventKind::ShuttingDown {
+            return Some(Verdict::Failed("the supervisor was told to stop".to_owned()));
+        }
+        let id = event.component.as_ref()?;
+        match &event.kind {
+            EventKind::Started { .. } | EventKind::Completed => {
+                self.pending.remove(id);
+                self.verdict()
+            }
+            EventKind::NotSpawned { error, .. } => self.failure(id, &error.to_string()),
+            EventKind::Exited { exit, asked: false, .. } if !exit.is_success() => {
+                self.failure(id, &exit.to_string())
+            }
+            // It ended with success, but its policy wants it up.
+            EventKind::Backoff { .. } => self.failure(id, "it ended before it was up"),
+            EventKind::GivenUp { end } => self.failure(id, &end.to_string()),
+            EventKind::Stopped => self.failure(id, "somebody stopped it"),
+            _ => None,
+        }
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        self.pending.is_empty().then_some(Verdict::Up)
+    }
+
+    fn failure(&self, id: &ComponentId, why: &str) -> Option<Verdict> {
+        self.pending.contains(id).then(|| Verdict::Failed(format!("{id} did not start: {why}")))
+    }
+
+    fn unless_ended(self, verdict: Option<Verdict>) -> Option<Self> {
+        let word = match verdict {
+            None => return Some(self),
+            Some(Verdict::Up) => UP,
+            Some(Verdict::Failed(why)) => {
+                say::tell(&say::printable(&why));
+                FAILED
+            }
+        };
+        say::answer(word);
+        leave_the_outputs();
+        None
+    }
+}
+
+/// Lets go of the pipe, which ends the wait of `start`.
+fn leave_the_outputs() {
+    let Ok(nowhere) = std::fs::File::options().write(true).open("/dev/null") else { return };
+    // Should this fail, the last word ends the wait all the same.
+    let _unchanged = (rustix::stdio::dup2_stdout(&nowhere), rustix::stdio::dup2_stderr(&nowhere));
+}

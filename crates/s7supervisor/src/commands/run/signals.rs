@@ -1,0 +1,80 @@
+//! Signals as news on a channel.
+
+use std::io::{self, IsTerminal};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, bounded, never};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::{Handle, Signals as Iterator};
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// SIGTERM, SIGINT.
+    Stop,
+    /// SIGHUP.
+    HangUp,
+    /// SIGUSR1.
+    Reopen,
+}
+
+/// The signals that are listened for, in a thread that only passes them on.
+pub(super) struct Signals {
+    receiver: Receiver<Signal>,
+    on_terminal: bool,
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub(super) fn listen() -> io::Result<Self> {
+        let mut signals = Iterator::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
+        let handle = signals.handle();
+        // A person presses Ctrl+C more often than needed, but not without end.
+        let (sender, receiver) = bounded(16);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "signals come by a pipe, which a channel cannot wait for"
+        )]
+        let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            for number in &mut signals {
+                let signal = match number {
+                    SIGHUP => Signal::HangUp,
+                    SIGUSR1 => Signal::Reopen,
+                    _ => Signal::Stop,
+                };
+                if sender.send(signal).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { receiver, on_terminal: io::stdin().is_terminal(), handle, thread: Some(thread) })
+    }
+
+    /// Where they arrive.
+    pub(super) fn receiver(&self) -> &Receiver<Signal> {
+        &self.receiver
+    }
+
+    /// Nothing will arrive any more.
+    pub(super) fn forget(&mut self) {
+        self.receiver = never();
+    }
+
+    /// Whether standard input was a terminal when the listening began: SIGHUP then means that the terminal is gone.
+    pub(super) fn on_terminal(&self) -> bool {
+        self.on_terminal
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // Nobody receives any more, so the thread cannot be held up by a full channel.
+        self.forget();
+        self.handle.close();
+        if let Some(thread) = self.thread.take() {
+            let _panic_was_told = thread.join();
+        }
+    }
+}

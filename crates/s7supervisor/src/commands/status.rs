@@ -1,0 +1,204 @@
+//! `status`: what the components are doing.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde_json::json;
+use supervisor::Short;
+use supervisor_control::wire::{ComponentDocument, StatusDocument};
+use supervisor_control::{Client, ClientError};
+
+use crate::arguments::{Place, Status};
+use crate::control;
+use crate::exit::{Ended, Exit, Failure};
+use crate::say;
+use crate::table::{self, Column};
+
+/// Shows the state of these components, or of all.
+pub(crate) fn status(place: &Place, asked: &Status) -> Ended {
+    let unknown = |failure: Failure| Failure { exit: Exit::Unknown, ..failure };
+    let Some(client) = control::connect(place).map_err(unknown)? else {
+        return Ok(not_running(asked.json));
+    };
+    match client.status(&asked.ids) {
+        Ok(document) => {
+            if asked.json {
+                print_json(&document)?;
+            } else {
+                print_table(&document);
+            }
+            Ok(exit(&document, asked.ids.is_empty()))
+        }
+        // It has ended between our connecting and asking.
+        Err(ClientError::Closed { .. }) if is_gone(place, client) => Ok(not_running(asked.json)),
+        Err(error) => Err(unknown(control::failure(&error))),
+    }
+}
+
+fn is_gone(place: &Place, closed: Client) -> bool {
+    drop(closed);
+    matches!(control::connect(place), Ok(None))
+}
+
+fn not_running(json: bool) -> Exit {
+    say::tell("the supervisor is not running; start it with `s7supervisor start`");
+    if json {
+        say::answer(&format!("{:#}", json!({"supervisor": null, "components": []})));
+    }
+    Exit::Down
+}
+
+fn print_json(document: &StatusDocument) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(document)
+        .map_err(|error| Failure::new(Exit::Unknown, format!("cannot write the status as JSON: {error}")))?;
+    say::answer(&text);
+    Ok(())
+}
+
+fn print_table(document: &StatusDocument) {
+    for condition in &document.supervisor.conditions {
+        say::tell(&say::printable(condition));
+    }
+    if document.supervisor.shutting_down {
+        say::tell("the supervisor is shutting down");
+    }
+    say::answer(&table(&document.components));
+}
+
+/// Exit code for these components; of `all`, only those count that are wanted, unless nothing is.
+fn exit(document: &StatusDocument, all: bool) -> Exit {
+    let counts =
+        |component: &&ComponentDocument| !all || component.wanted || document.supervisor.shutting_down;
+    Exit::worst(document.components.iter().filter(counts).map(exit_of))
+}
+
+fn exit_of(component: &ComponentDocument) -> Exit {
+    match component.state.as_str() {
+        "up" | "completed" => Exit::Done,
+        "failed" | "tripped" => Exit::Failed,
+        "stopped" => Exit::Down,
+        "waiting" | "starting" | "backoff" | "stopping" | "unready" | "unhealthy" => Exit::OnItsWay,
+        _ => Exit::Unknown,
+    }
+}
+
+fn table(components: &[ComponentDocument]) -> String {
+    let column = |heading, breaks| Column { heading, breaks };
+    let columns = [
+        column("ID", false),
+        column("STATE", true),
+        column("PID", false),
+        column("UPTIME", false),
+        column("MEMORY", false),
+        column("CPU", false),
+        column("RESTARTS", false),
+        column("LAST EXIT", true),
+    ];
+    table::render(&columns, components.iter().map(row))
+}
+
+fn row(component: &ComponentDocument) -> Vec<String> {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let last_exit = component.last_exit.as_ref().map(|exit| exit.message.clone());
+    [
+        component.id.clone(),
+        state(component),
+        or_none(component.pid.map(|pid| pid.to_string())),
+        or_none(component.uptime.map(short)),
+        or_none(component.memory.map(|memory| ByteSize::b(memory).display().iec_short().to_string())),
+        or_none(component.cpu.map(short)),
+        component.restarts.to_string(),
+        or_none(last_exit),
+    ]
+    .map(|cell| say::printable(&cell))
+    .to_vec()
+}
+
+/// The state, and what is wanted where that differs.
+fn state(component: &ComponentDocument) -> String {
+    let state = component.detail.as_ref().unwrap_or(&component.state);
+    match (component.state.as_str(), component.wanted) {
+        ("stopped" | "failed" | "stopping", true) => format!("{state}, wanted up"),
+        ("up" | "starting" | "waiting" | "backoff", false) => format!("{state}, wanted down"),
+        _ => state.clone(),
+    }
+}
+
+fn short(seconds: f64) -> String {
+    Duration::try_from_secs_f64(seconds).map_or_else(|_| "-".to_owned(), |time| Short(time).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use supervisor_control::wire::{LastExit, SupervisorDocument};
+
+    fn component(id: &str, state: &str, wanted: bool) -> ComponentDocument {
+        ComponentDocument { id: id.into(), state: state.into(), wanted, ..ComponentDocument::default() }
+    }
+
+    fn code(all: bool, components: &[(&str, bool)]) -> u8 {
+        let components = components.iter().map(|(state, wanted)| component("x", state, *wanted)).collect();
+        exit(&StatusDocument { supervisor: SupervisorDocument::default(), components }, all).code()
+    }
+
+    #[test]
+    fn the_exit_code_is_that_of_the_worst_component_that_counts() {
+        assert_eq!(code(true, &[("up", true), ("completed", true)]), 0);
+        assert_eq!(code(true, &[("up", true), ("starting", true)]), 150);
+        assert_eq!(code(true, &[("starting", true), ("failed", true)]), 1);
+        assert_eq!(code(true, &[("up", true), ("stopped", false)]), 0);
+        assert_eq!(code(false, &[("up", true), ("stopped", false)]), 3);
+        assert_eq!(code(false, &[("backoff", true), ("stopped", false)]), 3);
+        assert_eq!(code(true, &[("failed", true), ("meditating", true)]), 4);
+    }
+
+    #[test]
+    fn while_everything_stops_the_answer_is_that_it_is_on_its_way() {
+        let supervisor = SupervisorDocument { shutting_down: true, ..SupervisorDocument::default() };
+        let components = vec![component("ps", "stopping", false)];
+        assert_eq!(exit(&StatusDocument { supervisor, components }, true), Exit::OnItsWay);
+    }
+
+    #[test]
+    fn what_is_wanted_is_said_where_it_differs() {
+        assert_eq!(state(&component("ps", "up", true)), "up");
+        assert_eq!(state(&component("ps", "stopped", false)), "stopped");
+        assert_eq!(state(&component("ps", "stopped", true)), "stopped, wanted up");
+        assert_eq!(state(&component("ps", "up", false)), "up, wanted down");
+        assert_eq!(state(&component("ps", "stopping", false)), "stopping");
+    }
+
+    #[test]
+    fn the_table_fits_80_columns_and_orders_no_terminal_about() {
+        let busy = ComponentDocument {
+            id: "platform-server".into(),
+            state: "backoff".into(),
+            detail: Some("backoff 8s (3)".into()),
+            wanted: true,
+            pid: Some(4_194_304),
+            uptime: Some(93_784.5),
+            memory: Some(1_288_490_189),
+            cpu: Some(184.2),
+            restarts: 1234,
+            last_exit: Some(LastExit {
+                code: None,
+                signal: Some("SEGV".into()),
+                core_dumped: true,
+                message: "SIGSEGV (core dumped)".into(),
+            }),
+            ..ComponentDocument::default()
+        };
+        let idle = ComponentDocument {
+            id: "is".into(),
+            state: "stop\u{1b}[2Jped".into(),
+            ..component("is", "", true)
+        };
+        let text = table(&[busy, idle]);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        for fact in ["platform-server", "4194304", "1d 2h", "1.2G", "3m 4s", "1234"] {
+            assert!(text.contains(fact), "{fact} in\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+}

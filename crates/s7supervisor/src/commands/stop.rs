@@ -1,0 +1,82 @@
+//! `stop`: components, or all of them and the supervisor.
+
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use supervisor_control::{Action, Client, ClientError};
+
+use crate::arguments::{Change, Patience, Place};
+use crate::control;
+use crate::exit::{Ended, Exit, Failure};
+use crate::say;
+
+/// Stops these components, or everything.
+pub(crate) fn stop(place: &Place, asked: &Change) -> Ended {
+    if !asked.ids.is_empty() {
+        return control::act(place, Action::Stop, &asked.ids, asked.patience);
+    }
+    let Some(client) = control::connect(place)? else {
+        say::tell("not running");
+        return Ok(Exit::Done);
+    };
+    let ended = stop_supervisor(&client, asked.patience)?;
+    if ended == Exit::Done && !asked.patience.no_wait {
+        say::answer("stopped");
+    }
+    Ok(ended)
+}
+
+/// Stops everything, and waits until the process of the supervisor is gone.
+pub(crate) fn stop_supervisor(client: &Client, patience: Patience) -> Ended {
+    if patience.no_wait {
+        client.shutdown(false, patience.wait()).map_err(|error| control::failure(&error))?;
+        return Ok(Exit::Done);
+    }
+    let since = control::now();
+    let process = Process::of(client)?;
+    say::tell(&format!("waiting until all components and the supervisor (pid {}) have stopped", process.pid));
+    let outcome = match client.shutdown(false, patience.wait()) {
+        Ok(outcome) => outcome,
+        // Its last answer was lost on the way; whether it is gone shows below.
+        Err(ClientError::Closed { .. }) => Default::default(),
+        Err(error) => return Err(control::failure(&error)),
+    };
+    if !process.is_gone(patience.left(since))? {
+        return control::unfinished(patience, "the supervisor stops");
+    }
+    let mut ended = Exit::Done;
+    for component in outcome.components.iter().filter(|component| !component.result.is_success()) {
+        let why = component.message.as_deref().unwrap_or("it did not stop");
+        say::tell(&say::printable(&format!("{}: {why}", component.id)));
+        ended = Exit::Failed;
+    }
+    Ok(ended)
+}
+
+/// The process of the supervisor, held so that its pid cannot come to mean another.
+struct Process {
+    pid: u32,
+    descriptor: OwnedFd,
+}
+
+impl Process {
+    fn of(client: &Client) -> Result<Self, Failure> {
+        let pid = client.supervisor_pid().unwrap_or_default();
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let opened = raw.ok_or(rustix::io::Errno::SRCH).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        match opened {
+            // The pid cannot have come to mean another process so soon after the connection was made.
+            Ok(descriptor) => Ok(Self { pid, descriptor }),
+            Err(error) => {
+                let advice = "stop it with --no-wait, or from within its own pid namespace";
+                Err(Failure::failed(format!("cannot watch the process of the supervisor: {error}; {advice}")))
+            }
+        }
+    }
+
+    /// Waits for its end; `false` if it has not come in time.
+    fn is_gone(&self, patience: Patience) -> Result<bool, Failure> {
+        control::wait_readable(&self.descriptor, patience.timeout)
+            .map_err(|error| Failure::failed(format!("cannot wait for the end of the supervisor: {error}")))
+    }
+}

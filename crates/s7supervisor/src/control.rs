@@ -1,0 +1,191 @@
+//! Asking the running supervisor, and telling what came of it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use supervisor_control::wire::{ComponentOutcome, OutcomeDocument, OutcomeKind};
+use supervisor_control::{Action, Client, ClientError, Wait};
+
+use crate::arguments::{Patience, Place};
+use crate::exit::{Ended, Exit, Failure};
+use crate::say;
+use crate::temp_folder::SOCKET;
+
+/// Connects to the supervisor of this place; `None` if none runs.
+pub(crate) fn connect(place: &Place) -> Result<Option<Client>, Failure> {
+    connect_in(&place.find_temp()?)
+}
+
+/// Connects to the supervisor of this `temp` folder; `None` if none runs.
+pub(crate) fn connect_in(temp: &Path) -> Result<Option<Client>, Failure> {
+    match Client::connect(&temp.join(SOCKET)) {
+        Ok(client) => Ok(Some(client)),
+        Err(ClientError::NotRunning { .. }) => Ok(None),
+        Err(error) => Err(failure(&error)),
+    }
+}
+
+/// Asks components for something, waits as long as wanted, and tells what came of it.
+pub(crate) fn act(place: &Place, action: Action, ids: &[String], patience: Patience) -> Ended {
+    let Some(client) = connect(place)? else {
+        let advice = "start it with `s7supervisor start`";
+        return Err(Failure::new(Exit::NotRunning, format!("the supervisor is not running: {advice}")));
+    };
+    act_on(&client, action, Some(ids), patience)
+}
+
+/// Asks these components, or all, for something, waits as long as wanted, and tells what came of it.
+pub(crate) fn act_on(client: &Client, action: Action, ids: Option<&[String]>, patience: Patience) -> Ended {
+    if !patience.no_wait {
+        let (so, whom) =
+            (words(action).aim, ids.map_or_else(|| "all components".to_owned(), |ids| ids.join(", ")));
+        say::tell(&say::printable(&format!("waiting until {so}: {whom}")));
+    }
+    let outcome = client.act(action, ids, patience.wait()).map_err(|error| failure(&error))?;
+    if !outcome.finished {
+        return unfinished(patience, &format!("{action} goes on"));
+    }
+    tell_outcome(action, &outcome);
+    Ok(if outcome.is_success() { Exit::Done } else { Exit::Failed })
+}
+
+/// What is to be said when nobody waited, or not long enough.
+pub(crate) fn unfinished(patience: Patience, goes_on: &str) -> Ended {
+    if patience.no_wait {
+        return Ok(Exit::Done);
+    }
+    let advice = "see `s7supervisor status`";
+    Err(Failure::new(Exit::TimedOut, format!("waited in vain: {goes_on} all the same; {advice}")))
+}
+
+fn tell_outcome(action: Action, outcome: &OutcomeDocument) {
+    for component in &outcome.components {
+        let line = say::printable(&format!("{}: {}", component.id, result(action, component)));
+        if component.result.is_success() { say::answer(&line) } else { say::tell(&line) }
+    }
+}
+
+/// What came of it for one component, in words.
+fn result(action: Action, component: &ComponentOutcome) -> String {
+    let words = words(action);
+    let why = component.message.as_deref().unwrap_or("for an unknown reason");
+    match component.result {
+        OutcomeKind::Done => words.done.to_owned(),
+        OutcomeKind::Already => format!("already {}", words.aim),
+        OutcomeKind::FailedStart => {
+            let id = &component.id;
+            format!(
+                "did not start: {why}; if its policy says so, the tries go on: see `s7supervisor status {id}`"
+            )
+        }
+        OutcomeKind::Unkillable => {
+            let pids = component.pids.iter().flatten().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            format!("not {}: {why}: {pids}; see what the kernel keeps them busy with", words.done)
+        }
+        _ => format!("not {}: {why}", words.done),
+    }
+}
+
+struct Words {
+    aim: &'static str,
+    done: &'static str,
+}
+
+fn words(action: Action) -> Words {
+    match action {
+        Action::Start => Words { aim: "up", done: "started" },
+        Action::Stop => Words { aim: "stopped", done: "stopped" },
+        Action::Restart => Words { aim: "up again", done: "restarted" },
+    }
+}
+
+/// The failure that an error of the client is.
+pub(crate) fn failure(error: &ClientError) -> Failure {
+    let (exit, advice) = match error {
+        ClientError::NotRunning { .. } => (Exit::NotRunning, "; start it with `s7supervisor start`"),
+        ClientError::PermissionDenied { .. } => (Exit::Unknown, ""),
+        ClientError::Refused { status: 404, .. } => (Exit::Invalid, "; `s7supervisor status` names all"),
+        ClientError::Refused { status: 401 | 403, .. } => (Exit::Unknown, ""),
+        ClientError::NoAnswer { .. } => (Exit::Failed, "; see its log"),
+        ClientError::Closed { .. } => {
+            (Exit::Failed, "; use root or the account that runs it, and see its log")
+        }
+        _ => (Exit::Failed, ""),
+    };
+    Failure::new(exit, say::printable(&format!("{error}{advice}")))
+}
+
+impl Patience {
+    /// The same for the client.
+    pub(crate) fn wait(self) -> Wait {
+        match (self.no_wait, self.timeout) {
+            (true, _) => Wait::No,
+            (false, Some(timeout)) => Wait::For(timeout),
+            (false, None) => Wait::Forever,
+        }
+    }
+
+    /// What is left of it at a later step.
+    pub(crate) fn left(self, since: Instant) -> Self {
+        Self { timeout: self.timeout.map(|timeout| timeout.saturating_sub(since.elapsed())), ..self }
+    }
+}
+
+/// Now, on the clock that never jumps.
+#[expect(clippy::disallowed_methods, reason = "commands wait no longer than they are told")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Waits until the descriptor is readable: `false` if it is not within `limit`.
+pub(crate) fn wait_readable(
+    descriptor: &impl std::os::fd::AsFd,
+    limit: Option<Duration>,
+) -> rustix::io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let since = now();
+    loop {
+        let left = limit.map(|limit| limit.saturating_sub(since.elapsed()));
+        // What is too far away for the kernel's clock is as good as never.
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut [PollFd::new(descriptor, PollFlags::IN)], timeout.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error),
+            Ok(count) => return Ok(count > 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(kind: OutcomeKind) -> ComponentOutcome {
+        ComponentOutcome {
+            id: "ps".into(),
+            result: kind,
+            message: Some("exit code 1".into()),
+            pids: Some(vec![41]),
+        }
+    }
+
+    #[test]
+    fn an_outcome_is_told_in_the_words_of_what_was_asked_for() {
+        assert_eq!(result(Action::Start, &outcome(OutcomeKind::Done)), "started");
+        assert_eq!(result(Action::Start, &outcome(OutcomeKind::Already)), "already up");
+        assert_eq!(result(Action::Stop, &outcome(OutcomeKind::Already)), "already stopped");
+        assert!(result(Action::Restart, &outcome(OutcomeKind::FailedStart)).contains("exit code 1"));
+        assert!(result(Action::Stop, &outcome(OutcomeKind::Unkillable)).contains("41"));
+    }
+
+    #[test]
+    fn each_error_of_the_client_has_its_exit_code() {
+        let socket = std::path::PathBuf::from("s");
+        let exit = |error: ClientError| failure(&error).exit;
+        assert_eq!(exit(ClientError::NotRunning { socket: socket.clone() }), Exit::NotRunning);
+        assert_eq!(exit(ClientError::PermissionDenied { socket: socket.clone() }), Exit::Unknown);
+        assert_eq!(exit(ClientError::NoAnswer { socket }), Exit::Failed);
+        assert_eq!(exit(ClientError::Refused { status: 404, detail: String::new() }), Exit::Invalid);
+        assert_eq!(exit(ClientError::Refused { status: 503, detail: String::new() }), Exit::Failed);
+    }
+}

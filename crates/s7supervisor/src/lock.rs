@@ -1,0 +1,146 @@
+//! One supervisor for a `temp` folder, and one for a log: files that are locked while it runs.
+//!
+//! The kernel gives a lock back when its holder has died, however it died; the files stay. What is written in them
+//! only tells people who the holder is.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Holder {
+    /// Its pid.
+    pub(crate) pid: u32,
+    /// The registry that it runs.
+    pub(crate) registry: String,
+    /// Whether `start` made it, so that `restart` may replace it.
+    pub(crate) background: bool,
+}
+
+/// A lock that is held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Why a lock could not be had.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Somebody else has it; who, if it could be read.
+    Held(Option<Holder>),
+    /// The operating system refused.
+    System(std::io::Error),
+}
+
+impl<E: Into<std::io::Error>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self::System(error.into())
+    }
+}
+
+impl Lock {
+    /// Locks the file `name` in `folder` without waiting, and writes into it who holds it.
+    pub(crate) fn take(folder: BorrowedFd<'_>, name: &str, holder: &Holder) -> Result<Self, Refused> {
+        /// How often somebody may remove the file between our opening and locking it.
+        const TRIES: usize = 16;
+        for _ in 0..TRIES {
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let mut file = File::from(rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => return Err(Refused::Held(read(&mut file))),
+                Err(error) => return Err(error.into()),
+            }
+            if is_still(folder, name, &file)? {
+                file.set_len(0)?;
+                let told = serde_json::to_string(holder).map_err(std::io::Error::from)?;
+                file.write_all(told.as_bytes())?;
+                return Ok(Self { _file: file });
+            }
+        }
+        Err(Refused::System(std::io::Error::other("somebody keeps replacing it")))
+    }
+
+    /// Who holds the lock on `name` in `folder`, or held it last.
+    pub(crate) fn holder(folder: BorrowedFd<'_>, name: &str) -> Option<Holder> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(folder, name, flags, Mode::empty()).ok()?;
+        read(&mut File::from(file))
+    }
+}
+
+/// Whether `name` still means this very file: a lock on a file that was removed or replaced keeps nobody out.
+fn is_still(folder: BorrowedFd<'_>, name: &str, file: &File) -> rustix::io::Result<bool> {
+    let ours = rustix::fs::fstat(file.as_fd())?;
+    match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(there) => Ok((there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn read(file: &mut File) -> Option<Holder> {
+    /// No holder has more to tell.
+    const LIMIT: u64 = 16 * 1024;
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(LIMIT).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(pid: u32) -> Holder {
+        Holder { pid, registry: "/conf/SupervisorRegistry.xml".into(), background: pid == 2 }
+    }
+
+    fn folder(place: &tempfile::TempDir) -> File {
+        File::open(place.path()).unwrap()
+    }
+
+    #[test]
+    fn the_second_is_refused_and_told_who_is_the_first_until_that_one_is_gone() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = folder(&place);
+        let first = Lock::take(folder.as_fd(), "lock", &holder(1)).unwrap();
+        match Lock::take(folder.as_fd(), "lock", &holder(2)).unwrap_err() {
+            Refused::Held(who) => assert_eq!(who, Some(holder(1))),
+            Refused::System(error) => panic!("{error}"),
+        }
+        drop(first);
+        let _second = Lock::take(folder.as_fd(), "lock", &holder(2)).unwrap();
+        assert_eq!(Lock::holder(folder.as_fd(), "lock"), Some(holder(2)));
+    }
+
+    #[test]
+    fn a_lock_on_a_file_that_is_no_longer_there_is_not_taken_for_the_lock() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = folder(&place);
+        let path = place.path().join("lock");
+        let old = File::create(&path).unwrap();
+        assert!(is_still(folder.as_fd(), "lock", &old).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_still(folder.as_fd(), "lock", &old).unwrap());
+        let _new = File::create(&path).unwrap();
+        assert!(!is_still(folder.as_fd(), "lock", &old).unwrap());
+    }
+
+    #[test]
+    fn a_planted_link_is_not_followed_and_garbage_names_no_holder() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = folder(&place);
+        std::fs::write(place.path().join("victim"), "garbage").unwrap();
+        std::os::unix::fs::symlink("victim", place.path().join("lock")).unwrap();
+        assert!(matches!(Lock::take(folder.as_fd(), "lock", &holder(1)), Err(Refused::System(_))));
+        assert_eq!(Lock::holder(folder.as_fd(), "lock"), None);
+        assert_eq!(Lock::holder(folder.as_fd(), "victim"), None);
+        assert_eq!(std::fs::read_to_string(place.path().join("victim")).unwrap(), "garbage");
+    }
+}

@@ -1,0 +1,263 @@
+//! The client: blocking, one connection, no runtime.
+//!
+//! A status command is started a thousand times by scripts and lives for a millisecond; so a request is one write, and
+//! an answer is read straight into the buffer that it is parsed from.
+
+mod answer;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use self::answer::{Answer, ReadError};
+use crate::socket::Place;
+use crate::wire::{OutcomeDocument, SelectionDocument, ShutdownDocument, StatusDocument};
+
+/// How long the supervisor may take to answer what it can answer at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection to a running supervisor. Requests on it are answered one after the other.
+///
+/// The supervisor closes a connection that idles for a minute: make another then.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    socket: PathBuf,
+}
+
+/// What components are asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Run, whatever backoff or failure says, and from now on.
+    Start,
+    /// Not run until somebody asks for it.
+    Stop,
+    /// End the run, if there is one, and begin another.
+    Restart,
+}
+
+/// How long to wait until what was asked for has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// Until it has happened or can no longer happen.
+    Forever,
+    /// So long.
+    For(Duration),
+}
+
+/// Why there is no answer, or not the one that was hoped for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// There is no socket, or nobody listens on it.
+    #[error("cannot reach a supervisor: nobody listens at {}", .socket.display())]
+    NotRunning {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// This account may not connect.
+    #[error("cannot connect to {}: no permission; use root or the account that runs the supervisor", .socket.display())]
+    PermissionDenied {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The socket cannot be reached for another reason.
+    #[error("cannot connect to {}: {reason}", .socket.display())]
+    Unreachable {
+        /// The socket.
+        socket: PathBuf,
+        /// What the operating system says.
+        reason: io::Error,
+    },
+    /// The supervisor did not answer in time.
+    #[error("the supervisor at {} does not answer", .socket.display())]
+    NoAnswer {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The connection was closed before the answer: the supervisor has ended meanwhile, had too many connections, or
+    /// does not talk to this account.
+    #[error("the supervisor at {} closed the connection without an answer", .socket.display())]
+    Closed {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The supervisor does not do what was asked for.
+    #[error("{detail}")]
+    Refused {
+        /// The HTTP status: 404 for an unknown component, 503 while the supervisor is shutting down.
+        status: u16,
+        /// Why, for people.
+        detail: String,
+    },
+    /// The answer makes no sense.
+    #[error("cannot understand the supervisor's answer: {0}")]
+    Broken(String),
+}
+
+impl Client {
+    /// Connects to the supervisor that listens at `socket`, however long that path is.
+    ///
+    /// # Errors
+    /// [`ClientError`], but for `Refused` and `Broken`.
+    pub fn connect(socket: &Path) -> Result<Self, ClientError> {
+        let connected = Place::at(socket).and_then(|place| {
+            let stream = place.connect(PATIENCE)?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            Ok(stream)
+        });
+        let socket = socket.to_owned();
+        match connected {
+            Ok(stream) => Ok(Self { stream, socket }),
+            Err(reason) => Err(match reason.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    ClientError::NotRunning { socket }
+                }
+                io::ErrorKind::PermissionDenied => ClientError::PermissionDenied { socket },
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::NoAnswer { socket },
+                _ => ClientError::Unreachable { socket, reason },
+            }),
+        }
+    }
+
+    /// The pid of the process that listens, as the operating system tells it; `None` where it does not.
+    #[must_use]
+    pub fn supervisor_pid(&self) -> Option<u32> {
+        #[cfg(target_os = "linux")]
+        {
+            let credentials = rustix::net::sockopt::socket_peercred(&self.stream).ok()?;
+            u32::try_from(credentials.pid.as_raw_nonzero().get()).ok()
+        }
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    /// What is true of the components that these names mean: of all if there are no names.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn status(&self, names: &[String]) -> Result<StatusDocument, ClientError> {
+        let mut path = String::from("/v1/status");
+        for (number, name) in names.iter().enumerate() {
+            path.push_str(if number == 0 { "?id=" } else { "&id=" });
+            push_encoded(&mut path, name);
+        }
+        self.exchange("GET", &path, &[], Some(PATIENCE))
+    }
+
+    /// Asks the components that these names mean for something: all if there is `None`.
+    ///
+    /// The answer may be that it did not come to be: see [`OutcomeDocument::is_success`].
+    ///
+    /// # Errors
+    /// [`ClientError`]; of these only `NoAnswer`, `Closed` and `Broken` leave open whether it was taken up.
+    pub fn act(
+        &self,
+        action: Action,
+        names: Option<&[String]>,
+        wait: Wait,
+    ) -> Result<OutcomeDocument, ClientError> {
+        let document = SelectionDocument { components: names.map(<[String]>::to_vec) };
+        self.post(action.path(), &document, wait)
+    }
+
+    /// Stops everything, in order or `immediately`, and then the supervisor.
+    ///
+    /// # Errors
+    /// [`ClientError`], as [`Client::act`].
+    pub fn shutdown(&self, immediately: bool, wait: Wait) -> Result<OutcomeDocument, ClientError> {
+        self.post("/v1/shutdown", &ShutdownDocument { immediately }, wait)
+    }
+
+    fn post(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+        wait: Wait,
+    ) -> Result<OutcomeDocument, ClientError> {
+        let (query, patience) = match wait {
+            Wait::No => ("?wait=false".to_owned(), Some(PATIENCE)),
+            Wait::Forever => (String::new(), None),
+            Wait::For(limit) => {
+                (format!("?timeout={}", limit.as_secs_f64()), Some(limit.saturating_add(PATIENCE)))
+            }
+        };
+        let body = serde_json::to_vec(document).map_err(|error| ClientError::Broken(error.to_string()))?;
+        self.exchange("POST", &format!("{path}{query}"), &body, patience)
+    }
+
+    /// Sends a request and reads its answer, waiting no longer than `patience` for each part of it.
+    fn exchange<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        patience: Option<Duration>,
+    ) -> Result<T, ClientError> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n").into_bytes();
+        if !body.is_empty() {
+            let headers = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+            request.extend_from_slice(headers.as_bytes());
+        }
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body);
+        // A request that was refused before it was read whole breaks the pipe, but has an answer.
+        match (&self.stream).write_all(&request) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(self.failed(&error)),
+            _ => {}
+        }
+        self.stream.set_read_timeout(patience).map_err(|error| self.failed(&error))?;
+        match Answer::read(&mut &self.stream) {
+            Ok(answer) => answer.document(),
+            Err(ReadError::Failed(error)) => Err(self.failed(&error)),
+            Err(ReadError::Broken(what)) => Err(ClientError::Broken(what)),
+        }
+    }
+
+    fn failed(&self, error: &io::Error) -> ClientError {
+        let socket = self.socket.clone();
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::NoAnswer { socket },
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                ClientError::Closed { socket }
+            }
+            _ => ClientError::Broken(error.to_string()),
+        }
+    }
+}
+
+impl Action {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Start => "/v1/start",
+            Self::Stop => "/v1/stop",
+            Self::Restart => "/v1/restart",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.path().trim_start_matches("/v1/"))
+    }
+}
+
+/// Appends `text` as a value in a query.
+fn push_encoded(path: &mut String, text: &str) {
+    use fmt::Write as _;
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'*') {
+            path.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(path, "%{byte:02X}");
+        }
+    }
+}

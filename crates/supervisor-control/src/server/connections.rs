@@ -1,0 +1,141 @@
+//! All connections: taken in, counted, closed when there are too many, ended together.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, spawn_local, yield_now};
+
+use super::Limits;
+use super::connection::{self, Activity};
+use super::peer::Accounts;
+
+/// How long to wait after an accept that failed, the first time and at most.
+const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// Every open connection. Lives on the control thread.
+pub(super) struct Connections {
+    limits: Limits,
+    router: Router,
+    graceful: GracefulShutdown,
+    open: Rc<Open>,
+}
+
+/// The open connections by the order in which they were accepted.
+#[derive(Default)]
+struct Open {
+    entries: RefCell<BTreeMap<u64, Entry>>,
+    closed: Notify,
+}
+
+struct Entry {
+    activity: Rc<Activity>,
+    task: AbortHandle,
+}
+
+impl Connections {
+    pub(super) fn new(limits: Limits, router: Router) -> Self {
+        Self { limits, router, graceful: GracefulShutdown::new(), open: Rc::default() }
+    }
+
+    /// Takes in whoever is allowed to connect.
+    pub(super) async fn accept(&self, listener: UnixListener) -> Infallible {
+        let accounts = Accounts::allowed();
+        let mut pause = ACCEPT_PAUSE.0;
+        let mut number = 0;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    pause = ACCEPT_PAUSE.0;
+                    number += 1;
+                    self.take_in(number, stream, &accounts);
+                }
+                // There are no descriptors left, most likely. One of ours may do; else whoever is waiting in the
+                // queue waits on, and trying again at once would only burn time.
+                Err(_) if self.open.close_quietest(|activity| !activity.has_request()) => {}
+                Err(error) => {
+                    tracing::warn!(target: "control", %error, "cannot accept a connection; trying again");
+                    let _ = tokio::time::timeout(pause, self.open.closed.notified()).await;
+                    pause = (pause * 2).min(ACCEPT_PAUSE.1);
+                }
+            }
+            // Who has just been taken in gets its turn before the next one, who might push it out again.
+            yield_now().await;
+        }
+    }
+
+    fn take_in(&self, number: u64, stream: UnixStream, accounts: &Accounts) {
+        let peer = match accounts.admit(&stream) {
+            Ok(peer) => peer,
+            Err(error) => {
+                tracing::warn!(target: "control", %error, "refused a connection");
+                return;
+            }
+        };
+        while self.open.entries.borrow().len() >= self.limits.connections {
+            // One that nobody is waiting at, if there is one: the longest idle.
+            if !self.open.close_quietest(|activity| !activity.has_request()) {
+                self.open.close_quietest(|_| true);
+            }
+        }
+        let activity = Rc::new(Activity::new(self.limits));
+        let slot = Slot { number, open: Rc::clone(&self.open) };
+        let serving = connection::serve(
+            stream,
+            peer,
+            self.router.clone(),
+            Rc::clone(&activity),
+            self.graceful.watcher(),
+        );
+        let task = spawn_local(async move {
+            let _slot = slot;
+            serving.await;
+        });
+        let entry = Entry { activity, task: task.abort_handle() };
+        self.open.entries.borrow_mut().insert(number, entry);
+    }
+
+    /// Ends every connection: at once where nothing is under way, else when the answer has been sent, and after
+    /// `limit` in any case.
+    pub(super) async fn finish(self, limit: Duration) {
+        while self.open.close_quietest(Activity::is_fresh) {}
+        let _ = tokio::time::timeout(limit, self.graceful.shutdown()).await;
+        while self.open.close_quietest(|_| true) {}
+    }
+}
+
+impl Open {
+    /// Closes the one among the `eligible` whose last byte is longest ago. Whether there was one.
+    fn close_quietest(&self, eligible: impl Fn(&Activity) -> bool) -> bool {
+        let mut entries = self.entries.borrow_mut();
+        let eligible = entries.iter().filter(|(_, entry)| eligible(&entry.activity));
+        let quietest =
+            eligible.min_by_key(|(_, entry)| entry.activity.last_byte()).map(|(number, _)| *number);
+        match quietest.and_then(|number| entries.remove(&number)) {
+            Some(entry) => {
+                entry.task.abort();
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// The place of a connection among the open ones, for as long as it is served.
+struct Slot {
+    number: u64,
+    open: Rc<Open>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.entries.borrow_mut().remove(&self.number);
+        self.open.closed.notify_one();
+    }
+}

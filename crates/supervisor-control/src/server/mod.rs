@@ -1,0 +1,240 @@
+//! The server: one thread, one socket, few connections.
+//!
+//! - `connections`: who may connect, how many, and how they end
+//! - `connection`: one connection and its time limits
+//! - `routes`: what can be asked for
+//! - `extract`: what a request says, read strictly
+//! - `problem`: answers
+//! - `peer`: who asks
+
+mod connection;
+mod connections;
+mod extract;
+mod peer;
+mod problem;
+mod routes;
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use supervisor::Handle;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+use crate::socket::{BoundSocket, Place};
+use connections::Connections;
+
+/// Answers on a Unix socket whoever wants to know of or control a supervisor, in a thread of its own named `control`.
+///
+/// Only root and the account that the server itself runs as may connect; the operating system says who is there.
+/// While nobody asks, nothing happens: the thread sleeps without a timer. Dropping the server ends it at once,
+/// [`Server::finish`] when the answers under way have been sent; both close all connections and remove the socket.
+pub struct Server {
+    stop: Option<oneshot::Sender<Duration>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How to make a [`Server`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    app: App,
+    replace: bool,
+}
+
+/// What the server bears. Requests beyond are refused or their connections closed.
+///
+/// Heads of requests may have 16 KiB, bodies 1 MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// How many connections there may be at once. When there is one more, the longest idle one is closed. Default: 64.
+    pub connections: usize,
+    /// How long the head of a request may take. Default: 5 s.
+    pub head_time: Duration,
+    /// How long the body of a request may take. Default: 10 s.
+    pub body_time: Duration,
+    /// How long a connection may idle after an answer. Default: 60 s.
+    pub idle_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            head_time: Duration::from_secs(5),
+            body_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What every request is answered from.
+#[derive(Clone, Debug)]
+struct App {
+    handle: Handle,
+    registry: Option<Arc<str>>,
+    version: Arc<str>,
+    limits: Limits,
+}
+
+impl Server {
+    /// How to make a server that controls what `handle` controls.
+    #[must_use]
+    pub fn builder(handle: Handle) -> Builder {
+        let app = App {
+            handle,
+            registry: None,
+            version: env!("CARGO_PKG_VERSION").into(),
+            limits: Limits::default(),
+        };
+        Builder { app, replace: false }
+    }
+
+    /// Takes no new connections, sends the answers that are under way, and ends: after `limit` in any case.
+    ///
+    /// To be called when the supervisor has ended, so that whoever asked for that gets its answer.
+    pub fn finish(mut self, limit: Duration) {
+        self.end(limit);
+    }
+
+    fn end(&mut self, limit: Duration) {
+        if let Some(stop) = self.stop.take() {
+            // The thread is gone already if nobody hears this.
+            let _ = stop.send(limit);
+        }
+        if let Some(thread) = self.thread.take() {
+            // A panic in it has been told by the panic hook; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end(Duration::ZERO);
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// The registry that the supervisor was started with, to be shown. Default: none.
+    #[must_use]
+    pub fn registry(mut self, registry: &Path) -> Self {
+        self.app.registry = Some(registry.to_string_lossy().into());
+        self
+    }
+
+    /// The version of the supervisor, to be shown. Default: that of this crate.
+    #[must_use]
+    pub fn supervisor_version(mut self, version: &str) -> Self {
+        self.app.version = version.into();
+        self
+    }
+
+    /// What the server bears. Default: [`Limits::default`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.app.limits = limits;
+        self
+    }
+
+    /// Whether to replace a socket that stands there already, without asking whether somebody listens. Only for
+    /// those who hold a lock that says that nobody does. Default: no.
+    #[must_use]
+    pub fn replace_socket(mut self, replace: bool) -> Self {
+        self.replace = replace;
+        self
+    }
+
+    /// Listens at `path`, whose folder must exist and should be private, however long it is.
+    ///
+    /// # Errors
+    /// There is something already, the folder cannot be written, or the system has no descriptors or threads left.
+    pub fn bind(self, path: &Path) -> io::Result<Server> {
+        self.bind_at(Place::at(path)?)
+    }
+
+    /// Listens at `name` in the folder that the descriptor stands for, wherever that may be by now.
+    ///
+    /// # Errors
+    /// As [`Builder::bind`]; and elsewhere than on Linux, where a socket can be bound by a path only.
+    pub fn bind_in(self, folder: OwnedFd, name: impl AsRef<OsStr>) -> io::Result<Server> {
+        self.bind_at(Place::within(folder, name.as_ref())?)
+    }
+
+    /// Listens on a socket that somebody else has bound and will remove.
+    ///
+    /// # Errors
+    /// The system has no descriptors or threads left.
+    pub fn serve(self, listener: UnixListener) -> io::Result<Server> {
+        self.start(listener, None)
+    }
+
+    fn bind_at(self, place: Place) -> io::Result<Server> {
+        if self.replace {
+            place.clear()?;
+        }
+        let (listener, socket) = place.bind()?;
+        self.start(listener, Some(socket))
+    }
+
+    fn start(self, listener: UnixListener, socket: Option<BoundSocket>) -> io::Result<Server> {
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let listener = {
+            let _context = runtime.enter();
+            tokio::net::UnixListener::from_std(listener)?
+        };
+        let (limits, router) = (self.app.limits, routes::router(self.app));
+        let (stop, stopped) = oneshot::channel();
+        #[expect(clippy::disallowed_methods, reason = "the control thread must not hold up the host")]
+        let thread = std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || run(&runtime, listener, socket, stopped, limits, router))?;
+        Ok(Server { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+/// The control thread: takes connections in until it is told to stop, and then ends those that are there.
+fn run(
+    runtime: &Runtime,
+    listener: tokio::net::UnixListener,
+    socket: Option<BoundSocket>,
+    stopped: oneshot::Receiver<Duration>,
+    limits: Limits,
+    router: Router,
+) {
+    let connections = Connections::new(limits, router);
+    LocalSet::new().block_on(runtime, async {
+        let limit = {
+            let mut stopped = pin!(stopped);
+            let mut accepting = pin!(connections.accept(listener));
+            std::future::poll_fn(|context| {
+                if let Poll::Ready(limit) = stopped.as_mut().poll(context) {
+                    return Poll::Ready(limit.unwrap_or_default());
+                }
+                accepting.as_mut().poll(context).map(|never| match never {})
+            })
+            .await
+        };
+        drop(socket);
+        connections.finish(limit).await;
+    });
+}

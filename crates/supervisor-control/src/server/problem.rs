@@ -1,0 +1,59 @@
+//! Answers: documents, and problems as RFC 9457 has them.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use supervisor::RequestError;
+
+use crate::wire::ProblemDocument;
+
+/// Why a request was refused.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    detail: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into() }
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        let status = match error {
+            RequestError::Unknown { .. } => StatusCode::NOT_FOUND,
+            RequestError::ShuttingDown | RequestError::Ended => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::CONFLICT,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let document = ProblemDocument {
+            kind: "about:blank".to_owned(),
+            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+        };
+        answer(self.status, "application/problem+json", &document)
+    }
+}
+
+/// An answer with a document.
+pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Response {
+    answer(status, "application/json", document)
+}
+
+fn answer(status: StatusCode, content_type: &'static str, document: &impl Serialize) -> Response {
+    match serde_json::to_vec(document) {
+        Ok(bytes) => {
+            let content_type = HeaderValue::from_static(content_type);
+            (status, [(header::CONTENT_TYPE, content_type)], bytes).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

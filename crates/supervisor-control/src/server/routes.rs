@@ -1,0 +1,132 @@
+//! What can be asked for, by path and method.
+
+use std::time::SystemTime;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+use supervisor::{Request, Targets};
+use tokio::sync::oneshot;
+
+use super::App;
+use super::extract::{BODY_SIZE, Document, Name, Names, Nothing, Patience, named};
+use super::peer::Peer;
+use super::problem::{Problem, json};
+use crate::wire::{
+    ComponentDocument, OutcomeDocument, SelectionDocument, ShutdownDocument, StatusDocument,
+    SupervisorDocument,
+};
+
+/// Every path under `/v1/`.
+pub(super) fn router(app: App) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/components", get(components))
+        .route("/v1/components/{id}", get(component))
+        .route("/v1/components/{id}/start", act_on_one(Request::Start))
+        .route("/v1/components/{id}/stop", act_on_one(Request::Stop))
+        .route("/v1/components/{id}/restart", act_on_one(Request::Restart))
+        .route("/v1/start", act_on_several(Request::Start))
+        .route("/v1/stop", act_on_several(Request::Stop))
+        .route("/v1/restart", act_on_several(Request::Restart))
+        .route("/v1/shutdown", post(shutdown))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_SIZE))
+        .with_state(app)
+}
+
+async fn status(State(app): State<App>, Names(targets): Names) -> Result<Response, Problem> {
+    let status = app.handle.status_of(targets)?;
+    let supervisor = SupervisorDocument {
+        pid: std::process::id(),
+        version: app.version.to_string(),
+        registry: app.registry.as_deref().map(str::to_owned),
+        ..SupervisorDocument::default()
+    };
+    Ok(json(StatusCode::OK, &StatusDocument::new(supervisor, &status, wall_clock())))
+}
+
+async fn components(State(app): State<App>, Names(targets): Names) -> Result<Response, Problem> {
+    let status = app.handle.status_of(targets)?;
+    Ok(json(StatusCode::OK, &ComponentDocument::all(&status, wall_clock())))
+}
+
+async fn component(State(app): State<App>, Name(name): Name) -> Result<Response, Problem> {
+    let status = app.handle.status_of(name.as_str())?;
+    let mut found = ComponentDocument::all(&status, wall_clock());
+    if found.len() == 1 {
+        return Ok(json(StatusCode::OK, &found.remove(0)));
+    }
+    let detail = format!("{name:?} means {} components; ask for /v1/components?id=NAME", found.len());
+    Err(Problem::new(StatusCode::NOT_FOUND, detail))
+}
+
+fn act_on_one(request: fn(Targets) -> Request) -> MethodRouter<App> {
+    post(
+        async move |State(app): State<App>,
+                    Extension(peer): Extension<Peer>,
+                    Name(name): Name,
+                    patience: Patience,
+                    Document(Nothing {}): Document<Nothing>| {
+            ask(&app, request(Targets::Named(vec![name])), peer, patience).await
+        },
+    )
+}
+
+fn act_on_several(request: fn(Targets) -> Request) -> MethodRouter<App> {
+    post(
+        async move |State(app): State<App>,
+                    Extension(peer): Extension<Peer>,
+                    patience: Patience,
+                    Document(selection): Document<SelectionDocument>| {
+            let targets = selection.components.map_or(Ok(Targets::All), named)?;
+            ask(&app, request(targets), peer, patience).await
+        },
+    )
+}
+
+async fn shutdown(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    patience: Patience,
+    Document(document): Document<ShutdownDocument>,
+) -> Result<Response, Problem> {
+    ask(&app, Request::Shutdown { immediately: document.immediately }, peer, patience).await
+}
+
+/// Passes the request on and waits as long as whoever asks wants to. If it goes away meanwhile, this future is
+/// dropped and the request goes on.
+async fn ask(app: &App, request: Request, peer: Peer, patience: Patience) -> Result<Response, Problem> {
+    let (done, outcome) = oneshot::channel();
+    app.handle.submit(request, peer.0, move |outcome| drop(done.send(outcome)))?;
+    let outcome = match patience {
+        Patience::None => None,
+        Patience::For(limit) => tokio::time::timeout(limit, outcome).await.ok(),
+        Patience::Forever => Some(outcome.await),
+    };
+    match outcome {
+        None => Ok(json(StatusCode::ACCEPTED, &OutcomeDocument::default())),
+        Some(Ok(outcome)) => {
+            let status = if outcome.is_success() { StatusCode::OK } else { StatusCode::CONFLICT };
+            Ok(json(status, &OutcomeDocument::from(&outcome)))
+        }
+        Some(Err(_)) => Err(supervisor::RequestError::Ended.into()),
+    }
+}
+
+async fn unknown_path(uri: Uri) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {:?}", uri.path()))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{:?} does not take {method}", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}
+
+#[expect(clippy::disallowed_methods, reason = "answers tell people since when a component is in its state")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}

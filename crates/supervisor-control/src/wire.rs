@@ -1,0 +1,364 @@
+//! The JSON documents that server and client exchange.
+//!
+//! Durations are seconds, sizes are bytes, times are RFC 3339 in UTC, and what is absent is `null`. Fields are added
+//! in later versions and never changed: whoever reads an answer ignores what it does not know. Requests are read
+//! strictly, because a misspelt field must not be taken for its default.
+
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use supervisor::{Achieved, ComponentState, ComponentStatus, End, Exit, Outcome, Status};
+
+/// The answer to `GET /v1/status`, and what `status --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusDocument {
+    /// The supervisor itself.
+    pub supervisor: SupervisorDocument,
+    /// The components asked for, in start order.
+    pub components: Vec<ComponentDocument>,
+}
+
+/// What is true of the supervisor itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SupervisorDocument {
+    /// Its pid.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// How long it has been running.
+    pub uptime: f64,
+    /// The registry that it was started with.
+    pub registry: Option<String>,
+    /// What is not as it should be, or will not be for long, a sentence each. Empty when all is well.
+    pub conditions: Vec<String>,
+    /// Whether it has been asked to end.
+    pub shutting_down: bool,
+}
+
+/// What is true of one component.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentDocument {
+    /// Its name.
+    pub id: String,
+    /// The line for people.
+    pub description: Option<String>,
+    /// What it is doing, in one word: `waiting`, `starting`, `up`, `stopping`, `stopped`, `backoff`, `failed` or
+    /// `completed`. Later versions know more words.
+    pub state: String,
+    /// The state as people see it (`backoff 8s (3)`), where that says more than the word.
+    pub detail: Option<String>,
+    /// Whether it should run.
+    pub wanted: bool,
+    /// The pid of its main process, while that lives.
+    pub pid: Option<u32>,
+    /// How long its main process has been running.
+    pub uptime: Option<f64>,
+    /// The resident memory of all its processes.
+    pub memory: Option<u64>,
+    /// The processor time that its processes have used so far.
+    pub cpu: Option<f64>,
+    /// How often the supervisor has begun it anew by itself.
+    pub restarts: u64,
+    /// How its last run ended.
+    pub last_exit: Option<LastExit>,
+    /// When it came into this state.
+    pub since: String,
+    /// In `waiting`: the component that it waits for.
+    pub waiting_for: Option<String>,
+    /// In `backoff`: how long it is until the next try.
+    pub next_try: Option<f64>,
+    /// In `backoff`: the how manieth restart in a row that will be.
+    pub in_a_row: Option<u32>,
+    /// In `stopping`: the pids that are still there though they were killed.
+    pub survivors: Option<Vec<u32>>,
+}
+
+/// How a run ended. Of `code` and `signal` at most one is there: neither, where it could not be started at all or
+/// nobody told how it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastExit {
+    /// The exit code, where it ended by itself.
+    pub code: Option<i32>,
+    /// The name of the signal that ended it, without `SIG`, or its number where it has no name.
+    pub signal: Option<String>,
+    /// Whether it left a core dump.
+    pub core_dumped: bool,
+    /// The same for people: `exit code 1`.
+    pub message: String,
+}
+
+/// The body of `POST /v1/start`, `/v1/stop` and `/v1/restart`; an empty body is the same as `{}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SelectionDocument {
+    /// Ids, common names of instances, or globs; absent or `null`: every component.
+    #[serde(default)]
+    pub components: Option<Vec<String>>,
+}
+
+/// The body of `POST /v1/shutdown`; an empty body is the same as `{}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ShutdownDocument {
+    /// Kill everything now instead of stopping it in order. Default: false.
+    #[serde(default)]
+    pub immediately: bool,
+}
+
+/// The answer to a request that changes something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutcomeDocument {
+    /// Whether this is the end of it. `false`: it was taken up and goes on; whoever asked did not want to wait longer.
+    pub finished: bool,
+    /// Each component that the request was about, in start order. Empty unless finished.
+    pub components: Vec<ComponentOutcome>,
+}
+
+/// What came of a request for one component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentOutcome {
+    /// Its name.
+    pub id: String,
+    /// What came of it.
+    pub result: OutcomeKind,
+    /// Where it did not come to be: why, in words.
+    pub message: Option<String>,
+    /// Of `unkillable`: the processes that did not end.
+    pub pids: Option<Vec<u32>>,
+}
+
+/// What came of a request for one component, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OutcomeKind {
+    /// It has happened.
+    Done,
+    /// It was so already.
+    Already,
+    /// The first try failed; if its policy says so, the tries go on.
+    FailedStart,
+    /// Somebody asked for the contrary before it had happened.
+    Overtaken,
+    /// Some of its processes did not end even when they were killed.
+    Unkillable,
+    /// Something that this version does not know; it is no success.
+    #[serde(other)]
+    Other,
+}
+
+/// Why a request was refused, as RFC 9457 has it: <https://www.rfc-editor.org/rfc/rfc9457>.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemDocument {
+    /// `about:blank`: the status says what kind of problem it is.
+    #[serde(rename = "type", default = "about_blank")]
+    pub kind: String,
+    /// The status in words: `Not Found`.
+    #[serde(default)]
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What could not be done, why, and what to do.
+    #[serde(default)]
+    pub detail: String,
+}
+
+fn about_blank() -> String {
+    "about:blank".to_owned()
+}
+
+impl StatusDocument {
+    /// What `status` says. `supervisor` tells what the library does not know; uptime and shutdown are taken from
+    /// `status`. `now` is the wall clock at the moment of `status`.
+    #[must_use]
+    pub fn new(supervisor: SupervisorDocument, status: &Status, now: SystemTime) -> Self {
+        let mut conditions = supervisor.conditions;
+        if status.shutting_down {
+            conditions.push("shutting down".to_owned());
+        }
+        Self {
+            supervisor: SupervisorDocument {
+                uptime: status.uptime.as_secs_f64(),
+                conditions,
+                shutting_down: status.shutting_down,
+                ..supervisor
+            },
+            components: ComponentDocument::all(status, now),
+        }
+    }
+}
+
+impl ComponentDocument {
+    /// What `status` says of its components. `now` is the wall clock at the moment of `status`.
+    #[must_use]
+    pub fn all(status: &Status, now: SystemTime) -> Vec<Self> {
+        let started = now.checked_sub(status.uptime).unwrap_or(SystemTime::UNIX_EPOCH);
+        status.components.iter().map(|component| Self::new(component, started)).collect()
+    }
+
+    /// What is true of `component`. `started` is the wall clock at the start of the supervisor.
+    #[must_use]
+    pub fn new(component: &ComponentStatus, started: SystemTime) -> Self {
+        let detail = component.state.to_string();
+        let mut document = Self {
+            id: component.id.to_string(),
+            description: Some(component.description.clone()).filter(|text| !text.is_empty()),
+            state: component.state.word().to_owned(),
+            detail: Some(detail).filter(|detail| detail != component.state.word()),
+            wanted: component.wanted,
+            pid: component.pid,
+            uptime: component.uptime.as_ref().map(Duration::as_secs_f64),
+            memory: component.usage.map(|usage| usage.memory),
+            cpu: component.usage.map(|usage| usage.cpu.as_secs_f64()),
+            restarts: component.restarts,
+            last_exit: component.last_end.as_ref().map(LastExit::from),
+            since: started.checked_add(component.since).map_or_else(String::new, rfc3339),
+            waiting_for: None,
+            next_try: None,
+            in_a_row: None,
+            survivors: None,
+        };
+        match &component.state {
+            ComponentState::Waiting { for_component } => {
+                document.waiting_for = Some(for_component.to_string());
+            }
+            ComponentState::Backoff { remaining, in_a_row } => {
+                document.next_try = Some(remaining.as_secs_f64());
+                document.in_a_row = Some(*in_a_row);
+            }
+            ComponentState::Stopping { survivors, .. } if !survivors.is_empty() => {
+                document.survivors = Some(survivors.clone());
+            }
+            _ => {}
+        }
+        document
+    }
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+impl From<&End> for LastExit {
+    fn from(end: &End) -> Self {
+        let exit = match end {
+            End::Exited(exit) => *exit,
+            _ => Exit::Unknown,
+        };
+        Self {
+            code: if let Exit::Code(code) = exit { Some(code) } else { None },
+            signal: exit.signal().map(Into::into),
+            core_dumped: matches!(exit, Exit::Signal { core_dumped: true, .. }),
+            message: end.to_string(),
+        }
+    }
+}
+
+impl OutcomeDocument {
+    /// Whether all that was asked for is so.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.finished && self.components.iter().all(|component| component.result.is_success())
+    }
+}
+
+impl OutcomeKind {
+    /// Whether what was asked for is so.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Done | Self::Already)
+    }
+}
+
+impl From<&Outcome> for OutcomeDocument {
+    fn from(outcome: &Outcome) -> Self {
+        let component = |(id, achieved): &(_, Achieved)| ComponentOutcome::new(id, achieved);
+        Self { finished: true, components: outcome.components.iter().map(component).collect() }
+    }
+}
+
+impl ComponentOutcome {
+    fn new(id: &supervisor::ComponentId, achieved: &Achieved) -> Self {
+        let (result, message, pids) = match achieved {
+            Achieved::Done => (OutcomeKind::Done, None, None),
+            Achieved::AlreadySo => (OutcomeKind::Already, None, None),
+            Achieved::FailedStart(end) => (OutcomeKind::FailedStart, Some(end.to_string()), None),
+            Achieved::Overtaken => {
+                let message = "somebody asked for the contrary before it had happened";
+                (OutcomeKind::Overtaken, Some(message.to_owned()), None)
+            }
+            Achieved::Unkillable(pids) => {
+                let message = "some of its processes did not end even when they were killed";
+                (OutcomeKind::Unkillable, Some(message.to_owned()), Some(pids.clone()))
+            }
+            _ => (OutcomeKind::Other, None, None),
+        };
+        Self { id: id.to_string(), result, message, pids }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn ends_are_told_by_code_by_signal_or_in_words_only() {
+        let told = |end: End| serde_json::to_value(LastExit::from(&end)).unwrap();
+        assert_eq!(
+            told(End::Exited(Exit::Code(1))),
+            json!({"code": 1, "signal": null, "coreDumped": false, "message": "exit code 1"})
+        );
+        assert_eq!(
+            told(End::Exited(Exit::Signal { signal: 9, core_dumped: false })),
+            json!({"code": null, "signal": "KILL", "coreDumped": false, "message": "SIGKILL"})
+        );
+        assert_eq!(
+            told(End::Exited(Exit::Signal { signal: 64, core_dumped: true })),
+            json!({"code": null, "signal": "64", "coreDumped": true, "message": "signal 64 (core dumped)"})
+        );
+        let error = supervisor::SpawnError {
+            step: supervisor::SpawnStep::Executable,
+            reason: "/x: no such file".into(),
+            os_error: Some(2),
+        };
+        assert_eq!(
+            told(End::NotSpawned(error)),
+            json!({"code": null, "signal": null, "coreDumped": false, "message": "cannot run: /x: no such file"})
+        );
+    }
+
+    #[test]
+    fn an_outcome_is_a_success_only_when_it_is_finished_and_every_part_is() {
+        let id = supervisor::ComponentId::new("ps").unwrap();
+        let document =
+            |achieved| OutcomeDocument::from(&Outcome { components: vec![(id.clone(), achieved)] });
+        assert!(document(Achieved::Done).is_success());
+        assert!(document(Achieved::AlreadySo).is_success());
+        assert!(!document(Achieved::Overtaken).is_success());
+        assert!(!document(Achieved::Unkillable(vec![7])).is_success());
+        assert!(!document(Achieved::FailedStart(End::Exited(Exit::Code(1)))).is_success());
+        assert!(!OutcomeDocument::default().is_success());
+        assert_eq!(
+            serde_json::to_value(document(Achieved::Unkillable(vec![7]))).unwrap()["components"][0]["pids"],
+            json!([7])
+        );
+    }
+
+    #[test]
+    fn a_newer_answer_can_be_read_and_a_misspelt_request_cannot() {
+        let newer = json!({"finished": true, "new": 1, "components": [
+            {"id": "ps", "result": "postponed", "message": null, "pids": null, "new": 2}]});
+        let read: OutcomeDocument = serde_json::from_value(newer).unwrap();
+        assert_eq!(read.components[0].result, OutcomeKind::Other);
+        assert!(!read.is_success());
+        assert!(serde_json::from_value::<SelectionDocument>(json!({"component": ["ps"]})).is_err());
+        assert!(serde_json::from_value::<ShutdownDocument>(json!({"immediatly": true})).is_err());
+    }
+}

@@ -1,0 +1,10 @@
+//! The control interface over real supervisors, and what it refuses.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests may panic, read the clock and have threads"
+)]
+
+mod common;
+mod limits;
+mod requests;

@@ -1,0 +1,84 @@
+//! What the server does when the process has no descriptors left. Alone in its binary, because that limit is the
+//! whole process's.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use supervisor::Supervisor;
+use supervisor_control::Server;
+
+/// How long anything may take before the test gives up.
+const SOON: Duration = Duration::from_secs(20);
+
+#[test]
+fn without_descriptors_an_idle_connection_makes_room_and_else_the_queue_waits_without_burning_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s.sock");
+    let supervisor = Supervisor::builder().start().unwrap();
+    let _server = Server::builder(supervisor.handle()).bind(&socket).unwrap();
+    let idle = UnixStream::connect(&socket).unwrap();
+    assert!(is_answered(&idle, SOON));
+    let mut status = control_thread();
+    let limits = Rlimit { current: Some(100), ..getrlimit(Resource::Nofile) };
+    setrlimit(Resource::Nofile, limits).unwrap();
+
+    // The only descriptor that is free is the client's: the idle connection gives its own to the server.
+    let mut all = exhaust();
+    all.pop();
+    let second = UnixStream::connect(&socket).unwrap();
+    assert!(is_answered(&second, SOON));
+    assert_eq!((&idle).read(&mut [0]).unwrap(), 0, "the idle one is closed");
+
+    // Nobody idles any more: whoever comes waits in the queue.
+    second.shutdown(Shutdown::Write).unwrap();
+    assert_eq!((&second).read(&mut [0]).unwrap(), 0);
+    all.extend(exhaust());
+    all.pop();
+    let third = UnixStream::connect(&socket).unwrap();
+    let before = sleeps(&mut status);
+    assert!(!is_answered(&third, Duration::from_millis(500)));
+    let tries = sleeps(&mut status) - before;
+    assert!((1..50).contains(&tries), "{tries}");
+    all.clear();
+    third.set_read_timeout(Some(SOON)).unwrap();
+    assert!((&third).read(&mut [0; 4096]).unwrap() > 0, "it is answered when there are descriptors again");
+}
+
+/// Opens files until no more can be opened.
+fn exhaust() -> Vec<File> {
+    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
+}
+
+/// Whether a question is answered in time.
+fn is_answered(mut stream: &UnixStream, time: Duration) -> bool {
+    stream.set_read_timeout(Some(time)).unwrap();
+    stream.write_all(b"GET /v1/status HTTP/1.1\r\n\r\n").unwrap();
+    match stream.read(&mut [0; 4096]) {
+        Ok(count) => count > 0,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The figures of the control thread of this process.
+fn control_thread() -> File {
+    let mut tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let is_control = |task: &PathBuf| std::fs::read_to_string(task.join("comm")).unwrap() == "control\n";
+    File::open(tasks.find(is_control).unwrap().join("status")).unwrap()
+}
+
+/// How often the thread has gone to sleep.
+fn sleeps(status: &mut File) -> u64 {
+    let mut text = String::new();
+    status.rewind().unwrap();
+    status.read_to_string(&mut text).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.unwrap().trim().parse().unwrap()
+}

@@ -1,0 +1,451 @@
+//! The life of one component.
+
+mod shown;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::Action;
+use crate::error::SpawnError;
+use crate::event::{Event, EventKind, KillReason};
+use crate::policy::{Backoff, Decision, Jitter, RestartPolicy};
+use crate::run::{End, Exit, History, PastRun, RunId};
+use crate::spec::ProcessSpec;
+
+/// How long killed processes are given to be gone before they are said to be unkillable.
+pub(super) const KILL_GRACE: Duration = Duration::from_secs(5);
+
+/// The shortest wait after a run that could not be spawned, whatever the policy says: the machine lacks something.
+pub(super) const NOT_SPAWNED_WAIT: Duration = Duration::from_millis(100);
+
+/// What a component is doing. What is *wanted* is kept apart, in [`Component::wanted`].
+///
+/// ```text
+///            asked for              its turn             spawned
+///   ┌──────┐         ┌────────┐           ┌──────────┐           ┌────┐
+///   │ Down ├────────►│ Queued ├──────────►│ Spawning ├──────────►│ Up │
+///   └──▲───┘         └───▲────┘           └─▲──────┬─┘           └─┬──┘
+///      │                 │                  │      │               │ exited,
+///      │                 │         its time │      │ not spawned   │ or told to stop
+///      │                 │             ┌────┴────┐ │           ┌───▼────┐
+///      │                 │             │ Backoff │◄┴───────────┤ Ending │
+///      │                 │             └─────────┘    gone     └───┬────┘
+///      │                 └─────────────────────────────────────────┤ gone, to be restarted
+///      └───────────────────────────────────────────────────────────┘ gone: stopped, completed, given up
+/// ```
+///
+/// A run lasts from its turn until it is gone (or was not spawned): between them there is never another. `Ending`
+/// covers both what was told to stop and what is left of a run whose main process has ended by itself. A restart
+/// that somebody asked for is an `Ending` with *wanted* left true. A wait of zero passes `Backoff` over.
+#[derive(Debug)]
+enum State {
+    Down(Rest),
+    Queued,
+    Backoff { until: Duration, in_a_row: u32 },
+    Spawning { run: Run },
+    Up { run: Run, pid: u32, spawned: Duration, started: Option<Duration> },
+    Ending { run: Run, process: Option<(u32, Duration)>, started: Option<Duration>, ending: Ending },
+}
+
+/// Why a component is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Stopped,
+    Completed,
+    Failed,
+}
+
+/// The run that a component is in.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    id: RunId,
+    began: Duration,
+    restart: bool,
+}
+
+/// How far the end of a run has come.
+#[derive(Debug)]
+struct Ending {
+    /// Since when it has been ending.
+    since: Duration,
+    /// Whether it was told to stop, rather than ending by itself.
+    asked: bool,
+    /// How and when its main process ended, once it has.
+    exit: Option<(Exit, Duration)>,
+    kill: Kill,
+    /// The processes that were last seen alive, beside the main process.
+    left: Vec<u32>,
+}
+
+/// When what is left of a run is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kill {
+    /// As soon as anything is found to be left: nobody asked for this end.
+    IfNeeded,
+    /// At this time: it was told to stop, and this is how long it has.
+    At(Duration),
+    /// It was, at this time.
+    Sent(Duration),
+    /// It was, and something has outlived it.
+    InVain,
+}
+
+/// What a transition means for the others: for the sequences, and for those who wait.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Milestone {
+    /// A run has started.
+    Started,
+    /// A run that nobody asked to end has.
+    Ended(End),
+    /// A run that somebody asked to end has.
+    Stopped,
+    /// The kill did not end these.
+    Unkillable(Vec<u32>),
+}
+
+/// What every transition needs of the world: the time, the seed, and where decisions go.
+pub(super) struct Context<'a> {
+    pub(super) now: Duration,
+    pub(super) seed: u64,
+    pub(super) actions: &'a mut Vec<Action>,
+}
+
+/// One component: what it is, what is wanted of it, and what it does.
+#[derive(Debug)]
+pub(super) struct Component {
+    pub(super) spec: ProcessSpec,
+    key: u32,
+    state: State,
+    since: Duration,
+    /// Whether it should run.
+    pub(super) wanted: bool,
+    /// Whether it takes part in the start sequence, and has not settled.
+    pub(super) launching: bool,
+    /// Whether its run is to be ended at its turn in the stop sequence, or is being ended.
+    pub(super) halting: bool,
+    history: History,
+    runs: u64,
+    restarts: u64,
+    last_end: Option<End>,
+}
+
+impl Component {
+    pub(super) fn new(key: u32, spec: ProcessSpec) -> Self {
+        Self {
+            spec,
+            key,
+            state: State::Down(Rest::Stopped),
+            since: Duration::ZERO,
+            wanted: false,
+            launching: false,
+            halting: false,
+            history: History::default(),
+            runs: 0,
+            restarts: 0,
+            last_end: None,
+        }
+    }
+
+    /// Whether it waits for its turn to start.
+    pub(super) fn is_queued(&self) -> bool {
+        matches!(self.state, State::Queued)
+    }
+
+    /// Whether nothing of it runs, or will by itself.
+    pub(super) fn is_down(&self) -> bool {
+        matches!(self.state, State::Down(_))
+    }
+
+    /// Whether there is something that a shutdown waits for: a run that is not known to be unkillable.
+    pub(super) fn is_busy(&self) -> bool {
+        self.run().is_some() && self.survivors().is_none()
+    }
+
+    /// Whether its run has been told to end, or is ending by itself.
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.state, State::Ending { .. })
+    }
+
+    /// Whether its run has started and is not ending.
+    pub(super) fn has_started(&self) -> bool {
+        matches!(self.state, State::Up { started: Some(_), .. })
+    }
+
+    /// What outlived the kill, if something did.
+    pub(super) fn survivors(&self) -> Option<Vec<u32>> {
+        let State::Ending { process, ending, .. } = &self.state else { return None };
+        let main = process.filter(|_| ending.exit.is_none()).map(|(pid, _)| pid);
+        (ending.kill == Kill::InVain).then(|| main.into_iter().chain(ending.left.iter().copied()).collect())
+    }
+
+    /// The run it is in.
+    pub(super) fn run(&self) -> Option<RunId> {
+        match &self.state {
+            State::Down(_) | State::Queued | State::Backoff { .. } => None,
+            State::Spawning { run } | State::Up { run, .. } | State::Ending { run, .. } => Some(run.id),
+        }
+    }
+
+    /// When it must be looked at though nothing has happened.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        match &self.state {
+            State::Down(_) | State::Queued | State::Spawning { .. } => None,
+            State::Backoff { until, .. } => Some(*until),
+            State::Up { started: Some(_), .. } => None,
+            State::Up { spawned, .. } => Some(spawned.saturating_add(self.spec.start_delay)),
+            State::Ending { ending, .. } => match ending.kill {
+                Kill::IfNeeded | Kill::InVain => None,
+                Kill::At(time) => Some(time),
+                Kill::Sent(time) => Some(time.saturating_add(KILL_GRACE)),
+            },
+        }
+    }
+
+    /// Somebody asks for a run: what went wrong before is forgiven.
+    pub(super) fn forgive(&mut self) {
+        self.history = History::default();
+    }
+
+    /// Waits for its turn to start.
+    pub(super) fn queue(&mut self, context: &mut Context<'_>) {
+        self.enter(State::Queued, context);
+    }
+
+    /// Has no run and shall have none.
+    pub(super) fn rest(&mut self, context: &mut Context<'_>) {
+        match self.state {
+            State::Queued | State::Backoff { .. } => {
+                self.enter(State::Down(Rest::Stopped), context);
+                self.emit(EventKind::Stopped, context);
+            }
+            State::Down(Rest::Failed) => self.enter(State::Down(Rest::Stopped), context),
+            State::Down(_) | State::Spawning { .. } | State::Up { .. } | State::Ending { .. } => {}
+        }
+    }
+
+    /// Its turn to start has come.
+    pub(super) fn begin(&mut self, context: &mut Context<'_>) {
+        self.begin_run(false, context);
+    }
+
+    fn begin_run(&mut self, restart: bool, context: &mut Context<'_>) {
+        self.runs += 1;
+        self.restarts += u64::from(restart);
+        let id = RunId { component: self.key, number: self.runs };
+        self.enter(State::Spawning { run: Run { id, began: context.now, restart } }, context);
+        context.actions.push(Action::Spawn { run: id });
+    }
+
+    /// Its turn to stop has come. A run that is not up yet, or is ending already, is left to that.
+    pub(super) fn stop(&mut self, context: &mut Context<'_>) {
+        let kill = Kill::At(context.now.saturating_add(self.spec.stop_timeout));
+        if let Some(run) = self.end_run(kill, context) {
+            context.actions.push(Action::Stop { run });
+            self.emit(EventKind::Stopping { run, timeout: self.spec.stop_timeout }, context);
+        }
+    }
+
+    /// Somebody does not want to wait: everything of its run is killed.
+    pub(super) fn kill(&mut self, context: &mut Context<'_>) {
+        self.end_run(Kill::IfNeeded, context);
+        if let State::Ending { ending: Ending { kill: Kill::IfNeeded | Kill::At(_), .. }, .. } = &self.state {
+            self.send_kill(KillReason::Asked, context);
+        }
+    }
+
+    /// From `Up` to an `Ending` that was asked for.
+    fn end_run(&mut self, kill: Kill, context: &mut Context<'_>) -> Option<RunId> {
+        let State::Up { run, pid, spawned, started } = self.state else { return None };
+        let ending = Ending { since: context.now, asked: true, exit: None, kill, left: Vec::new() };
+        self.enter(State::Ending { run, process: Some((pid, spawned)), started, ending }, context);
+        Some(run.id)
+    }
+
+    fn send_kill(&mut self, why: KillReason, context: &mut Context<'_>) {
+        let State::Ending { run, ending, .. } = &mut self.state else { return };
+        let run = run.id;
+        ending.kill = Kill::Sent(context.now);
+        context.actions.push(Action::Kill { run });
+        self.emit(EventKind::Killed { run, why }, context);
+    }
+
+    /// Its process lives.
+    pub(super) fn spawned(&mut self, pid: u32, context: &mut Context<'_>) -> Option<Milestone> {
+        let State::Spawning { run } = self.state else { return None };
+        self.enter(State::Up { run, pid, spawned: context.now, started: None }, context);
+        self.emit(EventKind::Spawned { run: run.id, pid }, context);
+        self.start_if_due(context)
+    }
+
+    /// It could not be spawned.
+    pub(super) fn not_spawned(&mut self, error: SpawnError, context: &mut Context<'_>) -> Option<Milestone> {
+        let State::Spawning { run } = self.state else { return None };
+        self.emit(EventKind::NotSpawned { run: run.id, error: error.clone() }, context);
+        let end = PastRun {
+            run: run.id,
+            restart: run.restart,
+            began: run.began,
+            ended: context.now,
+            end: End::NotSpawned(error),
+            stable: false,
+        };
+        Some(self.conclude(end, false, context))
+    }
+
+    /// Its main process has ended; more of the run may be left.
+    pub(super) fn exited(&mut self, exit: Exit, context: &mut Context<'_>) {
+        let now = context.now;
+        match &mut self.state {
+            State::Ending { ending, .. } if ending.exit.is_some() => return,
+            State::Ending { ending, .. } => ending.exit = Some((exit, now)),
+            State::Up { run, pid, spawned, started } => {
+                let state = State::Ending {
+                    run: *run,
+                    process: Some((*pid, *spawned)),
+                    started: *started,
+                    ending: Ending::by_itself(exit, now),
+                };
+                self.enter(state, context);
+            }
+            State::Spawning { run } => {
+                let ending = Ending::by_itself(exit, now);
+                let state = State::Ending { run: *run, process: None, started: None, ending };
+                self.enter(state, context);
+            }
+            State::Down(_) | State::Queued | State::Backoff { .. } => return,
+        }
+        if let State::Ending { run, process, ending, .. } = &self.state {
+            let uptime = process.map_or(Duration::ZERO, |(_, spawned)| now.saturating_sub(spawned));
+            self.emit(EventKind::Exited { run: run.id, exit, uptime, asked: ending.asked }, context);
+        }
+    }
+
+    /// These processes of the run live on beside, or after, its main process.
+    pub(super) fn left(&mut self, pids: Vec<u32>, context: &mut Context<'_>) {
+        let State::Ending { run, ending, .. } = &mut self.state else { return };
+        ending.left = pids;
+        match ending.kill {
+            // Those that have left the group have not heard of the stop yet.
+            Kill::At(_) => context.actions.push(Action::Stop { run: run.id }),
+            Kill::IfNeeded => self.send_kill(KillReason::Leftovers, context),
+            // Found only after the kill: it was born meanwhile, or hidden behind what was killed.
+            Kill::Sent(_) | Kill::InVain => context.actions.push(Action::Kill { run: run.id }),
+        }
+    }
+
+    /// Nothing of the run is left.
+    pub(super) fn gone(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
+        self.exited(Exit::Unknown, context);
+        let State::Ending { run, started, ending, .. } = &self.state else { return None };
+        let (exit, ended) = ending.exit?;
+        let asked = ending.asked;
+        let stable = started.is_some_and(|started| ended.saturating_sub(started) >= self.spec.reset_after);
+        let (run, end) = (*run, End::Exited(exit));
+        let past = PastRun { run: run.id, restart: run.restart, began: run.began, ended, end, stable };
+        Some(self.conclude(past, asked, context))
+    }
+
+    /// After a run: rest, or wait, or run again.
+    fn conclude(&mut self, past: PastRun, asked: bool, context: &mut Context<'_>) -> Milestone {
+        let end = past.end.clone();
+        self.last_end = Some(end.clone());
+        if asked || self.halting || !self.wanted {
+            self.enter(State::Down(Rest::Stopped), context);
+            self.emit(EventKind::Stopped, context);
+            return Milestone::Stopped;
+        }
+        let run = past.run;
+        self.history.record(past, self.spec.restart.memory());
+        match self.decide(run, context) {
+            Decision::Restart { after } => self.back_off(after, &end, context),
+            Decision::Complete => {
+                self.enter(State::Down(Rest::Completed), context);
+                self.emit(EventKind::Completed, context);
+            }
+            Decision::GiveUp => {
+                self.enter(State::Down(Rest::Failed), context);
+                self.emit(EventKind::GivenUp { end: end.clone() }, context);
+            }
+        }
+        Milestone::Ended(end)
+    }
+
+    /// Asks the policy. One that panics is a fault of the host's, which must not end supervision.
+    fn decide(&self, run: RunId, context: &mut Context<'_>) -> Decision {
+        let jitter = Jitter::draw(context.seed, self.spec.id.as_str(), run.number);
+        let policy = AssertUnwindSafe(|| self.spec.restart.decide(&self.history, jitter));
+        catch_unwind(policy).unwrap_or_else(|_panic| {
+            self.emit(EventKind::PolicyPanicked, context);
+            Backoff::default().decide(&self.history, jitter)
+        })
+    }
+
+    fn back_off(&mut self, after: Duration, end: &End, context: &mut Context<'_>) {
+        let delay = match end {
+            End::NotSpawned(_) => after.max(NOT_SPAWNED_WAIT),
+            End::Exited(_) => after,
+        };
+        if delay.is_zero() {
+            return self.begin_run(true, context);
+        }
+        let in_a_row = self.history.in_a_row();
+        self.enter(State::Backoff { until: context.now.saturating_add(delay), in_a_row }, context);
+        self.emit(EventKind::Backoff { delay, in_a_row }, context);
+    }
+
+    /// Its deadline has come.
+    pub(super) fn due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
+        match &mut self.state {
+            State::Backoff { .. } => {
+                self.begin_run(true, context);
+                None
+            }
+            State::Up { .. } => self.start_if_due(context),
+            State::Ending { ending, .. } => match ending.kill {
+                Kill::At(_) => {
+                    self.send_kill(KillReason::Timeout, context);
+                    None
+                }
+                Kill::Sent(_) => {
+                    ending.kill = Kill::InVain;
+                    let pids = self.survivors()?;
+                    let run = self.run()?;
+                    self.emit(EventKind::Unkillable { run, pids: pids.clone() }, context);
+                    Some(Milestone::Unkillable(pids))
+                }
+                Kill::IfNeeded | Kill::InVain => None,
+            },
+            State::Down(_) | State::Queued | State::Spawning { .. } => None,
+        }
+    }
+
+    /// It has started once it has been up for its start delay.
+    pub(super) fn start_if_due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
+        let State::Up { run, spawned, started, .. } = &mut self.state else { return None };
+        let due = spawned.saturating_add(self.spec.start_delay);
+        if started.is_some() || due > context.now {
+            return None;
+        }
+        *started = Some(due);
+        let run = run.id;
+        self.since = due;
+        self.emit(EventKind::Started { run }, context);
+        Some(Milestone::Started)
+    }
+
+    fn enter(&mut self, state: State, context: &Context<'_>) {
+        self.state = state;
+        self.since = context.now;
+    }
+
+    fn emit(&self, kind: EventKind, context: &mut Context<'_>) {
+        let component = Some(self.spec.id.clone());
+        context.actions.push(Action::Emit(Event { at: context.now, component, kind }));
+    }
+}
+
+impl Ending {
+    fn by_itself(exit: Exit, now: Duration) -> Self {
+        Self { since: now, asked: false, exit: Some((exit, now)), kill: Kill::IfNeeded, left: Vec::new() }
+    }
+}

@@ -1,0 +1,102 @@
+//! Requests that have been taken up but not yet answered.
+
+use std::collections::HashMap;
+
+use super::component::Component;
+use super::{Action, RequestId};
+use crate::request::{Achieved, Outcome};
+
+/// What a request waits for at one component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// That a run has started.
+    Started,
+    /// That nothing of it is left, and it is not wanted.
+    Stopped,
+}
+
+/// All open requests, and who waits for which component.
+#[derive(Debug)]
+pub(super) struct Requests {
+    open: HashMap<RequestId, Open>,
+    waiting: Vec<Vec<(RequestId, Goal)>>,
+}
+
+/// An open request: what has come of each of its components so far.
+#[derive(Debug)]
+struct Open {
+    components: Vec<(u32, Option<Achieved>)>,
+    missing: usize,
+}
+
+impl Requests {
+    /// The most requests that may be open at once; beyond that, more are refused.
+    const MAX_OPEN: usize = 1_024;
+
+    /// Whether no more can be opened.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.len() >= Self::MAX_OPEN
+    }
+
+    /// For so many components, with none open.
+    pub(super) fn new(components: usize) -> Self {
+        Self { open: HashMap::new(), waiting: vec![Vec::new(); components] }
+    }
+
+    /// Opens a request about these components, given in start order.
+    pub(super) fn open(&mut self, request: RequestId, components: &[u32]) {
+        let components: Vec<_> = components.iter().map(|component| (*component, None)).collect();
+        self.open.insert(request, Open { missing: components.len(), components });
+    }
+
+    /// Notes that the request waits for the component.
+    pub(super) fn wait(&mut self, request: RequestId, component: u32, goal: Goal) {
+        self.waiting[component as usize].push((request, goal));
+    }
+
+    /// Notes what has come of the component for one request, and answers the request if that was the last one.
+    pub(super) fn resolve(
+        &mut self,
+        request: RequestId,
+        component: u32,
+        achieved: Achieved,
+        names: &[Component],
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(open) = self.open.get_mut(&request) else { return };
+        let Ok(index) = open.components.binary_search_by_key(&component, |(key, _)| *key) else { return };
+        let slot = &mut open.components[index].1;
+        if slot.replace(achieved).is_none() {
+            open.missing -= 1;
+        }
+        self.answer_if_complete(request, names, actions);
+    }
+
+    /// Answers the request if nothing of it is missing.
+    pub(super) fn answer_if_complete(
+        &mut self,
+        request: RequestId,
+        names: &[Component],
+        actions: &mut Vec<Action>,
+    ) {
+        if self.open.get(&request).is_none_or(|open| open.missing > 0) {
+            return;
+        }
+        let Some(open) = self.open.remove(&request) else { return };
+        let named =
+            |(key, achieved): (u32, Option<Achieved>)| Some((names[key as usize].spec.id.clone(), achieved?));
+        let outcome = Outcome { components: open.components.into_iter().filter_map(named).collect() };
+        actions.push(Action::Done { request, outcome });
+    }
+
+    /// Takes those that wait for this of the component.
+    pub(super) fn take_waiting(&mut self, component: u32, goal: Goal) -> Vec<RequestId> {
+        let waiting = &mut self.waiting[component as usize];
+        if waiting.is_empty() {
+            return Vec::new();
+        }
+        let taken = waiting.iter().filter(|(_, its)| *its == goal).map(|(request, _)| *request).collect();
+        waiting.retain(|(_, its)| *its != goal);
+        taken
+    }
+}

@@ -1,0 +1,155 @@
+//! Real processes for the tests of this folder. None of them outlives its test.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::{Launch, Process, Run, leftovers, spawn};
+use crate::{Exit, ProcessSpec, SpawnError};
+
+/// A component to be tried.
+pub(super) struct Component {
+    pub(super) spec: ProcessSpec,
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) token: String,
+}
+
+impl Component {
+    pub(super) fn new(executable: &str, arguments: &[&str]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let mut spec = ProcessSpec::new("test", executable).unwrap();
+        spec.arguments = arguments.iter().map(OsString::from).collect();
+        let token = format!("test/{}-{}-", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Self { spec, environment: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())], token }
+    }
+
+    pub(super) fn shell(script: &str) -> Self {
+        Self::new("/bin/sh", &["-c", script])
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.into(), value.into()));
+    }
+
+    pub(super) fn try_start(self) -> Result<Started, SpawnError> {
+        let (output, input) = std::io::pipe().unwrap();
+        let process = spawn(&Launch {
+            spec: &self.spec,
+            environment: &self.environment,
+            token: &self.token,
+            stdout: input.as_fd(),
+            stderr: input.as_fd(),
+        })?;
+        let output = BufReader::new(File::from(std::os::fd::OwnedFd::from(output)));
+        Ok(Started { process: Some(process), token: self.token, output })
+    }
+
+    pub(super) fn start(self) -> Started {
+        self.try_start().unwrap()
+    }
+
+    /// Runs it to its end; returns all that it said.
+    pub(super) fn output(self) -> String {
+        let mut text = String::new();
+        self.start().output.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+/// A component that runs. Dropping it ends all of it.
+pub(super) struct Started {
+    process: Option<Process>,
+    token: String,
+    output: BufReader<File>,
+}
+
+impl Started {
+    pub(super) fn process(&self) -> &Process {
+        self.process.as_ref().unwrap()
+    }
+
+    pub(super) fn into_process(mut self) -> Process {
+        self.process.take().unwrap()
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process().pid()
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub(super) fn run(&self) -> Run<'_> {
+        Run { process: self.process(), token: &self.token }
+    }
+
+    /// The next line that it says.
+    pub(super) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Waits for its main process to end.
+    pub(super) fn wait(&self) -> Exit {
+        readable(self.process().as_fd());
+        self.process().exit().unwrap()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        // Its descendants first: some are known by their parents only.
+        loop {
+            let run = Run { process: &process, token: &self.token };
+            let left = leftovers(&[run], |pid| pid == process.pid(), false);
+            for (_, leftover) in &left {
+                leftover.kill();
+                readable(leftover.as_fd());
+            }
+            if left.is_empty() {
+                break;
+            }
+        }
+        process.kill();
+        readable(process.as_fd());
+        process.reap();
+    }
+}
+
+/// Waits for the end of a process that is not our child.
+pub(super) fn end_of(pid: u32) {
+    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
+        readable(pidfd.as_fd());
+    }
+}
+
+/// A file with these permissions, to be executed.
+///
+/// Another process writes it: the system refuses to execute what anybody has open for writing, and each child that
+/// another test is about to start would have it open until its own program runs.
+pub(super) fn file(folder: &Path, name: &str, mode: u32, content: &[u8]) -> String {
+    let path = folder.join(name);
+    let source = folder.join(format!("{name}.source"));
+    fs::write(&source, content).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a test needs a file that this process never had open")]
+    let copied = std::process::Command::new("cp").arg(&source).arg(&path).status().unwrap();
+    assert!(copied.success());
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn readable(descriptor: BorrowedFd<'_>) {
+    let mut waiting = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| poll(&mut waiting, None)).unwrap();
+}

@@ -1,0 +1,147 @@
+//! Reading `/proc`.
+//!
+//! A process whose files cannot be read is one that has gone, or one that is none of our business: `None`.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+
+use rustix::buffer::spare_capacity;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, read};
+
+/// The most that is read of one file: more than the kernel lets a process have as its environment.
+const LARGEST: usize = 8 << 20;
+
+/// Reads one file after the other through one buffer.
+#[derive(Default)]
+pub(super) struct Reader {
+    buffer: Vec<u8>,
+}
+
+/// What `/proc/PID/stat` says. <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    state: u8,
+    pub(super) parent: u32,
+    pub(super) group: u32,
+    /// Of itself and of the children it has waited for, in user and system.
+    pub(super) cpu_ticks: u64,
+    pub(super) threads: u32,
+    pub(super) resident_pages: u64,
+}
+
+impl Stat {
+    /// Whether all of it has ended. (Where only the first thread has, the process lives on, though called a zombie.)
+    pub(super) fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X') && self.threads <= 1
+    }
+}
+
+impl Reader {
+    pub(super) fn stat(&mut self, pid: u32) -> Option<Stat> {
+        parse_stat(self.read(&format!("/proc/{pid}/stat"))?)
+    }
+
+    /// The value of a variable in the environment that the process was executed with. Empty where there is none.
+    pub(super) fn variable(&mut self, pid: u32, name: &str) -> Option<&[u8]> {
+        let environment = self.read(&format!("/proc/{pid}/environ"))?;
+        let mut assignments = environment.split(|byte| *byte == 0);
+        assignments.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    }
+
+    /// The children of one thread, zombies among them.
+    pub(super) fn children_of_thread(&mut self, pid: u32, thread: u32) -> Option<Vec<u32>> {
+        let children = self.read(&format!("/proc/{pid}/task/{thread}/children"))?;
+        Some(
+            str::from_utf8(children)
+                .ok()?
+                .split_ascii_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect(),
+        )
+    }
+
+    /// The children of a process that has so many threads. None where the kernel does not tell
+    /// (`CONFIG_PROC_CHILDREN`).
+    pub(super) fn children(&mut self, pid: u32, threads: u32) -> Vec<u32> {
+        if threads == 1 {
+            return self.children_of_thread(pid, pid).unwrap_or_default();
+        }
+        let threads = numbers_in(&format!("/proc/{pid}/task"));
+        threads.filter_map(|thread| self.children_of_thread(pid, thread)).flatten().collect()
+    }
+
+    fn read(&mut self, path: &str) -> Option<&[u8]> {
+        let file: OwnedFd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        self.buffer.clear();
+        loop {
+            self.buffer.reserve(1024);
+            match read(&file, spare_capacity(&mut self.buffer)) {
+                Ok(0) => return Some(&self.buffer),
+                Ok(_) if self.buffer.len() > LARGEST => return Some(&self.buffer),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// Every process that this one can see.
+pub(super) fn all_processes() -> impl Iterator<Item = u32> {
+    numbers_in("/proc")
+}
+
+fn numbers_in(folder: &str) -> impl Iterator<Item = u32> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    // The program's name stands in parentheses and may itself contain any of these.
+    let after_name = text.iter().rposition(|byte| *byte == b')')? + 1;
+    let fields: Vec<&str> = str::from_utf8(&text[after_name..]).ok()?.split_ascii_whitespace().collect();
+    // The manual counts from 1, and the state, the first here, is its third.
+    let field = |number: usize| fields.get(number - 3).copied();
+    let count = |number: usize| field(number)?.parse::<u64>().ok();
+    let id = |number: usize| field(number)?.parse::<u32>().ok();
+    // The waited-for times are signed there, and a few kernels have shown them below zero.
+    let ticks = |number: usize| count(number).unwrap_or(0);
+    Some(Stat {
+        state: *field(3)?.as_bytes().first()?,
+        parent: id(4)?,
+        group: id(5)?,
+        cpu_ticks: ticks(14).saturating_add(ticks(15)).saturating_add(ticks(16)).saturating_add(ticks(17)),
+        threads: id(20)?,
+        resident_pages: count(24)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_full_of_parentheses_and_spaces_is_not_taken_for_fields() {
+        let text = b"42 (a) R 1 (b) S 7 9 9 0 -1 4194560 1 2 3 4 10 20 -1 40 20 0 3 0 777 4096 25 99 1 1 0\n";
+        let stat = parse_stat(text).unwrap();
+        let expected =
+            Stat { state: b'S', parent: 7, group: 9, cpu_ticks: 70, threads: 3, resident_pages: 25 };
+        assert_eq!(stat, expected);
+    }
+
+    #[test]
+    fn what_is_cut_off_or_no_stat_at_all_is_none() {
+        for text in [&b""[..], b"42 (a", b"42 (a)", b"42 (a) S 1 2", b"\xff) \xff"] {
+            assert_eq!(parse_stat(text), None);
+        }
+    }
+
+    #[test]
+    fn a_zombie_with_living_threads_is_not_dead() {
+        let stat =
+            |state, threads| Stat { state, parent: 1, group: 1, cpu_ticks: 0, threads, resident_pages: 0 };
+        assert!(stat(b'Z', 1).is_dead());
+        assert!(!stat(b'Z', 2).is_dead());
+        assert!(!stat(b'D', 1).is_dead());
+    }
+}

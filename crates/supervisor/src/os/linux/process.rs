@@ -1,0 +1,287 @@
+//! The main process of a run.
+
+use std::ffi::{c_int, c_long, c_void};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::{io, ptr};
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open, waitid,
+};
+
+use crate::error::{SpawnError, SpawnStep};
+use crate::os::{Launch, posix};
+use crate::run::Exit;
+
+/// Starts the component in a process group of its own and returns once its program runs.
+///
+/// # Errors
+/// [`SpawnError`] names the step that failed and why; then nothing of the component runs.
+pub(crate) fn spawn(launch: &Launch<'_>) -> Result<Process, SpawnError> {
+    let child = posix::start(launch)?;
+    let pid = Pid::from_child(&child);
+    Process::open(pid).inspect_err(|_| undo(pid)).map_err(|errno| {
+        let advice = match errno {
+            Errno::NOSYS => " (supervising takes Linux 5.4 or newer)",
+            Errno::MFILE => " (raise the limit nofile of the supervisor)",
+            _ => "",
+        };
+        let reason = format!("hold process {pid}: {}{advice}", posix::words(&errno.into()));
+        SpawnError { step: SpawnStep::Process, reason, os_error: Some(errno.raw_os_error()) }
+    })
+}
+
+/// A child of ours that has not been reaped: so its pid, and the id of its process group, can be nobody else's.
+///
+/// If the host of the library reaps it nevertheless (or ignores SIGCHLD, which makes the kernel do so), then signals
+/// still reach only its own group, and its exit may be unknown. Dropping it neither ends nor reaps the process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl Process {
+    fn open(pid: Pid) -> Result<Self, Errno> {
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Self { pid, pidfd },
+            Err(Errno::SRCH) => return Self::gone(pid),
+            Err(errno) => return Err(errno),
+        };
+        // Reaped by the host already? Then the pid may be another's by now.
+        if process.exit() == Some(Exit::Unknown) { Self::gone(pid) } else { Ok(process) }
+    }
+
+    /// A process that was reaped before we could hold it. Its descriptor is readable, as that of an ended process
+    /// is, and means no process to any call here.
+    fn gone(pid: Pid) -> Result<Self, Errno> {
+        Ok(Self { pid, pidfd: eventfd(1, EventfdFlags::CLOEXEC)? })
+    }
+
+    /// Its pid, which is the id of its process group too.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// How it ended, if it has. It stays there to be looked at again.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        self.look(WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
+    }
+
+    /// Asks its whole group to end. A stopped process must run to hear of it.
+    pub(crate) fn stop(&self) {
+        self.signal_group(Signal::TERM);
+        self.signal_group(Signal::CONT);
+    }
+
+    /// Kills its whole group. Harmless where nothing is left of it.
+    pub(crate) fn kill(&self) {
+        self.signal_group(Signal::KILL);
+    }
+
+    /// Frees its pid. `None` if it has not ended, in which case nothing holds it any longer: ask
+    /// [`exit`](Self::exit) first.
+    pub(crate) fn reap(&self) -> Option<Exit> {
+        self.look(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+    }
+
+    /// Whether it is still our child, alive or not: whether its pid is surely its own.
+    pub(super) fn is_unreaped(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), options)).is_ok()
+    }
+
+    fn look(&self, options: WaitIdOptions) -> Option<Exit> {
+        match retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), options)) {
+            Ok(status) => status.as_ref().map(exit_of),
+            Err(_) => Some(self.told_by_pidfd().unwrap_or(Exit::Unknown)),
+        }
+    }
+
+    /// The exit of a process that somebody else has reaped, from Linux 6.15 on.
+    fn told_by_pidfd(&self) -> Option<Exit> {
+        let mut info = MaybeUninit::<libc::pidfd_info>::zeroed();
+        // SAFETY: a struct of plain numbers, for which zeros are a value.
+        let info = unsafe { info.assume_init_mut() };
+        info.mask = u64::from(libc::PIDFD_INFO_EXIT);
+        // SAFETY: the request reads and writes one `pidfd_info`, whose size is part of its number; on a descriptor
+        // that is no pidfd it fails.
+        let answer =
+            unsafe { libc::ioctl(self.pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, ptr::from_mut(info)) };
+        let told = answer == 0 && info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0;
+        told.then(|| exit_of_status(info.exit_code))
+    }
+
+    fn signal_group(&self, signal: Signal) {
+        // By pidfd the group is surely ours. From Linux 6.9 on.
+        let sent = pidfd_signal_group(self.pidfd.as_fd(), signal);
+        if sent == Err(Errno::INVAL) && self.is_unreaped() {
+            // A group of which nothing lives is nothing to tell.
+            let _ = kill_process_group(self.pid, signal);
+        }
+    }
+}
+
+impl AsFd for Process {
+    /// Readable once it has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+fn exit_of(status: &WaitIdStatus) -> Exit {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal { signal, core_dumped: status.dumped() },
+        (None, None) => Exit::Unknown,
+    }
+}
+
+fn exit_of_status(status: c_int) -> Exit {
+    if libc::WIFEXITED(status) {
+        Exit::Code(libc::WEXITSTATUS(status))
+    } else if libc::WIFSIGNALED(status) {
+        Exit::Signal { signal: libc::WTERMSIG(status), core_dumped: libc::WCOREDUMP(status) }
+    } else {
+        Exit::Unknown
+    }
+}
+
+/// Sends a signal to the process group whose first process the pidfd means, even if that has ended.
+fn pidfd_signal_group(pidfd: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno> {
+    // SAFETY: the call takes numbers and a null pointer ("no information beside the signal") and writes nothing.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            c_long::from(pidfd.as_raw_fd()),
+            c_long::from(signal.as_raw()),
+            ptr::null::<c_void>(),
+            libc::PIDFD_SIGNAL_PROCESS_GROUP,
+        )
+    };
+    if answer == 0 {
+        return Ok(());
+    }
+    Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL))
+}
+
+/// Undoes a spawn whose process cannot be held or watched.
+pub(crate) fn destroy(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        undo(pid);
+    }
+}
+
+/// It is still our child, so its pid is its own.
+fn undo(pid: Pid) {
+    let _ = kill_process_group(pid, Signal::KILL);
+    let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::fixture::{Component, end_of};
+    use crate::os::leftovers;
+
+    #[test]
+    fn an_exit_code_is_exact_and_can_be_looked_at_until_it_is_reaped() {
+        for code in [0, 1, 7, 255] {
+            let started = Component::shell(&format!("exit {code}")).start();
+            assert_eq!(started.wait(), Exit::Code(code));
+            assert_eq!(started.process().exit(), Some(Exit::Code(code)));
+            assert_eq!(started.into_process().reap(), Some(Exit::Code(code)));
+        }
+    }
+
+    #[test]
+    fn a_process_that_runs_has_no_exit() {
+        let started = Component::new("/bin/sleep", &["1000"]).start();
+        assert_eq!(started.process().exit(), None);
+    }
+
+    #[test]
+    fn a_signal_is_exact_and_so_is_whether_it_left_a_core() {
+        use std::os::unix::process::ExitStatusExt;
+        for (script, number) in [
+            ("kill -KILL $$", libc::SIGKILL),
+            ("ulimit -c 0; kill -SEGV $$", libc::SIGSEGV),
+            ("ulimit -c unlimited; kill -QUIT $$", libc::SIGQUIT),
+        ] {
+            // Whether a core is dumped depends on the system, so it is asked by another way first.
+            let folder = tempfile::tempdir().unwrap();
+            #[expect(clippy::disallowed_methods, reason = "the standard library's verdict to compare with")]
+            let mut reference = std::process::Command::new("/bin/sh");
+            let status = reference.args(["-c", script]).current_dir(&folder).status().unwrap();
+
+            let mut component = Component::shell(script);
+            component.spec.working_directory = Some(folder.path().to_owned());
+            let expected = Exit::Signal { signal: number, core_dumped: status.core_dumped() };
+            assert_eq!(component.start().wait(), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn stop_reaches_the_whole_group() {
+        // The child speaks once it is a program of its own: before, the shell's trap would take the signal.
+        let script = "trap 'exit 3' TERM; sh -c 'echo $$; exec sleep 1000' & wait";
+        let mut started = Component::shell(script).start();
+        let child: u32 = started.line().parse().unwrap();
+        started.process().stop();
+        assert_eq!(started.wait(), Exit::Code(3));
+        end_of(child);
+    }
+
+    #[test]
+    fn stop_reaches_a_process_that_is_stopped() {
+        let started = Component::shell("trap 'exit 9' TERM; kill -STOP $$; exec sleep 1000").start();
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::PidFd(started.process().as_fd()), stopped).unwrap();
+        started.process().stop();
+        assert_eq!(started.wait(), Exit::Code(9));
+    }
+
+    #[test]
+    fn kill_reaches_the_group_even_when_its_main_process_has_ended() {
+        let mut started = Component::shell("(trap '' TERM; echo ready; sleep 1000) & echo $!").start();
+        let (one, other) = (started.line(), started.line());
+        let child: u32 = one.parse().or_else(|_| other.parse()).unwrap();
+        started.wait();
+        started.process().kill();
+        end_of(child);
+        started.process().kill();
+    }
+
+    #[test]
+    fn a_host_that_reaps_first_does_no_harm() {
+        let started = Component::shell("exit 7").start();
+        started.wait();
+        waitid(WaitId::Pid(started.process().pid), WaitIdOptions::EXITED).unwrap();
+        // Kernels before 6.15 do not remember it.
+        let told = started.process().exit();
+        assert!(matches!(told, Some(Exit::Code(7) | Exit::Unknown)), "{told:?}");
+        started.process().stop();
+        started.process().kill();
+        assert_eq!(started.into_process().reap(), told);
+    }
+
+    #[test]
+    fn what_was_gone_before_it_could_be_held_signals_nobody() {
+        let stranger = Component::new("/bin/sleep", &["1000"]).start();
+        let gone = Process::gone(stranger.process().pid).unwrap();
+        gone.stop();
+        gone.kill();
+        assert_eq!(gone.exit(), Some(Exit::Unknown));
+        assert!(leftovers(&[crate::os::Run { process: &gone, token: "none" }], |_| false, false).is_empty());
+        assert_eq!(stranger.process().exit(), None, "it still runs");
+    }
+
+    #[test]
+    fn a_status_of_the_kernel_is_read_as_wait_reads_it() {
+        assert_eq!(exit_of_status(0x0700), Exit::Code(7));
+        assert_eq!(exit_of_status(9), Exit::Signal { signal: 9, core_dumped: false });
+        assert_eq!(exit_of_status(0x80 | 11), Exit::Signal { signal: 11, core_dumped: true });
+    }
+}

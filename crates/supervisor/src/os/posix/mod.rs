@@ -1,0 +1,218 @@
+//! Spawning, as far as the Unix systems share it.
+//!
+//! The common component has no attributes (user, group, umask, niceness, limits). It is spawned by the standard
+//! library's `posix_spawn`, which shares the parent's memory until the exec and so costs the same whatever the
+//! parent's size. Attributes need code of ours in the child, for which the standard library forks. So does a thread
+//! that has signals blocked: the standard library would hand its mask on, and the component would never hear of SIGTERM.
+//!
+//! On both roads the component begins with an empty signal mask and SIGPIPE as the system has it. Other signals that
+//! the supervisor ignores stay ignored, as exec has it: under `nohup` that is SIGHUP. And a descriptor that whoever
+//! started the supervisor left open for everybody stays open for components too.
+
+mod account;
+mod attributes;
+mod diagnosis;
+mod executable;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use account::Account;
+use attributes::{Attributes, Image};
+pub(super) use diagnosis::words;
+
+use super::{Launch, RUN_VARIABLE};
+use crate::error::{SpawnError, SpawnStep};
+
+/// Starts the component in a process group of its own and returns once its program runs.
+pub(super) fn start(launch: &Launch<'_>) -> Result<Child, SpawnError> {
+    let spec = launch.spec;
+    let account = Account::of(spec)?;
+    let program = executable::find(launch)?;
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that starts processes")]
+    let mut command = Command::new(&program);
+    command.arg0(&spec.executable).args(&spec.arguments).process_group(0);
+    command.stdin(no_input()?).stdout(output(launch.stdout)?).stderr(output(launch.stderr)?);
+    if let Some(folder) = &spec.working_directory {
+        command.current_dir(folder);
+    }
+    command.env_clear().envs(launch.environment.iter().map(|(name, value)| (name, value)));
+    if let Some(account) = &account {
+        command.envs(account.variables_beside(&spec.environment));
+    }
+    command.env(RUN_VARIABLE, launch.token);
+
+    let attributes = Attributes::of(spec, account.and_then(Account::into_change));
+    if let Some(attributes) = attributes.clone() {
+        let image = Image::of(&command, spec.executable.as_os_str())
+            .map_err(|error| diagnosis::explain(launch, &program, &error.into()))?;
+        // SAFETY: in the child of a fork only async-signal-safe calls may be made, for another thread may have held
+        // any lock. `apply` and `execute` make raw system calls on values that were made ready here: they allocate
+        // nothing and take no lock. They return only with an error, which holds no allocation either.
+        unsafe { command.pre_exec(move || attributes.apply().and_then(|()| image.execute())) };
+    }
+    command.spawn().map_err(|error| {
+        let in_child = attributes.and_then(|attributes| attributes.explain(spec, &error));
+        match in_child {
+            Some(Ok(failed)) => failed,
+            Some(Err(execute)) => diagnosis::explain(launch, &program, &execute),
+            None => diagnosis::explain(launch, &program, &error),
+        }
+    })
+}
+
+/// Opened here rather than by the standard library, whose error would not say that it was this file.
+fn no_input() -> Result<Stdio, SpawnError> {
+    let opened = File::open("/dev/null");
+    opened.map(Stdio::from).map_err(|error| output_error("/dev/null: ", &error))
+}
+
+fn output(descriptor: BorrowedFd<'_>) -> Result<Stdio, SpawnError> {
+    let copy = descriptor.try_clone_to_owned();
+    copy.map(Stdio::from).map_err(|error| output_error("", &error))
+}
+
+fn output_error(what: &str, error: &io::Error) -> SpawnError {
+    let reason = format!("{what}{}", words(error));
+    SpawnError { step: SpawnStep::Output, reason, os_error: error.raw_os_error() }
+}
+
+/// The value of a variable in the component's own environment: the last of its name, as with the standard library.
+fn variable<'a>(launch: &Launch<'a>, name: &str) -> Option<&'a OsStr> {
+    let mut backwards = launch.environment.iter().rev();
+    backwards.find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_os_str())
+}
+
+/// Throws away what has been written to a descriptor that is readable, or a good part of it.
+pub(crate) fn drain(source: &impl AsFd) {
+    // An error leaves nothing to throw away.
+    let _ = rustix::io::read(source, &mut [0; 512]);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::ffi::OsString;
+    use std::fs;
+
+    use crate::os::fixture::{Component, file};
+
+    /// By `posix_spawn`, and with an attribute, which takes a fork.
+    const BOTH_ROADS: [Option<u32>; 2] = [None, Some(0o027)];
+
+    fn sleeper(umask: Option<u32>) -> Component {
+        let mut component = Component::shell("echo ready; exec sleep 1000");
+        component.spec.umask = umask;
+        component
+    }
+
+    #[test]
+    fn the_environment_is_the_given_one_and_the_token() {
+        for umask in BOTH_ROADS {
+            let mut component = Component::new("/usr/bin/env", &[]);
+            component.spec.umask = umask;
+            component.environment = Vec::new();
+            component.set("A", "1");
+            component.set("B", "x=y");
+            component.set("A", "2");
+            let expected =
+                BTreeSet::from(["A=2".into(), "B=x=y".into(), format!("S7_RUN={}", component.token)]);
+            let told: BTreeSet<String> = component.output().lines().map(str::to_owned).collect();
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
+    fn no_descriptor_of_ours_gets_into_a_component() {
+        // What whoever started the tests has left open for everybody is not ours.
+        let is_inherited = |descriptor: &OsString| {
+            let descriptor = descriptor.to_str().unwrap();
+            let info = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap_or_default();
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+            flags.is_some_and(|flags| i32::from_str_radix(flags.trim(), 8).unwrap() & libc::O_CLOEXEC == 0)
+        };
+        let ours = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name());
+        let mut expected: BTreeSet<_> = ours.filter(is_inherited).collect();
+        expected.extend(["0".into(), "1".into(), "2".into()]);
+        for umask in BOTH_ROADS {
+            let mut started = sleeper(umask).start();
+            started.line();
+            let folder = format!("/proc/{}/fd", started.pid());
+            let open: BTreeSet<_> =
+                fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(open, expected);
+            assert_eq!(fs::read_link(format!("{folder}/0")).unwrap().to_str(), Some("/dev/null"));
+        }
+    }
+
+    #[test]
+    fn a_component_begins_with_no_signal_blocked_and_with_a_pipe_signal_that_kills() {
+        for umask in BOTH_ROADS {
+            let mut started = std::thread::scope(|scope| {
+                let start = || {
+                    // SAFETY: a set of signals that is filled before it is used, blocked for this thread only.
+                    unsafe {
+                        let mut set = std::mem::zeroed();
+                        libc::sigfillset(&raw mut set);
+                        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+                    }
+                    sleeper(umask).start()
+                };
+                scope.spawn(start).join().unwrap()
+            });
+            started.line();
+            let status = fs::read_to_string(format!("/proc/{}/status", started.pid())).unwrap();
+            let mask = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+                u64::from_str_radix(line.trim(), 16).unwrap()
+            };
+            assert_eq!(mask("SigBlk:"), 0);
+            assert_eq!(mask("SigIgn:") & (1 << (libc::SIGPIPE - 1)), 0);
+        }
+    }
+
+    #[test]
+    fn it_leads_a_group_of_its_own() {
+        for umask in BOTH_ROADS {
+            let mut component = Component::shell("read -r a b c d group rest < /proc/self/stat; echo $group");
+            component.spec.umask = umask;
+            let mut started = component.start();
+            assert_eq!(started.line(), started.pid().to_string());
+        }
+    }
+
+    #[test]
+    fn a_bare_name_is_looked_up_in_the_components_own_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        for (place, mode) in [("not-executable", 0o644), ("bin", 0o755)] {
+            fs::create_dir(folder.join(place)).unwrap();
+            file(&folder.join(place), "the-program", mode, b"#!/bin/sh\necho \"$0\"\n");
+        }
+        fs::create_dir_all(folder.join("folder/the-program")).unwrap();
+        for umask in BOTH_ROADS {
+            let mut component = Component::new("the-program", &[]);
+            component.spec.umask = umask;
+            component.spec.working_directory = Some(folder.to_owned());
+            let first = folder.join("folder").display().to_string();
+            // The last entry is relative to the component's working directory.
+            component.set("PATH", &format!("{first}::not-executable:bin"));
+            assert_eq!(component.output().trim_end(), "bin/the-program");
+        }
+    }
+
+    #[test]
+    fn a_relative_path_begins_at_the_working_directory() {
+        for umask in BOTH_ROADS {
+            let mut component = Component::new("bin/../bin/sh", &["-c", "pwd; echo $0"]);
+            component.spec.umask = umask;
+            component.spec.working_directory = Some("/usr".into());
+            assert_eq!(component.output(), "/usr\nbin/../bin/sh\n");
+        }
+    }
+}

@@ -1,0 +1,372 @@
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command as Program;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::super::testbench::{names_in, text, whole_log};
+use super::*;
+
+/// Longer than anything here should take.
+const LONG: Duration = Duration::from_secs(60);
+
+struct Bench {
+    folder: tempfile::TempDir,
+    pump: Pump,
+}
+
+/// A run of a component, which is this test.
+struct Component {
+    stdout: File,
+    stderr: File,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), pump: Pump::start().unwrap() }
+    }
+
+    fn log(&self, name: &str) -> LogSettings {
+        LogSettings::new(self.folder.path().join(name))
+    }
+
+    fn run(&self, component: u32, log: LogSettings, stderr: Stderr) -> Component {
+        let ends = self.pump.open(component, &Output::File { log, stderr }).unwrap();
+        Component { stdout: ends.stdout.into(), stderr: ends.stderr.into() }
+    }
+
+    fn finish(self) -> tempfile::TempDir {
+        self.pump.finish(LONG);
+        self.folder
+    }
+}
+
+impl Component {
+    fn say(&self, text: &str) {
+        (&self.stdout).write_all(text.as_bytes()).unwrap();
+    }
+
+    fn complain(&self, text: &str) {
+        (&self.stderr).write_all(text.as_bytes()).unwrap();
+    }
+}
+
+/// Gives the other threads the processor until something is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = now() + LONG;
+    while !is_so() {
+        assert!(now() < deadline, "waited in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn holds(path: &Path, text: &str) -> bool {
+    fs::read_to_string(path).is_ok_and(|content| content == text)
+}
+
+#[test]
+fn joined_streams_go_to_one_file_in_the_order_in_which_they_were_written() {
+    let bench = Bench::new();
+    let component = bench.run(0, bench.log("ps.log"), Stderr::Join);
+    component.say("one\n");
+    component.complain("two\n");
+    component.say("three\n");
+    let folder = bench.finish();
+    assert_eq!(names_in(folder.path()), ["ps.log"]);
+    assert_eq!(text(&folder.path().join("ps.log")), "one\ntwo\nthree\n");
+}
+
+#[test]
+fn standard_error_may_have_a_file_of_its_own() {
+    let bench = Bench::new();
+    let component = bench.run(0, bench.log("ps.log"), Stderr::File);
+    let dated = bench.run(1, LogSettings { dated: true, ..bench.log("is.log") }, Stderr::File);
+    component.say("fine\n");
+    component.complain("broken\n");
+    dated.complain("dated\n");
+    let folder = bench.finish();
+    assert_eq!(text(&folder.path().join("ps.log")), "fine\n");
+    assert_eq!(text(&folder.path().join("ps-stderr.log")), "broken\n");
+    assert!(names_in(folder.path()).iter().any(|name| name.starts_with("is-stderr-2")));
+}
+
+#[test]
+fn standard_error_may_go_nowhere() {
+    let bench = Bench::new();
+    let component = bench.run(0, bench.log("ps.log"), Stderr::Null);
+    component.complain("unheard\n");
+    component.say("heard\n");
+    let folder = bench.finish();
+    assert_eq!(text(&folder.path().join("ps.log")), "heard\n");
+}
+
+#[test]
+fn what_needs_no_thread_starts_none() {
+    let pump = Pump::start().unwrap();
+    for output in [Output::Null, Output::Inherit] {
+        let ends = pump.open(0, &output).unwrap();
+        assert!(rustix::io::fcntl_getfd(&ends.stdout).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        assert!(rustix::io::fcntl_getfd(&ends.stderr).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+    }
+    assert!(pump.thread.get().is_none() && pump.conditions().is_empty());
+    pump.finish(LONG);
+}
+
+#[test]
+fn the_ends_are_not_inherited_by_accident_and_block_as_a_component_expects() {
+    let bench = Bench::new();
+    let component = bench.run(0, bench.log("ps.log"), Stderr::File);
+    for end in [&component.stdout, &component.stderr] {
+        assert!(rustix::io::fcntl_getfd(end).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        assert!(!rustix::fs::fcntl_getfl(end).unwrap().contains(rustix::fs::OFlags::NONBLOCK));
+    }
+    bench.finish();
+}
+
+#[test]
+fn runs_follow_each_other_and_a_last_line_without_end_is_ended() {
+    let bench = Bench::new();
+    for run in 0..50 {
+        let component = bench.run(0, bench.log("ps.log"), Stderr::Join);
+        component.say(&format!("run {run} begins\nrun {run} dies in the midd"));
+    }
+    let folder = bench.finish();
+    let lines: String =
+        (0..50).map(|run| format!("run {run} begins\nrun {run} dies in the midd\n")).collect();
+    assert_eq!(text(&folder.path().join("ps.log")).trim_end(), lines.trim_end());
+}
+
+#[test]
+fn a_trickle_is_stored_at_once_beside_a_flood() {
+    let bench = Bench::new();
+    let flood = bench.run(
+        0,
+        LogSettings { max_size: Some(1 << 20), keep: Some(1), ..bench.log("flood.log") },
+        Stderr::Join,
+    );
+    let trickle = bench.run(1, bench.log("trickle.log"), Stderr::Join);
+    let is_over = AtomicBool::new(false);
+    let file = bench.folder.path().join("trickle.log");
+    std::thread::scope(|scope| {
+        let flooding = scope.spawn(|| {
+            let lines = "x".repeat(99) + "\n";
+            let mut written = 0_u64;
+            while !is_over.load(Ordering::Relaxed) {
+                flood.say(&lines.repeat(100));
+                written += 10_000;
+            }
+            written
+        });
+        let mut said = String::new();
+        for number in 0..50 {
+            let line = format!("drop {number}\n");
+            trickle.say(&line);
+            said.push_str(&line);
+            until("the trickle is stored", || holds(&file, &said));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert!(flooding.join().unwrap() > 0);
+    });
+    let folder = bench.finish();
+    let sizes = whole_log(folder.path(), "flood.log").iter().map(Vec::len).max();
+    assert!(sizes.is_some_and(|size| size <= 1 << 20));
+    assert!(names_in(folder.path()).len() <= 3);
+}
+
+#[test]
+fn what_a_run_left_behind_may_go_on_writing_but_not_for_ever() {
+    let bench = Bench::new();
+    let log = bench.folder.path().join("ps.log");
+    let first = bench.run(0, bench.log("ps.log"), Stderr::Join);
+    let mut left_behind = vec![first];
+    for _ in 0..4 {
+        left_behind.push(bench.run(0, bench.log("ps.log"), Stderr::Join));
+    }
+    left_behind[0].say("the oldest still writes\n");
+    until("the oldest is heard", || holds(&log, "the oldest still writes\n"));
+    left_behind.push(bench.run(0, bench.log("ps.log"), Stderr::Join));
+    left_behind[5].say("the newest\n");
+    until("the newest is heard", || text(&log).ends_with("the newest\n"));
+    let closed = (&left_behind[0].stdout).write_all(b"unheard\n").unwrap_err();
+    assert_eq!(closed.kind(), io::ErrorKind::BrokenPipe);
+    left_behind[1].say("the second still writes\n");
+    let folder = bench.finish();
+    assert!(text(&folder.path().join("ps.log")).ends_with("the second still writes\n"));
+}
+
+#[test]
+fn finishing_is_bounded_though_somebody_goes_on_writing() {
+    let bench = Bench::new();
+    let silent = bench.run(0, bench.log("silent.log"), Stderr::Join);
+    let flood = bench.run(1, bench.log("flood.log"), Stderr::Join);
+    std::thread::scope(|scope| {
+        let flooding = scope.spawn(|| while (&flood.stdout).write_all(&[b'x'; 4096]).is_ok() {});
+        until("the flood has begun", || bench.folder.path().join("flood.log").exists());
+        bench.pump.finish(LONG);
+        // The pipe was closed, else this waits for ever.
+        flooding.join().unwrap();
+    });
+    assert!((&silent.stdout).write_all(b"x").is_err());
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_holds_up_its_component_and_nobody_else() {
+    let bench = Bench::new();
+    let missing = bench.folder.path().join("missing");
+    let held = bench.run(0, LogSettings::new(missing.join("logs/ps.log")), Stderr::Join);
+    let other = bench.run(1, bench.log("is.log"), Stderr::Join);
+    until("the failure is told", || bench.pump.conditions().len() == 1);
+    assert!(
+        bench.pump.conditions()[0].starts_with("cannot make the folder"),
+        "{:?}",
+        bench.pump.conditions()
+    );
+    held.say("patience\n");
+    other.say("prompt\n");
+    until("the other is stored", || holds(&bench.folder.path().join("is.log"), "prompt\n"));
+    fs::create_dir(&missing).unwrap();
+    until("what was held is stored", || holds(&missing.join("logs/ps.log"), "patience\n"));
+    until("all is well", || bench.pump.conditions().is_empty());
+    bench.finish();
+}
+
+/// A small file system of its own.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// None where it may not be mounted.
+    #[expect(clippy::disallowed_methods, reason = "the test needs a disk that can be filled")]
+    fn mount(at: &Path) -> Option<Self> {
+        let mut mount = Program::new("mount");
+        let mount = mount.args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(at).output().ok()?;
+        mount.status.success().then(|| Self(at.to_path_buf()))
+    }
+}
+
+impl Drop for SmallDisk {
+    #[expect(clippy::disallowed_methods, reason = "the test needs a disk that can be filled")]
+    fn drop(&mut self) {
+        let _ = Program::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_holds_output_until_there_is_room_and_nothing_is_lost() {
+    let bench = Bench::new();
+    let path = bench.folder.path().join("disk");
+    fs::create_dir(&path).unwrap();
+    let Some(disk) = SmallDisk::mount(&path) else {
+        println!("skipped: no file system may be mounted here");
+        return;
+    };
+    fs::write(path.join("filler"), vec![0; 128 * 1024]).unwrap();
+    let component = bench.run(0, LogSettings::new(path.join("ps.log")), Stderr::Join);
+    let other = bench.run(1, bench.log("is.log"), Stderr::Join);
+    let said: String = (0..40_000).map(|number| format!("line {number}\n")).collect();
+    let said = &said[..230 * 1024];
+    std::thread::scope(|scope| {
+        scope.spawn(|| component.say(said));
+        until("the full disk is told", || !bench.pump.conditions().is_empty());
+        let told = bench.pump.conditions();
+        let log = path.join("ps.log");
+        assert!(told[0].starts_with(&format!("cannot write {}: No space left", log.display())), "{told:?}");
+        other.say("prompt\n");
+        until("the other is stored", || holds(&bench.folder.path().join("is.log"), "prompt\n"));
+        fs::remove_file(path.join("filler")).unwrap();
+        until("all is stored", || holds(&log, said));
+        until("all is well", || bench.pump.conditions().is_empty());
+    });
+    let _folder = bench.finish();
+    drop(disk);
+}
+
+#[test]
+fn logs_are_opened_again_after_somebody_moved_them() {
+    let bench = Bench::new();
+    let (log, moved) = (bench.folder.path().join("ps.log"), bench.folder.path().join("moved"));
+    let component = bench.run(0, bench.log("ps.log"), Stderr::Join);
+    component.say("before\n");
+    until("it is stored", || holds(&log, "before\n"));
+    fs::rename(&log, &moved).unwrap();
+    bench.pump.reopen().unwrap();
+    until("it is opened again", || log.exists());
+    component.say("after\n");
+    let _folder = bench.finish();
+    assert!(holds(&moved, "before\n") && holds(&log, "after\n"));
+}
+
+#[test]
+fn an_old_file_that_cannot_be_removed_is_told_and_the_others_are_removed() {
+    let bench = Bench::new();
+    let folder = bench.folder.path();
+    fs::create_dir(folder.join("ps-1999-01-01.log")).unwrap();
+    fs::write(folder.join("ps-1999-01-02.log"), "old").unwrap();
+    let _component =
+        bench.run(0, LogSettings { dated: true, days: Some(1), ..bench.log("ps.log") }, Stderr::Join);
+    until("it is told", || bench.pump.conditions().iter().any(|told| told.contains("ps-1999-01-01.log")));
+    assert!(!folder.join("ps-1999-01-02.log").exists());
+    bench.finish();
+}
+
+/// Runs a test of this module in a process of its own.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a whole process has open cannot be counted beside other tests"
+)]
+fn in_a_process_of_its_own(test: &str) {
+    let mut alone = Program::new(std::env::current_exe().unwrap());
+    let alone = alone.args(["--exact", &format!("{}::{test}", module_path!().split_once("::").unwrap().1)]);
+    let output = alone.args(["--ignored", "--test-threads=1"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn nothing_is_left_behind_and_nothing_is_done_while_nothing_is_written() {
+    in_a_process_of_its_own("a_pump_leaves_nothing_behind");
+    in_a_process_of_its_own("an_idle_pump_sleeps");
+}
+
+#[test]
+#[ignore = "counts what its process has open: run by the test above in a process of its own"]
+fn a_pump_leaves_nothing_behind() {
+    let count = |what: &str| fs::read_dir(format!("/proc/self/{what}")).unwrap().count();
+    let before = (count("fd"), count("task"));
+    let bench = Bench::new();
+    for run in 0..20 {
+        for component in 0..50 {
+            let log =
+                LogSettings { max_size: Some(64), compress: true, ..bench.log(&format!("{component}.log")) };
+            let component = bench.run(component, log, Stderr::File);
+            component.say(&format!("run {run}: one line\nand another one\n"));
+            component.complain("a complaint\n");
+        }
+    }
+    let folder = bench.finish();
+    assert_eq!((count("fd"), count("task")), before);
+    drop(folder);
+}
+
+#[test]
+#[ignore = "counts what its threads do: run by the test above in a process of its own"]
+fn an_idle_pump_sleeps() {
+    let bench = Bench::new();
+    let component =
+        bench.run(0, LogSettings { dated: true, days: Some(3), ..bench.log("ps.log") }, Stderr::Join);
+    component.say("one line\n");
+    until("it is stored", || names_in(bench.folder.path()).len() == 1);
+    until("old files are dealt with", || fs::read_dir("/proc/self/task").unwrap().count() == 3);
+    let task = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let output = task.into_iter().find(|task| text(&task.join("comm")) == "output\n").unwrap();
+    let is_asleep = || text(&output.join("stat")).contains(") S ");
+    until("the thread waits", is_asleep);
+    let switches = || -> Vec<String> {
+        let status = text(&output.join("status"));
+        status.lines().filter(|line| line.contains("ctxt_switches")).map(str::to_owned).collect()
+    };
+    let before = switches();
+    // Nothing is waited for: this is how long it is watched.
+    let nothing = crossbeam_channel::never::<()>().recv_timeout(Duration::from_millis(500));
+    assert!(nothing.is_err() && switches() == before);
+    bench.finish();
+}

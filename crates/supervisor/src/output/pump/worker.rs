@@ -1,0 +1,322 @@
+//! The thread of the pump: one loop around one poller.
+//!
+//! In each round every pipe that has something is read once, so that a flood keeps nobody from being heard. All pipes
+//! share one buffer. Nothing happens by time, but for the retries of what failed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use polling::{Events, Poller};
+use rustix::io::Errno;
+
+use super::super::housekeeping::Housekeeper;
+use super::super::sink::Sink;
+use super::{Command, Conditions, Run, now};
+use crate::os::Watched;
+
+/// What is read at a time: the size of a pipe.
+const CHUNK: usize = 64 * 1024;
+/// How many pipes are read in a round.
+const ROUND: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// How many pipes of ended runs a component may have beside that of its run. Whatever a run left behind may hold its pipe
+/// for ever; beyond this number the oldest is closed.
+const MAX_OLD_PIPES: usize = 4;
+
+/// A component's standard output, with what joined it, or its standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct StreamId {
+    component: u32,
+    is_stderr: bool,
+}
+
+/// What the thread knows.
+#[derive(Debug)]
+pub(super) struct Worker {
+    poller: Arc<Poller>,
+    commands: Receiver<Command>,
+    conditions: Conditions,
+    housekeeper: Housekeeper,
+    streams: BTreeMap<StreamId, Stream>,
+    /// By the key of their events, which is never used again.
+    pipes: BTreeMap<usize, Pipe>,
+    next_key: usize,
+    /// The streams that have something to try again.
+    failing: BTreeSet<StreamId>,
+    /// The first byte is kept free for the end of a line that the run before left open.
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    sink: Sink,
+    /// The keys of its pipes, that of the present run last.
+    pipes: VecDeque<usize>,
+    /// Why a pipe of it is not read.
+    problem: Option<String>,
+    /// What people were told is wrong.
+    condition: Option<String>,
+}
+
+#[derive(Debug)]
+struct Pipe {
+    reader: Watched<OwnedFd>,
+    stream: StreamId,
+    /// Nothing was read of it yet.
+    is_fresh: bool,
+}
+
+impl Worker {
+    pub(super) fn new(
+        poller: Arc<Poller>,
+        commands: Receiver<Command>,
+        conditions: Conditions,
+        housekeeper: Housekeeper,
+    ) -> Self {
+        Self {
+            poller,
+            commands,
+            conditions,
+            housekeeper,
+            streams: BTreeMap::new(),
+            pipes: BTreeMap::new(),
+            next_key: 0,
+            failing: BTreeSet::new(),
+            buffer: vec![0; 1 + CHUNK],
+        }
+    }
+
+    /// Works until it is told to finish.
+    pub(super) fn work(mut self) {
+        let mut events = Events::with_capacity(ROUND);
+        loop {
+            events.clear();
+            let waited = self.poller.wait(&mut events, self.until_retry());
+            if let Err(error) = waited {
+                if error.kind() == std::io::ErrorKind::Interrupted {
+                    continue;
+                }
+                // The poller is broken: better to end the components' output than to turn in circles.
+                return;
+            }
+            for event in events.iter() {
+                self.read(event.key);
+            }
+            while let Ok(command) = self.commands.try_recv() {
+                match command {
+                    Command::Attach(run) => self.attach(run),
+                    Command::Reopen => self.reopen(),
+                    Command::Finish(limit) => return self.finish(limit),
+                }
+            }
+            self.retry_what_is_due();
+        }
+    }
+
+    fn attach(&mut self, run: Run) {
+        let Run { component, log, stdout, stderr } = run;
+        let stderr = stderr.map(|reader| (true, reader, log.for_stderr()));
+        for (is_stderr, reader, settings) in [Some((false, stdout, log)), stderr].into_iter().flatten() {
+            let id = StreamId { component, is_stderr };
+            if self.streams.get(&id).is_none_or(|stream| *stream.sink.settings() != settings) {
+                self.close_all(id);
+                let sink = Sink::new(settings, self.housekeeper.clone(), now());
+                self.streams
+                    .insert(id, Stream { sink, pipes: VecDeque::new(), problem: None, condition: None });
+            }
+            self.make_way(id);
+            self.add_pipe(id, reader);
+            self.settle(id);
+        }
+    }
+
+    /// Stores what the earlier runs of a component have left in their pipes, before its next run says something.
+    fn make_way(&mut self, id: StreamId) {
+        let old = self.pipes_of(id);
+        let too_many = old.len().saturating_sub(MAX_OLD_PIPES);
+        for (age, key) in old.into_iter().enumerate() {
+            self.drain(key, None);
+            if age < too_many {
+                self.close(key);
+            }
+        }
+    }
+
+    fn add_pipe(&mut self, id: StreamId, reader: OwnedFd) {
+        let key = self.next_key;
+        self.next_key += 1;
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        match Watched::new(reader, &self.poller, key) {
+            Ok(reader) => {
+                self.pipes.insert(key, Pipe { reader, stream: id, is_fresh: true });
+                stream.pipes.push_back(key);
+                stream.problem = None;
+            }
+            Err(error) => stream.problem = Some(deaf_to(stream, &error)),
+        }
+    }
+
+    /// Reads a pipe once and stores what was in it; says how much that was. The end of a pipe closes it.
+    fn read(&mut self, key: usize) -> usize {
+        let Some(pipe) = self.pipes.get_mut(&key) else { return 0 };
+        let Some(stream) = self.streams.get_mut(&pipe.stream) else { return 0 };
+        let id = pipe.stream;
+        match rustix::io::read(&*pipe.reader, &mut self.buffer[1..]) {
+            Ok(0) => {
+                self.close(key);
+                0
+            }
+            Ok(length) => {
+                let is_fresh = std::mem::take(&mut pipe.is_fresh);
+                let ends_line = is_fresh && stream.sink.is_writing() && stream.sink.is_mid_line();
+                self.buffer[0] = b'\n';
+                let chunk = &self.buffer[usize::from(!ends_line)..=length];
+                stream.sink.write(chunk, now());
+                self.settle(id);
+                length
+            }
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(_) => {
+                self.close(key);
+                0
+            }
+        }
+    }
+
+    /// Reads of a pipe what it holds by now, unless its log has to wait.
+    fn drain(&mut self, key: usize, deadline: Option<Instant>) {
+        let Some(pipe) = self.pipes.get(&key) else { return };
+        let id = pipe.stream;
+        let mut left =
+            usize::try_from(rustix::io::ioctl_fionread(&*pipe.reader).unwrap_or(0)).unwrap_or(usize::MAX);
+        while left > 0 && !self.is_holding(id) && deadline.is_none_or(|deadline| now() < deadline) {
+            let length = self.read(key);
+            left = if length == 0 { 0 } else { left.saturating_sub(length) };
+        }
+    }
+
+    fn is_holding(&self, id: StreamId) -> bool {
+        self.streams.get(&id).is_some_and(|stream| stream.sink.is_holding())
+    }
+
+    fn close(&mut self, key: usize) {
+        if let Some(pipe) = self.pipes.remove(&key)
+            && let Some(stream) = self.streams.get_mut(&pipe.stream)
+        {
+            stream.pipes.retain(|&other| other != key);
+        }
+    }
+
+    /// The keys of a stream's pipes, the oldest first.
+    fn pipes_of(&self, id: StreamId) -> VecDeque<usize> {
+        self.streams.get(&id).map_or_else(VecDeque::new, |stream| stream.pipes.clone())
+    }
+
+    fn close_all(&mut self, id: StreamId) {
+        for key in self.pipes_of(id) {
+            self.drain(key, None);
+            self.close(key);
+        }
+    }
+
+    fn reopen(&mut self) {
+        let ids: Vec<_> = self.streams.keys().copied().collect();
+        for id in ids {
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.sink.reopen(now());
+            }
+            self.settle(id);
+        }
+    }
+
+    /// How long to wait for events at most.
+    fn until_retry(&self) -> Option<Duration> {
+        let due = self.failing.iter().filter_map(|id| self.streams.get(id)?.sink.retry_at()).min()?;
+        Some(due.saturating_duration_since(now()))
+    }
+
+    fn retry_what_is_due(&mut self) {
+        if self.failing.is_empty() {
+            return;
+        }
+        let now = now();
+        let is_due = |id: &&StreamId| {
+            self.streams.get(id).and_then(|stream| stream.sink.retry_at()).is_some_and(|at| at <= now)
+        };
+        let due: Vec<_> = self.failing.iter().filter(is_due).copied().collect();
+        for id in due {
+            self.retry(id, now);
+        }
+    }
+
+    fn retry(&mut self, id: StreamId, now: Instant) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.sink.retry(now);
+        }
+        self.settle(id);
+        // What waited meanwhile is stored in the order of the runs.
+        for key in self.pipes_of(id) {
+            self.drain(key, None);
+        }
+    }
+
+    /// Draws the consequences where a stream has begun or ceased to fail: while it holds a chunk its pipes are not read.
+    fn settle(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if stream.is_fine() && stream.condition.is_none() {
+            return;
+        }
+        if stream.sink.is_writing() {
+            self.failing.remove(&id);
+        } else {
+            self.failing.insert(id);
+        }
+        for key in stream.pipes.clone() {
+            let Some(pipe) = self.pipes.get_mut(&key) else { continue };
+            if stream.sink.is_holding() {
+                pipe.reader.pause();
+            } else if let Err(error) = pipe.reader.resume() {
+                stream.problem = Some(deaf_to(stream, &error));
+                stream.pipes.retain(|&other| other != key);
+                self.pipes.remove(&key);
+            }
+        }
+        let condition = stream.sink.condition().or_else(|| stream.problem.clone());
+        if stream.condition != condition {
+            let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+            match &condition {
+                Some(text) => conditions.insert(id, text.clone()),
+                None => conditions.remove(&id),
+            };
+            stream.condition = condition;
+        }
+    }
+
+    /// Stores what the pipes hold by now.
+    fn finish(mut self, limit: Duration) {
+        let deadline = now() + limit;
+        // What could not be written has its last chance.
+        for id in self.failing.clone() {
+            self.retry(id, now());
+        }
+        let keys: Vec<_> = self.pipes.keys().copied().collect();
+        for key in keys {
+            self.drain(key, Some(deadline));
+        }
+    }
+}
+
+impl Stream {
+    fn is_fine(&self) -> bool {
+        self.problem.is_none() && self.sink.is_writing()
+    }
+}
+
+/// A pipe that cannot be listened to is closed, which its component sees when it writes.
+fn deaf_to(stream: &Stream, error: &std::io::Error) -> String {
+    let log = stream.sink.settings().path.display();
+    format!("cannot read what should go to {log}: {error}; restart the component to try again")
+}

@@ -1,0 +1,254 @@
+//! One stream of a component and the log that it goes to, also while the log cannot be written.
+//!
+//! ```text
+//!            a write fails                 30 s of failures
+//! writing ─────────────────▶ holding ─────────────────────────▶ dropping
+//!    ▲                          │ the chunk is stored               │ what was lost is told in the log
+//!    └──────────────────────────┴───────────────────────────────────┘
+//! ```
+//!
+//! While it holds a chunk nobody may bring more: its pipes are not read, and in time the component waits.
+
+use std::time::{Duration, Instant};
+
+use super::LogSettings;
+use super::housekeeping::Housekeeper;
+use super::log_file::{LogFile, unix_now};
+
+/// How long a component waits for a log that cannot be written, before its output is dropped.
+const HOLD_AT_MOST: Duration = Duration::from_secs(30);
+/// After a failure it is tried again after this pause, which doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What stands between a stream and its log file.
+#[derive(Debug)]
+pub(super) struct Sink {
+    settings: LogSettings,
+    housekeeper: Housekeeper,
+    /// None until it could be opened.
+    log: Option<LogFile>,
+    /// What is to be stored before anything else. Empty unless something failed.
+    held: Vec<u8>,
+    /// What was dropped and is not yet told in the log.
+    lost: Lost,
+    failure: Option<Failure>,
+}
+
+#[derive(Debug, Default)]
+struct Lost {
+    bytes: u64,
+    lines: u64,
+}
+
+#[derive(Debug)]
+struct Failure {
+    reason: String,
+    since: Instant,
+    retry_at: Instant,
+    pause: Duration,
+    is_dropping: bool,
+}
+
+impl Sink {
+    /// Opens the log. If that fails it is tried again, as everything else.
+    pub(super) fn new(settings: LogSettings, housekeeper: Housekeeper, now: Instant) -> Self {
+        let (held, lost) = (Vec::new(), Lost::default());
+        let mut sink = Self { settings, housekeeper, log: None, held, lost, failure: None };
+        let opened = sink.open();
+        sink.note(opened, now);
+        sink
+    }
+
+    pub(super) fn settings(&self) -> &LogSettings {
+        &self.settings
+    }
+
+    /// Stores `chunk`, or holds what cannot be stored of it. While something else fails already it is lost.
+    pub(super) fn write(&mut self, chunk: &[u8], now: Instant) {
+        if self.failure.is_some() {
+            self.lost.count(chunk);
+        } else if let Err((stored, reason)) = self.store(chunk) {
+            self.held.extend_from_slice(&chunk[stored..]);
+            self.note(Err(reason), now);
+        }
+    }
+
+    /// Tries again what failed.
+    pub(super) fn retry(&mut self, now: Instant) {
+        let retried = self.open().and_then(|()| self.store_held()).and_then(|()| self.tell_lost());
+        self.note(retried, now);
+    }
+
+    /// Opens the file again if somebody has moved or deleted it.
+    pub(super) fn reopen(&mut self, now: Instant) {
+        if let Some(log) = &mut self.log {
+            let reopened = log.reopen().map_err(|error| error.to_string());
+            if self.failure.is_none() {
+                self.note(reopened, now);
+            }
+        }
+    }
+
+    /// When [`Sink::retry`] is due; `None` if nothing failed.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.failure.as_ref().map(|failure| failure.retry_at)
+    }
+
+    /// Whether nothing fails.
+    pub(super) fn is_writing(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    /// Whether it holds a chunk, so that nothing more may be brought.
+    pub(super) fn is_holding(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| !failure.is_dropping)
+    }
+
+    /// Whether what was stored last is a line that was not ended.
+    pub(super) fn is_mid_line(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| !log.is_at_line_start())
+    }
+
+    /// What is wrong, for people; `None` if nothing is.
+    pub(super) fn condition(&self) -> Option<String> {
+        let failure = self.failure.as_ref()?;
+        let effect = if failure.is_dropping { "output is dropped" } else { "the component may have to wait" };
+        Some(format!("{}; until that is mended {effect}", failure.reason))
+    }
+
+    fn open(&mut self) -> Result<(), String> {
+        if self.log.is_none() {
+            let opened = LogFile::open_with(self.settings.clone(), self.housekeeper.clone(), unix_now());
+            self.log = Some(opened.map_err(|error| error.to_string())?);
+        }
+        Ok(())
+    }
+
+    /// Stores `text`; an error comes with the number of bytes that were stored.
+    fn store(&mut self, text: &[u8]) -> Result<(), (usize, String)> {
+        let Some(log) = &mut self.log else { return Err((0, "its log is not open".to_owned())) };
+        log.append_all(text, unix_now()).map_err(|(stored, error)| (stored, error.to_string()))
+    }
+
+    fn store_held(&mut self) -> Result<(), String> {
+        let held = std::mem::take(&mut self.held);
+        self.store(&held).map_err(|(stored, reason)| {
+            self.held = held[stored..].to_vec();
+            reason
+        })
+    }
+
+    /// Writes a line that says what was lost. What follows it may begin in the middle of a line.
+    fn tell_lost(&mut self) -> Result<(), String> {
+        if self.lost.bytes == 0 {
+            return Ok(());
+        }
+        let Lost { bytes, lines } = self.lost;
+        let line_end = if self.is_mid_line() { "\n" } else { "" };
+        let reason = self.failure.as_ref().map_or("", |failure| &failure.reason);
+        let told = format!("{line_end}supervisor: {lines} lines ({bytes} bytes) were lost here: {reason}\n");
+        self.store(told.as_bytes()).map_err(|(_, reason)| reason)?;
+        self.lost = Lost::default();
+        Ok(())
+    }
+
+    /// Draws the consequences of a success or a failure.
+    fn note(&mut self, done: Result<(), String>, now: Instant) {
+        let Err(reason) = done else {
+            self.failure = None;
+            return;
+        };
+        let last = self.failure.take();
+        let since = last.as_ref().map_or(now, |last| last.since);
+        let pause = last.map_or(FIRST_PAUSE, |last| (last.pause * 2).min(LONGEST_PAUSE));
+        let is_dropping = now.saturating_duration_since(since) >= HOLD_AT_MOST;
+        if is_dropping {
+            self.lost.count(&self.held);
+            self.held = Vec::new();
+        }
+        self.failure = Some(Failure { reason, since, retry_at: now + pause, pause, is_dropping });
+    }
+}
+
+impl Lost {
+    fn count(&mut self, chunk: &[u8]) {
+        self.bytes += chunk.len() as u64;
+        self.lines += chunk.iter().filter(|&&byte| byte == b'\n').count() as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::testbench::text;
+    use super::*;
+
+    /// A sink whose log cannot be opened, because the folder above its folder is missing.
+    fn failing_sink(folder: &Path, now: Instant) -> Sink {
+        Sink::new(LogSettings::new(folder.join("missing/logs/ps.log")), Housekeeper::default(), now)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a beginning to count from")]
+    fn beginning() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn what_could_not_be_stored_is_held_and_stored_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = beginning();
+        let mut sink =
+            Sink::new(LogSettings::new(folder.path().join("logs/ps.log")), Housekeeper::default(), start);
+        assert!(!sink.is_holding() && sink.condition().is_none());
+        sink.log = None;
+        sink.write(b"one\ntwo", start);
+        assert!(sink.is_holding());
+        sink.retry(start + FIRST_PAUSE);
+        assert!(!sink.is_holding() && sink.condition().is_none() && sink.retry_at().is_none());
+        sink.write(b"!\n", start);
+        assert_eq!(text(&folder.path().join("logs/ps.log")), "one\ntwo!\n");
+    }
+
+    #[test]
+    fn it_is_tried_again_after_pauses_that_double_up_to_five_seconds() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = beginning();
+        let mut sink = failing_sink(folder.path(), start);
+        let mut pauses = Vec::new();
+        let mut last = start;
+        for _ in 0..8 {
+            let next = sink.retry_at().unwrap();
+            pauses.push((next - last).as_millis());
+            last = next;
+            sink.retry(last);
+        }
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    }
+
+    #[test]
+    fn after_thirty_seconds_output_is_dropped_and_the_log_says_how_much() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = beginning();
+        let mut sink = failing_sink(folder.path(), start);
+        let reason = sink.condition().unwrap();
+        assert!(reason.starts_with("cannot make the folder") && reason.contains("No such file"), "{reason}");
+        sink.failure = None;
+        sink.write(b"held 1\nheld 2\nhel", start);
+        sink.retry(start + HOLD_AT_MOST - Duration::from_millis(1));
+        assert!(sink.is_holding());
+        sink.retry(start + HOLD_AT_MOST);
+        assert!(!sink.is_holding() && sink.retry_at().is_some() && sink.condition().is_some());
+        sink.write(b"d 3\ndropped 4\n", start);
+
+        std::fs::create_dir(folder.path().join("missing")).unwrap();
+        sink.retry(start + HOLD_AT_MOST + LONGEST_PAUSE);
+        assert!(sink.condition().is_none() && sink.retry_at().is_none());
+        sink.write(b"stored\n", start);
+        let text = text(&folder.path().join("missing/logs/ps.log"));
+        let (marker, rest) = text.split_once('\n').unwrap();
+        assert!(marker.starts_with("supervisor: 4 lines (31 bytes) were lost here: "), "{marker}");
+        assert_eq!(rest, "stored\n");
+    }
+}

@@ -1,0 +1,130 @@
+//! How a supervisor is made.
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::Receiver;
+use polling::Poller;
+
+use super::Supervisor;
+use super::driver::Driver;
+use super::handle::{Handle, command_queue};
+use super::readers::Readers;
+use crate::core::Core;
+use crate::event::Event;
+use crate::names::Names;
+use crate::output::Pump;
+use crate::spec::{ComponentId, ProcessSpec};
+
+/// How to make a [`Supervisor`].
+#[derive(Debug, Default)]
+pub struct Builder {
+    components: Vec<ProcessSpec>,
+    seed: Option<u64>,
+    readers: Readers,
+    sigchld: Option<OwnedFd>,
+}
+
+impl Builder {
+    /// The most components that one supervisor takes.
+    pub const MAX_COMPONENTS: usize = 10_000;
+
+    /// Adds components, in the order in which those of the same priority start.
+    #[must_use]
+    pub fn components(mut self, components: impl IntoIterator<Item = ProcessSpec>) -> Self {
+        self.components.extend(components);
+        self
+    }
+
+    /// Where the jitter of restarts comes from: the same seed and the same facts lead to the same decisions.
+    /// Default: drawn anew each time.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// A reader of all that happens, from the very beginning. See [`Handle::subscribe`].
+    pub fn subscribe(&mut self) -> Receiver<Event> {
+        self.readers.add()
+    }
+
+    /// Makes the supervisor reap the orphans that the operating system gives to this process, because it is a
+    /// subreaper or process 1, and find what is left of a run among them. Default: it looks at no process that is
+    /// not its own.
+    ///
+    /// `sigchld` must become readable with each SIGCHLD; what is written to it is thrown away. The library installs
+    /// no signal handler. Main processes are never spawned from the main thread of the host, which should start no
+    /// process of its own either: it would be reaped like an orphan.
+    #[must_use]
+    pub fn reap_orphans(mut self, sigchld: OwnedFd) -> Self {
+        self.sigchld = Some(sigchld);
+        self
+    }
+
+    /// Checks the components and starts supervising them, in a thread of its own.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing was started then.
+    pub fn start(self) -> Result<Supervisor, StartError> {
+        check(&self.components)?;
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => getrandom::u64().map_err(|error| StartError::system("draw a random seed", &error))?,
+        };
+        let core = Core::new(self.components, seed);
+        let names = Arc::new(Names::new(core.specs()));
+        let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
+        let pump =
+            Pump::start().map_err(|error| StartError::system("prepare the components' output", &error))?;
+        let (commands, queue) = command_queue();
+        let handle = Handle::new(commands, Arc::clone(&poller), names);
+        let driver = Driver::new(core, poller, queue, pump, self.readers, self.sigchld)
+            .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
+        #[expect(clippy::disallowed_methods, reason = "the one thread of the driver")]
+        let thread = thread::Builder::new()
+            .name("supervisor".into())
+            .spawn(move || driver.run())
+            .map_err(|error| StartError::system("start the supervisor's thread", &error))?;
+        Ok(Supervisor { handle, thread: Some(thread) })
+    }
+}
+
+fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
+    if components.len() > Builder::MAX_COMPONENTS {
+        return Err(StartError::TooMany);
+    }
+    let mut names = HashSet::with_capacity(components.len());
+    match components.iter().find(|spec| !names.insert(spec.id.as_str().to_ascii_lowercase())) {
+        Some(spec) => Err(StartError::Duplicate(spec.id.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Why a supervisor could not be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Two components have the same id but for case.
+    #[error("two components are called {0:?}")]
+    Duplicate(ComponentId),
+    /// There are more than [`Builder::MAX_COMPONENTS`].
+    #[error("there are more than 10,000 components")]
+    TooMany,
+    /// The operating system refused what supervision itself needs.
+    #[error("cannot {what}: {why}")]
+    System {
+        /// What it refused.
+        what: &'static str,
+        /// Why, in the words of the operating system.
+        why: String,
+    },
+}
+
+impl StartError {
+    fn system(what: &'static str, why: &impl ToString) -> Self {
+        Self::System { what, why: why.to_string() }
+    }
+}

@@ -1,0 +1,228 @@
+//! The one thread that waits: it feeds facts to the core and carries out what the core decides.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use polling::{Events, Poller};
+
+use super::handle::{Command, Done};
+use super::readers::Readers;
+use super::runs::{Look, Runs};
+use crate::core::{Action, Ask, Core, Input, RequestId};
+use crate::environment;
+use crate::error::{SpawnError, SpawnStep};
+use crate::event::Event;
+use crate::os::{self, Launch, Watched};
+use crate::output::Pump;
+use crate::request::{Outcome, RequestError};
+use crate::run::RunId;
+
+/// The poller's key for SIGCHLD; every other key is of a process.
+const SIGCHLD_KEY: usize = 0;
+
+/// How long the components' last output may take to reach its files when supervision ends.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
+
+pub(super) struct Driver {
+    core: Core,
+    began: Instant,
+    poller: Arc<Poller>,
+    commands: Receiver<Command>,
+    runs: Runs,
+    pump: Pump,
+    readers: Readers,
+    /// What has happened in this round: told when the round's work is done, so that nobody waits for the telling.
+    outbox: Vec<Event>,
+    sigchld: Option<Watched<OwnedFd>>,
+    inherited: Vec<(OsString, OsString)>,
+    last_request: u64,
+    taken_up: HashMap<RequestId, Sender<Result<(), RequestError>>>,
+    done: HashMap<RequestId, Done>,
+    ended: Option<Outcome>,
+}
+
+impl Driver {
+    pub(super) fn new(
+        core: Core,
+        poller: Arc<Poller>,
+        commands: Receiver<Command>,
+        pump: Pump,
+        readers: Readers,
+        sigchld: Option<OwnedFd>,
+    ) -> io::Result<Self> {
+        let sigchld = sigchld.map(|sigchld| Watched::new(sigchld, &poller, SIGCHLD_KEY)).transpose()?;
+        #[expect(clippy::disallowed_methods, reason = "the clock of all decisions")]
+        let began = Instant::now();
+        Ok(Self {
+            core,
+            began,
+            runs: Runs::new(Arc::clone(&poller), sigchld.is_some()),
+            poller,
+            commands,
+            pump,
+            readers,
+            outbox: Vec::new(),
+            sigchld,
+            inherited: environment::inherited(),
+            last_request: 0,
+            taken_up: HashMap::new(),
+            done: HashMap::new(),
+            ended: None,
+        })
+    }
+
+    /// Supervises until everything has stopped.
+    pub(super) fn run(mut self) -> Outcome {
+        let mut events = Events::new();
+        self.tell(Input::Begin);
+        loop {
+            self.outbox.drain(..).for_each(|event| self.readers.tell(&event));
+            if let Some(outcome) = self.ended.take() {
+                self.pump.finish(LAST_OUTPUT);
+                return outcome;
+            }
+            let timeout = self.core.deadline().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
+            events.clear();
+            // Interrupted or refused: whatever has come is looked at, and the next round waits again.
+            let _ = self.poller.wait(&mut events, timeout);
+            self.round(&events);
+        }
+    }
+
+    /// Looks at everything that has come since the last round.
+    fn round(&mut self, events: &Events) {
+        let mut touched: Vec<_> = events.iter().filter_map(|event| self.runs.watched_by(event.key)).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        for run in &touched {
+            if let Some(exit) = self.runs.take_exit(*run) {
+                self.tell(Input::Exited { run: *run, exit });
+            }
+        }
+        self.look(&touched);
+        if events.iter().any(|event| event.key == SIGCHLD_KEY) {
+            self.reap_orphans();
+        }
+        // What comes while these are handled has its own notice.
+        for _ in 0..self.commands.len() {
+            if let Ok(command) = self.commands.try_recv() {
+                self.obey(command);
+            }
+        }
+        self.tell(Input::Tick);
+    }
+
+    /// Looks what is left of runs whose main processes have ended, and tells of it.
+    fn look(&mut self, runs: &[RunId]) {
+        for (run, look) in self.runs.look(runs) {
+            match look {
+                Look::Left(pids) => self.tell(Input::Left { run, pids }),
+                Look::Gone => self.tell(Input::Gone { run }),
+            }
+        }
+    }
+
+    fn reap_orphans(&mut self) {
+        let Some(sigchld) = &self.sigchld else { return };
+        os::drain(&**sigchld);
+        self.runs.reap_orphans();
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Ask { ask, by, taken_up, done } => self.ask(ask, by, taken_up, done),
+            Command::Status { keys, answer } => {
+                let mut status = self.core.status(self.began.elapsed(), &keys);
+                status.conditions = self.pump.conditions();
+                // Whoever asked may have gone away.
+                let _ = answer.try_send(status);
+            }
+            Command::Subscribe { answer } => {
+                let _ = answer.try_send(self.readers.add());
+            }
+            Command::ReopenLogs => {
+                // Refused only if the pump's thread has gone, which `conditions` tells.
+                let _ = self.pump.reopen();
+            }
+        }
+    }
+
+    fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: Sender<Result<(), RequestError>>, done: Done) {
+        self.last_request += 1;
+        let request = RequestId(self.last_request);
+        self.taken_up.insert(request, taken_up);
+        self.done.insert(request, done);
+        self.tell(Input::Request { request, ask, by });
+    }
+
+    /// Tells the core, carries out what it decides, and tells it at once what came of that.
+    fn tell(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for action in self.core.step(self.began.elapsed(), input) {
+                inputs.extend(self.carry_out(action));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) -> Option<Input> {
+        match action {
+            Action::Spawn { run } => return Some(self.spawn(run)),
+            Action::Stop { run } => self.runs.stop(run),
+            Action::Kill { run } => self.runs.kill(run),
+            Action::Emit(event) => self.outbox.push(event),
+            Action::Accepted { request } => self.answer(request, Ok(())),
+            Action::Refused { request, why } => {
+                self.done.remove(&request);
+                self.answer(request, Err(why));
+            }
+            Action::Done { request, outcome } => {
+                if let Some(done) = self.done.remove(&request) {
+                    done(outcome);
+                }
+            }
+            Action::End { outcome } => self.ended = Some(outcome),
+        }
+        None
+    }
+
+    fn answer(&mut self, request: RequestId, answer: Result<(), RequestError>) {
+        if let Some(taken_up) = self.taken_up.remove(&request) {
+            // Whoever asked may have gone away.
+            let _ = taken_up.try_send(answer);
+        }
+    }
+
+    fn spawn(&mut self, run: RunId) -> Input {
+        match self.try_spawn(run) {
+            Ok(pid) => Input::Spawned { run, pid },
+            Err(error) => Input::NotSpawned { run, error },
+        }
+    }
+
+    fn try_spawn(&mut self, run: RunId) -> Result<u32, SpawnError> {
+        let spec = self.core.spec(run.component);
+        let failed = |step: SpawnStep, error: &io::Error| SpawnError {
+            step,
+            reason: format!("for {}: {error}", spec.id),
+            os_error: error.raw_os_error(),
+        };
+        let token = environment::token(&spec.id).map_err(|error| failed(SpawnStep::Process, &error))?;
+        let ends =
+            self.pump.open(run.component, &spec.output).map_err(|error| failed(SpawnStep::Output, &error))?;
+        let environment = environment::of(&spec.environment, &self.inherited);
+        let process = os::spawn(&Launch {
+            spec,
+            environment: &environment,
+            token: &token,
+            stdout: ends.stdout.as_fd(),
+            stderr: ends.stderr.as_fd(),
+        })?;
+        self.runs.add(run, token, process).map_err(|error| failed(SpawnStep::Process, &error))
+    }
+}

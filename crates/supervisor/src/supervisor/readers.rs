@@ -1,0 +1,83 @@
+//! Those who read events, each at its own pace.
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::event::{Event, EventKind};
+
+/// How many events wait for a slow reader before it loses some.
+const QUEUE: usize = 4_096;
+
+/// All readers.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    readers: Vec<Reader>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    queue: Sender<Event>,
+    lost: u64,
+}
+
+impl Readers {
+    /// Adds a reader and gives it its end.
+    pub(super) fn add(&mut self) -> Receiver<Event> {
+        let (queue, receiver) = bounded(QUEUE);
+        self.readers.push(Reader { queue, lost: 0 });
+        receiver
+    }
+
+    /// Tells every reader. Those that have gone are forgotten.
+    pub(super) fn tell(&mut self, event: &Event) {
+        self.readers.retain_mut(|reader| reader.tell(event));
+    }
+}
+
+impl Reader {
+    /// Says whether the reader is still there.
+    fn tell(&mut self, event: &Event) -> bool {
+        if self.lost > 0 {
+            let lost = Event { at: event.at, component: None, kind: EventKind::Lost { count: self.lost } };
+            match self.queue.try_send(lost) {
+                Ok(()) => self.lost = 0,
+                Err(error) => return self.lose(&error),
+            }
+        }
+        self.queue
+            .try_send(event.clone())
+            .or_else(|error| if self.lose(&error) { Ok(()) } else { Err(()) })
+            .is_ok()
+    }
+
+    fn lose(&mut self, error: &TrySendError<Event>) -> bool {
+        self.lost += 1;
+        !error.is_disconnected()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_slow_reader_loses_the_newest_and_is_told_how_many() {
+        let event = |number| Event {
+            at: Duration::from_secs(number),
+            component: None,
+            kind: EventKind::ShuttingDown,
+        };
+        let mut readers = Readers::default();
+        let (slow, gone) = (readers.add(), readers.add());
+        drop(gone);
+        for number in 0..QUEUE as u64 + 7 {
+            readers.tell(&event(number));
+        }
+        assert_eq!(slow.try_iter().count(), QUEUE);
+        readers.tell(&event(9_999));
+        let rest: Vec<_> = slow.try_iter().collect();
+        assert_eq!(rest[0].kind, EventKind::Lost { count: 7 });
+        assert_eq!(rest[1..], [event(9_999)]);
+        assert_eq!(readers.readers.len(), 1);
+    }
+}

@@ -1,0 +1,141 @@
+//! Mock components: a specification, and what each run of it does.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{SpawnError, SpawnStep};
+use crate::run::Exit;
+use crate::spec::ProcessSpec;
+
+/// A component that is not there: it does what its [`Behaviour`] says.
+#[derive(Clone)]
+pub struct Mock {
+    pub(super) spec: ProcessSpec,
+    pub(super) behaviour: Arc<dyn Fn(u64) -> Behaviour + Send + Sync>,
+}
+
+impl Mock {
+    /// A component of this name with every default, which runs for ever and stops at once when told to.
+    ///
+    /// # Panics
+    /// If the name breaks a rule of [`ComponentId`](crate::ComponentId).
+    #[must_use]
+    pub fn new(id: &str) -> Self {
+        match ProcessSpec::new(id, "/mock") {
+            Ok(spec) => Self::of(spec),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// A component of this specification, which runs for ever and stops at once when told to.
+    #[must_use]
+    pub fn of(spec: ProcessSpec) -> Self {
+        Self { spec, behaviour: Arc::new(|_| Behaviour::steady()) }
+    }
+
+    /// Changes its specification.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut ProcessSpec)) -> Self {
+        change(&mut self.spec);
+        self
+    }
+
+    /// Behaves so in every run.
+    #[must_use]
+    pub fn behaves(self, behaviour: Behaviour) -> Self {
+        self.behaves_by_run(move |_| behaviour.clone())
+    }
+
+    /// Behaves in its n-th run, beginning with 1, as this says.
+    #[must_use]
+    pub fn behaves_by_run(mut self, behaviour: impl Fn(u64) -> Behaviour + Send + Sync + 'static) -> Self {
+        self.behaviour = Arc::new(behaviour);
+        self
+    }
+}
+
+impl fmt::Debug for Mock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mock").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+/// What one run of a mock component does.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Behaviour {
+    pub(super) spawn_error: Option<SpawnError>,
+    pub(super) ends: Option<(Duration, Exit)>,
+    /// How long after the stop signal it ends; `None`: never.
+    pub(super) obeys_after: Option<Duration>,
+    /// How long after a kill it ends: it may sleep where no signal reaches it. `None`: never.
+    pub(super) dies_after: Option<Duration>,
+    pub(super) children: Vec<Behaviour>,
+}
+
+impl Behaviour {
+    /// Runs for ever, and stops at once when told to.
+    pub fn steady() -> Self {
+        Self {
+            spawn_error: None,
+            ends: None,
+            obeys_after: Some(Duration::ZERO),
+            dies_after: Some(Duration::ZERO),
+            children: Vec::new(),
+        }
+    }
+
+    /// Ends so long after its start with exit code 1.
+    pub fn crashes_after(self, time: Duration) -> Self {
+        self.ends_after(time, Exit::Code(1))
+    }
+
+    /// Ends so long after its start, and so.
+    pub fn ends_after(mut self, time: Duration, exit: Exit) -> Self {
+        self.ends = Some((time, exit));
+        self
+    }
+
+    /// Cannot be spawned.
+    pub fn fails_to_start(mut self) -> Self {
+        let reason = "out of mock processes".to_owned();
+        self.spawn_error = Some(SpawnError { step: SpawnStep::Process, reason, os_error: None });
+        self
+    }
+
+    /// Does not end when told to stop.
+    pub fn ignores_stop(mut self) -> Self {
+        self.obeys_after = None;
+        self
+    }
+
+    /// Takes so long to end when told to stop.
+    pub fn slow_to_stop(mut self, time: Duration) -> Self {
+        self.obeys_after = Some(time);
+        self
+    }
+
+    /// Takes so long to end even when killed, as in an uninterruptible sleep.
+    pub fn slow_to_die(mut self, time: Duration) -> Self {
+        self.dies_after = Some(time);
+        self
+    }
+
+    /// Does not end even when killed.
+    pub fn unkillable(mut self) -> Self {
+        self.dies_after = None;
+        self
+    }
+
+    /// Starts another process that behaves so and outlives it.
+    pub fn forks(mut self, child: Behaviour) -> Self {
+        self.children.push(child);
+        self
+    }
+
+    /// Starts another process that behaves so, and ends at once with success, as daemons do.
+    pub fn forks_away(self, child: Behaviour) -> Self {
+        self.forks(child).ends_after(Duration::ZERO, Exit::Code(0))
+    }
+}

@@ -1,0 +1,74 @@
+//! The library is a guest that leaves no trace in its host. This test has a process of its own, because it looks at
+//! what all tests of a process share.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use supervisor::{Fixed, LogSettings, Output, ProcessSpec, Stderr, Supervisor};
+
+/// What a process has that a guest could leave behind.
+#[derive(Debug, PartialEq, Eq)]
+struct Traces {
+    signals: Vec<String>,
+    threads: BTreeSet<String>,
+    descriptors: BTreeSet<String>,
+    children: String,
+}
+
+fn traces() -> Traces {
+    let names = |folder: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: BTreeSet<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        // The descriptor by which the folder itself is read has been closed by now.
+        names.retain(|name| fs::symlink_metadata(format!("{folder}/{name}")).is_ok());
+        names
+    };
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let children =
+        |task: &String| fs::read_to_string(format!("/proc/self/task/{task}/children")).unwrap_or_default();
+    let threads = names("/proc/self/task");
+    Traces {
+        signals: status
+            .lines()
+            .filter(|line| ["SigBlk", "SigIgn", "SigCgt"].contains(&&line[..6.min(line.len())]))
+            .map(str::to_owned)
+            .collect(),
+        children: threads.iter().map(children).collect(),
+        descriptors: names("/proc/self/fd"),
+        threads,
+    }
+}
+
+#[test]
+fn nothing_of_a_supervisor_is_left_in_its_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = traces();
+    {
+        let shell = |id: &str, script: &str| {
+            let mut spec = ProcessSpec::new(id, "/bin/sh").unwrap();
+            spec.arguments = vec!["-c".into(), script.into()];
+            spec.restart = std::sync::Arc::new(Fixed(Duration::ZERO));
+            spec.stop_timeout = Duration::from_millis(200);
+            let log = LogSettings::new(folder.path().join(format!("{id}.log")));
+            spec.output = Output::File { log, stderr: Stderr::File };
+            spec
+        };
+        let mut builder = Supervisor::builder().components([
+            shell("steady", "echo up; exec sleep 1000"),
+            shell("loop", "echo again >&2; exit 1"),
+            shell("forks", "setsid sleep 1000 & sleep 1000 & wait"),
+            ProcessSpec::new("missing", "/no/such/program").unwrap(),
+        ]);
+        let events = builder.subscribe();
+        let supervisor = builder.start().unwrap();
+        assert!(events.iter().take(300).count() == 300, "the loop goes round");
+        let within = traces();
+        assert_eq!(within.signals, before.signals, "no handler is installed and nothing is blocked");
+        drop(supervisor);
+    }
+    assert_eq!(traces(), before);
+    let log = fs::read_to_string(folder.path().join("steady.log")).unwrap();
+    assert_eq!(log, "up\n");
+}
