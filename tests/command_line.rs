@@ -248,6 +248,17 @@ fn waiting_has_a_limit_where_one_is_given() {
 }
 
 #[test]
+fn a_stop_that_takes_longer_than_anybody_waits_goes_on_all_the_same() {
+    let house = House::with(&stand_in("deaf", "--ignore-stop", "<stopTimeout>1</stopTimeout>"));
+    let mut run = house.run();
+    house.until_exists("deaf.ready");
+    assert_eq!(code(&house.s7(&["stop", "deaf", "--timeout", "0.1"])), 151);
+    assert_eq!(code(&house.s7(&["stop", "--timeout", "0.1"])), 151);
+    assert_eq!(house.wait(&mut run), Some(0));
+    house.assert_nothing_lives();
+}
+
+#[test]
 fn restart_replaces_a_supervisor_in_the_background_and_takes_up_the_changed_registry() {
     let house = House::with(&three());
     assert_eq!(code(&house.s7(&["restart"])), 0, "not running: it starts");
