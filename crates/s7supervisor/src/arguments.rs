@@ -228,6 +228,8 @@ registry, end it and run it again there.
 
 With ID: restarts these components.
 
+With --no-wait and without ID, it still waits until the old supervisor is gone.
+
 Examples:
   s7supervisor restart
   s7supervisor restart ps";
