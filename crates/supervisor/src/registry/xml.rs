@@ -182,7 +182,7 @@ impl TreeBuilder<'_> {
         let content = start + 1..(span.end - closing_characters) as usize;
         let (attributes, broken_tag) = self.attributes(content, name.len(), span)?;
         let may_be_secret = attributes.iter().any(marks_a_secret)
-            || broken_tag && mentions_secrets(&self.text[start..span.end as usize]);
+            || broken_tag && mentions_secrets(&self.text.as_bytes()[start..span.end as usize]);
         let element = Element {
             name: name.into(),
             name_span,
@@ -360,22 +360,28 @@ impl TreeBuilder<'_> {
         }
     }
 
-    /// Tells a problem of an event. If that mentions secrets, it is hard to say which part of it is one.
+    /// Tells a problem of an event. Where secrets are mentioned nearby, it is hard to say which part of it is one.
     fn complain(&mut self, event: Span, span: Span, message: impl Into<String>) {
-        if self.problems.is_full() {
-            self.problems.add(Place { file: self.file, span }, message);
-            return;
+        const NEARBY: usize = 512;
+        let place = |span| Place { file: self.file, span };
+        if !self.problems.is_full() {
+            let start = (event.start as usize).saturating_sub(NEARBY);
+            let end = self.text.len().min(event.end as usize + NEARBY);
+            if mentions_secrets(&self.text.as_bytes()[start..end]) {
+                self.problems.hide(place(event));
+                self.problems.hide(place(span));
+                // What follows may have been meant for the tag that could not be read.
+                if let Some(open) = self.open.last_mut() {
+                    open.element.may_be_secret = true;
+                }
+            }
         }
-        let text = self.text.get(event.start as usize..event.end as usize).unwrap_or_default();
-        if mentions_secrets(text) {
-            self.problems.hide(Place { file: self.file, span: event });
-        }
-        self.problems.add(Place { file: self.file, span }, message);
+        self.problems.add(place(span), message);
     }
 }
 
-fn mentions_secrets(text: &str) -> bool {
-    text.to_ascii_lowercase().contains("secret")
+fn mentions_secrets(text: &[u8]) -> bool {
+    text.windows("secret".len()).any(|word| word.eq_ignore_ascii_case(b"secret"))
 }
 
 /// What XML calls white space: <https://www.w3.org/TR/xml/#NT-S>.

@@ -81,6 +81,7 @@ impl Driver {
         let mut events = Events::new();
         self.tell(Input::Begin);
         loop {
+            self.runs.reap_ended();
             self.outbox.drain(..).for_each(|event| self.readers.tell(&event));
             if let Some(outcome) = self.ended.take() {
                 self.pump.finish(LAST_OUTPUT);
@@ -222,7 +223,9 @@ impl Driver {
             token: &token,
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
-        })?;
-        self.runs.add(run, token, process).map_err(|error| failed(SpawnStep::Process, &error))
+        });
+        // Only now, so that the start does not wait while another thread wakes up.
+        self.pump.wake();
+        self.runs.add(run, token, process?).map_err(|error| failed(SpawnStep::Process, &error))
     }
 }

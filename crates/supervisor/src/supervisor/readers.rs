@@ -1,6 +1,6 @@
 //! Those who read events, each at its own pace.
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::event::{Event, EventKind};
 
@@ -22,7 +22,8 @@ struct Reader {
 impl Readers {
     /// Adds a reader and gives it its end.
     pub(super) fn add(&mut self) -> Receiver<Event> {
-        let (queue, receiver) = bounded(QUEUE);
+        // The bound is kept here, where everything is sent: a bounded channel takes its whole memory at once, a megabyte.
+        let (queue, receiver) = unbounded();
         self.readers.push(Reader { queue, lost: 0 });
         receiver
     }
@@ -34,24 +35,18 @@ impl Readers {
 }
 
 impl Reader {
-    /// Says whether the reader is still there.
+    /// Says whether the reader is still there. (The queue of one that has gone is empty.)
     fn tell(&mut self, event: &Event) -> bool {
-        if self.lost > 0 {
-            let lost = Event { at: event.at, component: None, kind: EventKind::Lost { count: self.lost } };
-            match self.queue.try_send(lost) {
-                Ok(()) => self.lost = 0,
-                Err(error) => return self.lose(&error),
-            }
+        if self.queue.len() >= QUEUE {
+            self.lost += 1;
+            return true;
         }
-        self.queue
-            .try_send(event.clone())
-            .or_else(|error| if self.lose(&error) { Ok(()) } else { Err(()) })
-            .is_ok()
-    }
-
-    fn lose(&mut self, error: &TrySendError<Event>) -> bool {
-        self.lost += 1;
-        !error.is_disconnected()
+        if self.lost > 0 {
+            let count = std::mem::take(&mut self.lost);
+            // If it has gone, what follows says so.
+            let _ = self.queue.send(Event { at: event.at, component: None, kind: EventKind::Lost { count } });
+        }
+        self.queue.send(event.clone()).is_ok()
     }
 }
 

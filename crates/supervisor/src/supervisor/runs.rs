@@ -17,6 +17,9 @@ pub(super) struct Runs {
     by_component: HashMap<u32, Run>,
     main_pids: HashSet<u32>,
     watched: HashMap<usize, RunId>,
+    /// The main processes of runs of which nothing else is left. They are reaped when the round's work is done, so that
+    /// no replacement waits for it.
+    ended: Vec<Watched<Process>>,
     last_key: usize,
     orphans_come_to_us: bool,
     reserve: Reserve,
@@ -37,7 +40,7 @@ struct Run {
 pub(super) enum Look {
     /// These processes are left.
     Left(Vec<u32>),
-    /// Nothing is left, and the main process is reaped.
+    /// Nothing is left, and the main process is about to be reaped.
     Gone,
 }
 
@@ -48,6 +51,7 @@ impl Runs {
             by_component: HashMap::new(),
             main_pids: HashSet::new(),
             watched: HashMap::new(),
+            ended: Vec::new(),
             // Zero is the key of SIGCHLD.
             last_key: 0,
             orphans_come_to_us,
@@ -144,12 +148,20 @@ impl Runs {
         os::reap_orphans(|pid| self.main_pids.contains(&pid));
     }
 
+    /// Reaps the main processes of runs of which nothing else is left.
+    pub(super) fn reap_ended(&mut self) {
+        for process in self.ended.drain(..) {
+            self.main_pids.remove(&process.pid());
+            process.reap();
+        }
+    }
+
     fn note(&mut self, id: RunId, found: Vec<Leftover>) -> Look {
         let none_found = found.is_empty();
         self.hold(id, found);
         let held = self.run(id).map_or(&[][..], |run| &run.leftovers);
         if none_found && held.is_empty() {
-            self.reap(id);
+            self.let_go(id);
             return Look::Gone;
         }
         Look::Left(held.iter().map(|leftover| leftover.pid()).collect())
@@ -171,15 +183,13 @@ impl Runs {
         }
     }
 
-    fn reap(&mut self, id: RunId) {
-        if let Some(mut run) = self.by_component.remove(&id.component) {
+    fn let_go(&mut self, id: RunId) {
+        if let Some(run) = self.by_component.remove(&id.component) {
             self.watched.remove(&run.process.key());
             for leftover in &run.leftovers {
                 self.watched.remove(&leftover.key());
             }
-            self.main_pids.remove(&run.process.pid());
-            run.process.pause();
-            run.process.reap();
+            self.ended.push(run.process);
         }
     }
 

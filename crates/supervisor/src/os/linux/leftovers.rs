@@ -150,7 +150,8 @@ impl<'a> Walk<'a> {
     fn trees(&mut self, orphans: Vec<u32>, is_main: impl Fn(u32) -> bool) {
         let mut seen = HashSet::new();
         let mut pids = orphans;
-        for run in self.runs {
+        // What has ended has no children any more: they came to us before it was said to have ended.
+        for run in self.runs.iter().filter(|run| !has_ended(run.process.as_fd())) {
             let pid = run.process.pid();
             if let Some(stat) = self.reader.stat(pid) {
                 pids.extend(self.reader.children(pid, stat.threads));

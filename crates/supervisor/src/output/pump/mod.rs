@@ -68,7 +68,8 @@ impl Pump {
         Ok(Self { nowhere: nowhere.into(), thread: OnceCell::new() })
     }
 
-    /// New ends for one run of a component. Opens no file: the thread does.
+    /// New ends for one run of a component. Opens no file: the thread does, once it is [woken](Self::wake), which may
+    /// come after the start that is waited for.
     pub(crate) fn open(&self, component: u32, output: &Output) -> io::Result<Ends> {
         match output {
             Output::Null => Ok(Ends { stdout: self.nowhere.try_clone()?, stderr: self.nowhere.try_clone()? }),
@@ -87,15 +88,22 @@ impl Pump {
                     }
                 };
                 let run = Run { component, log: log.clone(), stdout: stdout_reader, stderr: stderr_reader };
-                self.thread()?.tell(Command::Attach(run))?;
+                self.thread()?.send(Command::Attach(run))?;
                 Ok(Ends { stdout, stderr })
             }
         }
     }
 
+    /// Has the thread take up what was opened.
+    pub(crate) fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.wake();
+        }
+    }
+
     /// Has all log files opened again that somebody moved or deleted, as logrotate does.
     pub(crate) fn reopen(&self) -> io::Result<()> {
-        self.thread.get().map_or(Ok(()), |thread| thread.tell(Command::Reopen))
+        self.thread.get().map_or(Ok(()), |thread| thread.send(Command::Reopen).map(|()| thread.wake()))
     }
 
     /// What is wrong with logs, a sentence for each.
@@ -156,15 +164,19 @@ impl Thread {
         Ok(Self { commands, poller, conditions, housekeeper, alive, handle: Some(handle) })
     }
 
-    fn tell(&self, command: Command) -> io::Result<()> {
+    fn send(&self, command: Command) -> io::Result<()> {
         if self.commands.len() >= MAX_WAITING_COMMANDS {
             return Err(io::Error::other(
                 "the thread that stores output does not keep up: does a disk hang?",
             ));
         }
         let sent = self.commands.send(command);
-        sent.map_err(|_| io::Error::other("the thread that stores output has ended"))?;
-        self.poller.notify()
+        sent.map_err(|_| io::Error::other("the thread that stores output has ended"))
+    }
+
+    fn wake(&self) {
+        // Fails only if the poller is broken: then the thread has ended, which `conditions` tells.
+        let _ = self.poller.notify();
     }
 
     fn finish(mut self, limit: Duration) {
@@ -182,7 +194,7 @@ impl Thread {
     /// Has the thread end. It has ended already if it cannot be told.
     fn end(&self, limit: Duration) {
         let _ = self.commands.send(Command::Finish(limit));
-        let _ = self.poller.notify();
+        self.wake();
     }
 }
 

@@ -32,6 +32,7 @@ impl Bench {
 
     fn run(&self, component: u32, log: LogSettings, stderr: Stderr) -> Component {
         let ends = self.pump.open(component, &Output::File { log, stderr }).unwrap();
+        self.pump.wake();
         Component { stdout: ends.stdout.into(), stderr: ends.stderr.into() }
     }
 

@@ -133,18 +133,21 @@ impl Settings {
             return Err(told);
         }
         self.path.push(name.to_owned());
-        let mut resolved = match written {
+        // Where the mark itself could not be read, what it was meant for is still a secret.
+        let is_meant = marks.is_empty() && matches!(&written, Err(Some(value)) if value.secret);
+        let resolved = match written {
             Ok(literal) => Ok(Expanded { text: literal, secret: None }),
             Err(Some(value)) => self.expand(&value, None, problems),
             Err(None) => Err(Told),
         };
-        for mark in marks {
-            // What is not clearly said to be none is treated as a secret.
-            let is_secret = self.expand(&mark, None, problems).map_or(true, |mark| *mark.text != *"false");
-            if let (Ok(expanded), true) = (&mut resolved, is_secret) {
-                expanded.secret = Some(long_name(name).into());
-            }
-        }
+        // What is not clearly said to be none is treated as one.
+        let mut is_marked =
+            |mark| self.expand(mark, None, problems).map_or(true, |mark| *mark.text != *"false");
+        let is_secret = is_meant || marks.iter().any(&mut is_marked);
+        let resolved = resolved.map(|expanded| match is_secret {
+            true => Expanded { secret: Some(long_name(name).into()), ..expanded },
+            false => expanded,
+        });
         self.path.pop();
         // A circle is told where it is closed: whatever else is part of it has no value either.
         let resolved = self.resolved.get(name).cloned().unwrap_or(resolved);

@@ -1,0 +1,99 @@
+//! Figures and the table of them.
+
+use std::time::Duration;
+
+/// Times of one kind.
+#[derive(Default)]
+pub(crate) struct Times(Vec<f64>);
+
+impl Times {
+    pub(crate) fn add(&mut self, time: Duration) {
+        self.0.push(time.as_secs_f64() * 1e3);
+    }
+
+    /// In milliseconds.
+    pub(crate) fn median(&self) -> f64 {
+        median(self.0.clone())
+    }
+
+    /// The median of how many times longer these took than those measured beside them.
+    pub(crate) fn pairwise(&self, beside: &Self) -> f64 {
+        median(self.0.iter().zip(&beside.0).map(|(ours, bare)| ours / bare).collect())
+    }
+
+    /// Median, least and most, in milliseconds.
+    fn text(&self) -> String {
+        let least = self.0.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = self.0.iter().copied().fold(0.0, f64::max);
+        let median = self.median();
+        match self.0.len() {
+            1 => milliseconds(median),
+            _ => format!("{} ({}..{})", milliseconds(median), milliseconds(least), milliseconds(most)),
+        }
+    }
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_unstable_by(f64::total_cmp);
+    match numbers.len() {
+        0 => f64::NAN,
+        count if count % 2 == 1 => numbers[count / 2],
+        count => f64::midpoint(numbers[count / 2 - 1], numbers[count / 2]),
+    }
+}
+
+fn milliseconds(time: f64) -> String {
+    if time < 10.0 { format!("{time:.2}") } else { format!("{time:.0}") }
+}
+
+/// The table, which grows line by line, and what is wrong.
+#[derive(Default)]
+pub(crate) struct Table {
+    lines: Vec<[String; 5]>,
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Table {
+    /// Times of the bare loop and of ours, measured pair by pair.
+    pub(crate) fn pairs(&mut self, measure: &str, bare: &Times, ours: &Times, target: &str) {
+        let ratio = format!("{:.2} (pairwise {:.2})", ours.median() / bare.median(), ours.pairwise(bare));
+        self.line(measure, bare.text(), ours.text(), ratio, target);
+    }
+
+    /// A figure that ours alone has.
+    pub(crate) fn figure(&mut self, measure: &str, ours: impl ToString, target: &str) {
+        self.line(measure, String::new(), ours.to_string(), String::new(), target);
+    }
+
+    /// A figure that ours alone has, and that must be right whatever the machine is busy with.
+    pub(crate) fn count(&mut self, measure: &str, ours: impl ToString, target: &str, is_right: bool) {
+        if !is_right {
+            self.wrong.push(format!("{measure}: {}, but the target is {target}", ours.to_string()));
+        }
+        self.figure(measure, ours, target);
+    }
+
+    fn line(&mut self, measure: &str, bare: String, ours: String, ratio: String, target: &str) {
+        self.lines.push([measure.to_owned(), bare, ours, ratio, target.to_owned()]);
+    }
+}
+
+impl std::fmt::Display for Table {
+    /// As Markdown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let head = ["measure", "bare", "ours", "ratio", "target"].map(str::to_owned);
+        let width = |column: usize| {
+            let cells = self.lines.iter().chain([&head]).map(|line| line[column].chars().count());
+            cells.max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..head.len()).map(width).collect();
+        let rule = std::array::from_fn(|column| "-".repeat(widths[column]));
+        for line in [&head, &rule].into_iter().chain(&self.lines) {
+            for (cell, width) in line.iter().zip(&widths) {
+                write!(f, "| {cell:width$} ")?;
+            }
+            writeln!(f, "|")?;
+        }
+        Ok(())
+    }
+}
