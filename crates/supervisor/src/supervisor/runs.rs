@@ -14,7 +14,8 @@ use crate::run::{Exit, RunId};
 #[derive(Debug)]
 pub(super) struct Runs {
     poller: Arc<Poller>,
-    by_component: HashMap<u32, Run>,
+    /// Boxed, because a map keeps room for as many again.
+    by_component: HashMap<u32, Box<Run>>,
     main_pids: HashSet<u32>,
     watched: HashMap<usize, RunId>,
     /// The main processes of runs of which nothing else is left. They are reaped when the round's work is done, so that
@@ -68,7 +69,7 @@ impl Runs {
         let process = self.watch(id, process).inspect_err(|_| os::destroy(pid))?;
         self.main_pids.insert(pid);
         let run = Run { id, token, process, exit: None, leftovers: Vec::new() };
-        self.by_component.insert(id.component, run);
+        self.by_component.insert(id.component, Box::new(run));
         Ok(pid)
     }
 
@@ -201,11 +202,11 @@ impl Runs {
     }
 
     fn run(&self, id: RunId) -> Option<&Run> {
-        self.by_component.get(&id.component).filter(|run| run.id == id)
+        self.by_component.get(&id.component).map(|run| &**run).filter(|run| run.id == id)
     }
 
     fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
-        self.by_component.get_mut(&id.component).filter(|run| run.id == id)
+        self.by_component.get_mut(&id.component).map(|run| &mut **run).filter(|run| run.id == id)
     }
 }
 
@@ -223,6 +224,6 @@ impl Run {
 impl Drop for Runs {
     /// After an orderly end nothing is here but what cannot be killed. After a fault of the driver's, everything is.
     fn drop(&mut self) {
-        self.by_component.values().for_each(Run::kill);
+        self.by_component.values().for_each(|run| run.kill());
     }
 }

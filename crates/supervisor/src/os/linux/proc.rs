@@ -7,10 +7,13 @@ use std::os::fd::OwnedFd;
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{Errno, read};
+use rustix::io::{Errno, pread, read, retry_on_intr};
 
 /// The most that is read of one file: more than the kernel lets a process have as its environment.
 const LARGEST: usize = 8 << 20;
+
+/// Longer than any `stat`: 52 numbers and a name of 16 characters, or of 64 for a thread of the kernel.
+const LARGEST_STAT: usize = 2048;
 
 /// Reads one file after the other through one buffer.
 #[derive(Default)]
@@ -39,7 +42,23 @@ impl Stat {
 
 impl Reader {
     pub(super) fn stat(&mut self, pid: u32) -> Option<Stat> {
-        parse_stat(self.read(&format!("/proc/{pid}/stat"))?)
+        self.open_stat(pid).map(|(_, stat)| stat)
+    }
+
+    /// Opens the file as well, to be read again.
+    pub(super) fn open_stat(&mut self, pid: u32) -> Option<(OwnedFd, Stat)> {
+        let file = open(&format!("/proc/{pid}/stat"))?;
+        let stat = self.stat_again(&file)?;
+        Some((file, stat))
+    }
+
+    /// Reads what was opened before. `None` once the process is reaped, whoever has its pid now.
+    pub(super) fn stat_again(&mut self, file: &OwnedFd) -> Option<Stat> {
+        self.buffer.clear();
+        self.buffer.reserve(LARGEST_STAT);
+        // All of it comes at once.
+        retry_on_intr(|| pread(file, spare_capacity(&mut self.buffer), 0)).ok()?;
+        parse_stat(&self.buffer)
     }
 
     /// The value of a variable in the environment that the process was executed with. Empty where there is none.
@@ -72,7 +91,7 @@ impl Reader {
     }
 
     fn read(&mut self, path: &str) -> Option<&[u8]> {
-        let file: OwnedFd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let file = open(path)?;
         self.buffer.clear();
         loop {
             self.buffer.reserve(1024);
@@ -84,6 +103,10 @@ impl Reader {
             }
         }
     }
+}
+
+fn open(path: &str) -> Option<OwnedFd> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 /// Every process that this one can see.
