@@ -96,6 +96,10 @@ pub(crate) struct Check {
     /// The registry
     #[arg(value_name = "REGISTRY")]
     pub(crate) file: Option<PathBuf>,
+
+    /// Print one JSON document, also when there are problems
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `show`
@@ -223,6 +227,8 @@ components are restarted with the registry that it has. To give it the changed
 registry, end it and run it again there.
 
 With ID: restarts these components.
+
+With --no-wait and without ID, it still waits until the old supervisor is gone.
 
 Examples:
   s7supervisor restart

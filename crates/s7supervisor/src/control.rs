@@ -1,7 +1,7 @@
 //! Asking the running supervisor, and telling what came of it.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use supervisor_control::wire::{ComponentOutcome, OutcomeDocument, OutcomeKind};
 use supervisor_control::{Action, Client, ClientError, Wait};
@@ -37,9 +37,8 @@ pub(crate) fn act(place: &Place, action: Action, ids: &[String], patience: Patie
 /// Asks these components, or all, for something, waits as long as wanted, and tells what came of it.
 pub(crate) fn act_on(client: &Client, action: Action, ids: Option<&[String]>, patience: Patience) -> Ended {
     if !patience.no_wait {
-        let (so, whom) =
-            (words(action).aim, ids.map_or_else(|| "all components".to_owned(), |ids| ids.join(", ")));
-        say::tell(&say::printable(&format!("waiting until {so}: {whom}")));
+        let whom = ids.map_or_else(|| "all components".to_owned(), |ids| ids.join(", "));
+        say::tell(&say::printable(&format!("waiting for {whom} to {}", words(action).wait)));
     }
     let outcome = client.act(action, ids, patience.wait()).map_err(|error| failure(&error))?;
     if !outcome.finished {
@@ -71,7 +70,7 @@ fn result(action: Action, component: &ComponentOutcome) -> String {
     let why = component.message.as_deref().unwrap_or("for an unknown reason");
     match component.result {
         OutcomeKind::Done => words.done.to_owned(),
-        OutcomeKind::Already => format!("already {}", words.aim),
+        OutcomeKind::Already => format!("already {}", words.so),
         OutcomeKind::FailedStart => {
             let id = &component.id;
             format!(
@@ -87,15 +86,16 @@ fn result(action: Action, component: &ComponentOutcome) -> String {
 }
 
 struct Words {
-    aim: &'static str,
+    wait: &'static str,
+    so: &'static str,
     done: &'static str,
 }
 
 fn words(action: Action) -> Words {
     match action {
-        Action::Start => Words { aim: "up", done: "started" },
-        Action::Stop => Words { aim: "stopped", done: "stopped" },
-        Action::Restart => Words { aim: "up again", done: "restarted" },
+        Action::Start => Words { wait: "come up", so: "up", done: "started" },
+        Action::Stop => Words { wait: "stop", so: "stopped", done: "stopped" },
+        Action::Restart => Words { wait: "come up again", so: "up", done: "restarted" },
     }
 }
 
@@ -128,31 +128,6 @@ impl Patience {
     /// What is left of it at a later step.
     pub(crate) fn left(self, since: Instant) -> Self {
         Self { timeout: self.timeout.map(|timeout| timeout.saturating_sub(since.elapsed())), ..self }
-    }
-}
-
-/// Now, on the clock that never jumps.
-#[expect(clippy::disallowed_methods, reason = "commands wait no longer than they are told")]
-pub(crate) fn now() -> Instant {
-    Instant::now()
-}
-
-/// Waits until the descriptor is readable: `false` if it is not within `limit`.
-pub(crate) fn wait_readable(
-    descriptor: &impl std::os::fd::AsFd,
-    limit: Option<Duration>,
-) -> rustix::io::Result<bool> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let since = now();
-    loop {
-        let left = limit.map(|limit| limit.saturating_sub(since.elapsed()));
-        // What is too far away for the kernel's clock is as good as never.
-        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        match poll(&mut [PollFd::new(descriptor, PollFlags::IN)], timeout.as_ref()) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error),
-            Ok(count) => return Ok(count > 0),
-        }
     }
 }
 

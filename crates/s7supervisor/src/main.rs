@@ -15,6 +15,7 @@ mod say;
 mod shell;
 mod table;
 mod temp_folder;
+mod waiting;
 
 use std::process::ExitCode;
 

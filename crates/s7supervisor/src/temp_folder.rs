@@ -45,7 +45,7 @@ impl TempFolder {
     }
 
     /// Opens the folder.
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+    fn open(path: &Path) -> Result<Self, Failure> {
         let cannot = |why: String| {
             Failure::failed(format!(
                 "cannot use {} as temp folder: {why}; mend that, or name another with --temp",

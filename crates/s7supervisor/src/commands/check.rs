@@ -1,21 +1,95 @@
 //! `check`: is the registry right, and what does it say?
 
+use serde::Serialize;
+use supervisor::ProcessSpec;
+use supervisor::registry::{Problem, Registry, RegistryError};
+
 use crate::arguments::{Check, Place};
-use crate::exit::{Ended, Exit};
+use crate::exit::{Ended, Exit, Failure};
 use crate::say;
 use crate::shell;
 
 /// Names every problem of the registry, or summarizes its components.
 pub(crate) fn check(place: &Place, asked: &Check) -> Ended {
-    let registry = place.load(asked.file.as_deref())?;
-    for spec in &registry.components {
-        say::answer(&format!(
-            "{} (priority {}): {}",
-            spec.id,
-            spec.start_priority,
-            shell::command_line(spec)
-        ));
+    let loaded = Registry::load(&place.find_registry(asked.file.as_deref())?, &place.options());
+    let exit = if loaded.is_ok() { Exit::Done } else { Exit::Invalid };
+    match loaded {
+        loaded if asked.json => print_json(&Report::new(&loaded))?,
+        Ok(registry) => summarize(&registry),
+        Err(error) => say::tell(&error.render(say::colours_on_stderr())),
     }
-    say::tell(&format!("{} is valid: components {}", registry.path.display(), registry.components.len()));
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+fn summarize(registry: &Registry) {
+    for spec in &registry.components {
+        let command_line = shell::command_line(spec);
+        say::answer(&format!("{} (priority {}): {command_line}", spec.id, spec.start_priority));
+    }
+    let path = registry.path.display();
+    say::tell(&format!("{path} is valid and has {} components", registry.components.len()));
+}
+
+fn print_json(report: &Report) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(report)
+        .map_err(|error| Failure::failed(format!("cannot write what was found as JSON: {error}")))?;
+    say::answer(&text);
+    Ok(())
+}
+
+/// What `check --json` prints.
+#[derive(Serialize)]
+struct Report {
+    valid: bool,
+    problems: Vec<ProblemReport>,
+    components: Vec<ComponentReport>,
+}
+
+#[derive(Serialize)]
+struct ProblemReport {
+    file: String,
+    line: usize,
+    column: usize,
+    message: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ComponentReport {
+    id: String,
+    start_priority: u16,
+    command_line: String,
+}
+
+impl Report {
+    fn new(loaded: &Result<Registry, RegistryError>) -> Self {
+        let problems = loaded.as_ref().err().map(RegistryError::problems).unwrap_or_default();
+        let components = loaded.as_ref().map(|registry| registry.components.as_slice()).unwrap_or_default();
+        Self {
+            valid: loaded.is_ok(),
+            problems: problems.iter().map(ProblemReport::new).collect(),
+            components: components.iter().map(ComponentReport::new).collect(),
+        }
+    }
+}
+
+impl ProblemReport {
+    fn new(problem: &Problem) -> Self {
+        Self {
+            file: problem.file.to_string_lossy().into_owned(),
+            line: problem.line,
+            column: problem.column,
+            message: problem.message.clone(),
+        }
+    }
+}
+
+impl ComponentReport {
+    fn new(spec: &ProcessSpec) -> Self {
+        Self {
+            id: spec.id.to_string(),
+            start_priority: spec.start_priority,
+            command_line: shell::command_line(spec),
+        }
+    }
 }

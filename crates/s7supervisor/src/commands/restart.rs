@@ -11,6 +11,7 @@ use crate::exit::{Ended, Exit};
 use crate::lock::Lock;
 use crate::say;
 use crate::temp_folder::LOCK;
+use crate::waiting;
 
 /// Restarts these components, or everything.
 pub(crate) fn restart(place: &Place, asked: &Change) -> Ended {
@@ -30,7 +31,7 @@ pub(crate) fn restart(place: &Place, asked: &Change) -> Ended {
         );
         return control::act_on(&client, Action::Restart, None, asked.patience);
     }
-    let since = control::now();
+    let since = waiting::now();
     let stopped = stop::stop_supervisor(&client, Patience { no_wait: false, ..asked.patience })?;
     if stopped != Exit::Done {
         return Ok(stopped);

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, after, never, select};
 use signal_hook::consts::SIGCHLD;
 use supervisor::registry::Registry;
-use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Supervisor};
+use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Request, Supervisor};
 use supervisor_control::Server;
 use tracing::{debug, error, info, warn};
 
@@ -30,13 +30,15 @@ use self::report::Report;
 use self::signals::{Signal, Signals};
 use crate::arguments::{Place, Run};
 use crate::exit::{Ended, Exit, Failure};
-use crate::temp_folder::{PID_FILE, SOCKET};
+use crate::temp_folder::SOCKET;
 
 /// How long the last answers may take to be sent, once supervision has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Supervises the components of the registry until somebody ends it.
 pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
+    // What we happen to have inherited is not for the components.
+    close_fds::set_fds_cloexec(3, &[]);
     if asked.background {
         // Fails only for the leader of a session, who has left already.
         let _left = rustix::process::setsid();
@@ -80,9 +82,9 @@ impl Supervision {
             registry.path.display()
         );
         let sigchld = reap_orphans().map_err(|error| cannot("become the parent of orphans", &error))?;
-        let mut builder = Supervisor::builder()
-            .components(registry.components.iter().cloned())
-            .reap_orphans(sigchld.into());
+        let wanted = registry.components.iter().filter(|spec| background && spec.autostart);
+        let wanted: Vec<_> = wanted.map(|spec| spec.id.clone()).collect();
+        let mut builder = Supervisor::builder().components(registry.components).reap_orphans(sigchld.into());
         let events = builder.subscribe();
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
         let handle = supervisor.handle();
@@ -105,7 +107,7 @@ impl Supervision {
         };
         supervision.await_statistics();
         if background {
-            supervision.report = Report::ready(&registry.components);
+            supervision.report = Report::ready(wanted);
         }
         Ok(supervision)
     }
@@ -130,9 +132,6 @@ impl Supervision {
             error!("supervision broke off by a fault of its own, and every component was killed: {error}");
         }
         self.server.finish(FAREWELL);
-        if let Err(failure) = self.home.temp.remove(PID_FILE) {
-            warn!("{failure}");
-        }
         let exit = exit(&outcome, self.stopping);
         info!("ended with exit code {}", exit.code());
         exit
@@ -150,26 +149,21 @@ impl Supervision {
     fn obey(&mut self, signal: Signal) {
         debug!("received {signal:?}");
         match signal {
-            Signal::Stop => self.stop(),
-            Signal::HangUp if self.signals.on_terminal() => self.stop(),
+            Signal::Stop(name) => self.stop(name),
+            Signal::HangUp if self.signals.on_terminal() => self.stop("SIGHUP"),
             Signal::HangUp => warn!("SIGHUP: not supported yet: apply"),
             Signal::Reopen => self.reopen(),
         }
     }
 
     /// In order at first, at once when asked again.
-    fn stop(&mut self) {
-        let asked = match self.stopping {
-            Stopping::No => {
-                self.stopping = Stopping::InOrder;
-                self.handle.shutdown()
-            }
-            Stopping::InOrder | Stopping::AtOnce => {
-                self.stopping = Stopping::AtOnce;
-                self.handle.shutdown_now()
-            }
+    fn stop(&mut self, signal: &str) {
+        self.stopping = match self.stopping {
+            Stopping::No => Stopping::InOrder,
+            Stopping::InOrder | Stopping::AtOnce => Stopping::AtOnce,
         };
-        if let Err(error) = asked {
+        let request = Request::Shutdown { immediately: self.stopping == Stopping::AtOnce };
+        if let Err(error) = self.handle.submit(request, signal, drop) {
             // It has ended meanwhile.
             debug!("{error}");
         }

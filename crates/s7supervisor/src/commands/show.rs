@@ -89,14 +89,9 @@ fn paragraph(spec: &ProcessSpec) -> String {
         ("folder", own(spec.working_directory.as_deref().map(text))),
         ("user", own(spec.user.clone())),
         ("group", own(spec.group.clone())),
-        (
-            "environment",
-            if spec.environment.clear { "empty, and" } else { "the supervisor's, and" }.to_owned(),
-        ),
+        ("environment", if spec.environment.clear { "empty" } else { "the supervisor's" }.to_owned()),
     ];
-    for (name, value) in variables(spec) {
-        rows.push(("", format!("{name}={value}")));
-    }
+    rows.extend(variables(spec).map(|(name, value)| ("variable", format!("{name}={value}"))));
     rows.push(("start", start(spec)));
     rows.push(("stop", format!("within {}", Short(spec.stop_timeout))));
     rows.push(("restart", format!("{:?}, stable after {}", spec.restart, Short(spec.reset_after))));

@@ -21,7 +21,7 @@ use self::ending::Ending;
 use self::flood::Flood;
 use crate::duration::parse_duration;
 use crate::exit::{Ended, Exit, Failure};
-use crate::say;
+use crate::{say, waiting};
 
 /// What the stand-in is told to do.
 #[derive(clap::Args, Debug)]
@@ -105,7 +105,7 @@ pub(crate) fn run(told: &StandIn) -> Ended {
     if let Some(file) = &told.ready_file {
         write_ready_file(file)?;
     }
-    Life { told, signals, listener, born: now(), stopped: None, flood: Flood::new(told) }.live()
+    Life { told, signals, listener, born: waiting::now(), stopped: None, flood: Flood::new(told) }.live()
 }
 
 struct Life<'a> {
@@ -121,7 +121,7 @@ struct Life<'a> {
 impl Life<'_> {
     fn live(mut self) -> Ended {
         loop {
-            let now = now();
+            let now = waiting::now();
             if let Some(ending) = self.due(now) {
                 return ending.end();
             }
@@ -129,7 +129,7 @@ impl Life<'_> {
             if news.signal {
                 drain(&self.signals);
                 if !self.told.ignore_stop && self.stopped.is_none() {
-                    self.stopped = Some(crate::commands::stand_in::now());
+                    self.stopped = Some(waiting::now());
                 }
             }
             if let (true, Some(listener)) = (news.connection, &self.listener) {
@@ -195,14 +195,6 @@ struct News {
     signal: bool,
     connection: bool,
     room: bool,
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the stand-in is a program of its own, which lives by the clock"
-)]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// Becomes readable with each SIGTERM or SIGINT.

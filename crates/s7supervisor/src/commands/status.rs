@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use serde_json::json;
 use supervisor::Short;
 use supervisor_control::wire::{ComponentDocument, StatusDocument};
 use supervisor_control::{Client, ClientError};
@@ -43,7 +42,8 @@ fn is_gone(place: &Place, closed: Client) -> bool {
 fn not_running(json: bool) -> Exit {
     say::tell("the supervisor is not running; start it with `s7supervisor start`");
     if json {
-        say::answer(&format!("{:#}", json!({"supervisor": null, "components": []})));
+        // In the order of the document that a supervisor gives.
+        say::answer("{\n  \"supervisor\": null,\n  \"components\": []\n}");
     }
     Exit::Down
 }

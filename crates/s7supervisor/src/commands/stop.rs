@@ -8,7 +8,7 @@ use supervisor_control::{Action, Client, ClientError};
 use crate::arguments::{Change, Patience, Place};
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
-use crate::say;
+use crate::{say, waiting};
 
 /// Stops these components, or everything.
 pub(crate) fn stop(place: &Place, asked: &Change) -> Ended {
@@ -32,7 +32,7 @@ pub(crate) fn stop_supervisor(client: &Client, patience: Patience) -> Ended {
         client.shutdown(false, patience.wait()).map_err(|error| control::failure(&error))?;
         return Ok(Exit::Done);
     }
-    let since = control::now();
+    let since = waiting::now();
     let process = Process::of(client)?;
     say::tell(&format!("waiting until all components and the supervisor (pid {}) have stopped", process.pid));
     let outcome = match client.shutdown(false, patience.wait()) {
@@ -76,7 +76,7 @@ impl Process {
 
     /// Waits for its end; `false` if it has not come in time.
     fn is_gone(&self, patience: Patience) -> Result<bool, Failure> {
-        control::wait_readable(&self.descriptor, patience.timeout)
+        waiting::readable(&self.descriptor, patience.timeout)
             .map_err(|error| Failure::failed(format!("cannot wait for the end of the supervisor: {error}")))
     }
 }

@@ -74,6 +74,7 @@ pub enum ClientError {
         /// The socket.
         socket: PathBuf,
         /// What the operating system says.
+        #[source]
         reason: io::Error,
     },
     /// The supervisor did not answer in time.

@@ -44,14 +44,14 @@ pub(super) async fn serve(
 ) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        activity.phase.set(Phase::Request);
+        activity.request_came();
         let logged = Logged::new(&request, &peer);
         request.extensions_mut().insert(peer.clone());
         let answering = router.call(request);
         let activity = &activity;
         async move {
             let answer = answering.await;
-            activity.phase.set(Phase::Idle);
+            activity.answer_is_made();
             answer.inspect(|answer| logged.answered(answer.status().as_u16()))
         }
     });
@@ -127,7 +127,7 @@ impl Activity {
         }
     }
 
-    fn read(&self) {
+    fn bytes_came(&self) {
         let now = Instant::now();
         self.last_byte.set(now);
         if matches!(self.phase.get(), Phase::Idle) {
@@ -135,8 +135,18 @@ impl Activity {
         }
     }
 
-    fn written(&self) {
+    fn bytes_went(&self) {
         self.last_byte.set(Instant::now());
+    }
+
+    fn request_came(&self) {
+        self.phase.set(Phase::Request);
+    }
+
+    fn answer_is_made(&self) {
+        // Its first byte has as much time to go as the next one to come, however long the answer took.
+        self.last_byte.set(Instant::now());
+        self.phase.set(Phase::Idle);
     }
 }
 
@@ -174,7 +184,7 @@ struct Watched {
 
 impl Watched {
     fn noticing(&self, written: io::Result<usize>) -> Poll<io::Result<usize>> {
-        self.activity.written();
+        self.activity.bytes_went();
         Poll::Ready(written)
     }
 }
@@ -188,7 +198,7 @@ impl AsyncRead for Watched {
         let before = buffer.filled().len();
         let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         if buffer.filled().len() > before {
-            self.activity.read();
+            self.activity.bytes_came();
         }
         Poll::Ready(result)
     }

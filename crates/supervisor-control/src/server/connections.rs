@@ -78,7 +78,7 @@ impl Connections {
                 return;
             }
         };
-        while self.open.entries.borrow().len() >= self.limits.connections {
+        while self.open.entries.borrow().len() >= self.limits.connections.max(1) {
             // One that nobody is waiting at, if there is one: the longest idle.
             if !self.open.close_quietest(|activity| !activity.has_request()) {
                 self.open.close_quietest(|_| true);
@@ -113,17 +113,15 @@ impl Connections {
 impl Open {
     /// Closes the one among the `eligible` whose last byte is longest ago. Whether there was one.
     fn close_quietest(&self, eligible: impl Fn(&Activity) -> bool) -> bool {
-        let mut entries = self.entries.borrow_mut();
-        let eligible = entries.iter().filter(|(_, entry)| eligible(&entry.activity));
-        let quietest =
-            eligible.min_by_key(|(_, entry)| entry.activity.last_byte()).map(|(number, _)| *number);
-        match quietest.and_then(|number| entries.remove(&number)) {
-            Some(entry) => {
-                entry.task.abort();
-                true
-            }
-            None => false,
-        }
+        let entry = {
+            let mut entries = self.entries.borrow_mut();
+            let eligible = entries.iter().filter(|(_, entry)| eligible(&entry.activity));
+            let quietest = eligible.min_by_key(|(_, entry)| entry.activity.last_byte());
+            let number = quietest.map(|(number, _)| *number);
+            number.and_then(|number| entries.remove(&number))
+        };
+        // What is not counted any more will be closed when its task has its next turn.
+        entry.inspect(|entry| entry.task.abort()).is_some()
     }
 }
 

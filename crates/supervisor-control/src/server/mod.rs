@@ -59,7 +59,8 @@ pub struct Builder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many connections there may be at once. When there is one more, the longest idle one is closed. Default: 64.
+    /// How many connections there may be at once, at least 1. When there is one more, the longest idle one is closed:
+    /// one that waits for an answer only if all do. Default: 64.
     pub connections: usize,
     /// How long the head of a request may take. Default: 5 s.
     pub head_time: Duration,

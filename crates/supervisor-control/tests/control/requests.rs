@@ -188,6 +188,7 @@ fn a_start_that_fails_is_told_with_its_reason() {
     let missing = supervisor::ProcessSpec::new("missing", "/nowhere/to/be/found").unwrap();
     let mut short = shell("short", "exit 7");
     short.start_delay = Duration::from_secs(100);
+    short.restart = std::sync::Arc::new(supervisor::Fixed(Duration::from_secs(1000)));
     let mut components = [missing, short];
     components.iter_mut().for_each(|spec| spec.autostart = false);
     let running = Running::with(components);
@@ -201,6 +202,17 @@ fn a_start_that_fails_is_told_with_its_reason() {
     assert!(!outcome.is_success());
     assert_eq!(results(&outcome), [("short", OutcomeKind::FailedStart)]);
     assert_eq!(outcome.components[0].message.as_deref(), Some("exit code 7"));
+    let short = running.ask(&get("/v1/components/short")).body;
+    assert_eq!(
+        (&short["state"], &short["wanted"], &short["inARow"]),
+        (&json!("backoff"), &json!(true), &json!(1))
+    );
+    assert!((900.0..=1000.0).contains(&short["nextTry"].as_f64().unwrap()), "{short}");
+    assert!(short["detail"].as_str().unwrap().starts_with("backoff 16m"), "{short}");
+    assert_eq!(
+        short["lastExit"],
+        json!({"code": 7, "signal": null, "coreDumped": false, "message": "exit code 7"})
+    );
 }
 
 #[test]

@@ -18,6 +18,8 @@ mod linux;
 #[cfg(unix)]
 mod posix;
 mod priority;
+#[cfg(target_os = "linux")]
+mod reserve;
 mod watched;
 
 use std::ffi::OsString;
@@ -28,6 +30,8 @@ pub(crate) use linux::*;
 #[cfg(unix)]
 pub(crate) use posix::drain;
 pub(crate) use priority::lower_this_thread;
+#[cfg(target_os = "linux")]
+pub(crate) use reserve::Reserve;
 pub(crate) use watched::Watched;
 
 use crate::spec::ProcessSpec;

@@ -103,7 +103,7 @@ impl<'a, 'b> Components<'a, 'b> {
         if let Some(first) = self.ids.insert(id.to_ascii_lowercase(), place) {
             let first = self.reading.problems.position(first);
             let message =
-                format!("the id {} is also used at {first}; ids differ in more than case", quoted(id));
+                format!("the id {} is also used at {first}; ids must differ in more than case", quoted(id));
             self.reading.problems.add(place, message);
         }
         let log = self.own_log.path.file_stem().and_then(|stem| stem.to_str());

@@ -43,6 +43,7 @@ pub(super) fn read(root: Option<&Node>, registry: FileId, reading: &mut Reading<
         text: format!("SV::{name}").into(),
         place: beginning,
         broken: false,
+        secret: false,
     };
     let mut path = |name, or_else: &str| {
         let value = written(name).cloned().unwrap_or_else(|| setting(name, Kind::Path));

@@ -54,6 +54,9 @@ impl Files {
             return Err("all files of the registry together are larger than 64 MiB".into());
         }
         self.read.push(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+        if matches!(bytes[..], [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
+            return Err("it seems to be UTF-16: save it as UTF-8".into());
+        }
         Ok(decode(path, &bytes, problems))
     }
 
@@ -101,11 +104,8 @@ fn decode(path: &Path, bytes: &[u8], problems: &mut Problems) -> FileId {
             let at = error.valid_up_to();
             let byte = bytes.get(at).copied().unwrap_or_default();
             let file = problems.add_file(path, Rc::from(&*String::from_utf8_lossy(bytes)));
-            let help = match bytes {
-                [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "the file seems to be UTF-16: save it as UTF-8".into(),
-                _ => format!("the byte 0x{byte:02X} is not UTF-8: save the file as UTF-8"),
-            };
-            problems.add(Place { file, span: Span::new(at, at + 3) }, help);
+            let message = format!("the byte 0x{byte:02X} is not UTF-8: save the file as UTF-8");
+            problems.add(Place { file, span: Span::new(at, at + 3) }, message);
             problems.set_incomplete();
             file
         }

@@ -11,6 +11,7 @@ use super::values::Kind;
 pub(super) struct ElementRule {
     pub(super) name: &'static str,
     /// What it means, for the XSD, where editors show it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test makes the XSD"))]
     pub(super) about: &'static str,
     pub(super) attributes: &'static [AttributeRule],
     pub(super) content: Content,
@@ -158,7 +159,7 @@ static SERVERS: ElementRule = group(
 );
 
 /// What a server and a profile may have.
-static COMPONENT: &[&ElementRule] = &[
+pub(super) static COMPONENT: &[&ElementRule] = &[
     &value("description", Kind::Text, "A line for people."),
     &mark("profile", "A profile whose content this one begins with.")
         .with(&[required("ref", Kind::Name)])
@@ -346,7 +347,7 @@ pub(super) fn parents_of(name: &str) -> Vec<&'static str> {
 }
 
 /// Calls `with` for an element and every element below it.
-fn visit(element: &'static ElementRule, with: &mut impl FnMut(&'static ElementRule)) {
+pub(super) fn visit(element: &'static ElementRule, with: &mut impl FnMut(&'static ElementRule)) {
     with(element);
     for child in element.children() {
         visit(child, with);

@@ -26,6 +26,7 @@ mod profiles;
 mod reading;
 #[cfg(test)]
 mod schema;
+mod setting;
 mod settings;
 mod structure;
 mod values;
@@ -36,7 +37,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::config::Config;
 pub use self::problem::{Problem, RegistryError};
-pub use self::settings::{Origin, Setting};
+pub use self::setting::{Origin, Setting};
 
 use self::components::{Components, OwnLog};
 use self::documents::Includes;

@@ -38,7 +38,7 @@ impl Outputs {
         if *stderr == Stderr::File {
             paths.push(stderr_path(log));
         }
-        for path in paths {
+        for (index, path) in paths.into_iter().enumerate() {
             let Some(other) = self.writers.get(&(path.clone(), log.dated)) else {
                 let writer = Writer::Component { id: id.to_owned(), place };
                 self.writers.insert((path, log.dated), writer);
@@ -46,6 +46,8 @@ impl Outputs {
             };
             let file = quoted(&path.display().to_string());
             let message = match other {
+                // Then its id is the name of the own log, which has been told.
+                Writer::Supervisor if index == 0 => continue,
                 Writer::Supervisor => format!("the output goes to {file}, which is the supervisor's own log"),
                 Writer::Component { place: other, .. } if is_instance && *other == place => {
                     "the output of several instances goes to one file: put SV::instance or SV::id into its name"

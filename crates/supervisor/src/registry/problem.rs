@@ -194,7 +194,7 @@ impl Problems {
     /// Notes that something is wrong. The same at the same place is noted once.
     pub(super) fn add(&mut self, place: Place, message: impl Into<String>) -> Told {
         let problem = (place, message.into());
-        if self.found.len() >= Self::MOST_TOLD {
+        if self.is_full() {
             if !self.seen.contains(&problem) {
                 self.more += 1;
             }
@@ -202,6 +202,15 @@ impl Problems {
             self.found.push(problem);
         }
         Told
+    }
+
+    /// Notes that something is wrong, where it takes long to say what.
+    pub(super) fn add_with(&mut self, place: Place, message: impl FnOnce() -> String) {
+        if self.is_full() {
+            self.more += 1;
+        } else {
+            self.add(place, message());
+        }
     }
 
     /// Notes that something is wrong with a file as a whole.
@@ -222,11 +231,6 @@ impl Problems {
     /// Whether further problems are only counted.
     pub(super) fn is_full(&self) -> bool {
         self.found.len() >= Self::MOST_TOLD
-    }
-
-    /// Whether nothing is wrong so far.
-    pub(super) fn is_empty(&self) -> bool {
-        self.found.is_empty()
     }
 
     /// Notes that not everything could be read, so that what seems to be missing may be in what was not.
@@ -337,7 +341,8 @@ impl Source {
 
     fn excerpt(&self, span: Span, line: std::ops::Range<usize>) -> Option<Excerpt> {
         let whole_line = Span::new(line.start, line.end);
-        if line.is_empty() || self.hidden.iter().any(|hidden| hidden.overlaps(whole_line)) {
+        let has_no_place = span == Span::new(0, 0);
+        if has_no_place || line.is_empty() || self.hidden.iter().any(|hidden| hidden.overlaps(whole_line)) {
             return None;
         }
         let start = self.boundary((span.start as usize).min(line.end));

@@ -16,6 +16,8 @@ pub(super) struct Profiles<'a> {
 
 struct Profile<'a> {
     id: Rc<str>,
+    /// Where its id stands.
+    place: Place,
     node: &'a Node,
     /// The profiles that it refers to, in order, and where.
     references: Vec<(usize, Place)>,
@@ -39,18 +41,19 @@ impl<'a> Profiles<'a> {
         let mut profiles = Self { all: Vec::new(), by_id: HashMap::new() };
         let nodes = roots.flat_map(|root| root.all("profiles")).flat_map(|profiles| profiles.all("profile"));
         for node in nodes {
-            let Some(id) = node.attribute("id").and_then(|id| reading.text(id)) else {
+            let id = node.attribute("id");
+            let Some((id, place)) = id.and_then(|id| Some((reading.text(id)?, id.place))) else {
                 // Somebody may refer to it by the name that it should have.
                 reading.problems.set_incomplete();
                 continue;
             };
             if let Some(first) = profiles.by_id.get(&id) {
-                let first = reading.problems.position(profiles.all[*first].node.place);
-                reading.problems.add(node.place, format!("this profile is also defined at {first}"));
+                let first = reading.problems.position(profiles.all[*first].place);
+                reading.problems.add(place, format!("this profile is also defined at {first}"));
                 continue;
             }
             profiles.by_id.insert(id.clone(), profiles.all.len());
-            profiles.all.push(Profile { id, node, references: Vec::new(), state: State::New });
+            profiles.all.push(Profile { id, place, node, references: Vec::new(), state: State::New });
         }
         for index in 0..profiles.all.len() {
             profiles.all[index].references = profiles.references(profiles.all[index].node, reading);

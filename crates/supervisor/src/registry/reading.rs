@@ -42,6 +42,14 @@ impl Reading<'_> {
     fn check(&mut self, value: &Value, text: &Rc<str>) -> Option<Rc<str>> {
         match value.kind.check(text) {
             Ok(()) => Some(text.clone()),
+            Err(_) if value.secret => {
+                let message = format!(
+                    "{} has a wrong value, which is not shown because it seems to be a secret",
+                    value.name
+                );
+                self.problems.add(value.place, message);
+                None
+            }
             Err(problem) => {
                 self.problems.add(value.place, format!("{} {problem}", value.name));
                 None

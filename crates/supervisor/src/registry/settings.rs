@@ -1,77 +1,21 @@
-//! Settings: where the value of `SV::Name` comes from, and putting it in.
+//! Settings: where the value of `SV::Name` comes from.
 //!
 //! Strongest first: `--set`, the environment (`S7_SV_Name`), the registry, what it includes, built-in. What comes
 //! from outside the files is literal; a setting of a file may refer to others.
 
+mod expansion;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
+use self::expansion::MAX_ALL_VALUES;
 use super::LoadOptions;
-use super::problem::{FileId, Place, Problems, Span, Told, plain, quoted};
-use super::structure::{Node, Role, Value, similar};
+use super::problem::{FileId, Place, Problems, Told, plain, quoted};
+use super::setting::{Origin, Setting};
+use super::structure::{Node, Role, Value};
 use super::values;
-use super::xml::{MAX_DEPTH, MAX_VALUE};
-
-/// A setting of a registry, and where its value comes from.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Setting {
-    /// The name as it is written: `SV::PsHeapSize`.
-    pub name: String,
-    /// The value, its own settings put in. If it is [`secret`](Self::secret), show it nowhere.
-    pub value: String,
-    /// Where the value comes from.
-    pub origin: Origin,
-    /// Whether the value must be shown nowhere.
-    pub secret: bool,
-}
-
-impl fmt::Debug for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = if self.secret { "(secret)" } else { &self.value };
-        f.debug_struct("Setting")
-            .field("name", &self.name)
-            .field("value", &value)
-            .field("origin", &self.origin)
-            .field("secret", &self.secret)
-            .finish()
-    }
-}
-
-/// Where the value of a setting comes from. Displayed as people would say it: `S7_SV_PsHeapSize`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Origin {
-    /// Given for this load: `--set` on the command line.
-    Given,
-    /// This variable of the environment.
-    Environment(String),
-    /// A file.
-    File {
-        /// Which.
-        file: PathBuf,
-        /// The line of its `<setting>`.
-        line: usize,
-    },
-    /// The value that it has when nobody gives one.
-    BuiltIn,
-    /// Known from how the registry was loaded; it cannot be set.
-    ReadOnly,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Given => f.write_str("--set"),
-            Self::Environment(variable) => f.write_str(variable),
-            Self::File { file, line } => write!(f, "{}:{line}", file.display()),
-            Self::BuiltIn => f.write_str("built-in"),
-            Self::ReadOnly => f.write_str("read-only"),
-        }
-    }
-}
+use super::xml::MAX_VALUE;
 
 /// The setting that stands for the number of days that logs are kept, as the original product calls it.
 const MAX_DAYS: &str = "TC::maxDays";
@@ -80,13 +24,6 @@ const READ_ONLY: [&str; 6] =
     ["SV", "installFolder", "registryFolder", "supervisorExecutable", "id", "instance"];
 /// The most days for which logs can be kept.
 const MOST_DAYS: u32 = 36_500;
-/// How many bytes all values of a registry may have together once their settings are put in: few words in a file can
-/// ask for any number of bytes.
-const MAX_ALL_VALUES: usize = 256 * 1024 * 1024;
-const TOO_LONG: &str = "the value is longer than 64 KiB once its settings are put in";
-/// What a value costs beside its text.
-const COST_OF_A_VALUE: usize = 64;
-
 /// The component in which a value stands.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Component<'a> {
@@ -244,178 +181,6 @@ impl Settings {
         self.definitions.entry(name.to_owned()).or_default()
     }
 
-    /// Puts the settings into a value.
-    ///
-    /// # Errors
-    /// [`Told`] if that cannot be done, which has been told.
-    pub(super) fn expand(
-        &mut self,
-        value: &Value,
-        component: Option<Component<'_>>,
-        problems: &mut Problems,
-    ) -> Result<Expanded, Told> {
-        if value.broken {
-            return Err(Told);
-        }
-        let mut expanded = String::new();
-        let mut secret = None;
-        let mut rest = &*value.text;
-        while let Some(start) = rest.find("SV::") {
-            let at = value.text.len() - rest.len() + start;
-            expanded.push_str(&rest[..start]);
-            let reference = Reference::read(&rest[start..])
-                .map_err(|problem| problems.add(within(value, at, "SV::".len(), problems), problem))?;
-            let part = self.look_up(&reference, value, at, component, problems)?;
-            self.spend(part.text.len(), value.place, problems)?;
-            expanded.push_str(&part.text);
-            if expanded.len() > MAX_VALUE {
-                return Err(problems.add(value.place, TOO_LONG));
-            }
-            secret = part.secret.or(secret);
-            rest = &rest[start + reference.length..];
-        }
-        expanded.push_str(rest);
-        if expanded.len() > MAX_VALUE {
-            return Err(problems.add(value.place, TOO_LONG));
-        }
-        self.spend(rest.len() + COST_OF_A_VALUE, value.place, problems)?;
-        Ok(Expanded { text: expanded.into(), secret })
-    }
-
-    /// Counts what a value costs in memory.
-    ///
-    /// # Errors
-    /// [`Told`] if all values together are too much.
-    pub(super) fn spend(&mut self, bytes: usize, place: Place, problems: &mut Problems) -> Result<(), Told> {
-        let had_some = !self.is_spent();
-        if let Some(left) = self.left.checked_sub(bytes) {
-            self.left = left;
-            return Ok(());
-        }
-        self.left = 0;
-        if had_some {
-            let message = "all values of the registry together, settings and profiles put in, exceed 256 MiB";
-            problems.add(place, message);
-        }
-        Err(Told)
-    }
-
-    /// Whether no further value can be had.
-    pub(super) fn is_spent(&self) -> bool {
-        self.left == 0
-    }
-
-    fn look_up(
-        &mut self,
-        reference: &Reference<'_>,
-        value: &Value,
-        at: usize,
-        component: Option<Component<'_>>,
-        problems: &mut Problems,
-    ) -> Result<Expanded, Told> {
-        let literal = |text: &str| Ok(Expanded { text: text.into(), secret: None });
-        match (reference.name, component) {
-            ("SV", _) => literal("SV::"),
-            ("id", Some(component)) => literal(component.id),
-            ("instance", Some(component)) => literal(&component.instance.to_string()),
-            ("id" | "instance", None) => {
-                let message = format!(
-                    "SV::{} is known only inside a component, and there not in its id, its profiles and its instances",
-                    reference.name
-                );
-                Err(problems.add(within(value, at, reference.length, problems), message))
-            }
-            (name, _) if self.definitions.contains_key(name) => {
-                if !self.used.contains(name) {
-                    self.used.insert(name.to_owned());
-                }
-                self.resolve(name, problems)
-            }
-            (name, _) => Err(self.unknown(name, within(value, at, reference.length, problems), problems)),
-        }
-    }
-
-    /// The value of a setting that is defined.
-    fn resolve(&mut self, name: &str, problems: &mut Problems) -> Result<Expanded, Told> {
-        if let Some(resolved) = self.resolved.get(name) {
-            return resolved.clone();
-        }
-        let Some(definition) = self.definitions.get(name) else { return Err(Told) };
-        let marks = definition.secret.clone();
-        let written = match definition {
-            Definition { outside: Some((literal, _)), .. } => Ok(literal.clone()),
-            Definition { file: Some(file), .. } => Err(file.value.clone()),
-            Definition { fallback: Some((literal, _)), .. } => Ok(literal.clone()),
-            _ => return Err(Told),
-        };
-        if let Some(told) = self.refuse_circle(name, written.as_ref().err(), problems) {
-            self.resolved.insert(name.to_owned(), Err(told));
-            return Err(told);
-        }
-        self.path.push(name.to_owned());
-        let mut resolved = match written {
-            Ok(literal) => Ok(Expanded { text: literal, secret: None }),
-            Err(Some(value)) => self.expand(&value, None, problems),
-            Err(None) => Err(Told),
-        };
-        for mark in marks {
-            // What is not clearly said to be none is treated as a secret.
-            let is_secret = self.expand(&mark, None, problems).map_or(true, |mark| *mark.text != *"false");
-            if let (Ok(expanded), true) = (&mut resolved, is_secret) {
-                expanded.secret = Some(long_name(name).into());
-            }
-        }
-        self.path.pop();
-        // A circle is told where it is closed: whatever else is part of it has no value either.
-        let resolved = self.resolved.get(name).cloned().unwrap_or(resolved);
-        self.resolved.insert(name.to_owned(), resolved.clone());
-        resolved
-    }
-
-    fn refuse_circle(
-        &self,
-        name: &str,
-        value: Option<&Option<Value>>,
-        problems: &mut Problems,
-    ) -> Option<Told> {
-        let message = if let Some(start) = self.path.iter().position(|other| other == name) {
-            let names = self.path[start..].iter().map(|name| format!("SV::{name} -> ")).collect::<String>();
-            format!("settings refer to each other in a circle: {names}SV::{name}")
-        } else if self.path.len() >= MAX_DEPTH {
-            format!("settings refer to each other deeper than {MAX_DEPTH}")
-        } else {
-            return None;
-        };
-        Some(value.and_then(Option::as_ref).map_or(Told, |value| problems.add(value.place, message)))
-    }
-
-    fn unknown(&mut self, name: &str, place: Place, problems: &mut Problems) -> Told {
-        if problems.is_incomplete() || problems.is_full() || !self.told_unknown.insert(place) {
-            return Told;
-        }
-        const MOST_LISTED: usize = 50;
-        let known: Vec<&str> = self.known_names().collect();
-        let mut list =
-            known.iter().take(MOST_LISTED).map(|name| long_name(name)).collect::<Vec<_>>().join(", ");
-        if known.len() > MOST_LISTED {
-            list.push_str(&format!(" and {} more", known.len() - MOST_LISTED));
-        }
-        let suggestion = self.suggestion(name);
-        let message = format!("the setting SV::{} is not known{suggestion}; known are {list}", plain(name));
-        problems.add(place, message)
-    }
-
-    fn known_names(&self) -> impl Iterator<Item = &str> {
-        self.definitions.keys().map(String::as_str).filter(|name| *name != MAX_DAYS)
-    }
-
-    fn suggestion(&self, name: &str) -> String {
-        const MOST_COMPARED: usize = 1_000;
-        let known: Vec<&str> =
-            self.known_names().filter(|known| *known != name).take(MOST_COMPARED).collect();
-        similar(name, &known).map(|name| format!("; did you mean SV::{name}?")).unwrap_or_default()
-    }
-
     /// Every setting, by name, and tells what is wrong with any of them.
     pub(super) fn all(&mut self, problems: &mut Problems) -> Vec<Setting> {
         let names: Vec<String> = self.definitions.keys().cloned().collect();
@@ -480,33 +245,6 @@ impl Definition {
     }
 }
 
-/// `SV::Name` or `SV::{Name}` at the beginning of a text.
-struct Reference<'a> {
-    name: &'a str,
-    /// The length of all of it.
-    length: usize,
-}
-
-impl<'a> Reference<'a> {
-    fn read(text: &'a str) -> Result<Self, &'static str> {
-        let after = &text["SV::".len()..];
-        let (name, length) = match after.strip_prefix('{') {
-            Some(braced) => {
-                let end = braced.find('}').ok_or("SV::{ is not closed by }")?;
-                (&braced[..end], "SV::{}".len() + end)
-            }
-            None => {
-                let end = after.find(|c| !is_name_character(c)).unwrap_or(after.len());
-                (&after[..end], "SV::".len() + end)
-            }
-        };
-        if !is_name(name) {
-            return Err("SV:: must be followed by the name of a setting; SV::SV stands for SV:: itself");
-        }
-        Ok(Self { name, length })
-    }
-}
-
 fn built_in() -> [(&'static str, &'static str); 6] {
     let is_64_bit_linux = cfg!(all(target_os = "linux", target_pointer_width = "64"));
     let image_server = if is_64_bit_linux { "ImageServer64" } else { "ImageServer32" };
@@ -530,15 +268,4 @@ fn is_name(text: &str) -> bool {
 
 fn long_name(name: &str) -> String {
     if name == MAX_DAYS { name.to_owned() } else { format!("SV::{name}") }
-}
-
-/// The place of a part of a value; of all of it, where entities keep the two from being the same text.
-fn within(value: &Value, at: usize, length: usize, problems: &Problems) -> Place {
-    let Place { file, span } = value.place;
-    let written = problems.text(file);
-    if written.get(span.start as usize..span.end as usize) != Some(&*value.text) {
-        return value.place;
-    }
-    let start = span.start as usize + at;
-    Place { file, span: Span::new(start, start + length) }
 }

@@ -30,6 +30,8 @@ pub(super) struct Value {
     pub(super) place: Place,
     /// It could not be read, which has been told.
     pub(super) broken: bool,
+    /// Nothing of it may be shown.
+    pub(super) secret: bool,
 }
 
 impl Node {
@@ -88,13 +90,16 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn node(&mut self, element: Element, rule: &'static ElementRule) -> Node {
         self.name_part(&element);
-        let Element { name_span, attributes, broken_tag, children, text, .. } = element;
+        let Element { name_span, attributes, broken_tag, children, may_be_secret, text, .. } = element;
         let place = self.place(name_span);
         let has_children = !children.is_empty();
         let attributes = self.attributes(rule, attributes, broken_tag, place);
         let children = self.children(rule, children);
         let value = match rule.content {
-            Content::Value(kind) => self.value(rule, kind, text, has_children, place),
+            Content::Value(kind) => {
+                let value = self.value(rule, kind, text, has_children, place);
+                value.map(|value| Value { secret: may_be_secret, ..value })
+            }
             Content::Nothing | Content::Elements(_) => {
                 if let Some(text) = text {
                     self.problems.add(
@@ -130,8 +135,7 @@ impl Checker<'_> {
         for attribute in attributes {
             let place = self.place(attribute.name_span);
             let Some(found) = rule.attributes.iter().find(|rule| *rule.name == *attribute.name) else {
-                let message = unknown_attribute(&attribute.name, rule);
-                self.problems.add(place, message);
+                self.problems.add_with(place, || unknown_attribute(&attribute.name, rule));
                 continue;
             };
             if found.later {
@@ -157,7 +161,14 @@ impl Checker<'_> {
             let message = format!("the attribute {} is empty: give it a value, or leave it out", rule.name);
             self.problems.add(self.place(attribute.name_span), message);
         }
-        Value { name: rule.name, kind: rule.kind, text, place: self.place(span), broken: broken || is_empty }
+        Value {
+            name: rule.name,
+            kind: rule.kind,
+            text,
+            place: self.place(span),
+            broken: broken || is_empty,
+            secret: false,
+        }
     }
 
     fn children(&mut self, rule: &'static ElementRule, children: Vec<Element>) -> Vec<Node> {
@@ -167,8 +178,7 @@ impl Checker<'_> {
         for child in children {
             let place = self.place(child.name_span);
             let Some(found) = rule.children().iter().find(|rule| *rule.name == *child.name) else {
-                let message = unknown_element(&child.name, rule);
-                self.problems.add(place, message);
+                self.problems.add_with(place, || unknown_element(&child.name, rule));
                 continue;
             };
             if found.later {
@@ -208,7 +218,7 @@ impl Checker<'_> {
             return None;
         };
         let broken = broken || has_children;
-        Some(Value { name: rule.name, kind, text, place: self.place(span), broken })
+        Some(Value { name: rule.name, kind, text, place: self.place(span), broken, secret: false })
     }
 
     /// Takes out what lets editors find the XSD: `xmlns:xsi` and `xsi:noNamespaceSchemaLocation`.
@@ -274,10 +284,13 @@ fn unknown_element(name: &str, rule: &ElementRule) -> String {
             format!("; it is an attribute: <{} {name}=\"…\">", rule.name)
         }
         None if !parents.is_empty() => format!("; it belongs in <{}>", parents.join("> or <")),
-        None => match rule.content {
+        None => match &rule.content {
             Content::Value(_) => format!(": <{}> holds only text", rule.name),
             Content::Nothing => ": it holds nothing".into(),
-            Content::Elements(_) => format!("; known here are <{}>", known.join(">, <")),
+            Content::Elements(children) => {
+                let usable = children.iter().filter(|child| !child.later).map(|child| child.name);
+                format!("; known here are <{}>", usable.collect::<Vec<_>>().join(">, <"))
+            }
         },
     };
     format!("<{}> may not stand in <{}>{help}", plain(name), rule.name)

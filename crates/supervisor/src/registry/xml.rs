@@ -1,19 +1,22 @@
 //! The text of an XML file -> a tree of elements that know where they stand.
 //!
-//! This is the only file that knows the XML parser. The parser is lenient where the XML specification is not, so the
+//! This file and those of its folder are the only ones that know the XML parser. The parser is lenient where the XML specification is not, so the
 //! strictness is here: no DOCTYPE, no entity but the five of XML, no instruction that would be ignored, nothing after
 //! the root. What is not well-formed is told, and as much of the tree is kept as can be made out, so that a missing
 //! end tag does not hide the other problems of the file.
 //!
 //! Memory is bounded before it is spent: depth, number of elements and size of values have limits.
 
+mod tag;
+mod wording;
+
 use quick_xml::Reader;
-use quick_xml::XmlVersion;
-use quick_xml::errors::{Error, IllFormedError, SyntaxError};
-use quick_xml::escape::{EscapeError, resolve_predefined_entity};
-use quick_xml::events::attributes::{AttrError, Attributes};
+use quick_xml::errors::{Error, IllFormedError};
+use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, Event};
 
+use self::tag::marks_a_secret;
+use self::wording::{NO_CHARACTER, TOO_LONG, UNKNOWN_ENTITY, syntax_error};
 use super::problem::{FileId, Place, Problems, Span, plain};
 
 /// How deep elements may be nested.
@@ -22,9 +25,6 @@ pub(super) const MAX_DEPTH: usize = 64;
 pub(super) const MAX_VALUE: usize = 64 * 1024;
 /// How many elements a file may have: far more than 10,000 components need.
 const MAX_ELEMENTS: usize = 1_000_000;
-/// How many attributes an element may have.
-const MAX_ATTRIBUTES: usize = 64;
-
 /// An element and what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Element {
@@ -37,6 +37,8 @@ pub(super) struct Element {
     /// Something of the start tag could not be read.
     pub(super) broken_tag: bool,
     pub(super) children: Vec<Element>,
+    /// It is marked as a secret, or somebody seems to have meant that.
+    pub(super) may_be_secret: bool,
     /// Its own text, trimmed; `None` if there is none but white space.
     pub(super) text: Option<Text>,
 }
@@ -61,6 +63,7 @@ pub(super) struct Text {
 /// Reads the tree of a file whose text `problems` knows. `None` if there is no element at all.
 pub(super) fn read(file: FileId, problems: &mut Problems) -> Option<Element> {
     let text = problems.text(file);
+    let told_before = problems.count();
     let mut builder = TreeBuilder {
         text: &text,
         file,
@@ -75,7 +78,7 @@ pub(super) fn read(file: FileId, problems: &mut Problems) -> Option<Element> {
         builder.problems.set_incomplete();
     }
     builder.close_all();
-    if builder.root.is_none() && builder.problems.is_empty() {
+    if builder.root.is_none() && builder.problems.count() == told_before {
         builder.problems.add_to_file(file, "there is no root element: expected <supervisor>");
     }
     builder.root
@@ -103,8 +106,6 @@ struct Open {
     text: String,
     text_span: Span,
     text_broken: bool,
-    /// It is marked as a secret, or somebody seems to have meant that.
-    may_be_secret: bool,
 }
 
 impl TreeBuilder<'_> {
@@ -181,7 +182,7 @@ impl TreeBuilder<'_> {
         let content = start + 1..(span.end - closing_characters) as usize;
         let (attributes, broken_tag) = self.attributes(content, name.len(), span)?;
         let may_be_secret = attributes.iter().any(marks_a_secret)
-            || broken_tag && mentions_secrets(&self.text[start..span.end as usize]);
+            || broken_tag && mentions_secrets(&self.text.as_bytes()[start..span.end as usize]);
         let element = Element {
             name: name.into(),
             name_span,
@@ -189,92 +190,11 @@ impl TreeBuilder<'_> {
             attributes,
             broken_tag,
             children: Vec::new(),
+            may_be_secret,
             text: None,
         };
-        self.open.push(Open {
-            element,
-            text: String::new(),
-            text_span: Span::new(0, 0),
-            text_broken: false,
-            may_be_secret,
-        });
+        self.open.push(Open { element, text: String::new(), text_span: Span::new(0, 0), text_broken: false });
         Ok(())
-    }
-
-    fn attributes(
-        &mut self,
-        content: std::ops::Range<usize>,
-        name_length: usize,
-        tag: Span,
-    ) -> Result<(Vec<Attribute>, bool), Stop> {
-        let text = self.text;
-        let tag_text = text.get(content.clone()).unwrap_or_default();
-        let mut read: Vec<Attribute> = Vec::new();
-        let mut broken = false;
-        // The parser would look for duplicates; but it cannot tell where the first one is.
-        for attribute in Attributes::new(tag_text, name_length).with_checks(false) {
-            let attribute = match attribute {
-                Ok(attribute) => attribute,
-                Err(error) => {
-                    let (at, message) = attribute_error(&error);
-                    let at = content.start + at.min(tag_text.len());
-                    self.complain(tag, Span::new(at, at + 1), message);
-                    broken = true;
-                    continue;
-                }
-            };
-            let name = attribute.key.as_ref();
-            let name_start = offset_in(text, name);
-            let name_span = Span::new(name_start, name_start + name.len());
-            let raw_start = offset_in(text, &attribute.value);
-            let raw_span = Span::new(raw_start, raw_start + attribute.value.len());
-            if !text[..name_start].ends_with(is_white_space) {
-                self.complain(tag, name_span, "a blank is missing before this attribute");
-            }
-            if attribute.value.contains('<') {
-                self.complain(
-                    tag,
-                    raw_span,
-                    "an attribute's value contains \"<\": its closing quote is missing, or it must be written as \"&lt;\"",
-                );
-                return Err(Stop { tree_is_whole: false });
-            }
-            if read.len() >= MAX_ATTRIBUTES {
-                self.complain(tag, name_span, format!("more than {MAX_ATTRIBUTES} attributes"));
-                return Ok((read, true));
-            }
-            if read.iter().any(|other| *other.name == *name) {
-                let message = format!("the attribute {} stands here twice", plain(name));
-                self.complain(tag, name_span, message);
-                continue;
-            }
-            let value = match attribute.normalized_value(XmlVersion::Implicit1_0) {
-                Ok(value) => self.attribute_value(&value, raw_span, tag),
-                Err(error) => {
-                    self.complain(tag, raw_span, reference_error(&error));
-                    Text { value: "".into(), span: raw_span, broken: true }
-                }
-            };
-            read.push(Attribute { name: name.into(), name_span, value });
-        }
-        Ok((read, broken))
-    }
-
-    fn attribute_value(&mut self, value: &str, span: Span, tag: Span) -> Text {
-        let problem = if value.len() > MAX_VALUE {
-            Some(TOO_LONG)
-        } else if value.chars().all(is_allowed) {
-            None
-        } else {
-            Some(NO_CHARACTER)
-        };
-        match problem {
-            Some(message) => {
-                self.complain(tag, span, message);
-                Text { value: "".into(), span, broken: true }
-            }
-            None => Text { value: value.into(), span, broken: false },
-        }
     }
 
     fn end(&mut self, name: &str, span: Span) {
@@ -304,13 +224,13 @@ impl TreeBuilder<'_> {
     /// Ends the innermost element, whose content goes up to `end`.
     fn close(&mut self, end: u32) {
         let Some(open) = self.open.pop() else { return };
-        let Open { mut element, text, text_span, text_broken, may_be_secret } = open;
+        let Open { mut element, text, text_span, text_broken } = open;
         element.span.end = element.span.end.max(end);
         let trimmed = text.trim_matches(is_white_space);
         if !trimmed.is_empty() || text_broken {
             element.text = Some(Text { value: trimmed.into(), span: text_span, broken: text_broken });
         }
-        if may_be_secret {
+        if element.may_be_secret {
             self.problems.hide(Place { file: self.file, span: element.span });
         }
         match self.open.last_mut() {
@@ -344,9 +264,11 @@ impl TreeBuilder<'_> {
     }
 
     fn text(&mut self, text: &str, span: Span) -> Result<(), Stop> {
-        let leading = text.len() - text.trim_start_matches(is_white_space).len();
-        let trailing = text.len() - text.trim_end_matches(is_white_space).len();
-        let is_blank = leading == text.len();
+        // By what stands in the file: entities and ends of lines make the text shorter.
+        let raw = self.text.get(span.start as usize..span.end as usize).unwrap_or_default();
+        let leading = raw.len() - raw.trim_start_matches(is_white_space).len();
+        let trailing = raw.len() - raw.trim_end_matches(is_white_space).len();
+        let is_blank = text.chars().all(is_white_space);
         let Some(open) = self.open.last_mut() else {
             if is_blank {
                 return Ok(());
@@ -401,50 +323,6 @@ impl TreeBuilder<'_> {
         }
     }
 
-    /// Checks `<?xml version="1.0" encoding="UTF-8"?>`.
-    fn declaration(&mut self, span: Span) -> Result<(), Stop> {
-        if span.start > 0 || std::mem::replace(&mut self.has_declaration, true) {
-            self.complain(span, span, "an XML declaration may stand only at the very beginning of the file");
-            return Ok(());
-        }
-        let content = span.start as usize + 2..span.end as usize - 2;
-        let (attributes, _) = self.attributes(content, "xml".len(), span)?;
-        let names: Vec<&str> = attributes.iter().map(|attribute| &*attribute.name).collect();
-        let is_well_formed = matches!(
-            names[..],
-            ["version"] | ["version", "encoding" | "standalone"] | ["version", "encoding", "standalone"]
-        );
-        if !is_well_formed {
-            self.complain(
-                span,
-                span,
-                "the XML declaration must be <?xml version=\"1.0\" encoding=\"UTF-8\"?>",
-            );
-        }
-        for attribute in attributes {
-            let value = &*attribute.value.value;
-            let problem = match &*attribute.name {
-                "version" if value != "1.0" => "only XML 1.0 can be read",
-                "encoding" if !value.eq_ignore_ascii_case("UTF-8") => {
-                    "only UTF-8 can be read: convert the file, and say UTF-8 here"
-                }
-                "standalone" if !matches!(value, "yes" | "no") => "standalone must be \"yes\" or \"no\"",
-                _ => continue,
-            };
-            self.complain(span, attribute.value.span, problem);
-        }
-        Ok(())
-    }
-
-    /// Editors may keep their own instructions outside the root; any other would be ignored, which would be a lie.
-    fn instruction(&mut self, target: &str, span: Span) {
-        let is_for_editors = self.open.is_empty() && matches!(target, "xml-model" | "xml-stylesheet");
-        if !is_for_editors {
-            let message = "a processing instruction is not allowed here: nothing would follow it";
-            self.complain(span, span, message);
-        }
-    }
-
     fn parser_error(&mut self, error: &Error, at: usize, event: Span) -> Result<(), Stop> {
         let found = Span::new(at, at + 1);
         match error {
@@ -482,66 +360,28 @@ impl TreeBuilder<'_> {
         }
     }
 
-    /// Tells a problem of an event. If that mentions secrets, it is hard to say which part of it is one.
+    /// Tells a problem of an event. Where secrets are mentioned nearby, it is hard to say which part of it is one.
     fn complain(&mut self, event: Span, span: Span, message: impl Into<String>) {
-        if self.problems.is_full() {
-            self.problems.add(Place { file: self.file, span }, message);
-            return;
+        const NEARBY: usize = 512;
+        let place = |span| Place { file: self.file, span };
+        if !self.problems.is_full() {
+            let start = (event.start as usize).saturating_sub(NEARBY);
+            let end = self.text.len().min(event.end as usize + NEARBY);
+            if mentions_secrets(&self.text.as_bytes()[start..end]) {
+                self.problems.hide(place(event));
+                self.problems.hide(place(span));
+                // What follows may have been meant for the tag that could not be read.
+                if let Some(open) = self.open.last_mut() {
+                    open.element.may_be_secret = true;
+                }
+            }
         }
-        let text = self.text.get(event.start as usize..event.end as usize).unwrap_or_default();
-        if mentions_secrets(text) {
-            self.problems.hide(Place { file: self.file, span: event });
-        }
-        self.problems.add(Place { file: self.file, span }, message);
+        self.problems.add(place(span), message);
     }
 }
 
-/// Whether an attribute says that its element holds a secret, or was meant to and is misspelt.
-fn marks_a_secret(attribute: &Attribute) -> bool {
-    let name = attribute.name.to_ascii_lowercase();
-    let is_meant = name.len() < 10 && strsim::damerau_levenshtein(&name, "secret") <= 2;
-    is_meant && *attribute.value.value != *"false"
-}
-
-fn mentions_secrets(text: &str) -> bool {
-    text.to_ascii_lowercase().contains("secret")
-}
-
-const TOO_LONG: &str = "the value is longer than 64 KiB";
-const NO_CHARACTER: &str = "this is not a character that XML allows";
-const UNKNOWN_ENTITY: &str =
-    "unknown entity: there are only &amp; &lt; &gt; &quot; &apos; and characters by number, such as &#228;";
-
-fn reference_error(error: &Error) -> &'static str {
-    match error {
-        Error::Escape(EscapeError::UnrecognizedEntity(..)) => UNKNOWN_ENTITY,
-        Error::Escape(EscapeError::UnterminatedEntity(_)) => "\"&\" must be written as \"&amp;\"",
-        _ => NO_CHARACTER,
-    }
-}
-
-fn attribute_error(error: &AttrError) -> (usize, &'static str) {
-    match error {
-        AttrError::ExpectedEq(at) => (*at, "an attribute must be written as name=\"value\""),
-        AttrError::ExpectedValue(at) => (*at, "an attribute's value is missing after \"=\""),
-        AttrError::UnquotedValue(at) => (*at, "an attribute's value must stand in quotes"),
-        AttrError::ExpectedQuote(at, _) => (*at, "an attribute's closing quote is missing"),
-        AttrError::Duplicated(at, _) => (*at, "an attribute stands here twice"),
-    }
-}
-
-fn syntax_error(error: SyntaxError) -> &'static str {
-    match error {
-        SyntaxError::InvalidBangMarkup => "\"<!\" must begin a comment, <!-- … -->, or <![CDATA[ … ]]>",
-        SyntaxError::UnclosedPI | SyntaxError::UnclosedXmlDecl => "\"<?\" is not closed by \"?>\"",
-        SyntaxError::UnclosedComment => "the comment is not closed by \"-->\"",
-        SyntaxError::UnclosedDoctype => "a DOCTYPE is not allowed, and this one is not closed",
-        SyntaxError::UnclosedCData => "<![CDATA[ is not closed by \"]]>\"",
-        SyntaxError::UnclosedTag => "the tag is not closed by \">\"",
-        SyntaxError::UnclosedSingleQuotedAttributeValue | SyntaxError::UnclosedDoubleQuotedAttributeValue => {
-            "the closing quote of an attribute's value is missing"
-        }
-    }
+fn mentions_secrets(text: &[u8]) -> bool {
+    text.windows("secret".len()).any(|word| word.eq_ignore_ascii_case(b"secret"))
 }
 
 /// What XML calls white space: <https://www.w3.org/TR/xml/#NT-S>.
@@ -557,11 +397,6 @@ fn is_allowed(c: char) -> bool {
 /// An offset as the parser counts it; files are far smaller than any address space.
 fn offset(position: u64) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
-}
-
-/// Where `part` begins in the `whole` that it was cut from.
-fn offset_in(whole: &str, part: &str) -> usize {
-    part.as_ptr().addr().saturating_sub(whole.as_ptr().addr()).min(whole.len())
 }
 
 #[cfg(test)]
@@ -693,7 +528,7 @@ mod tests {
         let too_long = format!("<a b='{}'/>", "x".repeat(64 * 1024 + 1));
         assert_eq!(problems_of(&too_long), ["1:7: the value is longer than 64 KiB"]);
         let attributes: String = (0..65).map(|n| format!(" a{n}='1'")).collect();
-        assert_eq!(problems_of(&format!("<a{attributes}/>")), ["1:569: more than 64 attributes"]);
+        assert_eq!(problems_of(&format!("<a{attributes}/>")), ["1:506: more than 64 attributes"]);
         let elements = format!("<a>{}</a>", "<b/>".repeat(1_000_000));
         assert_eq!(problems_of(&elements).len(), 1);
         let white_space = format!("<a>{}</a>", format!("<b/>{}", " ".repeat(70_000)).repeat(2));

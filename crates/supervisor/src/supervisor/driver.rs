@@ -28,6 +28,9 @@ const SIGCHLD_KEY: usize = 0;
 /// How long the components' last output may take to reach its files when supervision ends.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
+/// How many events a round may bring before they are told in the middle of it.
+const OUTBOX: usize = 256;
+
 pub(super) struct Driver {
     core: Core,
     began: Instant,
@@ -82,7 +85,7 @@ impl Driver {
         self.tell(Input::Begin);
         loop {
             self.runs.reap_ended();
-            self.outbox.drain(..).for_each(|event| self.readers.tell(&event));
+            self.tell_readers();
             if let Some(outcome) = self.ended.take() {
                 self.pump.finish(LAST_OUTPUT);
                 return outcome;
@@ -97,7 +100,7 @@ impl Driver {
 
     /// Looks at everything that has come since the last round.
     fn round(&mut self, events: &Events) {
-        let mut touched: Vec<_> = events.iter().filter_map(|event| self.runs.watched_by(event.key)).collect();
+        let mut touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
         touched.sort_unstable();
         touched.dedup();
         for run in &touched {
@@ -168,7 +171,14 @@ impl Driver {
             for action in self.core.step(self.began.elapsed(), input) {
                 inputs.extend(self.carry_out(action));
             }
+            if self.outbox.len() >= OUTBOX {
+                self.tell_readers();
+            }
         }
+    }
+
+    fn tell_readers(&mut self) {
+        self.outbox.drain(..).for_each(|event| self.readers.tell(&event));
     }
 
     fn carry_out(&mut self, action: Action) -> Option<Input> {

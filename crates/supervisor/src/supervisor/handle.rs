@@ -1,7 +1,8 @@
 //! How other threads ask the driver for things.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -10,9 +11,9 @@ use polling::Poller;
 use crate::core::Ask;
 use crate::event::Event;
 use crate::names::Names;
-use crate::os;
+use crate::os::Meter;
 use crate::request::{Outcome, Request, RequestError, Targets};
-use crate::status::Status;
+use crate::status::{Status, Usage};
 
 /// Something for the driver to do.
 pub(super) enum Command {
@@ -39,11 +40,13 @@ pub struct Handle {
     commands: Sender<Command>,
     poller: Arc<Poller>,
     names: Arc<Names>,
+    /// Shared by those who ask for a status, and by nobody else.
+    meter: Arc<Mutex<Meter>>,
 }
 
 impl Handle {
     pub(super) fn new(commands: Sender<Command>, poller: Arc<Poller>, names: Arc<Names>) -> Self {
-        Self { commands, poller, names }
+        Self { commands, poller, names, meter: Arc::default() }
     }
 
     /// Starts these components, whatever backoff or failure says.
@@ -101,11 +104,13 @@ impl Handle {
     pub fn status_of(&self, targets: impl Into<Targets>) -> Result<Status, RequestError> {
         let keys = self.names.resolve(&targets.into())?;
         let mut status = self.call(|answer| Command::Status { keys, answer })?;
-        let mut alive: Vec<_> =
-            status.components.iter_mut().filter_map(|component| Some((component.pid?, component))).collect();
-        let pids: Vec<_> = alive.iter().map(|(pid, _)| *pid).collect();
-        for ((_, component), usage) in alive.iter_mut().zip(os::usage(&pids)) {
-            component.usage = usage;
+        let running = || status.components.iter().filter_map(|component| component.pid);
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        let usages = meter.usages(&running().collect::<Vec<_>>());
+        let by_pid: HashMap<u32, Usage> =
+            running().zip(usages).filter_map(|(pid, usage)| Some((pid, usage?))).collect();
+        for component in &mut status.components {
+            component.usage = component.pid.and_then(|pid| by_pid.get(&pid).copied());
         }
         Ok(status)
     }

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use polling::Poller;
 
-use crate::os::{self, Leftover, Process, Watched};
+use crate::os::{self, Leftover, Process, Reserve, Watched};
 use crate::run::{Exit, RunId};
 
 /// All runs that have a process, and the poller that watches them.
 #[derive(Debug)]
 pub(super) struct Runs {
     poller: Arc<Poller>,
-    by_component: HashMap<u32, Run>,
+    /// Boxed, because a map keeps room for as many again.
+    by_component: HashMap<u32, Box<Run>>,
     main_pids: HashSet<u32>,
     watched: HashMap<usize, RunId>,
     /// The main processes of runs of which nothing else is left. They are reaped when the round's work is done, so that
@@ -22,6 +23,7 @@ pub(super) struct Runs {
     ended: Vec<Watched<Process>>,
     last_key: usize,
     orphans_come_to_us: bool,
+    reserve: Reserve,
 }
 
 /// One run, until it is reaped.
@@ -54,6 +56,7 @@ impl Runs {
             // Zero is the key of SIGCHLD.
             last_key: 0,
             orphans_come_to_us,
+            reserve: Reserve::default(),
         }
     }
 
@@ -66,13 +69,19 @@ impl Runs {
         let process = self.watch(id, process).inspect_err(|_| os::destroy(pid))?;
         self.main_pids.insert(pid);
         let run = Run { id, token, process, exit: None, leftovers: Vec::new() };
-        self.by_component.insert(id.component, run);
+        self.by_component.insert(id.component, Box::new(run));
         Ok(pid)
     }
 
     /// Which run a notice of the poller is about, if it is still there: a notice can come after what it is about.
-    pub(super) fn watched_by(&self, key: usize) -> Option<RunId> {
-        self.watched.get(&key).copied()
+    pub(super) fn noticed(&mut self, key: usize) -> Option<RunId> {
+        let id = self.watched.get(&key).copied()?;
+        let run = self.run_mut(id)?;
+        if run.process.key() != key {
+            run.leftovers.retain(|leftover| leftover.key() != key);
+            self.watched.remove(&key);
+        }
+        Some(id)
     }
 
     /// How the main process of a run ended, said once. It is not reaped yet: its pid stays its own.
@@ -86,27 +95,45 @@ impl Runs {
     }
 
     /// Tells the processes of a run to stop: its group while the main process lives, then what has left the group.
-    pub(super) fn stop(&self, id: RunId) {
+    pub(super) fn stop(&mut self, id: RunId) {
+        self.hold_family(id);
         let Some(run) = self.run(id) else { return };
         if run.exit.is_none() {
             run.process.stop();
         }
-        run.leftovers.iter().filter(|left| !left.is_in_group_of(&run.process)).for_each(|left| left.stop());
+        let elsewhere = run.leftovers.iter().filter(|left| !left.is_in_group_of(&run.process));
+        elsewhere.for_each(|leftover| leftover.stop());
     }
 
     /// Kills every process of a run that is known.
-    pub(super) fn kill(&self, id: RunId) {
+    pub(super) fn kill(&mut self, id: RunId) {
+        self.hold_family(id);
         if let Some(run) = self.run(id) {
             run.kill();
         }
     }
 
+    /// Takes hold of what descends from a main process that lives: once it has ended, a descendant that has left its
+    /// group and forgotten its token could not be told from a stranger.
+    fn hold_family(&mut self, id: RunId) {
+        let Some(run) = self.run(id).filter(|run| run.exit.is_none()) else { return };
+        let family = os::descendants(&run.asked(), |pid| self.main_pids.contains(&pid));
+        self.hold(id, family);
+    }
+
     /// Looks what is left of these runs, whose main processes have ended. One walk over the processes serves all.
     pub(super) fn look(&mut self, ids: &[RunId]) -> Vec<(RunId, Look)> {
+        // If nothing could be opened, nothing would be found: some descriptors are kept back for this moment.
+        let mut reserve = std::mem::take(&mut self.reserve);
+        let looks = reserve.lend(|| self.look_now(ids));
+        self.reserve = reserve;
+        looks
+    }
+
+    fn look_now(&mut self, ids: &[RunId]) -> Vec<(RunId, Look)> {
         let runs: Vec<_> =
             ids.iter().filter_map(|id| self.run(*id).filter(|run| run.exit.is_some())).collect();
-        let asked: Vec<_> =
-            runs.iter().map(|run| os::Run { process: &run.process, token: run.token.as_str() }).collect();
+        let asked: Vec<_> = runs.iter().map(|run| run.asked()).collect();
         let is_main = |pid| self.main_pids.contains(&pid);
         let mut left: HashMap<RunId, Vec<Leftover>> = HashMap::new();
         for (index, leftover) in os::leftovers(&asked, is_main, self.orphans_come_to_us) {
@@ -130,28 +157,39 @@ impl Runs {
         }
     }
 
-    fn note(&mut self, id: RunId, leftovers: Vec<Leftover>) -> Look {
-        if let Some(run) = self.by_component.get_mut(&id.component) {
-            for leftover in run.leftovers.drain(..) {
-                self.watched.remove(&leftover.key());
-            }
-        }
-        if leftovers.is_empty() {
+    fn note(&mut self, id: RunId, found: Vec<Leftover>) -> Look {
+        let none_found = found.is_empty();
+        self.hold(id, found);
+        let held = self.run(id).map_or(&[][..], |run| &run.leftovers);
+        if none_found && held.is_empty() {
             self.let_go(id);
             return Look::Gone;
         }
-        let pids = leftovers.iter().map(Leftover::pid).collect();
-        // One that cannot be watched is found again when another of them ends.
-        let watched: Vec<_> = leftovers.into_iter().filter_map(|left| self.watch(id, left).ok()).collect();
-        if let Some(run) = self.run_mut(id) {
-            run.leftovers = watched;
+        Look::Left(held.iter().map(|leftover| leftover.pid()).collect())
+    }
+
+    /// Watches these, beside those of the run that are held already. One that cannot be watched is found again by
+    /// the look that follows the end of another.
+    fn hold(&mut self, id: RunId, found: Vec<Leftover>) {
+        for leftover in found {
+            let is_held = |run: &Run| run.leftovers.iter().any(|held| held.pid() == leftover.pid());
+            if self.run(id).is_none_or(is_held) {
+                continue;
+            }
+            if let (Ok(watched), Some(run)) =
+                (self.watch(id, leftover), self.by_component.get_mut(&id.component))
+            {
+                run.leftovers.push(watched);
+            }
         }
-        Look::Left(pids)
     }
 
     fn let_go(&mut self, id: RunId) {
         if let Some(run) = self.by_component.remove(&id.component) {
             self.watched.remove(&run.process.key());
+            for leftover in &run.leftovers {
+                self.watched.remove(&leftover.key());
+            }
             self.ended.push(run.process);
         }
     }
@@ -164,15 +202,19 @@ impl Runs {
     }
 
     fn run(&self, id: RunId) -> Option<&Run> {
-        self.by_component.get(&id.component).filter(|run| run.id == id)
+        self.by_component.get(&id.component).map(|run| &**run).filter(|run| run.id == id)
     }
 
     fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
-        self.by_component.get_mut(&id.component).filter(|run| run.id == id)
+        self.by_component.get_mut(&id.component).map(|run| &mut **run).filter(|run| run.id == id)
     }
 }
 
 impl Run {
+    fn asked(&self) -> os::Run<'_> {
+        os::Run { process: &self.process, token: &self.token }
+    }
+
     fn kill(&self) {
         self.process.kill();
         self.leftovers.iter().for_each(|leftover| leftover.kill());
@@ -182,6 +224,6 @@ impl Run {
 impl Drop for Runs {
     /// After an orderly end nothing is here but what cannot be killed. After a fault of the driver's, everything is.
     fn drop(&mut self) {
-        self.by_component.values().for_each(Run::kill);
+        self.by_component.values().for_each(|run| run.kill());
     }
 }

@@ -8,6 +8,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use supervisor::LogSettings;
 use supervisor::registry::Registry;
+use tracing::warn;
 
 use crate::exit::Failure;
 use crate::lock::{Holder, Lock, Refused};
@@ -20,7 +21,7 @@ pub(super) struct Home {
     pub(super) temp: TempFolder,
     /// The supervisor's own log.
     pub(super) log: OwnLog,
-    /// Held until the end, and given back only then: the fields above are done with before.
+    /// Given back last of all.
     _locks: [Lock; 2],
 }
 
@@ -43,6 +44,15 @@ impl Home {
         })?;
         temp.replace(PID_FILE, &format!("{}\n", holder.pid))?;
         Ok(Self { temp, log, _locks: [lock, log_lock] })
+    }
+}
+
+impl Drop for Home {
+    /// While the locks are still held, so that it is our own pid file that goes.
+    fn drop(&mut self) {
+        if let Err(failure) = self.temp.remove(PID_FILE) {
+            warn!("{failure}");
+        }
     }
 }
 

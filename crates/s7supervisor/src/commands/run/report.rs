@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use supervisor::{ComponentId, ComponentState, Event, EventKind, ProcessSpec, Status};
+use supervisor::{ComponentId, ComponentState, Event, EventKind, Status};
 
 use crate::say;
 
@@ -28,10 +28,9 @@ enum Verdict {
 
 impl Report {
     /// Says that control works, and waits for these components.
-    pub(crate) fn ready(components: &[ProcessSpec]) -> Option<Self> {
+    pub(crate) fn ready(components: impl IntoIterator<Item = ComponentId>) -> Option<Self> {
         say::answer(READY);
-        let wanted = components.iter().filter(|spec| spec.autostart);
-        let report = Self { pending: wanted.map(|spec| spec.id.clone()).collect() };
+        let report = Self { pending: components.into_iter().collect() };
         let verdict = report.verdict();
         report.unless_ended(verdict)
     }

@@ -10,8 +10,8 @@ use signal_hook::iterator::{Handle, Signals as Iterator};
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// SIGTERM, SIGINT.
-    Stop,
+    /// SIGTERM, SIGINT; which one.
+    Stop(&'static str),
     /// SIGHUP.
     HangUp,
     /// SIGUSR1.
@@ -42,7 +42,8 @@ impl Signals {
                 let signal = match number {
                     SIGHUP => Signal::HangUp,
                     SIGUSR1 => Signal::Reopen,
-                    _ => Signal::Stop,
+                    SIGINT => Signal::Stop("SIGINT"),
+                    _ => Signal::Stop("SIGTERM"),
                 };
                 if sender.send(signal).is_err() {
                     return;

@@ -12,11 +12,11 @@ use crate::arguments::{Patience, Place};
 use crate::commands::run::report;
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
-use crate::say;
+use crate::{say, waiting};
 
 /// Checks the registry, starts the supervisor in the background, and waits until its components are up.
 pub(crate) fn launch(place: &Place, patience: Patience) -> Ended {
-    let since = control::now();
+    let since = waiting::now();
     let registry = place.load(None)?;
     let place = place.absolute(&registry);
     let (pipe, child) = spawn(&place).map_err(|error| {
@@ -27,7 +27,7 @@ pub(crate) fn launch(place: &Place, patience: Patience) -> Ended {
     if !patience.no_wait {
         say::tell(&format!("waiting until the components of {} are up", registry.path.display()));
     }
-    Launch { pipe, child, pending: Vec::new() }.wait(patience, since)
+    Launch { pipe, child, pending: Vec::new(), ended: None }.wait(patience, since)
 }
 
 /// Starts it, with both outputs going into the pipe.
@@ -66,10 +66,12 @@ struct Launch {
     child: Child,
     /// The beginning of a line.
     pending: Vec<u8>,
+    /// How the start ended, once it has said so; it lets go of the pipe next.
+    ended: Option<Exit>,
 }
 
 impl Launch {
-    /// Passes on what it tells, until it has told how it ends.
+    /// Passes on what it tells, until it has let go of the pipe.
     fn wait(mut self, patience: Patience, since: Instant) -> Ended {
         let cannot = |error| Failure::failed(format!("cannot learn how the start goes: {error}"));
         let mut buffer = [0; 4096];
@@ -78,20 +80,17 @@ impl Launch {
                 match line.as_str() {
                     report::READY if patience.no_wait => return Ok(Exit::Done),
                     report::READY => {}
-                    report::UP => {
-                        say::answer(&format!("started, pid {}", self.child.id()));
-                        return Ok(Exit::Done);
-                    }
-                    report::FAILED => return Ok(Exit::Failed),
+                    report::UP => self.ended = Some(Exit::Done),
+                    report::FAILED => self.ended = Some(Exit::Failed),
                     words => say::tell(words),
                 }
             }
-            let readable = control::wait_readable(&self.pipe, patience.left(since).timeout);
+            let readable = waiting::readable(&self.pipe, patience.left(since).timeout);
             if !readable.map_err(|error| cannot(error.into()))? {
                 return control::unfinished(patience, "the start goes on");
             }
             match self.pipe.read(&mut buffer).map_err(cannot)? {
-                0 => return self.died().map_err(cannot),
+                0 => return self.end().map_err(cannot),
                 length => self.pending.extend_from_slice(&buffer[..length]),
             }
         }
@@ -103,13 +102,19 @@ impl Launch {
         Some(String::from_utf8_lossy(&line[..end]).into_owned())
     }
 
-    /// It has ended, and has said why if it could; so its exit code is ours.
-    fn died(mut self) -> std::io::Result<Exit> {
-        let status = self.child.wait()?;
-        if status.code() == Some(i32::from(Exit::Invalid.code())) {
-            return Ok(Exit::Invalid);
+    /// How the start ended; if the supervisor has ended instead, it has said why if it could.
+    fn end(mut self) -> std::io::Result<Exit> {
+        if let Some(exit) = self.ended {
+            if exit == Exit::Done {
+                say::answer(&format!("started, pid {}", self.child.id()));
+            }
+            return Ok(exit);
         }
-        say::tell(&format!("the supervisor did not start: it ended with {status}"));
-        Ok(Exit::Failed)
+        let status = self.child.wait()?;
+        let mut said = [Exit::Failed, Exit::Invalid].into_iter();
+        Ok(said.find(|exit| status.code() == Some(exit.code().into())).unwrap_or_else(|| {
+            say::tell(&format!("the supervisor ended before its components were up: {status}; see its log"));
+            Exit::Failed
+        }))
     }
 }

@@ -90,6 +90,14 @@ pub(crate) fn leftovers(
     walk.found
 }
 
+/// What descends from the main process of this run, which lives. Cheap: only its own tree is read.
+pub(crate) fn descendants(run: &Run<'_>, is_main: impl Fn(u32) -> bool) -> Vec<Leftover> {
+    let mut walk = Walk::new(std::slice::from_ref(run));
+    walk.trees(Vec::new(), is_main);
+    walk.descendants();
+    walk.found.into_iter().map(|(_, leftover)| leftover).collect()
+}
+
 /// Reaps the orphans among our main thread's children that have ended, but never the main process of a run.
 ///
 /// Only for a process that is a subreaper or process 1: what its main thread has started itself is reaped too.

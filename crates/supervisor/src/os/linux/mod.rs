@@ -9,9 +9,9 @@ use rustix::io;
 use rustix::process::{Gid, Uid};
 use rustix::thread;
 
-pub(crate) use leftovers::{Leftover, leftovers, reap_orphans};
+pub(crate) use leftovers::{Leftover, descendants, leftovers, reap_orphans};
 pub(crate) use process::{Process, destroy, spawn};
-pub(crate) use usage::usage;
+pub(crate) use usage::Meter;
 
 // The ids of the calling thread, for the child of a fork, which has but one. These are the system calls themselves:
 // the C library's functions of the same purpose would look for other threads to change, under a lock.

@@ -7,10 +7,13 @@ use std::os::fd::OwnedFd;
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{Errno, read, retry_on_intr};
+use rustix::io::{Errno, pread, read, retry_on_intr};
 
 /// The most that is read of one file: more than the kernel lets a process have as its environment.
 const LARGEST: usize = 8 << 20;
+
+/// Longer than any `stat`: 52 numbers and a name of 16 characters, or of 64 for a thread of the kernel.
+const LARGEST_STAT: usize = 2048;
 
 /// Reads one file after the other through one buffer.
 #[derive(Default)]
@@ -39,11 +42,22 @@ impl Stat {
 
 impl Reader {
     pub(super) fn stat(&mut self, pid: u32) -> Option<Stat> {
+        self.open_stat(pid).map(|(_, stat)| stat)
+    }
+
+    /// Opens the file as well, to be read again.
+    pub(super) fn open_stat(&mut self, pid: u32) -> Option<(OwnedFd, Stat)> {
         let file = open(&format!("/proc/{pid}/stat"))?;
+        let stat = self.stat_again(&file)?;
+        Some((file, stat))
+    }
+
+    /// Reads what was opened before. `None` once the process is reaped, whoever has its pid now.
+    pub(super) fn stat_again(&mut self, file: &OwnedFd) -> Option<Stat> {
         self.buffer.clear();
-        self.buffer.reserve(1024);
-        // It is shorter than that, and the kernel hands it out as a whole.
-        retry_on_intr(|| read(&file, spare_capacity(&mut self.buffer))).ok()?;
+        self.buffer.reserve(LARGEST_STAT);
+        // All of it comes at once.
+        retry_on_intr(|| pread(file, spare_capacity(&mut self.buffer), 0)).ok()?;
         parse_stat(&self.buffer)
     }
 

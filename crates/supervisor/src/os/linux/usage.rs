@@ -1,9 +1,11 @@
 //! What processes use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::process::{Resource, getrlimit};
 
 use super::proc::{Reader, Stat, all_processes};
 use crate::status::Usage;
@@ -11,81 +13,116 @@ use crate::status::Usage;
 /// The most descendants that are measured for one process; with more, the figures are those of the first so many.
 const MOST_DESCENDANTS: usize = 1_000;
 
-/// Resident memory and processor time of each of these processes and of its descendants; `None` if it is gone.
-///
-/// Memory that several of them share counts for each. The time of descendants that have ended counts once their
-/// parents have waited for them.
-pub(crate) fn usage(pids: &[u32]) -> Vec<Option<Usage>> {
-    let mut reader = Reader::default();
-    let all: Vec<u32> = all_processes().collect();
-    // To walk down from a process is to read two files of each that is met. Where most of what runs on the machine is
-    // asked for, it is cheaper to read one file of everything.
-    if all.len() < 2 * pids.len() {
-        let census = Census::take(&mut reader, all);
-        let usage = |pid: &u32| usage_of(*pid, *census.stats.get(pid)?, |parent, _| census.children(parent));
-        return pids.iter().map(usage).collect();
-    }
-    let usage =
-        |pid: &u32| usage_of(*pid, reader.stat(*pid)?, |parent, stat| walk(&mut reader, parent, stat));
-    pids.iter().map(usage).collect()
+/// From so many processes on, one look at all processes of the machine costs less than asking each for its children.
+const MANY: usize = 32;
+
+/// Which part of the descriptors that this process may have are kept for measuring: one in so many.
+const KEPT_SHARE: u64 = 4;
+
+/// Measures processes. It keeps the files of those that it is asked about in great number, because opening one costs
+/// as much as reading it; such a file never comes to mean another process, as a pid may.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    kept: HashMap<u32, OwnedFd>,
 }
 
-fn usage_of(pid: u32, main: Stat, mut children: impl FnMut(u32, Stat) -> Vec<(u32, Stat)>) -> Option<Usage> {
-    if main.is_dead() {
-        return None;
+impl Meter {
+    /// Resident memory and processor time of each of these processes, with its descendants; `None` where it is gone.
+    ///
+    /// Memory that several of them share counts for each. The time of descendants that have ended counts once their
+    /// parents have waited for them.
+    pub(crate) fn usages(&mut self, pids: &[u32]) -> Vec<Option<Usage>> {
+        let mut reader = Reader::default();
+        if pids.len() < MANY {
+            return pids.iter().map(|pid| tree(&mut reader, *pid)).collect();
+        }
+        let mains: HashSet<u32> = pids.iter().copied().collect();
+        self.kept.retain(|pid, _| mains.contains(pid));
+        let stat = |pid| {
+            let stat = if mains.contains(&pid) { self.main(&mut reader, pid) } else { reader.stat(pid) };
+            Some((pid, stat?))
+        };
+        sums(&all_processes().filter_map(stat).collect(), pids)
     }
-    let (mut pages, mut ticks) = (main.resident_pages, main.cpu_ticks);
-    let mut parents = vec![(pid, main)];
+
+    fn main(&mut self, reader: &mut Reader, pid: u32) -> Option<Stat> {
+        if let Some(stat) = self.kept.get(&pid).and_then(|file| reader.stat_again(file)) {
+            return Some(stat);
+        }
+        let (file, stat) = reader.open_stat(pid)?;
+        let room = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / KEPT_SHARE;
+        if (self.kept.len() as u64) < room {
+            self.kept.insert(pid, file);
+        } else {
+            self.kept.remove(&pid);
+        }
+        Some(stat)
+    }
+}
+
+/// One process and what it descends to.
+fn tree(reader: &mut Reader, pid: u32) -> Option<Usage> {
+    let main = reader.stat(pid).filter(|stat| !stat.is_dead())?;
+    let mut sum = Sum::of(&main);
+    let mut parents: Vec<(u32, Stat)> = vec![(pid, main)];
     let mut descendants = 0;
     while let Some((parent, stat)) = parents.pop() {
-        for (child, stat) in children(parent, stat) {
+        for child in reader.children(parent, stat.threads) {
             if descendants == MOST_DESCENDANTS {
-                return Some(total(pages, ticks));
+                return Some(sum.usage());
             }
+            // A pid that has changed hands since it was listed has another parent.
+            let Some(stat) = reader.stat(child).filter(|stat| stat.parent == parent) else { continue };
             descendants += 1;
-            pages = pages.saturating_add(stat.resident_pages);
-            ticks = ticks.saturating_add(stat.cpu_ticks);
+            sum.add(&stat);
             parents.push((child, stat));
         }
     }
-    Some(total(pages, ticks))
+    Some(sum.usage())
 }
 
-/// The children of a process, as the kernel lists them.
-fn walk(reader: &mut Reader, parent: u32, stat: Stat) -> Vec<(u32, Stat)> {
-    let children = reader.children(parent, stat.threads).into_iter();
-    let children = children.filter_map(|child| Some((child, reader.stat(child)?)));
-    // A pid that has changed hands since it was listed has another parent.
-    children.filter(|(_, stat)| stat.parent == parent).collect()
-}
-
-/// All processes of the machine.
-struct Census {
-    stats: HashMap<u32, Stat>,
-    by_parent: HashMap<u32, Vec<u32>>,
-}
-
-impl Census {
-    fn take(reader: &mut Reader, pids: Vec<u32>) -> Self {
-        let stats: HashMap<_, _> =
-            pids.into_iter().filter_map(|pid| Some((pid, reader.stat(pid)?))).collect();
-        let mut by_parent: HashMap<u32, Vec<u32>> = HashMap::new();
-        for (pid, stat) in &stats {
-            by_parent.entry(stat.parent).or_default().push(*pid);
+/// Of all processes of the machine, each counts for the first of `pids` among its ancestors and itself.
+fn sums(stats: &HashMap<u32, Stat>, pids: &[u32]) -> Vec<Option<Usage>> {
+    let lives = |pid: &u32| stats.get(pid).is_some_and(|stat| !stat.is_dead());
+    let living = pids.iter().copied().filter(lives);
+    let mut sums: HashMap<u32, Sum> = living.map(|pid| (pid, Sum::default())).collect();
+    for (pid, stat) in stats {
+        let mut ancestor = *pid;
+        // Pids may have changed hands while they were read, so that parents could go round in a circle.
+        for _ in 0..MOST_DESCENDANTS {
+            if let Some(sum) = sums.get_mut(&ancestor) {
+                sum.add(stat);
+                break;
+            }
+            let Some(next) = stats.get(&ancestor) else { break };
+            ancestor = next.parent;
         }
-        Self { stats, by_parent }
     }
-
-    fn children(&self, parent: u32) -> Vec<(u32, Stat)> {
-        let children = self.by_parent.get(&parent).into_iter().flatten();
-        children.filter_map(|child| Some((*child, *self.stats.get(child)?))).collect()
-    }
+    pids.iter().map(|pid| sums.get(pid).map(Sum::usage)).collect()
 }
 
-fn total(pages: u64, ticks: u64) -> Usage {
-    let memory = pages.saturating_mul(page_size() as u64);
-    let cpu = Duration::from_millis(ticks.saturating_mul(1000) / clock_ticks_per_second().max(1));
-    Usage { memory, cpu }
+/// What several processes use together.
+#[derive(Default)]
+struct Sum {
+    pages: u64,
+    ticks: u64,
+}
+
+impl Sum {
+    fn of(stat: &Stat) -> Self {
+        Self { pages: stat.resident_pages, ticks: stat.cpu_ticks }
+    }
+
+    fn add(&mut self, stat: &Stat) {
+        self.pages = self.pages.saturating_add(stat.resident_pages);
+        self.ticks = self.ticks.saturating_add(stat.cpu_ticks);
+    }
+
+    fn usage(&self) -> Usage {
+        let memory = self.pages.saturating_mul(page_size() as u64);
+        let cpu = Duration::from_millis(self.ticks.saturating_mul(1000) / clock_ticks_per_second().max(1));
+        Usage { memory, cpu }
+    }
 }
 
 #[cfg(test)]
@@ -93,8 +130,24 @@ mod tests {
     use super::*;
     use crate::os::fixture::Component;
 
-    fn usage_of_one(pid: u32) -> Option<Usage> {
-        usage(&[pid])[0]
+    fn measure(pids: &[u32]) -> Vec<Option<Usage>> {
+        Meter::default().usages(pids)
+    }
+
+    #[test]
+    fn what_is_kept_of_a_process_never_comes_to_mean_another_and_is_let_go_with_it() {
+        let started = Component::shell("exec sleep 1000").start();
+        let pids: Vec<u32> = (0..MANY).map(|_| started.pid()).collect();
+        let mut meter = Meter::default();
+        assert!(meter.usages(&pids)[0].is_some());
+        assert!(meter.usages(&pids)[0].is_some(), "read again");
+        assert_eq!(meter.kept.len(), 1);
+        started.process().kill();
+        started.wait();
+        started.into_process().reap();
+        assert_eq!(meter.usages(&pids), [None; MANY]);
+        assert_eq!(meter.usages(&[u32::MAX; MANY]), [None; MANY]);
+        assert!(meter.kept.is_empty());
     }
 
     #[test]
@@ -108,26 +161,10 @@ mod tests {
         let mut memory_of = |pid| reader.stat(pid).unwrap().resident_pages * page_size() as u64;
         let (main, grandchild) = (memory_of(started.pid()), memory_of(grandchild));
         assert!(main > 0 && grandchild > 0);
-        let all = usage_of_one(started.pid()).unwrap().memory;
-        assert!(all > main + grandchild, "the child between them counts as well: {all} {main} {grandchild}");
-    }
-
-    #[test]
-    fn whether_few_or_most_processes_are_asked_for_makes_no_difference() {
-        let script = "sh -c 'echo ready; kill -STOP $$' & wait";
-        let mut started = Component::shell(script).start();
-        started.line();
-        let pid = started.pid();
-        let walked = usage_of_one(pid).unwrap().memory;
-        // More names of one process than there are processes.
-        let most = vec![pid; 2 * all_processes().count()];
-        let all = usage(&most);
-        assert_eq!(all.len(), most.len());
-        assert!(
-            all.iter().all(|usage| usage.is_some_and(|usage| usage.memory == walked)),
-            "{walked} {:?}",
-            all[0]
-        );
+        let together = measure(&[started.pid()])[0].unwrap().memory;
+        assert!(together > main + grandchild, "the child between them counts as well");
+        let many: Vec<u32> = std::iter::repeat_n(u32::MAX, MANY).chain([started.pid()]).collect();
+        assert_eq!(measure(&many).pop().unwrap().unwrap().memory, together, "both ways say the same");
     }
 
     #[test]
@@ -135,16 +172,17 @@ mod tests {
         let busy = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
         let mut started = Component::shell(&format!("sh -c '{busy}'; echo ready; exec sleep 1000")).start();
         started.line();
-        assert!(usage_of_one(started.pid()).unwrap().cpu > Duration::ZERO);
+        assert!(measure(&[started.pid()])[0].unwrap().cpu > Duration::ZERO);
     }
 
     #[test]
     fn what_is_gone_uses_nothing() {
         let started = Component::shell("exit 0").start();
         started.wait();
-        assert_eq!(usage_of_one(started.pid()), None, "a zombie");
+        assert_eq!(measure(&[started.pid()]), [None], "a zombie");
+        assert_eq!(measure(&[started.pid(); MANY]), [None; MANY]);
         let pid = started.pid();
         started.into_process().reap();
-        assert_eq!(usage_of_one(pid), None);
+        assert_eq!(measure(&[pid]), [None]);
     }
 }

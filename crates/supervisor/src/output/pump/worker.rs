@@ -40,7 +40,8 @@ pub(super) struct Worker {
     commands: Receiver<Command>,
     conditions: Conditions,
     housekeeper: Housekeeper,
-    streams: BTreeMap<StreamId, Stream>,
+    /// Boxed, because a tree keeps room for almost as many again.
+    streams: BTreeMap<StreamId, Box<Stream>>,
     /// By the key of their events, which is never used again.
     pipes: BTreeMap<usize, Pipe>,
     next_key: usize,
@@ -124,8 +125,8 @@ impl Worker {
             if self.streams.get(&id).is_none_or(|stream| *stream.sink.settings() != settings) {
                 self.close_all(id);
                 let sink = Sink::new(settings, self.housekeeper.clone(), now());
-                self.streams
-                    .insert(id, Stream { sink, pipes: VecDeque::new(), problem: None, condition: None });
+                let stream = Stream { sink, pipes: VecDeque::new(), problem: None, condition: None };
+                self.streams.insert(id, Box::new(stream));
             }
             self.make_way(id);
             self.add_pipe(id, reader);

@@ -1,0 +1,26 @@
+//! Descriptors that are kept back.
+
+use std::os::fd::OwnedFd;
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// As many as one look at the processes has open at once: a folder, a file in it, a pidfd, and one more.
+const SIZE: usize = 4;
+
+/// A few descriptors, so that a look at the processes works though the process has reached its limit.
+#[derive(Debug, Default)]
+pub(crate) struct Reserve(Vec<OwnedFd>);
+
+impl Reserve {
+    /// Does the work while the reserve is free for it, and fills it up again as far as that goes.
+    pub(crate) fn lend<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        self.0.clear();
+        let done = work();
+        while self.0.len() < SIZE
+            && let Ok(descriptor) = eventfd(0, EventfdFlags::CLOEXEC)
+        {
+            self.0.push(descriptor);
+        }
+        done
+    }
+}
