@@ -1,4 +1,5 @@
 //! A restart policy of one's own, tried out in virtual time: `cargo run -p supervisor --example custom_policy`.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::sync::Arc;
 use std::time::Duration;

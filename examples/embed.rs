@@ -1,4 +1,5 @@
 //! A server that keeps a helper process running: `cargo run -p supervisor --example embed`.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::time::Duration;
 

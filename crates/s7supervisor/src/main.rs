@@ -9,6 +9,7 @@ mod control;
 mod duration;
 mod exit;
 mod lock;
+mod os;
 mod own_log;
 mod place;
 mod say;

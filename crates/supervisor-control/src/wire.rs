@@ -7,7 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use supervisor::{Achieved, ComponentState, ComponentStatus, End, Exit, Outcome, Status};
 
 /// The answer to `GET /v1/status`, and what `status --json` prints.
@@ -173,12 +173,18 @@ fn about_blank() -> String {
     "about:blank".to_owned()
 }
 
-impl StatusDocument {
-    /// What `status` says. `supervisor` tells what the library does not know; uptime and shutdown are taken from
-    /// `status`. `now` is the wall clock at the moment of `status`.
-    #[must_use]
-    pub fn new(supervisor: SupervisorDocument, status: &Status, now: SystemTime) -> Self {
-        let mut conditions = supervisor.conditions;
+/// A [`StatusDocument`] that is written without ever being whole in memory: of a thousand components, it is large.
+#[derive(Serialize)]
+pub(crate) struct StatusAnswer<'a> {
+    supervisor: SupervisorDocument,
+    components: ComponentsAnswer<'a>,
+}
+
+impl<'a> StatusAnswer<'a> {
+    /// What `status` says. `supervisor` tells what the library does not know; the rest is taken from `status`. `now`
+    /// is the wall clock at the moment of `status`.
+    pub(crate) fn new(supervisor: SupervisorDocument, status: &'a Status, now: SystemTime) -> Self {
+        let mut conditions = status.conditions.clone();
         if status.shutting_down {
             conditions.push("shutting down".to_owned());
         }
@@ -189,19 +195,33 @@ impl StatusDocument {
                 shutting_down: status.shutting_down,
                 ..supervisor
             },
-            components: ComponentDocument::all(status, now),
+            components: ComponentsAnswer { status, now },
         }
     }
 }
 
-impl ComponentDocument {
-    /// What `status` says of its components. `now` is the wall clock at the moment of `status`.
-    #[must_use]
-    pub fn all(status: &Status, now: SystemTime) -> Vec<Self> {
-        let started = now.checked_sub(status.uptime).unwrap_or(SystemTime::UNIX_EPOCH);
-        status.components.iter().map(|component| Self::new(component, started)).collect()
-    }
+/// The components of a status, as [`ComponentDocument`]s, likewise.
+pub(crate) struct ComponentsAnswer<'a> {
+    pub(crate) status: &'a Status,
+    /// The wall clock at the moment of `status`.
+    pub(crate) now: SystemTime,
+}
 
+impl ComponentsAnswer<'_> {
+    /// One after the other.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = ComponentDocument> {
+        let started = self.now.checked_sub(self.status.uptime).unwrap_or(SystemTime::UNIX_EPOCH);
+        self.status.components.iter().map(move |component| ComponentDocument::new(component, started))
+    }
+}
+
+impl Serialize for ComponentsAnswer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.documents())
+    }
+}
+
+impl ComponentDocument {
     /// What is true of `component`. `started` is the wall clock at the start of the supervisor.
     #[must_use]
     pub fn new(component: &ComponentStatus, started: SystemTime) -> Self {

@@ -1,6 +1,6 @@
 //! Chance that is not: numbers that look random and follow from a seed alone.
 
-/// The finalizer of SplitMix64: <https://prng.di.unimi.it/splitmix64.c>.
+/// The finalizer of `SplitMix64`: <https://prng.di.unimi.it/splitmix64.c>.
 pub(crate) fn mix(state: u64) -> u64 {
     let mut z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -352,7 +352,9 @@ mod stopping {
                 .behaves(steady().slow_to_stop(seconds(2)))
         };
         let mut world = World::new([mock("is", 1), mock("svg", 1), mock("ps", 2)]);
+        assert!(!world.status().shutting_down);
         let shutdown = world.shutdown();
+        assert!(world.status().shutting_down);
         world.run_for(seconds(1));
         assert_eq!((world.state("is").as_str(), world.state("ps").as_str()), ("up", "stopping 1s/1m"));
         world.run_for(seconds(2));
@@ -474,6 +476,50 @@ mod asking {
         world.start("ps");
         world.run_for(millis(1));
         assert_eq!(world.component("ps").state.to_string(), "backoff 0.1s (2)");
+    }
+
+    #[test]
+    fn a_start_of_what_completes_is_done_when_it_has() {
+        let mut world = World::new([Mock::new("job")
+            .with(|spec| {
+                spec.autostart = false;
+                spec.start_delay = seconds(9);
+            })
+            .behaves(steady().ends_after(seconds(2), Exit::Code(0)))]);
+        let start = world.start("job");
+        world.run_for(seconds(1));
+        assert_eq!(world.outcome(start), None);
+        world.run_for(seconds(1));
+        assert_eq!(achieved(&world, start), [Achieved::Done]);
+    }
+
+    #[test]
+    fn more_requests_than_can_be_open_are_refused() {
+        let mut world = World::new([Mock::new("ps").behaves(steady().slow_to_stop(seconds(5)))]);
+        let open: Vec<_> = (0..1_024).map(|_| world.stop("ps")).collect();
+        let one_more = world.stop("ps");
+        assert_eq!(world.refusal(one_more), Some(&RequestError::TooMany));
+        world.run_for(seconds(5));
+        assert!(open.into_iter().all(|stop| world.outcome(stop).is_some()));
+        let stop = world.stop("ps");
+        assert_eq!(achieved(&world, stop), [Achieved::AlreadySo]);
+    }
+
+    #[test]
+    fn requests_are_told_with_whom_they_are_about() {
+        let mut world = World::new([Mock::new("a"), Mock::new("b")]);
+        world.stop("b");
+        world.start(supervisor::Targets::All);
+        world.run_for(Duration::ZERO);
+        world.shutdown();
+        let told = |event: &supervisor::Event| match &event.kind {
+            EventKind::Requested { verb, .. } => {
+                Some((*verb, event.component.as_ref().map(ToString::to_string)))
+            }
+            _ => None,
+        };
+        let requests: Vec<_> = world.events().iter().filter_map(told).collect();
+        assert_eq!(requests, [("stop", Some("b".to_owned())), ("start", None), ("shutdown", None)]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! checked here is how each life ends, and that lives do not touch each other.
 //!
 //! `S7_SEEDS=100000 cargo test -p supervisor --test random_lives` tries more; `S7_SEED=42` tries that one alone.
+#![expect(clippy::unwrap_used, reason = "a test, which fails where something is not as it should be")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -30,6 +30,7 @@ use self::report::Report;
 use self::signals::{Signal, Signals};
 use crate::arguments::{Place, Run};
 use crate::exit::{Ended, Exit, Failure};
+use crate::os;
 use crate::temp_folder::SOCKET;
 
 /// How long the last answers may take to be sent, once supervision has ended.
@@ -37,6 +38,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Supervises the components of the registry until somebody ends it.
 pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
+    os::share_one_heap();
     // What we happen to have inherited is not for the components.
     close_fds::set_fds_cloexec(3, &[]);
     if asked.background {

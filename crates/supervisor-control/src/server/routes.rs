@@ -15,8 +15,7 @@ use super::extract::{BODY_SIZE, Document, Name, Names, Nothing, Patience, named}
 use super::peer::Peer;
 use super::problem::{Problem, json};
 use crate::wire::{
-    ComponentDocument, OutcomeDocument, SelectionDocument, ShutdownDocument, StatusDocument,
-    SupervisorDocument,
+    ComponentsAnswer, OutcomeDocument, SelectionDocument, ShutdownDocument, StatusAnswer, SupervisorDocument,
 };
 
 /// Every path under `/v1/`.
@@ -46,21 +45,23 @@ async fn status(State(app): State<App>, Names(targets): Names) -> Result<Respons
         registry: app.registry.as_deref().map(str::to_owned),
         ..SupervisorDocument::default()
     };
-    Ok(json(StatusCode::OK, &StatusDocument::new(supervisor, &status, wall_clock())))
+    Ok(json(StatusCode::OK, &StatusAnswer::new(supervisor, &status, wall_clock())))
 }
 
 async fn components(State(app): State<App>, Names(targets): Names) -> Result<Response, Problem> {
     let status = app.handle.status_of(targets)?;
-    Ok(json(StatusCode::OK, &ComponentDocument::all(&status, wall_clock())))
+    Ok(json(StatusCode::OK, &ComponentsAnswer { status: &status, now: wall_clock() }))
 }
 
 async fn component(State(app): State<App>, Name(name): Name) -> Result<Response, Problem> {
     let status = app.handle.status_of(name.as_str())?;
-    let mut found = ComponentDocument::all(&status, wall_clock());
-    if found.len() == 1 {
-        return Ok(json(StatusCode::OK, &found.remove(0)));
+    let answer = ComponentsAnswer { status: &status, now: wall_clock() };
+    let mut found = answer.documents();
+    if let (Some(only), None) = (found.next(), found.next()) {
+        return Ok(json(StatusCode::OK, &only));
     }
-    let detail = format!("{name:?} means {} components; ask for /v1/components?id=NAME", found.len());
+    let count = status.components.len();
+    let detail = format!("{name:?} means {count} components; ask for /v1/components?id=NAME");
     Err(Problem::new(StatusCode::NOT_FOUND, detail))
 }
 

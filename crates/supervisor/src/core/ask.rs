@@ -9,13 +9,13 @@ use crate::event::{Event, EventKind};
 use crate::request::{Achieved, RequestError};
 
 impl Core {
-    pub(super) fn request(&mut self, request: RequestId, ask: Ask, by: Arc<str>) {
+    pub(super) fn request(&mut self, request: RequestId, ask: Ask, by: &Arc<str>) {
         if let Some(why) = self.refusal(&ask) {
             self.actions.push(Action::Refused { request, why });
             return;
         }
         self.actions.push(Action::Accepted { request });
-        self.tell_of(&ask, &by);
+        self.tell_of(&ask, by);
         match ask {
             Ask::Start(keys) => self.for_each(request, keys, Self::want),
             Ask::Stop(keys) => self.for_each(request, keys, Self::unwant),

@@ -136,7 +136,7 @@ impl Core {
         match input {
             Input::Begin => self.begin(),
             Input::Tick => {}
-            Input::Request { request, ask, by } => self.request(request, ask, by),
+            Input::Request { request, ask, by } => self.request(request, ask, &by),
             Input::Spawned { run, pid } => self.spawned(run, pid),
             Input::NotSpawned { run, error } => {
                 self.news(run, |component, context| component.not_spawned(error, context));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::problem::{FileId, Place, Problems, Span};
+use super::xml::Scope;
 
 /// How large a file may be.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -18,6 +19,8 @@ const MAX_FILES: usize = 1_000;
 /// The files that a registry is made of.
 pub(super) struct Files {
     check_ownership: bool,
+    /// What is read of each.
+    pub(super) scope: Scope,
     /// By their paths without links, so that none counts twice.
     seen: HashSet<PathBuf>,
     /// Absolute, in the order in which they were read.
@@ -26,8 +29,8 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(check_ownership: bool) -> Self {
-        Self { check_ownership, seen: HashSet::new(), read: Vec::new(), bytes: 0 }
+    pub(super) fn new(check_ownership: bool, scope: Scope) -> Self {
+        Self { check_ownership, scope, seen: HashSet::new(), read: Vec::new(), bytes: 0 }
     }
 
     /// All files that were read.

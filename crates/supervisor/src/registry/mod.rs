@@ -47,6 +47,7 @@ use self::profiles::Profiles;
 use self::reading::Reading;
 use self::settings::Settings;
 use self::structure::{Node, Role};
+use self::xml::Scope;
 use crate::spec::ProcessSpec;
 
 /// A registry: which components there are, and what the supervisor itself is to do.
@@ -141,7 +142,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`] with every problem that was found.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, RegistryError> {
-        let mut loader = Loader::read(path, options);
+        let mut loader = Loader::read(path, options, Scope::Everything);
         let registry = loader.registry(options);
         match loader.problems.finish() {
             Some(error) => Err(error),
@@ -158,7 +159,7 @@ impl Registry {
 #[must_use]
 pub fn lenient_temp(path: &Path, options: &LoadOptions) -> PathBuf {
     let options = LoadOptions { check_ownership: false, ..options.clone() };
-    let mut loader = Loader::read(path, &options);
+    let mut loader = Loader::read(path, &options, Scope::WithoutComponents);
     loader.config().temp
 }
 
@@ -177,9 +178,9 @@ struct Loader {
 }
 
 impl Loader {
-    fn read(path: &Path, options: &LoadOptions) -> Self {
+    fn read(path: &Path, options: &LoadOptions, scope: Scope) -> Self {
         let mut problems = Problems::default();
-        let mut files = Files::new(options.check_ownership);
+        let mut files = Files::new(options.check_ownership, scope);
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let install_folder = install_folder(&absolute, options);
         let registry_folder = absolute.parent().unwrap_or(&absolute);

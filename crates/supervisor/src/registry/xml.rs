@@ -60,8 +60,20 @@ pub(super) struct Text {
     pub(super) broken: bool,
 }
 
+/// How much of a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All of it.
+    Everything,
+    /// Not what stands in the elements of [`COMPONENTS`], which is by far the greatest part of it.
+    WithoutComponents,
+}
+
+/// The elements below the root that have no part in finding a running supervisor.
+const COMPONENTS: [&str; 2] = ["servers", "profiles"];
+
 /// Reads the tree of a file whose text `problems` knows. `None` if there is no element at all.
-pub(super) fn read(file: FileId, problems: &mut Problems) -> Option<Element> {
+pub(super) fn read(file: FileId, scope: Scope, problems: &mut Problems) -> Option<Element> {
     let text = problems.text(file);
     let told_before = problems.count();
     let mut builder = TreeBuilder {
@@ -72,6 +84,8 @@ pub(super) fn read(file: FileId, problems: &mut Problems) -> Option<Element> {
         root: None,
         elements: 0,
         has_declaration: false,
+        scope,
+        passed_over: 0,
     };
     builder.check_characters();
     if let Err(Stop { tree_is_whole: false }) = builder.read_events() {
@@ -98,6 +112,9 @@ struct TreeBuilder<'a> {
     root: Option<Element>,
     elements: usize,
     has_declaration: bool,
+    scope: Scope,
+    /// How deep the present place is in what is passed over; 0: it is not.
+    passed_over: usize,
 }
 
 /// An element whose end tag has not come yet.
@@ -130,6 +147,9 @@ impl TreeBuilder<'_> {
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
+        if self.scope == Scope::WithoutComponents && self.passes_over(&event) {
+            return Ok(());
+        }
         match event {
             Event::Start(tag) => self.start(tag.name().as_ref(), span, 1),
             Event::Empty(tag) => {
@@ -160,6 +180,23 @@ impl TreeBuilder<'_> {
                 Ok(())
             }
             Event::Comment(_) | Event::Eof => Ok(()),
+        }
+    }
+
+    fn passes_over(&mut self, event: &Event<'_>) -> bool {
+        let within = self.passed_over > 0;
+        match event {
+            Event::Start(tag)
+                if within || self.open.len() == 1 && COMPONENTS.contains(&tag.name().as_ref()) =>
+            {
+                self.passed_over += 1;
+                true
+            }
+            Event::End(_) if within => {
+                self.passed_over -= 1;
+                true
+            }
+            _ => within,
         }
     }
 
@@ -408,7 +445,7 @@ mod tests {
     fn parse(text: &str) -> (Option<Element>, Vec<String>) {
         let mut problems = Problems::default();
         let file = problems.add_file(Path::new("a"), text.into());
-        let root = read(file, &mut problems);
+        let root = read(file, Scope::Everything, &mut problems);
         let told = problems.finish().map_or(Vec::new(), |error| {
             error.problems().iter().map(|p| format!("{}:{}: {}", p.line, p.column, p.message)).collect()
         });

@@ -92,11 +92,14 @@ impl World {
         let mut mocks: Vec<_> = mocks.into_iter().collect();
         mocks.sort_by_key(|mock| mock.spec.start_priority);
         let specs: Vec<_> = mocks.iter().map(|mock| mock.spec.clone()).collect();
+        let witness = Witness::new(seed, &specs);
+        let draws = specs.iter().map(|spec| Draws::new(seed, spec.id.as_str())).collect();
+        let core = Core::new(specs, seed);
         let mut world = Self {
-            names: Names::new(&specs),
-            witness: Witness::new(seed, &specs),
-            draws: specs.iter().map(|spec| Draws::new(seed, spec.id.as_str())).collect(),
-            core: Core::new(specs, seed),
+            names: Names::new(core.specs()),
+            witness,
+            draws,
+            core,
             mocks,
             hostility,
             news_comes_late: hostility.late || hostility.early_deaths,
