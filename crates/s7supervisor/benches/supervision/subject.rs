@@ -125,12 +125,7 @@ impl Subject {
     /// Has the components crash, or stay up, from their next runs on.
     pub(crate) fn set_crashing(&self, crashing: bool) -> Result<(), Failure> {
         let file = crashing_in(&self.folder);
-        if crashing {
-            fs::write(file, "")?
-        } else {
-            fs::remove_file(file)?
-        }
-        Ok(())
+        Ok(if crashing { fs::write(file, "") } else { fs::remove_file(file) }?)
     }
 
     /// How many components it has.
