@@ -1,5 +1,6 @@
 //! Figures and the table of them.
 
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 /// Times of one kind.
@@ -61,14 +62,14 @@ impl Table {
     }
 
     /// A figure that ours alone has.
-    pub(crate) fn figure(&mut self, measure: &str, ours: impl ToString, target: &str) {
+    pub(crate) fn figure(&mut self, measure: &str, ours: &dyn Display, target: &str) {
         self.line(measure, String::new(), ours.to_string(), String::new(), target);
     }
 
     /// A figure that ours alone has, and that must be right whatever the machine is busy with.
-    pub(crate) fn count(&mut self, measure: &str, ours: impl ToString, target: &str, is_right: bool) {
+    pub(crate) fn count(&mut self, measure: &str, ours: &dyn Display, target: &str, is_right: bool) {
         if !is_right {
-            self.wrong.push(format!("{measure}: {}, but the target is {target}", ours.to_string()));
+            self.wrong.push(format!("{measure}: {ours}, but the target is {target}"));
         }
         self.figure(measure, ours, target);
     }
@@ -78,9 +79,9 @@ impl Table {
     }
 }
 
-impl std::fmt::Display for Table {
+impl Display for Table {
     /// As Markdown.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["measure", "bare", "ours", "ratio", "target"].map(str::to_owned);
         let width = |column: usize| {
             let cells = self.lines.iter().chain([&head]).map(|line| line[column].chars().count());

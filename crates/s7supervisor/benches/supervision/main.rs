@@ -107,9 +107,9 @@ impl Bench<'_> {
     fn one(&mut self) -> Result<(), Failure> {
         let (mut bare, _) = self.start(Kind::Bare, 1)?;
         let (mut ours, _) = self.start(Kind::Ours, 1)?;
-        self.restarts("SIGKILL to the replacement's first instruction, ms", &mut bare, &mut ours)?;
+        self.restarts("from SIGKILL to the next run's first instruction, ms", &mut bare, &mut ours)?;
         let size = megabytes(proc::proportional_size(ours.pid())?);
-        self.table.figure("memory (PSS) with 1 component, MB", format!("{size:.1}"), "");
+        self.table.figure("memory (PSS) with 1 component, MB", &format!("{size:.1}"), "");
         ours.stop()
     }
 
@@ -126,16 +126,15 @@ impl Bench<'_> {
         let (mut ours, our_time) = self.start(Kind::Ours, MANY)?;
         bare_times.add(bare_time);
         our_times.add(our_time);
-        self.table.pairs(
-            "start of 1,000 until the last one's first instruction, ms",
-            &bare_times,
-            &our_times,
-            "",
-        );
+        let what = "from the start to the first instruction of the last of 1,000, ms";
+        self.table.pairs(what, &bare_times, &our_times, "");
         ours.await_up()?;
-        self.at_rest(&ours)?;
+        self.idleness(&ours)?;
         self.commands(&ours)?;
-        self.restarts("the same beside 1,000 idle components, ms", &mut bare, &mut ours)?;
+        let size = megabytes(proc::proportional_size(ours.pid())?);
+        let what = "memory (PSS) with 1,000 components, MB";
+        self.table.count(what, &format!("{size:.1}"), "under 8", size < 8.0);
+        self.restarts("from SIGKILL to the next run beside 1,000 idle, ms", &mut bare, &mut ours)?;
         ours.stop()
     }
 
@@ -155,16 +154,13 @@ impl Bench<'_> {
     }
 
     /// What it takes to do nothing.
-    fn at_rest(&mut self, ours: &Subject) -> Result<(), Failure> {
+    fn idleness(&mut self, ours: &Subject) -> Result<(), Failure> {
         sleep(Duration::from_secs(1));
         let before = proc::context_switches(ours.pid())?;
         sleep(IDLE);
         let switches = proc::context_switches(ours.pid())? - before;
         let what = "context switches of all threads in 10 s with 1,000 idle";
-        self.table.count(what, switches, "at most 5", switches <= 5);
-        let size = megabytes(proc::proportional_size(ours.pid())?);
-        let what = "memory (PSS) with 1,000 components, MB";
-        self.table.count(what, format!("{size:.1}"), "under 8", size < 8.0);
+        self.table.count(what, &switches, "at most 5", switches <= 5);
         Ok(())
     }
 
@@ -208,7 +204,7 @@ impl Bench<'_> {
         ours.settle()?;
         let replacements = ours.runs - 1;
         let what = format!("replacements for {kills} kills in a row");
-        self.table.count(&what, replacements, &kills.to_string(), replacements == kills);
+        self.table.count(&what, &replacements, &kills.to_string(), replacements == kills);
         ours.stop()
     }
 
@@ -231,14 +227,19 @@ impl Bench<'_> {
         ours.set_crashing(false)?;
         ours.settle()?;
         let what = format!("each of {} crashes of 10 components, ms", self.rounds.crashes);
-        self.table.figure(&what, format!("{each:.2}"), "");
+        self.table.figure(&what, &format!("{each:.2}"), "");
         let leaked = proc::descriptors(ours.pid())?.abs_diff(descriptors);
-        self.table.count("descriptors more or less after these crashes", leaked, "0", leaked == 0);
+        self.table.count("descriptors more or less after these crashes", &leaked, "0", leaked == 0);
         let (before, after) = (megabytes(size), megabytes(proc::resident_size(ours.pid())?));
         let what = "resident memory before and after them, MB";
-        self.table.figure(what, format!("{before:.1}, {after:.1}"), "");
+        self.table.figure(what, &format!("{before:.1}, {after:.1}"), "");
         let (began, told) = (ours.runs - COMPONENTS, restarts_told(&ours)?);
-        self.table.count("restarts begun and told of", format!("{began}, {told}"), "the same", began == told);
+        self.table.count(
+            "restarts begun and told of",
+            &format!("{began}, {told}"),
+            "the same",
+            began == told,
+        );
         ours.stop()
     }
 
@@ -265,7 +266,7 @@ fn timed<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(Duration, T), 
     Ok((began.elapsed(), result))
 }
 
-/// Bytes as megabytes of 1,000,000 would be finer than what is promised: 1 MB is 1,048,576 here.
+/// In megabytes of 1,048,576 bytes.
 fn megabytes(bytes: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "sizes of processes are far below 2^53")]
     let bytes = bytes as f64;

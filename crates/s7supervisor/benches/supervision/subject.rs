@@ -125,12 +125,7 @@ impl Subject {
     /// Has the components crash, or stay up, from their next runs on.
     pub(crate) fn set_crashing(&self, crashing: bool) -> Result<(), Failure> {
         let file = crashing_in(&self.folder);
-        if crashing {
-            fs::write(file, "")?
-        } else {
-            fs::remove_file(file)?
-        }
-        Ok(())
+        Ok(if crashing { fs::write(file, "") } else { fs::remove_file(file) }?)
     }
 
     /// How many components it has.
@@ -146,8 +141,7 @@ impl Subject {
     /// Asks ours for the status as a person would, and returns what it printed, or nothing if not all are up.
     pub(crate) fn status(&self, arguments: &[&str]) -> Result<Option<String>, Failure> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_s7supervisor"));
-        let answer =
-            command.arg("status").args(arguments).arg("--temp").arg(self.folder.join("temp")).output()?;
+        let answer = command.arg("status").args(arguments).current_dir(&self.folder).output()?;
         Ok(if answer.status.success() { Some(String::from_utf8(answer.stdout)?) } else { None })
     }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::{Launch, Process, Run, leftovers, spawn};
+use super::{Launch, LaunchPad, Process, Run, leftovers, spawn};
 use crate::{Exit, ProcessSpec, SpawnError};
 
 /// A component to be tried.
@@ -19,6 +19,8 @@ pub(super) struct Component {
     pub(super) spec: ProcessSpec,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) token: String,
+    /// Whether the system is one that has no launch pad.
+    pub(super) on_old_system: bool,
 }
 
 impl Component {
@@ -27,7 +29,8 @@ impl Component {
         let mut spec = ProcessSpec::new("test", executable).unwrap();
         spec.arguments = arguments.iter().map(OsString::from).collect();
         let token = format!("test/{}-{}-", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Self { spec, environment: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())], token }
+        let environment = vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())];
+        Self { spec, environment, token, on_old_system: false }
     }
 
     pub(super) fn shell(script: &str) -> Self {
@@ -39,14 +42,20 @@ impl Component {
     }
 
     pub(super) fn try_start(self) -> Result<Started, SpawnError> {
+        let pad = if self.on_old_system { LaunchPad::of_an_old_system() } else { LaunchPad::new().unwrap() };
+        self.try_start_from(&mut { pad })
+    }
+
+    pub(super) fn try_start_from(self, pad: &mut LaunchPad) -> Result<Started, SpawnError> {
         let (output, input) = std::io::pipe().unwrap();
-        let process = spawn(&Launch {
+        let launch = Launch {
             spec: &self.spec,
             environment: &self.environment,
             token: &self.token,
             stdout: input.as_fd(),
             stderr: input.as_fd(),
-        })?;
+        };
+        let process = spawn(&launch, pad)?;
         let output = BufReader::new(File::from(std::os::fd::OwnedFd::from(output)));
         Ok(Started { process: Some(process), token: self.token, output })
     }

@@ -15,6 +15,7 @@ use super::readers::Readers;
 use crate::core::Core;
 use crate::event::Event;
 use crate::names::Names;
+use crate::os::LaunchPad;
 use crate::output::Pump;
 use crate::spec::{ComponentId, ProcessSpec};
 
@@ -79,9 +80,11 @@ impl Builder {
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
         let pump =
             Pump::start().map_err(|error| StartError::system("prepare the components' output", &error))?;
+        let pad =
+            LaunchPad::new().map_err(|error| StartError::system("prepare to start processes", &error))?;
         let (commands, queue) = command_queue();
         let handle = Handle::new(commands, Arc::clone(&poller), names);
-        let driver = Driver::new(core, poller, queue, pump, self.readers, self.sigchld)
+        let driver = Driver::new(core, poller, queue, pump, pad, self.readers, self.sigchld)
             .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
         #[expect(clippy::disallowed_methods, reason = "the one thread of the driver")]
         let thread = thread::Builder::new()

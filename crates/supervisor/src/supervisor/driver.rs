@@ -17,7 +17,7 @@ use crate::core::{Action, Ask, Core, Input, RequestId};
 use crate::environment;
 use crate::error::{SpawnError, SpawnStep};
 use crate::event::Event;
-use crate::os::{self, Launch, Watched};
+use crate::os::{self, Launch, LaunchPad, Watched};
 use crate::output::Pump;
 use crate::request::{Outcome, RequestError};
 use crate::run::RunId;
@@ -38,6 +38,7 @@ pub(super) struct Driver {
     commands: Receiver<Command>,
     runs: Runs,
     pump: Pump,
+    pad: LaunchPad,
     readers: Readers,
     /// What has happened in this round: told when the round's work is done, so that nobody waits for the telling.
     outbox: Vec<Event>,
@@ -55,6 +56,7 @@ impl Driver {
         poller: Arc<Poller>,
         commands: Receiver<Command>,
         pump: Pump,
+        pad: LaunchPad,
         readers: Readers,
         sigchld: Option<OwnedFd>,
     ) -> io::Result<Self> {
@@ -68,6 +70,7 @@ impl Driver {
             poller,
             commands,
             pump,
+            pad,
             readers,
             outbox: Vec::new(),
             sigchld,
@@ -227,13 +230,14 @@ impl Driver {
         let ends =
             self.pump.open(run.component, &spec.output).map_err(|error| failed(SpawnStep::Output, &error))?;
         let environment = environment::of(&spec.environment, &self.inherited);
-        let process = os::spawn(&Launch {
+        let launch = Launch {
             spec,
             environment: &environment,
             token: &token,
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
-        });
+        };
+        let process = os::spawn(&launch, &mut self.pad);
         // Only now, so that the start does not wait while another thread wakes up.
         self.pump.wake();
         self.runs.add(run, token, process?).map_err(|error| failed(SpawnStep::Process, &error))

@@ -1,5 +1,6 @@
 //! Linux: processes are held by pidfds, everything else is read from `/proc`.
 
+mod launch_pad;
 mod leftovers;
 mod proc;
 mod process;
@@ -9,12 +10,19 @@ use rustix::io;
 use rustix::process::{Gid, Uid};
 use rustix::thread;
 
+pub(crate) use launch_pad::LaunchPad;
 pub(crate) use leftovers::{Leftover, descendants, leftovers, reap_orphans};
 pub(crate) use process::{Process, destroy, spawn};
 pub(crate) use usage::Meter;
 
 // The ids of the calling thread, for the child of a fork, which has but one. These are the system calls themselves:
 // the C library's functions of the same purpose would look for other threads to change, under a lock.
+
+/// Has the exec close every descriptor but the first three. Before Linux 5.11 it is left as it is.
+pub(super) fn close_others_on_exec() {
+    // SAFETY: a call with numbers, which closes nothing now.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
 
 /// Sets the supplementary groups.
 pub(super) fn set_groups(groups: &[Gid]) -> io::Result<()> {

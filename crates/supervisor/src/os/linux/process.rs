@@ -12,6 +12,7 @@ use rustix::process::{
 };
 
 use crate::error::{SpawnError, SpawnStep};
+use crate::os::linux::LaunchPad;
 use crate::os::{Launch, posix};
 use crate::run::Exit;
 
@@ -19,9 +20,8 @@ use crate::run::Exit;
 ///
 /// # Errors
 /// [`SpawnError`] names the step that failed and why; then nothing of the component runs.
-pub(crate) fn spawn(launch: &Launch<'_>) -> Result<Process, SpawnError> {
-    let child = posix::start(launch)?;
-    let pid = Pid::from_child(&child);
+pub(crate) fn spawn(launch: &Launch<'_>, pad: &mut LaunchPad) -> Result<Process, SpawnError> {
+    let pid = posix::start(launch, pad)?;
     Process::open(pid).inspect_err(|_| undo(pid)).map_err(|errno| {
         let advice = match errno {
             Errno::NOSYS => " (supervising takes Linux 5.4 or newer)",

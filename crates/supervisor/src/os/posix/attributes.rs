@@ -13,7 +13,7 @@ use rustix::process::{self, Resource as Number, Rlimit};
 use super::account::Change;
 use super::words;
 use crate::error::{SpawnError, SpawnStep};
-use crate::os::linux::{set_group, set_groups, set_user};
+use crate::os::linux::{close_others_on_exec, set_group, set_groups, set_user};
 use crate::spec::{ProcessSpec, Resource};
 
 /// Everything that the child does to itself, made ready beforehand.
@@ -31,7 +31,7 @@ pub(super) struct Attributes {
 ///
 /// The standard library would execute it too, but through `execvp`, which hands a file without a first line to a
 /// shell. `posix_spawn` does not; and a component must not behave differently because it was given a niceness.
-pub(super) struct Image {
+pub(in crate::os) struct Image {
     program: CString,
     arguments: Strings,
     environment: Strings,
@@ -88,6 +88,7 @@ impl Attributes {
 
     /// Applies them to the calling process: first what may need rights, then the ids, which give the rights away.
     pub(super) fn apply(&self) -> io::Result<()> {
+        close_others_on_exec();
         for (step, (resource, limit)) in (FIRST_LIMIT..).zip(&self.limits) {
             process::setrlimit(*resource, *limit).map_err(failed(step))?;
         }
@@ -157,16 +158,20 @@ impl Image {
         })
     }
 
-    /// Becomes the program; returns only if that fails.
+    /// Becomes the program; returns only if that fails, in the form of the steps here.
     pub(super) fn execute(&self) -> io::Result<()> {
+        Err(failed(EXECUTE)(self.become_it()))
+    }
+
+    /// Becomes the program; returns only if that fails, and why.
+    pub(in crate::os) fn become_it(&self) -> Errno {
         let (arguments, environment) = (self.arguments.pointers.as_ptr(), self.environment.pointers.as_ptr());
         // SAFETY: a text that ends with null, and two lists of such texts that end with null, all alive during the
         // call. Execve is async-signal-safe, and so is reading errno.
-        let errno = unsafe {
+        unsafe {
             libc::execve(self.program.as_ptr(), arguments, environment);
             Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
-        };
-        Err(failed(EXECUTE)(errno))
+        }
     }
 }
 

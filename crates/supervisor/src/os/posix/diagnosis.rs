@@ -164,7 +164,7 @@ fn read_head(program: &Path) -> Head {
 }
 
 /// What of the launch contains a NUL byte, which the system cannot take.
-fn with_nul(launch: &Launch<'_>) -> Option<String> {
+pub(super) fn with_nul(launch: &Launch<'_>) -> Option<String> {
     let spec = launch.spec;
     let has_nul = |text: &std::ffi::OsStr| text.as_bytes().contains(&0);
     if has_nul(spec.executable.as_os_str()) {

@@ -1,35 +1,40 @@
 //! Spawning, as far as the Unix systems share it.
 //!
-//! The common component has no attributes (user, group, umask, niceness, limits). It is spawned by the standard
-//! library's `posix_spawn`, which shares the parent's memory until the exec and so costs the same whatever the
-//! parent's size. Attributes need code of ours in the child, for which the standard library forks. So does a thread
-//! that has signals blocked: the standard library would hand its mask on, and the component would never hear of SIGTERM.
+//! The common component has no attributes (user, group, umask, niceness, limits). It starts from the [`LaunchPad`], at
+//! a cost that does not depend on our size, or where the system is too old for that by the standard library's
+//! `posix_spawn`. Attributes need more code of ours in the child, for which the standard library forks. So does a
+//! thread that has signals blocked: the standard library would hand its mask on, and the component would never hear of
+//! SIGTERM.
 //!
-//! On both roads the component begins with an empty signal mask and SIGPIPE as the system has it. Other signals that
-//! the supervisor ignores stay ignored, as exec has it: under `nohup` that is SIGHUP. And a descriptor that whoever
-//! started the supervisor left open for everybody stays open for components too.
+//! On all roads the component begins with an empty signal mask and SIGPIPE as the system has it. Other signals that
+//! the supervisor ignores stay ignored, as exec has it: under `nohup` that is SIGHUP. No descriptor but its three is open
+//! in it, except that before Linux 5.11 what whoever started the supervisor left open for everybody stays open.
 
 mod account;
 mod attributes;
 mod diagnosis;
 mod executable;
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use account::Account;
-use attributes::{Attributes, Image};
+use attributes::Attributes;
+pub(super) use attributes::Image;
 pub(super) use diagnosis::words;
 
-use super::{Launch, RUN_VARIABLE};
+use rustix::process::Pid;
+
+use super::{Launch, LaunchPad, RUN_VARIABLE};
 use crate::error::{SpawnError, SpawnStep};
 
 /// Starts the component in a process group of its own and returns once its program runs.
-pub(super) fn start(launch: &Launch<'_>) -> Result<Child, SpawnError> {
+pub(super) fn start(launch: &Launch<'_>, pad: &mut LaunchPad) -> Result<Pid, SpawnError> {
     let spec = launch.spec;
     let account = Account::of(spec)?;
     let program = executable::find(launch)?;
@@ -37,7 +42,6 @@ pub(super) fn start(launch: &Launch<'_>) -> Result<Child, SpawnError> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts processes")]
     let mut command = Command::new(&program);
     command.arg0(&spec.executable).args(&spec.arguments).process_group(0);
-    command.stdin(no_input()?).stdout(output(launch.stdout)?).stderr(output(launch.stderr)?);
     if let Some(folder) = &spec.working_directory {
         command.current_dir(folder);
     }
@@ -47,23 +51,34 @@ pub(super) fn start(launch: &Launch<'_>) -> Result<Child, SpawnError> {
     }
     command.env(RUN_VARIABLE, launch.token);
 
+    let explain = |error: &io::Error| diagnosis::explain(launch, &program, error);
+    let image = Image::of(&command, spec.executable.as_os_str()).map_err(|error| explain(&error.into()))?;
     let attributes = Attributes::of(spec, account.and_then(Account::into_change));
+    // The standard library has replaced what contains a NUL byte, and will say so.
+    if attributes.is_none() && diagnosis::with_nul(launch).is_none() {
+        let folder = spec.working_directory.as_ref();
+        let folder = folder.map(|folder| CString::new(folder.as_os_str().as_bytes())).transpose();
+        let folder = folder.map_err(|error| explain(&error.into()))?;
+        if let Some(launched) = pad.launch(&image, folder.as_deref(), launch.stdout, launch.stderr) {
+            return launched.map_err(|error| explain(&error));
+        }
+    }
+    command.stdin(no_input()?).stdout(output(launch.stdout)?).stderr(output(launch.stderr)?);
     if let Some(attributes) = attributes.clone() {
-        let image = Image::of(&command, spec.executable.as_os_str())
-            .map_err(|error| diagnosis::explain(launch, &program, &error.into()))?;
         // SAFETY: in the child of a fork only async-signal-safe calls may be made, for another thread may have held
         // any lock. `apply` and `execute` make raw system calls on values that were made ready here: they allocate
         // nothing and take no lock. They return only with an error, which holds no allocation either.
         unsafe { command.pre_exec(move || attributes.apply().and_then(|()| image.execute())) };
     }
-    command.spawn().map_err(|error| {
+    let child = command.spawn().map_err(|error| {
         let in_child = attributes.and_then(|attributes| attributes.explain(spec, &error));
         match in_child {
             Some(Ok(failed)) => failed,
-            Some(Err(execute)) => diagnosis::explain(launch, &program, &execute),
-            None => diagnosis::explain(launch, &program, &error),
+            Some(Err(execute)) => explain(&execute),
+            None => explain(&error),
         }
-    })
+    })?;
+    Ok(Pid::from_child(&child))
 }
 
 /// Opened here rather than by the standard library, whose error would not say that it was this file.
@@ -102,20 +117,19 @@ mod tests {
 
     use crate::os::fixture::{Component, file};
 
-    /// By `posix_spawn`, and with an attribute, which takes a fork.
-    const BOTH_ROADS: [Option<u32>; 2] = [None, Some(0o027)];
+    /// From the launch pad, by `posix_spawn`, and with an attribute, which takes a fork.
+    const ROADS: [fn(&mut Component); 3] =
+        [|_| {}, |component| component.on_old_system = true, |component| component.spec.umask = Some(0o027)];
 
-    fn sleeper(umask: Option<u32>) -> Component {
-        let mut component = Component::shell("echo ready; exec sleep 1000");
-        component.spec.umask = umask;
-        component
+    fn sleeper() -> Component {
+        Component::shell("echo ready; exec sleep 1000")
     }
 
     #[test]
     fn the_environment_is_the_given_one_and_the_token() {
-        for umask in BOTH_ROADS {
+        for road in ROADS {
             let mut component = Component::new("/usr/bin/env", &[]);
-            component.spec.umask = umask;
+            road(&mut component);
             component.environment = Vec::new();
             component.set("A", "1");
             component.set("B", "x=y");
@@ -137,22 +151,25 @@ mod tests {
             flags.is_some_and(|flags| i32::from_str_radix(flags.trim(), 8).unwrap() & libc::O_CLOEXEC == 0)
         };
         let ours = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name());
-        let mut expected: BTreeSet<_> = ours.filter(is_inherited).collect();
-        expected.extend(["0".into(), "1".into(), "2".into()]);
-        for umask in BOTH_ROADS {
-            let mut started = sleeper(umask).start();
+        let clean: BTreeSet<OsString> = ["0", "1", "2"].map(OsString::from).into();
+        let with_inherited: BTreeSet<_> = ours.filter(is_inherited).chain(clean.clone()).collect();
+        for road in ROADS {
+            let mut component = sleeper();
+            road(&mut component);
+            let expected = if component.on_old_system { &with_inherited } else { &clean };
+            let mut started = component.start();
             started.line();
             let folder = format!("/proc/{}/fd", started.pid());
             let open: BTreeSet<_> =
                 fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-            assert_eq!(open, expected);
+            assert_eq!(open, *expected);
             assert_eq!(fs::read_link(format!("{folder}/0")).unwrap().to_str(), Some("/dev/null"));
         }
     }
 
     #[test]
     fn a_component_begins_with_no_signal_blocked_and_with_a_pipe_signal_that_kills() {
-        for umask in BOTH_ROADS {
+        for road in ROADS {
             let mut started = std::thread::scope(|scope| {
                 let start = || {
                     // SAFETY: a set of signals that is filled before it is used, blocked for this thread only.
@@ -161,7 +178,9 @@ mod tests {
                         libc::sigfillset(&raw mut set);
                         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
                     }
-                    sleeper(umask).start()
+                    let mut component = sleeper();
+                    road(&mut component);
+                    component.start()
                 };
                 scope.spawn(start).join().unwrap()
             });
@@ -178,9 +197,9 @@ mod tests {
 
     #[test]
     fn it_leads_a_group_of_its_own() {
-        for umask in BOTH_ROADS {
+        for road in ROADS {
             let mut component = Component::shell("read -r a b c d group rest < /proc/self/stat; echo $group");
-            component.spec.umask = umask;
+            road(&mut component);
             let mut started = component.start();
             assert_eq!(started.line(), started.pid().to_string());
         }
@@ -195,9 +214,9 @@ mod tests {
             file(&folder.join(place), "the-program", mode, b"#!/bin/sh\necho \"$0\"\n");
         }
         fs::create_dir_all(folder.join("folder/the-program")).unwrap();
-        for umask in BOTH_ROADS {
+        for road in ROADS {
             let mut component = Component::new("the-program", &[]);
-            component.spec.umask = umask;
+            road(&mut component);
             component.spec.working_directory = Some(folder.to_owned());
             let first = folder.join("folder").display().to_string();
             // The last entry is relative to the component's working directory.
@@ -208,9 +227,9 @@ mod tests {
 
     #[test]
     fn a_relative_path_begins_at_the_working_directory() {
-        for umask in BOTH_ROADS {
+        for road in ROADS {
             let mut component = Component::new("bin/../bin/sh", &["-c", "pwd; echo $0"]);
-            component.spec.umask = umask;
+            road(&mut component);
             component.spec.working_directory = Some("/usr".into());
             assert_eq!(component.output(), "/usr\nbin/../bin/sh\n");
         }
