@@ -264,6 +264,7 @@ mod tests {
             spread.iter().any(|wait| *wait < millis(920)) && spread.iter().any(|wait| *wait > millis(1_080))
         );
         assert_eq!(Jitter::NONE.spread(millis(1_000), 0.5), millis(1_000));
+        assert_eq!(Jitter(0.0).spread(millis(1_000), 0.5), millis(500), "the least draw gives the shortest");
         let unit = |seed, name, run| Jitter::draw(seed, name, run).unit().to_bits();
         assert_eq!(unit(1, "ps", 2), unit(1, "ps", 2));
         for other in [unit(2, "ps", 2), unit(1, "is", 2), unit(1, "ps", 3)] {
