@@ -26,7 +26,7 @@ fn traces() -> Traces {
         names.retain(|name| fs::symlink_metadata(format!("{folder}/{name}")).is_ok());
         names
     };
-    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
     let children =
         |task: &String| fs::read_to_string(format!("/proc/self/task/{task}/children")).unwrap_or_default();
     let threads = names("/proc/self/task");

@@ -372,7 +372,7 @@ mod stopping {
         let mut world = World::new([Mock::new("ps").behaves(steady().crashes_after(Duration::ZERO))]);
         world.run_for(seconds(1));
         let stop = world.stop("ps");
-        assert!(world.outcome(stop).unwrap().is_success());
+        assert_eq!(world.outcome(stop).unwrap().components[0].1, Achieved::Done, "it would have run again");
         let runs = world.runs("ps");
         world.run_for(seconds(100));
         assert_eq!((world.state("ps").as_str(), world.runs("ps")), ("stopped", runs));
@@ -409,6 +409,30 @@ mod stopping {
         assert_eq!(outcome.components[0].1, Achieved::Done);
         assert_eq!(outcome.components[1].1, Achieved::Unkillable(vec![pid]));
         assert_eq!(world.state("nfs"), format!("stopping (1 process cannot be killed: {pid})"));
+    }
+
+    #[test]
+    fn what_is_gone_in_the_moment_its_time_is_up_is_not_killed() {
+        let mut world = World::new([Mock::new("ps")
+            .with(|spec| spec.stop_timeout = seconds(10))
+            .behaves(steady().slow_to_stop(seconds(10)))]);
+        let stop = world.stop("ps");
+        world.run_for(seconds(10));
+        assert!(world.outcome(stop).unwrap().is_success());
+        assert!(!world.events().iter().any(|event| matches!(event.kind, EventKind::Killed { .. })));
+    }
+
+    #[test]
+    fn leftovers_are_told_of_a_stop_that_they_have_not_heard() {
+        let daemon = steady().slow_to_stop(seconds(1));
+        let mut world = World::new([Mock::new("ps").behaves(steady().forks(daemon))]);
+        world.stop("ps");
+        world.run_for(Duration::ZERO);
+        assert_eq!(
+            world.trace().iter().filter(|line| line.contains("Stop {")).count(),
+            2,
+            "main, and what it left"
+        );
     }
 
     #[test]
@@ -499,10 +523,11 @@ mod asking {
         let open: Vec<_> = (0..1_024).map(|_| world.stop("ps")).collect();
         let one_more = world.stop("ps");
         assert_eq!(world.refusal(one_more), Some(&RequestError::TooMany));
+        let shutdown = world.shutdown();
+        assert_eq!(world.refusal(shutdown), None, "nothing may stand in the way of the end");
         world.run_for(seconds(5));
         assert!(open.into_iter().all(|stop| world.outcome(stop).is_some()));
-        let stop = world.stop("ps");
-        assert_eq!(achieved(&world, stop), [Achieved::AlreadySo]);
+        assert!(world.has_ended());
     }
 
     #[test]
@@ -634,6 +659,20 @@ mod asking {
         world.run_for(seconds(5));
         assert_eq!(achieved(&world, stop), [Achieved::Done, Achieved::Done]);
         assert_eq!(world.runs("is"), 1);
+    }
+
+    #[test]
+    fn a_start_does_not_take_back_a_restart_whose_turn_has_not_come() {
+        let mut world = World::new([
+            Mock::new("is"),
+            Mock::new("ps").with(|spec| spec.start_priority = 2).behaves(steady().slow_to_stop(seconds(5))),
+        ]);
+        let restart = world.restart(supervisor::Targets::All);
+        world.run_for(seconds(1));
+        let start = world.start("is");
+        world.run_for(seconds(10));
+        assert_eq!(achieved(&world, restart), [Achieved::Done, Achieved::Done]);
+        assert_eq!((achieved(&world, start), world.runs("is")), (vec![Achieved::Done], 2));
     }
 
     #[test]

@@ -125,6 +125,10 @@ fn life(seed: u64) {
     }
     if draws.one_in(2) {
         heals(&mut world, seed);
+        for ticket in &open {
+            let answered = world.outcome(*ticket).is_some() || world.refusal(*ticket).is_some();
+            assert!(answered, "S13: in the life of seed {seed}, a request waits though all is at rest");
+        }
     }
     ends(&mut world, seed, &mut draws);
     for ticket in open {

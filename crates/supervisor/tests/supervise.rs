@@ -150,6 +150,51 @@ fn what_ignores_the_stop_signal_is_killed_with_all_its_children_in_time() {
 }
 
 #[test]
+fn what_has_joined_another_process_group_is_stopped_and_killed_all_the_same() {
+    let joins = "import os, signal, sys, time\nos.setpgid(0, os.getpgid(os.getppid()))\n";
+    let python = |id: &str, rest: &str| {
+        let mut spec = ProcessSpec::new(id, "python3").unwrap();
+        spec.arguments =
+            vec!["-c".into(), format!("{joins}{rest}print(flush=True)\ntime.sleep(1000)").into()];
+        spec.stop_timeout = Duration::from_millis(200);
+        spec
+    };
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "python3 is missing");
+        return eprintln!("skipped: there is no python3");
+    }
+    let deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n";
+    let (_supervisor, handle, events) = start([python("polite", ""), python("deaf", deaf)]);
+    let pids = [wait_for(&events, spawned), wait_for(&events, spawned)];
+    for pid in pids {
+        // Its group changes when it has come so far.
+        let group = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let deadline = Instant::now() + LONG;
+        while group().split_whitespace().nth(4) == Some(&pid.to_string()) && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+    }
+    assert!(handle.stop(Targets::All).unwrap().wait().unwrap().is_success());
+    assert!(!pids.into_iter().any(lives));
+}
+
+#[test]
+fn a_command_that_comes_while_supervision_ends_is_answered_or_refused_but_never_left_waiting() {
+    for _ in 0..50 {
+        let (supervisor, handle, _events) = start([steady("ps")]);
+        let askers: Vec<_> = (0..4)
+            .map(|_| {
+                let handle = handle.clone();
+                std::thread::spawn(move || while handle.status().is_ok() {})
+            })
+            .collect();
+        handle.shutdown().unwrap();
+        supervisor.wait().unwrap();
+        askers.into_iter().for_each(|asker| asker.join().unwrap());
+    }
+}
+
+#[test]
 fn a_crashed_run_that_leaves_a_daemon_behind_is_over_only_when_the_daemon_is_gone() {
     let mut leaver = shell("ps", "setsid sh -c 'trap \"\" TERM HUP; while :; do sleep 1000; done' & exit 3");
     leaver.stop_timeout = Duration::from_millis(100);

@@ -176,6 +176,9 @@ impl Supervision {
         if let Err(error) = self.home.log.reopen() {
             error!("cannot open the log again, and go on with the old file: {error}");
         }
+        if let Err(error) = self.handle.reopen_logs() {
+            debug!("{error}");
+        }
         if self.home.temp.has(SOCKET) {
             return;
         }

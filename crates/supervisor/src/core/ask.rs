@@ -25,7 +25,13 @@ impl Core {
     }
 
     fn refusal(&self, ask: &Ask) -> Option<RequestError> {
-        if self.requests.is_full() {
+        // A shutdown is refused only where it would change nothing: nothing may stand in the way of the end.
+        let changes_nothing = match ask {
+            Ask::Shutdown { immediately: false } => self.shutdown != Shutdown::No,
+            Ask::Shutdown { immediately: true } => self.shutdown == Shutdown::Immediate,
+            Ask::Start(_) | Ask::Stop(_) | Ask::Restart(_) => true,
+        };
+        if self.requests.is_full() && changes_nothing {
             return Some(RequestError::TooMany);
         }
         let starts = matches!(ask, Ask::Start(_) | Ask::Restart(_));

@@ -354,9 +354,7 @@ impl Component {
             self.emit(EventKind::Stopped, context);
             return Milestone::Stopped;
         }
-        let run = past.run;
-        self.history.record(past, self.spec.restart.memory());
-        match self.decide(run, context) {
+        match self.decide(past, context) {
             Decision::Restart { after } => self.back_off(after, &end, context),
             Decision::Complete => {
                 self.enter(State::Down(Rest::Completed), context);
@@ -371,10 +369,13 @@ impl Component {
     }
 
     /// Asks the policy. One that panics is a fault of the host's, which must not end supervision.
-    fn decide(&self, run: RunId, context: &mut Context<'_>) -> Decision {
-        let jitter = Jitter::draw(context.seed, self.spec.id.as_str(), run.number);
-        let policy = AssertUnwindSafe(|| self.spec.restart.decide(&self.history, jitter));
-        catch_unwind(policy).unwrap_or_else(|_panic| {
+    fn decide(&mut self, past: PastRun, context: &mut Context<'_>) -> Decision {
+        let jitter = Jitter::draw(context.seed, self.spec.id.as_str(), past.run.number);
+        let policy = &self.spec.restart;
+        let memory = catch_unwind(AssertUnwindSafe(|| policy.memory()));
+        self.history.record(past, *memory.as_ref().unwrap_or(&1));
+        let decide = AssertUnwindSafe(|| policy.decide(&self.history, jitter));
+        memory.and_then(|_| catch_unwind(decide)).unwrap_or_else(|_panic| {
             self.emit(EventKind::PolicyPanicked, context);
             Backoff::default().decide(&self.history, jitter)
         })

@@ -43,7 +43,7 @@ pub(crate) enum Ask {
 pub(crate) enum Input {
     /// Supervision begins: what starts by itself does.
     Begin,
-    /// Nothing but that time has passed.
+    /// All that has happened so far was told, and it is time to see what is due.
     Tick,
     /// Somebody asks for something.
     Request { request: RequestId, ask: Ask, by: Arc<str> },
@@ -132,10 +132,10 @@ impl Core {
         if self.shutdown == Shutdown::Over {
             return Vec::new();
         }
-        // News comes before deadlines: what is gone need not be killed, though its time was up as well.
         match input {
             Input::Begin => self.begin(),
-            Input::Tick => {}
+            // Only when all news has been told: what is gone need not be killed, though its time was up as well.
+            Input::Tick => self.handle_due(),
             Input::Request { request, ask, by } => self.request(request, ask, &by),
             Input::Spawned { run, pid } => self.spawned(run, pid),
             Input::NotSpawned { run, error } => {
@@ -151,7 +151,6 @@ impl Core {
             }),
             Input::Gone { run } => self.news(run, Component::gone),
         }
-        self.handle_due();
         self.give_turns();
         self.end_if_over();
         std::mem::take(&mut self.actions)

@@ -8,19 +8,30 @@ use rustix::event::{EventfdFlags, eventfd};
 const SIZE: usize = 4;
 
 /// A few descriptors, so that a look at the processes works though the process has reached its limit.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reserve(Vec<OwnedFd>);
 
 impl Reserve {
+    /// A reserve that is full, as far as that goes.
+    pub(crate) fn new() -> Self {
+        let mut reserve = Self(Vec::with_capacity(SIZE));
+        reserve.fill();
+        reserve
+    }
+
     /// Does the work while the reserve is free for it, and fills it up again as far as that goes.
     pub(crate) fn lend<T>(&mut self, work: impl FnOnce() -> T) -> T {
         self.0.clear();
         let done = work();
+        self.fill();
+        done
+    }
+
+    fn fill(&mut self) {
         while self.0.len() < SIZE
             && let Ok(descriptor) = eventfd(0, EventfdFlags::CLOEXEC)
         {
             self.0.push(descriptor);
         }
-        done
     }
 }

@@ -46,6 +46,9 @@ struct Shared {
     is_idle: Condvar,
     /// The thread is to leave off what it does.
     is_stopping: AtomicBool,
+    /// What cannot be done, by log. Apart from the state, which is locked while files are renamed: whoever asks for
+    /// this never waits for a disk.
+    problems: Mutex<BTreeMap<PathBuf, String>>,
 }
 
 #[derive(Debug, Default)]
@@ -56,8 +59,6 @@ struct State {
     thread: Option<JoinHandle<()>>,
     /// The file of each log that is written to, or about to be. It is left alone.
     claimed: HashMap<PathBuf, OsString>,
-    /// What cannot be done, by log.
-    problems: BTreeMap<PathBuf, String>,
 }
 
 impl Housekeeper {
@@ -82,7 +83,7 @@ impl Housekeeper {
 
     /// What could not be done, a sentence for each log.
     pub(super) fn problems(&self) -> Vec<String> {
-        self.shared.lock().problems.values().cloned().collect()
+        self.shared.problems().values().cloned().collect()
     }
 
     /// Ends the thread, within `limit` if the disk answers. What it was doing is done after the next opening.
@@ -109,6 +110,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn problems(&self) -> MutexGuard<'_, BTreeMap<PathBuf, String>> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn work(&self) {
         os::lower_this_thread();
         loop {
@@ -132,7 +137,7 @@ impl Shared {
                 return;
             }
             let done = self.tidy(&job, &mut listings);
-            let problems = &mut self.lock().problems;
+            let mut problems = self.problems();
             match done {
                 Ok(()) => problems.remove(&job.settings.path),
                 Err(error) => problems.insert(job.settings.path, error.to_string()),

@@ -33,6 +33,8 @@ pub(super) struct Sink {
     /// What was dropped and is not yet told in the log.
     lost: Lost,
     failure: Option<Failure>,
+    /// It was to be opened again, and could not.
+    is_moved: bool,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +56,7 @@ impl Sink {
     /// Opens the log. If that fails it is tried again, as everything else.
     pub(super) fn new(settings: LogSettings, housekeeper: Housekeeper, now: Instant) -> Self {
         let (held, lost) = (Vec::new(), Lost::default());
-        let mut sink = Self { settings, housekeeper, log: None, held, lost, failure: None };
+        let mut sink = Self { settings, housekeeper, log: None, held, lost, failure: None, is_moved: false };
         let opened = sink.open();
         sink.note(opened, now);
         sink
@@ -76,18 +78,26 @@ impl Sink {
 
     /// Tries again what failed.
     pub(super) fn retry(&mut self, now: Instant) {
-        let retried = self.open().and_then(|()| self.store_held()).and_then(|()| self.tell_lost());
+        let reopened = if self.is_moved { self.reopen_log() } else { Ok(()) };
+        let retried = reopened
+            .and_then(|()| self.open())
+            .and_then(|()| self.store_held())
+            .and_then(|()| self.tell_lost());
         self.note(retried, now);
     }
 
     /// Opens the file again if somebody has moved or deleted it.
     pub(super) fn reopen(&mut self, now: Instant) {
-        if let Some(log) = &mut self.log {
-            let reopened = log.reopen().map_err(|error| error.to_string());
-            if self.failure.is_none() {
-                self.note(reopened, now);
-            }
+        let reopened = self.reopen_log();
+        if self.failure.is_none() {
+            self.note(reopened, now);
         }
+    }
+
+    fn reopen_log(&mut self) -> Result<(), String> {
+        let reopened = self.log.as_mut().map_or(Ok(()), LogFile::reopen).map_err(|error| error.to_string());
+        self.is_moved = reopened.is_err();
+        reopened
     }
 
     /// When [`Sink::retry`] is due; `None` if nothing failed.

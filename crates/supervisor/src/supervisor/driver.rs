@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -136,7 +137,10 @@ impl Driver {
 
     fn reap_orphans(&mut self) {
         let Some(sigchld) = &self.sigchld else { return };
-        os::drain(&**sigchld);
+        if !os::drain(&**sigchld) {
+            // The host has closed its end: it would be readable for ever.
+            self.sigchld = None;
+        }
         self.runs.reap_orphans();
     }
 
@@ -197,7 +201,8 @@ impl Driver {
             }
             Action::Done { request, outcome } => {
                 if let Some(done) = self.done.remove(&request) {
-                    done(outcome);
+                    // A fault of the host's must not end supervision.
+                    let _ = catch_unwind(AssertUnwindSafe(|| done(outcome)));
                 }
             }
             Action::End { outcome } => self.ended = Some(outcome),

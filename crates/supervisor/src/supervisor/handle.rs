@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use polling::Poller;
 
 use crate::core::Ask;
@@ -26,9 +26,13 @@ pub(super) enum Command {
 /// Who is told when a request is done.
 pub(super) type Done = Box<dyn FnOnce(Outcome) + Send>;
 
-/// The queue from the handles to the driver. Its bound holds callers up, never the driver.
+/// The queue from the handles to the driver.
+///
+/// It has no bound of its own: each caller waits for the answer to its one command, so that there are never more of
+/// them than threads that ask. And when the driver ends, an unbounded channel drops what nobody has read, which lets go
+/// of those who wait; a bounded one would keep it.
 pub(super) fn command_queue() -> (Sender<Command>, Receiver<Command>) {
-    bounded(256)
+    unbounded()
 }
 
 /// Asks a running supervisor for things, from any thread. Cheap to clone.
@@ -137,8 +141,8 @@ impl Handle {
 
     /// Passes a request on in somebody's name (`by` is shown in events), and calls `done` once, when what was asked
     /// for has happened or can no longer happen. For callers that must not wait in a thread: `done` runs on the
-    /// supervisor's own thread, must return at once, and must not ask the supervisor for anything. If supervision
-    /// breaks off by a fault of its own, it is dropped without being called.
+    /// supervisor's own thread, must return at once, and must not ask the supervisor for anything. A panic in it is
+    /// caught. If supervision breaks off by a fault of its own, it is dropped without being called.
     ///
     /// # Errors
     /// [`RequestError`]; nothing was touched then, and `done` is not called.

@@ -37,9 +37,16 @@ impl Readers {
 impl Reader {
     /// Says whether the reader is still there. (The queue of one that has gone is empty.)
     fn tell(&mut self, event: &Event) -> bool {
-        if self.queue.len() >= QUEUE {
+        if self.queue.len() > QUEUE {
             self.lost += 1;
             return true;
+        }
+        if self.queue.len() == QUEUE {
+            // Told at once, beyond the bound, so that a reader learns of it though nothing may follow.
+            return self
+                .queue
+                .send(Event { at: event.at, component: None, kind: EventKind::Lost { count: 1 } })
+                .is_ok();
         }
         if self.lost > 0 {
             let count = std::mem::take(&mut self.lost);
@@ -68,10 +75,12 @@ mod tests {
         for number in 0..QUEUE as u64 + 7 {
             readers.tell(&event(number));
         }
-        assert_eq!(slow.try_iter().count(), QUEUE);
+        let first: Vec<_> = slow.try_iter().collect();
+        assert_eq!(first.len(), QUEUE + 1);
+        assert_eq!(first[QUEUE].kind, EventKind::Lost { count: 1 }, "it is told at once");
         readers.tell(&event(9_999));
         let rest: Vec<_> = slow.try_iter().collect();
-        assert_eq!(rest[0].kind, EventKind::Lost { count: 7 });
+        assert_eq!(rest[0].kind, EventKind::Lost { count: 6 });
         assert_eq!(rest[1..], [event(9_999)]);
         assert_eq!(readers.readers.len(), 1);
     }

@@ -23,7 +23,8 @@ pub(super) struct Runs {
     ended: Vec<Watched<Process>>,
     last_key: usize,
     orphans_come_to_us: bool,
-    reserve: Reserve,
+    /// Away only while it is lent out.
+    reserve: Option<Reserve>,
 }
 
 /// One run, until it is reaped.
@@ -33,7 +34,15 @@ struct Run {
     token: String,
     process: Watched<Process>,
     exit: Option<Exit>,
-    leftovers: Vec<Watched<Leftover>>,
+    leftovers: Vec<Held>,
+}
+
+/// A process of a run beside its main process.
+#[derive(Debug)]
+struct Held {
+    leftover: Watched<Leftover>,
+    /// Whether it has been told to stop.
+    is_told: bool,
 }
 
 /// What a look at a run has shown.
@@ -56,7 +65,7 @@ impl Runs {
             // Zero is the key of SIGCHLD.
             last_key: 0,
             orphans_come_to_us,
-            reserve: Reserve::default(),
+            reserve: Some(Reserve::new()),
         }
     }
 
@@ -78,7 +87,7 @@ impl Runs {
         let id = self.watched.get(&key).copied()?;
         let run = self.run_mut(id)?;
         if run.process.key() != key {
-            run.leftovers.retain(|leftover| leftover.key() != key);
+            run.leftovers.retain(|held| held.leftover.key() != key);
             self.watched.remove(&key);
         }
         Some(id)
@@ -97,12 +106,17 @@ impl Runs {
     /// Tells the processes of a run to stop: its group while the main process lives, then what has left the group.
     pub(super) fn stop(&mut self, id: RunId) {
         self.hold_family(id);
-        let Some(run) = self.run(id) else { return };
+        let Some(run) = self.run_mut(id) else { return };
         if run.exit.is_none() {
             run.process.stop();
         }
-        let elsewhere = run.leftovers.iter().filter(|left| !left.is_in_group_of(&run.process));
-        elsewhere.for_each(|leftover| leftover.stop());
+        // Who was told is not told again: many a program takes the second time for "at once".
+        for held in run.leftovers.iter_mut().filter(|held| !held.is_told) {
+            held.is_told = true;
+            if !held.leftover.is_in_group_of(&run.process) {
+                held.leftover.stop();
+            }
+        }
     }
 
     /// Kills every process of a run that is known.
@@ -123,10 +137,13 @@ impl Runs {
 
     /// Looks what is left of these runs, whose main processes have ended. One walk over the processes serves all.
     pub(super) fn look(&mut self, ids: &[RunId]) -> Vec<(RunId, Look)> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
         // If nothing could be opened, nothing would be found: some descriptors are kept back for this moment.
-        let mut reserve = std::mem::take(&mut self.reserve);
+        let mut reserve = self.reserve.take().unwrap_or_else(Reserve::new);
         let looks = reserve.lend(|| self.look_now(ids));
-        self.reserve = reserve;
+        self.reserve = Some(reserve);
         looks
     }
 
@@ -165,21 +182,21 @@ impl Runs {
             self.let_go(id);
             return Look::Gone;
         }
-        Look::Left(held.iter().map(|leftover| leftover.pid()).collect())
+        Look::Left(held.iter().map(|held| held.leftover.pid()).collect())
     }
 
     /// Watches these, beside those of the run that are held already. One that cannot be watched is found again by
     /// the look that follows the end of another.
     fn hold(&mut self, id: RunId, found: Vec<Leftover>) {
         for leftover in found {
-            let is_held = |run: &Run| run.leftovers.iter().any(|held| held.pid() == leftover.pid());
+            let is_held = |run: &Run| run.leftovers.iter().any(|held| held.leftover.pid() == leftover.pid());
             if self.run(id).is_none_or(is_held) {
                 continue;
             }
             if let (Ok(watched), Some(run)) =
                 (self.watch(id, leftover), self.by_component.get_mut(&id.component))
             {
-                run.leftovers.push(watched);
+                run.leftovers.push(Held { leftover: watched, is_told: false });
             }
         }
     }
@@ -187,8 +204,8 @@ impl Runs {
     fn let_go(&mut self, id: RunId) {
         if let Some(run) = self.by_component.remove(&id.component) {
             self.watched.remove(&run.process.key());
-            for leftover in &run.leftovers {
-                self.watched.remove(&leftover.key());
+            for held in &run.leftovers {
+                self.watched.remove(&held.leftover.key());
             }
             self.ended.push(run.process);
         }
@@ -217,7 +234,7 @@ impl Run {
 
     fn kill(&self) {
         self.process.kill();
-        self.leftovers.iter().for_each(|leftover| leftover.kill());
+        self.leftovers.iter().for_each(|held| held.leftover.kill());
     }
 }
 

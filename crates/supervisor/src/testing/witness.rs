@@ -39,6 +39,8 @@ struct Book {
     settled: bool,
     /// When it was told to stop, and how long it was given.
     told_to_stop: Option<(Duration, Duration)>,
+    /// It was killed since it was told to stop.
+    killed: bool,
     /// When it will be tried again, if nobody asks for anything.
     next_try: Option<Duration>,
     /// Something of it is known to be unkillable.
@@ -57,6 +59,7 @@ impl Witness {
             exits_told: HashSet::new(),
             settled: false,
             told_to_stop: None,
+            killed: false,
             next_try: None,
             unkillable: false,
         };
@@ -140,6 +143,15 @@ impl Witness {
         }
     }
 
+    /// Checks that what was told to stop is killed when its time is up.
+    pub(super) fn check_deadlines(&self, now: Duration, lives: &dyn Fn(u32) -> bool) {
+        for (key, book) in (0..).zip(&self.books) {
+            let overdue = book.told_to_stop.is_some_and(|(told, timeout)| now > told.saturating_add(timeout));
+            let forgotten = overdue && !book.killed && lives(key);
+            self.check(!forgotten, "S6", &format!("{} is not killed though its time is up", book.id));
+        }
+    }
+
     fn check_spawn(&mut self, now: Duration, run: RunId, lives: &dyn Fn(u32) -> bool) {
         let book = &self.books[run.component as usize];
         let free = book.run.is_none() && !lives(run.component);
@@ -158,6 +170,7 @@ impl Witness {
         book.runs += 1;
         book.run = Some(run);
         book.told_to_stop = None;
+        book.killed = false;
         book.next_try = None;
     }
 
@@ -178,7 +191,7 @@ impl Witness {
         let book = &self.books[run.component as usize];
         self.check(book.run == Some(run), "S2", &format!("a kill goes to an old run of {}", book.id));
         if let Some((told, timeout)) = book.told_to_stop {
-            let early = now < told + timeout && !self.killing_everything;
+            let early = now < told.saturating_add(timeout) && !self.killing_everything;
             self.check(!early, "S6", &format!("{} is killed before its time", book.id));
         }
     }
@@ -218,7 +231,8 @@ impl Witness {
                 }
             }
             EventKind::Stopping { timeout, .. } => book.told_to_stop = Some((now, *timeout)),
-            EventKind::Backoff { delay, .. } => book.next_try = Some(now + *delay),
+            EventKind::Killed { .. } => book.killed = true,
+            EventKind::Backoff { delay, .. } => book.next_try = Some(now.saturating_add(*delay)),
             EventKind::Unkillable { .. } => book.unkillable = true,
             EventKind::Stopped | EventKind::Completed | EventKind::GivenUp { .. } => {
                 book.next_try = None;

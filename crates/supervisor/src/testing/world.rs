@@ -205,6 +205,9 @@ impl World {
     /// From now on nothing goes wrong any more but what the components do.
     pub fn heal(&mut self) {
         self.hostility = Hostility::default();
+        // What is on its way already may still be late.
+        let late = |happening: &Happening| matches!(happening, Happening::News(_));
+        self.news_comes_late = self.news_comes_late && self.agenda.values().any(late);
     }
 
     /// What is true of every component now, as a person would be told.
@@ -320,6 +323,12 @@ impl World {
     /// Checks what people would be told, unless news is under way that will change it.
     fn check_status(&self) {
         let news_under_way = self.agenda.keys().next().is_some_and(|(time, _)| *time <= self.now);
+        let due = self.core.deadline().is_some_and(|time| time <= self.now);
+        if !news_under_way && !due && !self.ended {
+            let lives =
+                |key| self.processes.values().any(|process| process.run.component == key && process.lives());
+            self.witness.check_deadlines(self.now, &lives);
+        }
         if news_under_way || self.news_comes_late {
             return;
         }

@@ -8,7 +8,8 @@ use std::{io, ptr};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open,
+    pidfd_send_signal, waitid,
 };
 
 use crate::error::{SpawnError, SpawnStep};
@@ -76,9 +77,10 @@ impl Process {
         self.signal_group(Signal::CONT);
     }
 
-    /// Kills its whole group. Harmless where nothing is left of it.
+    /// Kills its whole group, and itself, which may have joined another group. Harmless where nothing is left.
     pub(crate) fn kill(&self) {
         self.signal_group(Signal::KILL);
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
     /// Frees its pid. `None` if it has not ended, in which case nothing holds it any longer: ask
@@ -116,10 +118,13 @@ impl Process {
 
     fn signal_group(&self, signal: Signal) {
         // By pidfd the group is surely ours. From Linux 6.9 on.
-        let sent = pidfd_signal_group(self.pidfd.as_fd(), signal);
+        let mut sent = pidfd_signal_group(self.pidfd.as_fd(), signal);
         if sent == Err(Errno::INVAL) && self.is_unreaped() {
-            // A group of which nothing lives is nothing to tell.
-            let _ = kill_process_group(self.pid, signal);
+            sent = kill_process_group(self.pid, signal);
+        }
+        if sent == Err(Errno::SRCH) {
+            // Nobody is in the group that it began with: if it lives, it has joined another.
+            let _ = pidfd_send_signal(&self.pidfd, signal);
         }
     }
 }

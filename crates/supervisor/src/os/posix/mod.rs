@@ -103,10 +103,13 @@ fn variable<'a>(launch: &Launch<'a>, name: &str) -> Option<&'a OsStr> {
     backwards.find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_os_str())
 }
 
-/// Throws away what has been written to a descriptor that is readable, or a good part of it.
-pub(crate) fn drain(source: &impl AsFd) {
-    // An error leaves nothing to throw away.
-    let _ = rustix::io::read(source, &mut [0; 512]);
+/// Throws away what has been written to a descriptor that is readable, or a good part of it. Says whether more may
+/// come.
+pub(crate) fn drain(source: &impl AsFd) -> bool {
+    match rustix::io::read(source, &mut [0; 512]) {
+        Ok(length) => length > 0,
+        Err(errno) => matches!(errno, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
+    }
 }
 
 #[cfg(test)]
