@@ -141,8 +141,14 @@ impl<'a> Walk<'a> {
     /// Looks at every process there is.
     fn everything(&mut self, is_main: impl Fn(u32) -> bool) {
         let own = our_pid();
+        // What is older than the oldest of the runs is no business of theirs, and is not looked at more closely.
+        let began =
+            self.runs.iter().map(|run| self.reader.stat(run.process.pid()).map_or(0, |stat| stat.started));
+        let oldest = began.min().unwrap_or(0);
         for pid in all_processes().filter(|pid| *pid != own && !is_main(*pid)) {
-            self.look_at(pid);
+            if self.reader.stat(pid).is_some_and(|stat| stat.started >= oldest) {
+                self.look_at(pid);
+            }
         }
     }
 
