@@ -31,7 +31,7 @@ pub(crate) use linux::*;
 pub(crate) use posix::drain;
 pub(crate) use priority::lower_this_thread;
 #[cfg(target_os = "linux")]
-pub(crate) use reserve::Reserve;
+pub(crate) use reserve::{Reserve, descriptors_are_scarce};
 pub(crate) use watched::Watched;
 
 use crate::spec::ProcessSpec;
