@@ -1,7 +1,7 @@
 //! What is asked of the operating system: spawn, signal, look at an exit, find what is left of a run, reap, measure.
 //!
-//! Verbs only. Nothing here decides, waits or keeps a clock; that is the driver's part, and only the driver's thread
-//! calls these functions. There is no trait: every system offers the same names, and this file chooses.
+//! Verbs only. Nothing here decides or keeps a clock; that is the driver's part, and only the driver's thread starts,
+//! signals and reaps. There is no trait: every system offers the same names, and this file chooses.
 //!
 //! - `posix/` is what the Unix systems share: accounts, attributes, and why a spawn failed.
 //! - `linux/` is what only Linux has: pidfds and `/proc`. It needs Linux 5.4 or newer.
