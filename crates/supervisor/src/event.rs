@@ -99,6 +99,11 @@ pub enum EventKind {
     },
     /// Its restart policy panicked; the default decided instead.
     PolicyPanicked,
+    /// Its output cannot be stored as its specification says, or can be again.
+    OutputStored {
+        /// What is wrong, as a sentence; `None`: nothing any more.
+        problem: Option<String>,
+    },
     /// The supervisor is stopping everything in order to end.
     ShuttingDown,
     /// The reader was too slow: this many events before this one are lost to it.

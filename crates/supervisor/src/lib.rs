@@ -26,7 +26,7 @@
 //! so is a spawn that fails.
 //!
 //! - Components start in ascending [`start_priority`](ProcessSpec::start_priority), those of the same priority
-//!   together. The next priority begins when each of the one before has started, completed, or failed a first time:
+//!   together, and so do those that one request is about; requests do not wait for each other. The next priority begins when each of the one before has started, completed, or failed a first time:
 //!   priority orders, it does not gate. They stop in the reverse order.
 //! - What ends though it is wanted is up to its [`RestartPolicy`]: by default [`Backoff`], which is back at once after
 //!   a stable run and ever later while it keeps failing. [`Never`], [`OnFailure`], [`Fixed`] and [`Limit`] are there
@@ -47,8 +47,8 @@
 //!
 //! The library installs no signal handler, sets no subreaper, reaps no child but its own, forces no async runtime,
 //! prints nothing, opens only close-on-exec descriptors, and writes no file but the logs that components were given.
-//! It runs one thread, `supervisor`, and two more, `output` and (while files are compressed) one beside it, if a component has
-//! [`Output::File`]. A supervisor that is dropped takes its components with it.
+//! It runs one thread, `supervisor`, and if a component has [`Output::File`] another, `output`, and at times a third,
+//! `housekeeping`, while old files are deleted and compressed. A supervisor that is dropped takes its components with it.
 //!
 //! # Testing
 //!
@@ -58,15 +58,16 @@
 //! # Limitations
 //!
 //! - Linux 5.4 or newer; other systems come later.
-//! - A process that leaves its session, clears its environment *and* outlives its parents is found only if orphans
-//!   come to this process ([`Builder::reap_orphans`]).
+//! - A process that leaves its session, clears its environment *and* whose parents have ended cannot be told to be a
+//!   component's. It outlives that component's stop; if orphans come to this process ([`Builder::reap_orphans`]), it is
+//!   killed at the latest when supervision ends.
 //! - Without [`Builder::reap_orphans`], each end of a run costs one look at the processes of the machine.
 //! - Users and groups are looked up at each spawn, by the system's name service: one that hangs holds supervision up.
 //! - Components end with the supervisor, except if it is killed (SIGKILL): then they run on, unsupervised.
 //!
 //! # Limits
 //!
-//! 10,000 components ([`Builder::MAX_COMPONENTS`]); 1,024 requests without an answer; 4,096 events waiting for a slow
+//! 10,000 components ([`Builder::MAX_COMPONENTS`]); 1,024 requests without an answer (a shutdown is always taken up); 4,096 events waiting for a slow
 //! reader; at most 10,000 past runs of a component remembered for its policy ([`History::MAX_CAPACITY`]).
 
 mod chance;

@@ -662,6 +662,35 @@ mod asking {
     }
 
     #[test]
+    fn requests_do_not_wait_for_each_other() {
+        let mock = |id: &str, priority, behaviour| {
+            Mock::new(id).with(|spec| spec.start_priority = priority).behaves(behaviour)
+        };
+        let slow = mock("slow", 1, steady()).with(|spec| spec.start_delay = seconds(9));
+        let mut world =
+            World::new([mock("is", 1, steady()), slow, mock("ps", 2, steady().slow_to_stop(seconds(9)))]);
+        world.run_for(seconds(1));
+        let start = world.start("ps");
+        world.run_for(Duration::ZERO);
+        assert_eq!(achieved(&world, start), [Achieved::Done], "though those before it have not started");
+        world.stop("ps");
+        let stop = world.stop("is");
+        world.run_for(Duration::ZERO);
+        assert_eq!(achieved(&world, stop), [Achieved::Done], "though what stands above it still stops");
+    }
+
+    #[test]
+    fn those_of_one_priority_hear_of_a_stop_in_reverse_order() {
+        let mut world = World::new(["a", "b", "c"].map(Mock::new));
+        world.stop(supervisor::Targets::All);
+        let told = |event: &supervisor::Event| match event.kind {
+            EventKind::Stopping { .. } => event.component.as_ref().map(ToString::to_string),
+            _ => None,
+        };
+        assert_eq!(world.events().iter().filter_map(told).collect::<Vec<_>>(), ["c", "b", "a"]);
+    }
+
+    #[test]
     fn a_start_does_not_take_back_a_restart_whose_turn_has_not_come() {
         let mut world = World::new([
             Mock::new("is"),

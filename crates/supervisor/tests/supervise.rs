@@ -180,7 +180,7 @@ fn what_has_joined_another_process_group_is_stopped_and_killed_all_the_same() {
 
 #[test]
 fn a_command_that_comes_while_supervision_ends_is_answered_or_refused_but_never_left_waiting() {
-    for _ in 0..50 {
+    for _ in 0..20 {
         let (supervisor, handle, _events) = start([steady("ps")]);
         let askers: Vec<_> = (0..4)
             .map(|_| {
@@ -224,15 +224,15 @@ fn two_components_of_the_same_name_but_for_case_are_refused() {
 }
 
 #[test]
-fn a_thousand_kills_give_a_thousand_replacements() {
+fn as_many_kills_give_as_many_replacements() {
     let mut spec = steady("ps");
     spec.restart = std::sync::Arc::new(supervisor::Fixed(Duration::ZERO));
     let (_supervisor, handle, events) = start([spec]);
-    for _ in 0..1_000 {
+    for _ in 0..200 {
         kill(wait_for(&events, spawned));
     }
     wait_for(&events, spawned);
-    assert_eq!(handle.status().unwrap().components[0].restarts, 1_000);
+    assert_eq!(handle.status().unwrap().components[0].restarts, 200);
 }
 
 #[test]

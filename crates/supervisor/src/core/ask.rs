@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::component::Component;
 use super::requests::Goal;
+use super::sequence::Wave;
 use super::{Action, Ask, Core, RequestId, Shutdown};
 use crate::event::{Event, EventKind};
 use crate::request::{Achieved, RequestError};
@@ -60,7 +61,10 @@ impl Core {
         for key in &keys {
             what(self, request, *key);
         }
-        for key in keys {
+        // Those of one rank start in order, and hear of a stop in reverse order.
+        let (halting, others): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|key| self.component(*key).halting.is_some());
+        for key in halting.into_iter().rev().chain(others) {
             self.take_turn(key);
         }
         self.requests.answer_if_complete(request, &self.components, &mut self.actions);
@@ -75,17 +79,17 @@ impl Core {
         }
         if component.is_ending() {
             // This run is over: what is asked for is the next one.
-            self.join_halt(key);
-        } else if component.halting && !was_wanted {
+            self.join_halt(key, Wave(request.0));
+        } else if component.halting.is_some() && !was_wanted {
             // A stop that has not been carried out yet is taken back.
             self.leave_halt(key);
         }
         let component = self.component(key);
-        if component.has_started() && !component.halting {
+        if component.has_started() && component.halting.is_none() {
             return self.resolve(request, key, Achieved::AlreadySo);
         }
         self.requests.wait(request, key, Goal::Started);
-        self.launch_anew(key);
+        self.launch_anew(request, key);
     }
 
     fn want_anew(&mut self, request: RequestId, key: u32) {
@@ -97,14 +101,14 @@ impl Core {
         }
         self.requests.wait(request, key, Goal::Started);
         if self.component(key).run().is_some() {
-            self.join_halt(key);
+            self.join_halt(key, Wave(request.0));
         }
-        self.launch_anew(key);
+        self.launch_anew(request, key);
     }
 
     /// Takes part in the start sequence with its past forgiven, now or when its run is gone.
-    fn launch_anew(&mut self, key: u32) {
-        self.join_launch(key);
+    fn launch_anew(&mut self, request: RequestId, key: u32) {
+        self.join_launch(key, Wave(request.0));
         let component = self.component_mut(key);
         component.forgive();
         if component.run().is_none() {
@@ -120,7 +124,7 @@ impl Core {
             self.resolve(request, key, Achieved::Unkillable(pids));
         } else if component.run().is_some() {
             self.requests.wait(request, key, Goal::Stopped);
-            self.join_halt(key);
+            self.join_halt(key, Wave(request.0));
         } else {
             let achieved = if component.is_down() { Achieved::AlreadySo } else { Achieved::Done };
             self.transition(key, Component::rest);

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::Action;
+use super::sequence::Wave;
 use crate::error::SpawnError;
 use crate::event::{Event, EventKind, KillReason};
 use crate::policy::{Backoff, Decision, Jitter, RestartPolicy};
@@ -119,10 +120,10 @@ pub(super) struct Component {
     since: Duration,
     /// Whether it should run.
     pub(super) wanted: bool,
-    /// Whether it takes part in the start sequence, and has not settled.
-    pub(super) launching: bool,
-    /// Whether its run is to be ended at its turn in the stop sequence, or is being ended.
-    pub(super) halting: bool,
+    /// The wave of the start sequence in which it takes part, until it has settled.
+    pub(super) launching: Option<Wave>,
+    /// The wave of the stop sequence in which its run is to be ended, or is being ended.
+    pub(super) halting: Option<Wave>,
     history: History,
     runs: u64,
     restarts: u64,
@@ -137,8 +138,8 @@ impl Component {
             state: State::Down(Rest::Stopped),
             since: Duration::ZERO,
             wanted: false,
-            launching: false,
-            halting: false,
+            launching: None,
+            halting: None,
             history: History::default(),
             runs: 0,
             restarts: 0,
@@ -349,7 +350,7 @@ impl Component {
     fn conclude(&mut self, past: PastRun, asked: bool, context: &mut Context<'_>) -> Milestone {
         let end = past.end.clone();
         self.last_end = Some(end.clone());
-        if asked || self.halting || !self.wanted {
+        if asked || self.halting.is_some() || !self.wanted {
             self.enter(State::Down(Rest::Stopped), context);
             self.emit(EventKind::Stopped, context);
             return Milestone::Stopped;

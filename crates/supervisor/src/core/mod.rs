@@ -16,14 +16,14 @@ use std::time::Duration;
 use component::{Component, Context, Milestone};
 use deadlines::Deadlines;
 use requests::{Goal, Requests};
-use sequence::Sequence;
+use sequence::{Sequence, Wave};
 
 use crate::error::SpawnError;
 use crate::event::Event;
 use crate::request::{Achieved, Outcome, RequestError};
 use crate::run::{Exit, RunId};
 use crate::spec::{ComponentId, ProcessSpec};
-use crate::status::Status;
+use crate::status::{ComponentStatus, Status};
 
 /// A request, as long as it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -174,20 +174,25 @@ impl Core {
     /// What is true of these components now.
     pub(crate) fn status(&self, now: Duration, keys: &[u32]) -> Status {
         let now = self.now.max(now);
-        let first = self.launch.front().next().map(|key| self.id(key));
         Status {
             uptime: now,
             conditions: Vec::new(),
             shutting_down: self.shutdown != Shutdown::No,
-            components: keys.iter().map(|key| self.component(*key).status(now, first.clone())).collect(),
+            components: keys.iter().map(|key| self.component_status(now, *key)).collect(),
         }
+    }
+
+    fn component_status(&self, now: Duration, key: u32) -> ComponentStatus {
+        let component = self.component(key);
+        let first = || self.launch.front(component.launching?).next().map(|key| self.id(key));
+        component.status(now, if component.is_queued() { first() } else { None })
     }
 
     fn begin(&mut self) {
         for key in self.keys() {
             if self.component(key).spec.autostart {
                 self.component_mut(key).wanted = true;
-                self.join_launch(key);
+                self.join_launch(key, Wave(0));
                 self.transition(key, Component::queue);
             }
         }
@@ -249,7 +254,7 @@ impl Core {
     /// Its start has come to something: the first of started, completed or failed.
     fn settled(&mut self, key: u32, achieved: &Achieved) {
         // What is to be ended first, because somebody asked for another run, settles with that one.
-        if !self.component(key).halting {
+        if self.component(key).halting.is_none() {
             self.leave_launch(key);
             self.resolve_waiting(key, Goal::Started, achieved);
         }
@@ -259,8 +264,11 @@ impl Core {
     fn stopped(&mut self, key: u32) {
         self.leave_halt(key);
         self.resolve_waiting(key, Goal::Stopped, &Achieved::Done);
-        if self.component(key).wanted {
-            self.join_launch(key);
+        let component = self.component(key);
+        if component.wanted {
+            // One whose start was answered while its old run could not be killed begins by itself.
+            let wave = component.launching.unwrap_or(Wave(u64::MAX));
+            self.join_launch(key, wave);
             self.transition(key, Component::queue);
             self.take_turn(key);
         }
@@ -277,29 +285,33 @@ impl Core {
         }
     }
 
-    fn join_launch(&mut self, key: u32) {
-        self.component_mut(key).launching = true;
-        self.launch.join(self.launch_rank(key), key);
+    fn join_launch(&mut self, key: u32, wave: Wave) {
+        self.leave_launch(key);
+        self.component_mut(key).launching = Some(wave);
+        self.launch.join(wave, self.launch_rank(key), key);
     }
 
     fn leave_launch(&mut self, key: u32) {
-        self.component_mut(key).launching = false;
-        self.launch.leave(self.launch_rank(key), key);
+        if let Some(wave) = self.component_mut(key).launching.take() {
+            self.launch.leave(wave, self.launch_rank(key), key);
+        }
     }
 
-    fn join_halt(&mut self, key: u32) {
-        self.component_mut(key).halting = true;
-        self.halt.join(self.halt_rank(key), key);
+    fn join_halt(&mut self, key: u32, wave: Wave) {
+        self.leave_halt(key);
+        self.component_mut(key).halting = Some(wave);
+        self.halt.join(wave, self.halt_rank(key), key);
     }
 
     fn leave_halt(&mut self, key: u32) {
-        self.component_mut(key).halting = false;
-        self.halt.leave(self.halt_rank(key), key);
+        if let Some(wave) = self.component_mut(key).halting.take() {
+            self.halt.leave(wave, self.halt_rank(key), key);
+        }
     }
 
     /// Lets those go on whose turn this step has brought.
     fn give_turns(&mut self) {
-        for key in self.halt.take_called() {
+        for key in self.halt.take_called().into_iter().rev() {
             self.take_turn(key);
         }
         for key in self.launch.take_called() {
@@ -310,9 +322,12 @@ impl Core {
     /// Does what the component waits to do, if it is its turn.
     fn take_turn(&mut self, key: u32) {
         let component = self.component(key);
-        if component.halting && self.halt.is_turn_of(self.halt_rank(key)) {
+        let has_turn = |sequence: &Sequence, rank, wave| sequence.is_turn_of(wave, rank);
+        if component.halting.is_some_and(|wave| has_turn(&self.halt, self.halt_rank(key), wave)) {
             self.transition(key, Component::stop);
-        } else if component.is_queued() && self.launch.is_turn_of(self.launch_rank(key)) {
+        } else if component.is_queued()
+            && component.launching.is_some_and(|wave| has_turn(&self.launch, self.launch_rank(key), wave))
+        {
             self.transition(key, Component::begin);
         }
     }

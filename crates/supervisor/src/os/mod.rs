@@ -1,7 +1,7 @@
 //! What is asked of the operating system: spawn, signal, look at an exit, find what is left of a run, reap, measure.
 //!
-//! Verbs only. Nothing here decides, waits or keeps a clock; that is the driver's part, and only the driver's thread
-//! calls these functions. There is no trait: every system offers the same names, and this file chooses.
+//! Verbs only. Nothing here decides or keeps a clock; that is the driver's part, and only the driver's thread starts,
+//! signals and reaps. There is no trait: every system offers the same names, and this file chooses.
 //!
 //! - `posix/` is what the Unix systems share: accounts, attributes, and why a spawn failed.
 //! - `linux/` is what only Linux has: pidfds and `/proc`. It needs Linux 5.4 or newer.
@@ -31,7 +31,7 @@ pub(crate) use linux::*;
 pub(crate) use posix::drain;
 pub(crate) use priority::lower_this_thread;
 #[cfg(target_os = "linux")]
-pub(crate) use reserve::Reserve;
+pub(crate) use reserve::{Reserve, descriptors_are_scarce};
 pub(crate) use watched::Watched;
 
 use crate::spec::ProcessSpec;

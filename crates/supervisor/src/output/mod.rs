@@ -29,8 +29,7 @@ mod sink;
 mod testbench;
 
 pub use log_file::LogFile;
-#[expect(unused_imports, reason = "the driver that uses it is being written")]
-pub(crate) use pump::{Ends, Pump};
+pub(crate) use pump::{Notice, Pump};
 
 /// A log file: where it is, when a new one begins, and how long old ones are kept.
 ///

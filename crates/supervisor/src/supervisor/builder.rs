@@ -5,18 +5,18 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use polling::Poller;
 
 use super::Supervisor;
 use super::driver::Driver;
-use super::handle::{Handle, command_queue};
+use super::handle::{Command, Handle, command_queue};
 use super::readers::Readers;
 use crate::core::Core;
 use crate::event::Event;
 use crate::names::Names;
 use crate::os::LaunchPad;
-use crate::output::Pump;
+use crate::output::{Notice, Pump};
 use crate::spec::{ComponentId, ProcessSpec};
 
 /// How to make a [`Supervisor`].
@@ -78,11 +78,11 @@ impl Builder {
         let core = Core::new(self.components, seed);
         let names = Arc::new(Names::new(core.specs()));
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
-        let pump =
-            Pump::start().map_err(|error| StartError::system("prepare the components' output", &error))?;
         let pad =
             LaunchPad::new().map_err(|error| StartError::system("prepare to start processes", &error))?;
         let (commands, queue) = command_queue();
+        let pump = Pump::start(notice(&commands, &poller))
+            .map_err(|error| StartError::system("prepare the components' output", &error))?;
         let handle = Handle::new(commands, Arc::clone(&poller), names);
         let driver = Driver::new(core, poller, queue, pump, pad, self.readers, self.sigchld)
             .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
@@ -93,6 +93,18 @@ impl Builder {
             .map_err(|error| StartError::system("start the supervisor's thread", &error))?;
         Ok(Supervisor { handle, thread: Some(thread) })
     }
+}
+
+/// Has the pump tell the driver what becomes of output. It does not keep the queue alive by that: the driver ends the
+/// pump, not the other way round.
+fn notice(commands: &Sender<Command>, poller: &Arc<Poller>) -> Notice {
+    let (commands, poller) = (commands.clone(), Arc::clone(poller));
+    Arc::new(move |component, problem| {
+        let problem = problem.map(str::to_owned);
+        // Refused only when the driver has ended, and with it everybody who could be told.
+        let _ = commands.send(Command::OutputStored { component, problem });
+        let _ = poller.notify();
+    })
 }
 
 fn check(components: &[ProcessSpec]) -> Result<(), StartError> {

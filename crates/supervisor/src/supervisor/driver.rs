@@ -17,7 +17,7 @@ use super::runs::{Look, Runs};
 use crate::core::{Action, Ask, Core, Input, RequestId};
 use crate::environment;
 use crate::error::{SpawnError, SpawnStep};
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::os::{self, Launch, LaunchPad, Watched};
 use crate::output::Pump;
 use crate::request::{Outcome, RequestError};
@@ -91,6 +91,7 @@ impl Driver {
             self.runs.reap_ended();
             self.tell_readers();
             if let Some(outcome) = self.ended.take() {
+                self.runs.end_orphans();
                 self.pump.finish(LAST_OUTPUT);
                 return outcome;
             }
@@ -155,6 +156,11 @@ impl Driver {
             }
             Command::Subscribe { answer } => {
                 let _ = answer.try_send(self.readers.add());
+            }
+            Command::OutputStored { component, problem } => {
+                let at = self.began.elapsed();
+                let component = Some(self.core.spec(component).id.clone());
+                self.outbox.push(Event { at, component, kind: EventKind::OutputStored { problem } });
             }
             Command::ReopenLogs => {
                 // Refused only if the pump's thread has gone, which `conditions` tells.
@@ -234,6 +240,11 @@ impl Driver {
         let token = environment::token(&spec.id).map_err(|error| failed(SpawnStep::Process, &error))?;
         let ends =
             self.pump.open(run.component, &spec.output).map_err(|error| failed(SpawnStep::Output, &error))?;
+        if os::descriptors_are_scarce(&ends.stdout) {
+            let error =
+                io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
+            return Err(failed(SpawnStep::Output, &error));
+        }
         let environment = environment::of(&spec.environment, &self.inherited);
         let launch = Launch {
             spec,

@@ -17,10 +17,25 @@ use crate::status::{Status, Usage};
 
 /// Something for the driver to do.
 pub(super) enum Command {
-    Ask { ask: Ask, by: Arc<str>, taken_up: Sender<Result<(), RequestError>>, done: Done },
-    Status { keys: Vec<u32>, answer: Sender<Status> },
-    Subscribe { answer: Sender<Receiver<Event>> },
+    Ask {
+        ask: Ask,
+        by: Arc<str>,
+        taken_up: Sender<Result<(), RequestError>>,
+        done: Done,
+    },
+    Status {
+        keys: Vec<u32>,
+        answer: Sender<Status>,
+    },
+    Subscribe {
+        answer: Sender<Receiver<Event>>,
+    },
     ReopenLogs,
+    /// From the pump: a component's output cannot be stored, or can be again.
+    OutputStored {
+        component: u32,
+        problem: Option<String>,
+    },
 }
 
 /// Who is told when a request is done.

@@ -166,6 +166,14 @@ impl Runs {
         os::reap_orphans(|pid| self.main_pids.contains(&pid));
     }
 
+    /// Kills what is left among the orphans that came to us once all runs are over: it can only be what a component
+    /// has started, in a way that hid whose it is.
+    pub(super) fn end_orphans(&self) {
+        if self.orphans_come_to_us {
+            os::end_orphans(|pid| self.main_pids.contains(&pid));
+        }
+    }
+
     /// Reaps the main processes of runs of which nothing else is left.
     pub(super) fn reap_ended(&mut self) {
         for process in self.ended.drain(..) {

@@ -18,7 +18,7 @@ use crate::status::{ComponentStatus, Status};
 /// How many pids there are at least: few, so that they are used again all the time.
 const FEWEST_PIDS: u32 = 16;
 
-/// The supervisor's decisions on mock components in virtual time. See the [module](self).
+/// The supervisor's decisions on mock components in virtual time. See the [module](super).
 #[derive(Debug)]
 pub struct World {
     core: Core,

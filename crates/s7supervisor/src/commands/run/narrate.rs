@@ -61,6 +61,8 @@ impl Narrator {
             EventKind::Stopped => info!(subject, "stopped"),
             EventKind::Completed => info!(subject, "completed"),
             EventKind::GivenUp { end } => debug!(subject, "given up: {end}"),
+            EventKind::OutputStored { problem: Some(problem) } => warn!(subject, "{problem}"),
+            EventKind::OutputStored { problem: None } => info!(subject, "its output is stored again"),
             EventKind::PolicyPanicked => error!(subject, "its restart policy panicked; the default decided"),
             other => debug!(subject, "{other:?}"),
         }

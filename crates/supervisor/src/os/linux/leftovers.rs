@@ -98,6 +98,26 @@ pub(crate) fn descendants(run: &Run<'_>, is_main: impl Fn(u32) -> bool) -> Vec<L
     walk.found.into_iter().map(|(_, leftover)| leftover).collect()
 }
 
+/// Kills the orphans that have come to us, and those that come to us by that, and waits until they are gone: for a
+/// second at most.
+pub(crate) fn end_orphans(is_main: impl Fn(u32) -> bool) {
+    const ROUNDS: usize = 20;
+    let patience = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    let mut reader = Reader::default();
+    for _ in 0..ROUNDS {
+        reap_orphans(&is_main);
+        // They are children of ours that nobody else reaps, so that their pids are their own.
+        let orphans = reader.children_of_thread(our_pid(), our_pid()).unwrap_or_default();
+        let orphans = orphans.into_iter().filter(|pid| !is_main(*pid)).filter_map(pid_of);
+        let held: Vec<_> = orphans.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect();
+        let Some(first) = held.first() else { return };
+        for orphan in &held {
+            let _ = pidfd_send_signal(orphan, Signal::KILL);
+        }
+        let _ = poll(&mut [PollFd::new(first, PollFlags::IN)], Some(&patience));
+    }
+}
+
 /// Reaps the orphans among our main thread's children that have ended, but never the main process of a run.
 ///
 /// Only for a process that is a subreaper or process 1: what its main thread has started itself is reaped too.
@@ -141,8 +161,14 @@ impl<'a> Walk<'a> {
     /// Looks at every process there is.
     fn everything(&mut self, is_main: impl Fn(u32) -> bool) {
         let own = our_pid();
+        // What is older than the oldest of the runs is no business of theirs, and is not looked at more closely.
+        let began =
+            self.runs.iter().map(|run| self.reader.stat(run.process.pid()).map_or(0, |stat| stat.started));
+        let oldest = began.min().unwrap_or(0);
         for pid in all_processes().filter(|pid| *pid != own && !is_main(*pid)) {
-            self.look_at(pid);
+            if self.reader.stat(pid).is_some_and(|stat| stat.started >= oldest) {
+                self.look_at(pid);
+            }
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Stat {
     /// Of itself and of the children it has waited for, in user and system.
     pub(super) cpu_ticks: u64,
     pub(super) threads: u32,
+    /// When it began, in ticks since the machine did.
+    pub(super) started: u64,
     pub(super) resident_pages: u64,
 }
 
@@ -135,6 +137,7 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         group: id(5)?,
         cpu_ticks: ticks(14).saturating_add(ticks(15)).saturating_add(ticks(16)).saturating_add(ticks(17)),
         threads: id(20)?,
+        started: count(22)?,
         resident_pages: count(24)?,
     })
 }
@@ -147,8 +150,15 @@ mod tests {
     fn a_name_full_of_parentheses_and_spaces_is_not_taken_for_fields() {
         let text = b"42 (a) R 1 (b) S 7 9 9 0 -1 4194560 1 2 3 4 10 20 -1 40 20 0 3 0 777 4096 25 99 1 1 0\n";
         let stat = parse_stat(text).unwrap();
-        let expected =
-            Stat { state: b'S', parent: 7, group: 9, cpu_ticks: 70, threads: 3, resident_pages: 25 };
+        let expected = Stat {
+            state: b'S',
+            parent: 7,
+            group: 9,
+            cpu_ticks: 70,
+            threads: 3,
+            started: 777,
+            resident_pages: 25,
+        };
         assert_eq!(stat, expected);
     }
 
@@ -161,8 +171,15 @@ mod tests {
 
     #[test]
     fn a_zombie_with_living_threads_is_not_dead() {
-        let stat =
-            |state, threads| Stat { state, parent: 1, group: 1, cpu_ticks: 0, threads, resident_pages: 0 };
+        let stat = |state, threads| Stat {
+            state,
+            parent: 1,
+            group: 1,
+            cpu_ticks: 0,
+            threads,
+            started: 0,
+            resident_pages: 0,
+        };
         assert!(stat(b'Z', 1).is_dead());
         assert!(!stat(b'Z', 2).is_dead());
         assert!(!stat(b'D', 1).is_dead());

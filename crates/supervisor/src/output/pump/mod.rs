@@ -26,9 +26,9 @@ const MAX_WAITING_COMMANDS: usize = 4096;
 /// Gives components the ends of pipes, and stores what comes out of them.
 ///
 /// The thread and its poller begin with the first component that needs them.
-#[derive(Debug)]
 pub(crate) struct Pump {
     nowhere: OwnedFd,
+    notice: Notice,
     thread: OnceCell<Thread>,
 }
 
@@ -62,10 +62,14 @@ struct Run {
 /// What is wrong, by the stream that it concerns.
 type Conditions = Arc<Mutex<BTreeMap<worker::StreamId, String>>>;
 
+/// Is told of a component whose output cannot be stored, and why; and, with nothing, when it can be again. It runs on the
+/// pump's thread.
+pub(crate) type Notice = Arc<dyn Fn(u32, Option<&str>) + Send + Sync>;
+
 impl Pump {
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn start(notice: Notice) -> io::Result<Self> {
         let nowhere = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-        Ok(Self { nowhere: nowhere.into(), thread: OnceCell::new() })
+        Ok(Self { nowhere: nowhere.into(), notice, thread: OnceCell::new() })
     }
 
     /// New ends for one run of a component. Opens no file: the thread does, once it is [woken](Self::wake), which may
@@ -131,7 +135,7 @@ impl Pump {
         if let Some(thread) = self.thread.get() {
             return Ok(thread);
         }
-        let thread = Thread::start()?;
+        let thread = Thread::start(&self.notice)?;
         Ok(self.thread.get_or_init(|| thread))
     }
 }
@@ -149,13 +153,14 @@ struct Thread {
 }
 
 impl Thread {
-    fn start() -> io::Result<Self> {
+    fn start(notice: &Notice) -> io::Result<Self> {
         let (commands, received) = crossbeam_channel::unbounded();
         let (living, alive) = crossbeam_channel::bounded(0);
         let poller = Arc::new(Poller::new()?);
         let conditions = Conditions::default();
         let housekeeper = Housekeeper::default();
-        let worker = Worker::new(Arc::clone(&poller), received, Arc::clone(&conditions), housekeeper.clone());
+        let told = (Arc::clone(&conditions), Arc::clone(notice));
+        let worker = Worker::new(Arc::clone(&poller), received, told, housekeeper.clone());
         #[expect(clippy::disallowed_methods, reason = "a slow disk must not hold up the driver")]
         let handle = std::thread::Builder::new().name("output".to_owned()).spawn(move || {
             worker.work();

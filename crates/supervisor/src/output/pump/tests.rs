@@ -23,7 +23,10 @@ struct Component {
 
 impl Bench {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), pump: Pump::start().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            pump: Pump::start(std::sync::Arc::new(|_, _| {})).unwrap(),
+        }
     }
 
     fn log(&self, name: &str) -> LogSettings {
@@ -103,7 +106,7 @@ fn standard_error_may_go_nowhere() {
 
 #[test]
 fn what_needs_no_thread_starts_none() {
-    let pump = Pump::start().unwrap();
+    let pump = Pump::start(std::sync::Arc::new(|_, _| {})).unwrap();
     for output in [Output::Null, Output::Inherit] {
         let ends = pump.open(0, &output).unwrap();
         assert!(rustix::io::fcntl_getfd(&ends.stdout).unwrap().contains(rustix::io::FdFlags::CLOEXEC));

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::super::housekeeping::Housekeeper;
 use super::super::sink::Sink;
-use super::{Command, Conditions, Run, now};
+use super::{Command, Conditions, Notice, Run, now};
 use crate::os::Watched;
 
 /// What is read at a time: the size of a pipe.
@@ -34,11 +34,11 @@ pub(super) struct StreamId {
 }
 
 /// What the thread knows.
-#[derive(Debug)]
 pub(super) struct Worker {
     poller: Arc<Poller>,
     commands: Receiver<Command>,
     conditions: Conditions,
+    notice: Notice,
     housekeeper: Housekeeper,
     /// Boxed, because a tree keeps room for almost as many again.
     streams: BTreeMap<StreamId, Box<Stream>>,
@@ -74,13 +74,14 @@ impl Worker {
     pub(super) fn new(
         poller: Arc<Poller>,
         commands: Receiver<Command>,
-        conditions: Conditions,
+        (conditions, notice): (Conditions, Notice),
         housekeeper: Housekeeper,
     ) -> Self {
         Self {
             poller,
             commands,
             conditions,
+            notice,
             housekeeper,
             streams: BTreeMap::new(),
             pipes: BTreeMap::new(),
@@ -297,6 +298,8 @@ impl Worker {
                 Some(text) => conditions.insert(id, text.clone()),
                 None => conditions.remove(&id),
             };
+            drop(conditions);
+            (self.notice)(id.component, condition.as_deref());
             stream.condition = condition;
         }
     }
@@ -343,7 +346,12 @@ mod tests {
         let log = LogSettings::new(folder.path().join("missing/logs/ps.log"));
         let (_, commands) = crossbeam_channel::unbounded();
         let poller = Arc::new(Poller::new().unwrap());
-        let mut worker = Worker::new(poller, commands, Conditions::default(), Housekeeper::default());
+        let mut worker = Worker::new(
+            poller,
+            commands,
+            (Conditions::default(), Arc::new(|_, _| {})),
+            Housekeeper::default(),
+        );
         let (stdout, writer) = pipe().unwrap();
         File::from(writer).write_all(b"patience\n").unwrap();
         worker.attach(Run { component: 0, log, stdout, stderr: None });
