@@ -11,7 +11,7 @@
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::fs::OpenOptions;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::{io, ptr};
 
 use rustix::io::{DupFlags, Errno, dup3, fcntl_dupfd_cloexec, retry_on_intr};
@@ -73,11 +73,7 @@ impl LaunchPad {
             return None;
         }
         let launched = self.place(stdout, stderr).and_then(|()| self.start(image, folder));
-        // No descriptor of ours may keep a component's pipe open. It cannot fail: nothing new is opened.
-        let nowhere = self.stdio[0].try_clone();
-        if let Ok(nowhere) = &nowhere {
-            let _ = self.place(nowhere.as_fd(), nowhere.as_fd());
-        }
+        self.clear();
         match launched {
             Ok(pid) => Some(Ok(pid)),
             Err(Failure::NoTable) => {
@@ -92,6 +88,13 @@ impl LaunchPad {
         let [_, out, err] = &mut self.stdio;
         dup3(stdout, out, DupFlags::CLOEXEC).map_err(Failure::Told)?;
         dup3(stderr, err, DupFlags::CLOEXEC).map_err(Failure::Told)
+    }
+
+    /// No descriptor of ours may keep a component's pipe open. It cannot fail: no descriptor is added.
+    fn clear(&mut self) {
+        let [nowhere, out, err] = &mut self.stdio;
+        let _ = dup3(&*nowhere, out, DupFlags::CLOEXEC);
+        let _ = dup3(&*nowhere, err, DupFlags::CLOEXEC);
     }
 
     fn start(&mut self, image: &Image, folder: Option<&CStr>) -> Result<Pid, Failure> {
