@@ -525,7 +525,11 @@ mod asking {
         assert_eq!(world.refusal(one_more), Some(&RequestError::TooMany));
         let shutdown = world.shutdown();
         assert_eq!(world.refusal(shutdown), None, "nothing may stand in the way of the end");
-        world.run_for(seconds(5));
+        let again = world.shutdown();
+        assert_eq!(world.refusal(again), Some(&RequestError::TooMany), "it would change nothing");
+        let now = world.shutdown_now();
+        assert_eq!(world.refusal(now), None, "it brings the end nearer");
+        world.run_for(Duration::ZERO);
         assert!(open.into_iter().all(|stop| world.outcome(stop).is_some()));
         assert!(world.has_ended());
     }
