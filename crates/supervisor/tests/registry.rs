@@ -420,6 +420,11 @@ fn the_temp_folder_is_found_though_the_registry_is_broken() {
     let broken = "<supervisor><config><temp>SV::t</temp></config><settings><setting name='SV::t'>run</setting></settings>";
     assert_eq!(temp(broken), folder.path().join("run"));
     assert_eq!(temp("<supervisor><config><temp>/x/y</temp><log></config"), Path::new("/x/y"));
+    let config = "<config><temp>mytemp</temp></config></supervisor>";
+    for before in ["<servers><server id='a'></servers>", "<profiles></profile></profiles>", "<servers/>"] {
+        let text = format!("<supervisor>{before}<x/>{config}");
+        assert_eq!(temp(&text), folder.path().join("mytemp"), "{before}");
+    }
     assert_eq!(temp("<supervisor><config><temp>SV::unknown</temp>"), folder.path().join("temp"));
     assert_eq!(temp("garbage"), folder.path().join("temp"));
     let missing = folder.path().join("conf/missing.xml");

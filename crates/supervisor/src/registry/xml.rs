@@ -85,7 +85,7 @@ pub(super) fn read(file: FileId, scope: Scope, problems: &mut Problems) -> Optio
         elements: 0,
         has_declaration: false,
         scope,
-        passed_over: 0,
+        passed_over: None,
     };
     builder.check_characters();
     if let Err(Stop { tree_is_whole: false }) = builder.read_events() {
@@ -113,8 +113,8 @@ struct TreeBuilder<'a> {
     elements: usize,
     has_declaration: bool,
     scope: Scope,
-    /// How deep the present place is in what is passed over; 0: it is not.
-    passed_over: usize,
+    /// Which of [`COMPONENTS`] is being passed over.
+    passed_over: Option<&'static str>,
 }
 
 /// An element whose end tag has not come yet.
@@ -183,20 +183,19 @@ impl TreeBuilder<'_> {
         }
     }
 
+    /// Whether the event belongs to what is passed over: that ends with the end tag of the same name, however broken
+    /// it is inside, because what follows it is still wanted.
     fn passes_over(&mut self, event: &Event<'_>) -> bool {
-        let within = self.passed_over > 0;
-        match event {
-            Event::Start(tag)
-                if within || self.open.len() == 1 && COMPONENTS.contains(&tag.name().as_ref()) =>
-            {
-                self.passed_over += 1;
+        match (self.passed_over, event) {
+            (None, Event::Start(tag)) if self.open.len() == 1 => {
+                self.passed_over = COMPONENTS.into_iter().find(|name| *name == tag.name().as_ref());
+                self.passed_over.is_some()
+            }
+            (Some(name), Event::End(tag)) if tag.name().as_ref() == name => {
+                self.passed_over = None;
                 true
             }
-            Event::End(_) if within => {
-                self.passed_over -= 1;
-                true
-            }
-            _ => within,
+            (within, _) => within.is_some(),
         }
     }
 
