@@ -41,6 +41,8 @@ pub(super) struct Element {
     pub(super) may_be_secret: bool,
     /// Its own text, trimmed; `None` if there is none but white space.
     pub(super) text: Option<Text>,
+    /// The first CDATA section in it: text by intention, though there may be nothing but white space in it.
+    pub(super) cdata: Option<Span>,
 }
 
 /// An attribute and its value.
@@ -168,7 +170,12 @@ impl TreeBuilder<'_> {
                 }
                 self.text(&raw.xml10_content(), span)
             }
-            Event::CData(raw) => self.text(&raw.xml10_content(), span),
+            Event::CData(raw) => {
+                if let Some(open) = self.open.last_mut() {
+                    open.element.cdata.get_or_insert(span);
+                }
+                self.text(&raw.xml10_content(), span)
+            }
             Event::GeneralRef(reference) => self.reference(&reference, span),
             Event::Decl(_) => self.declaration(span),
             Event::PI(instruction) => {
@@ -228,6 +235,7 @@ impl TreeBuilder<'_> {
             children: Vec::new(),
             may_be_secret,
             text: None,
+            cdata: None,
         };
         self.open.push(Open { element, text: String::new(), text_span: Span::new(0, 0), text_broken: false });
         Ok(())
