@@ -69,6 +69,8 @@ impl<'a, 'b> Components<'a, 'b> {
                 break;
             }
         }
+        // Only now is every file known: environment files are read with the components.
+        self.outputs.check_files(&self.files.paths(), self.reading.problems);
         self.made
     }
 

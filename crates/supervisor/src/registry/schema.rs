@@ -155,7 +155,7 @@ impl Schema {
 /// The name of the type; `None` for words that may be chosen.
 fn type_name(kind: Kind) -> Option<&'static str> {
     Some(match kind {
-        Kind::Text | Kind::Path | Kind::Name => "text",
+        Kind::Text | Kind::Path | Kind::File | Kind::Name => "text",
         Kind::Id => "id",
         Kind::SettingName => "settingName",
         Kind::VariableName => "variableName",
