@@ -58,6 +58,33 @@ fn a_kept_connection_may_idle_longer_than_a_head_may_take_but_not_for_ever() {
 }
 
 #[test]
+fn half_a_head_that_comes_with_the_request_before_has_no_more_time() {
+    let idle = Duration::from_millis(600);
+    let running = Running::limited([], |limits| (limits.head_time, limits.idle_time) = (SHORT, idle));
+    let body = r#"{"components": []}"#;
+    let chunked = format!(
+        "POST /v1/stop HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    );
+    for request in [get("/v1/status"), post("/v1/stop", body), chunked] {
+        let mut connection = running.connect();
+        connection.send(request.clone() + "GET /v1/st");
+        assert_eq!(connection.answer().unwrap().status, 200, "{request}");
+        let answered = Instant::now();
+        connection.assert_closed();
+        assert!(answered.elapsed() < idle, "{request} {:?}", answered.elapsed());
+
+        // Nothing of a head is more time.
+        let mut connection = running.connect();
+        connection.send(&request);
+        assert_eq!(connection.answer().unwrap().status, 200, "{request}");
+        let answered = Instant::now();
+        connection.assert_closed();
+        assert!(answered.elapsed() >= idle - SHORT, "{request} {:?}", answered.elapsed());
+    }
+}
+
+#[test]
 fn an_answer_may_take_longer_than_a_connection_may_idle() {
     let mut stubborn = Stubborn::new("ps");
     let running = Running::limited([stubborn.spec()], |limits| {
