@@ -43,6 +43,7 @@ pub(super) async fn serve(
     peer: Peer,
     router: Router,
     activity: Rc<Activity>,
+    is_crowded: impl Fn() -> bool,
     graceful: Watcher,
 ) {
     let router = TowerToHyperService::new(router);
@@ -50,6 +51,9 @@ pub(super) async fn serve(
         activity.request_came(request.body().size_hint().exact().unwrap_or(0));
         let logged = Logged::new(&request, &peer);
         request.extensions_mut().insert(peer.clone());
+        if is_crowded() {
+            request.extensions_mut().insert(Crowded);
+        }
         let answering = router.call(request);
         let activity = &activity;
         async move {
@@ -79,6 +83,10 @@ pub(super) async fn serve(
     })
     .await;
 }
+
+/// Says of a request that so many are waiting for their answers that this one must not wait too.
+#[derive(Clone, Copy)]
+pub(super) struct Crowded;
 
 /// What a connection is doing, for its own time limits and for choosing which one to close when there are too many.
 pub(super) struct Activity {
