@@ -420,6 +420,11 @@ fn the_temp_folder_is_found_though_the_registry_is_broken() {
     let broken = "<supervisor><config><temp>SV::t</temp></config><settings><setting name='SV::t'>run</setting></settings>";
     assert_eq!(temp(broken), folder.path().join("run"));
     assert_eq!(temp("<supervisor><config><temp>/x/y</temp><log></config"), Path::new("/x/y"));
+    let config = "<config><temp>mytemp</temp></config></supervisor>";
+    for before in ["<servers><server id='a'></servers>", "<profiles></profile></profiles>", "<servers/>"] {
+        let text = format!("<supervisor>{before}<x/>{config}");
+        assert_eq!(temp(&text), folder.path().join("mytemp"), "{before}");
+    }
     assert_eq!(temp("<supervisor><config><temp>SV::unknown</temp>"), folder.path().join("temp"));
     assert_eq!(temp("garbage"), folder.path().join("temp"));
     let missing = folder.path().join("conf/missing.xml");
@@ -436,6 +441,25 @@ fn defaults_hold_for_what_a_server_does_not_say() {
     assert_eq!(made.reset_after, default.reset_after);
     assert_eq!(made.autostart, default.autostart);
     assert_eq!(format!("{:?}", made.restart), format!("{:?}", default.restart));
+}
+
+#[test]
+fn a_restart_waits_as_long_as_its_delay_says() {
+    let restart =
+        |attributes: &str| load_server(&format!("<executable>x</executable><restart {attributes}/>"));
+    for (attributes, expected) in [
+        ("delay='500'", "delay: 500s, max_delay: 500s"),
+        ("delay='5'", "delay: 5s, max_delay: 60s"),
+        ("delay='5' maxDelay='0'", "delay: 5s, max_delay: 0ns"),
+        ("delay='5' maxDelay='5'", "delay: 5s, max_delay: 5s"),
+    ] {
+        let policy = format!("{:?}", restart(attributes).unwrap().components[0].restart);
+        assert!(policy.contains(expected), "{attributes}: {policy}");
+    }
+    let told = problems(restart("delay='500' maxDelay='1m'"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    let expected = "server \"a\": delay (500s) must not be longer than maxDelay (60s, ";
+    assert!(told[0].starts_with(expected), "{told:?}");
 }
 
 mod limits {

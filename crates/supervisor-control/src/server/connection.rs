@@ -9,6 +9,9 @@
 //!               │  after the first                                   │ the last byte of traffic
 //!               └──────────────────── first byte ────────────────────┘
 //! ```
+//!
+//! A client may send the beginning of its next head before it has the answer. It is then read with what is before it,
+//! so that no byte tells when the answer is made: the connection counts what came beyond the request.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -18,7 +21,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use axum::Router;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
@@ -40,13 +43,17 @@ pub(super) async fn serve(
     peer: Peer,
     router: Router,
     activity: Rc<Activity>,
+    is_crowded: impl Fn() -> bool,
     graceful: Watcher,
 ) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        activity.request_came();
+        activity.request_came(request.body().size_hint().exact().unwrap_or(0));
         let logged = Logged::new(&request, &peer);
         request.extensions_mut().insert(peer.clone());
+        if is_crowded() {
+            request.extensions_mut().insert(Crowded);
+        }
         let answering = router.call(request);
         let activity = &activity;
         async move {
@@ -77,12 +84,27 @@ pub(super) async fn serve(
     .await;
 }
 
+/// Says of a request that so many are waiting for their answers that this one must not wait too.
+#[derive(Clone, Copy)]
+pub(super) struct Crowded;
+
 /// What a connection is doing, for its own time limits and for choosing which one to close when there are too many.
 pub(super) struct Activity {
     limits: Limits,
     accepted: Instant,
     phase: Cell<Phase>,
     last_byte: Cell<Instant>,
+    /// How long the body of the last request is; 0 if it came in chunks, whose end is a blank line.
+    body_length: Cell<u64>,
+    blank_line: Cell<BlankLine>,
+}
+
+/// Where the last blank line is, with which every head ends.
+#[derive(Clone, Copy, Default)]
+struct BlankLine {
+    bytes_since: u64,
+    /// Whether nothing has come in the present line.
+    in_empty_line: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -93,14 +115,22 @@ enum Phase {
     Request,
     /// The last answer is made; it may still be on its way out.
     Idle,
+    /// Likewise, and there is something of the next head, the rest of which is being waited for since then.
+    AnsweredAmidHead { since: Instant },
 }
 
 impl Activity {
     /// That of a connection that has just been accepted.
     pub(super) fn new(limits: Limits) -> Self {
         let now = Instant::now();
-        let (phase, last_byte) = (Cell::new(Phase::Head { since: now }), Cell::new(now));
-        Self { limits, accepted: now, phase, last_byte }
+        Self {
+            limits,
+            accepted: now,
+            phase: Cell::new(Phase::Head { since: now }),
+            last_byte: Cell::new(now),
+            body_length: Cell::default(),
+            blank_line: Cell::default(),
+        }
     }
 
     /// Whether a request has been taken up and its answer is not made yet.
@@ -121,17 +151,20 @@ impl Activity {
     /// When the connection is to be closed unless something happens. A request has its own time limits.
     fn deadline(&self) -> Option<Instant> {
         match self.phase.get() {
-            Phase::Head { since } => Some(since + self.limits.head_time),
+            Phase::Head { since } | Phase::AnsweredAmidHead { since } => Some(since + self.limits.head_time),
             Phase::Request => None,
             Phase::Idle => Some(self.last_byte.get() + self.limits.idle_time),
         }
     }
 
-    fn bytes_came(&self) {
+    fn bytes_came(&self, bytes: &[u8]) {
         let now = Instant::now();
         self.last_byte.set(now);
-        if matches!(self.phase.get(), Phase::Idle) {
-            self.phase.set(Phase::Head { since: now });
+        self.blank_line.set(bytes.iter().fold(self.blank_line.get(), BlankLine::after));
+        match self.phase.get() {
+            Phase::Idle => self.phase.set(Phase::Head { since: now }),
+            Phase::AnsweredAmidHead { since } => self.phase.set(Phase::Head { since }),
+            Phase::Head { .. } | Phase::Request => {}
         }
     }
 
@@ -139,14 +172,29 @@ impl Activity {
         self.last_byte.set(Instant::now());
     }
 
-    fn request_came(&self) {
+    fn request_came(&self, body_length: u64) {
+        self.body_length.set(body_length);
         self.phase.set(Phase::Request);
     }
 
     fn answer_is_made(&self) {
         // Its first byte has as much time to go as the next one to come, however long the answer took.
-        self.last_byte.set(Instant::now());
-        self.phase.set(Phase::Idle);
+        let now = Instant::now();
+        self.last_byte.set(now);
+        // A body that holds blank lines itself can hide what follows it, which is then taken for idling.
+        let has_more = self.blank_line.get().bytes_since > self.body_length.get();
+        self.phase.set(if has_more { Phase::AnsweredAmidHead { since: now } } else { Phase::Idle });
+    }
+}
+
+impl BlankLine {
+    fn after(self, byte: &u8) -> Self {
+        match byte {
+            b'\n' if self.in_empty_line => Self { bytes_since: 0, in_empty_line: true },
+            b'\n' => Self { bytes_since: self.bytes_since + 1, in_empty_line: true },
+            b'\r' => Self { bytes_since: self.bytes_since + 1, ..self },
+            _ => Self { bytes_since: self.bytes_since + 1, in_empty_line: false },
+        }
     }
 }
 
@@ -197,8 +245,9 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        if buffer.filled().len() > before {
-            self.activity.bytes_came();
+        let bytes = &buffer.filled()[before..];
+        if !bytes.is_empty() {
+            self.activity.bytes_came(bytes);
         }
         Poll::Ready(result)
     }

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
@@ -15,9 +17,13 @@ use tokio::task::{AbortHandle, spawn_local, yield_now};
 use super::Limits;
 use super::connection::{self, Activity};
 use super::peer::Accounts;
+use super::problem::Problem;
 
 /// How long to wait after an accept that failed, the first time and at most.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// How many connections more there may be while all the others wait for answers: so that somebody can still ask.
+const SPARE: usize = 4;
 
 /// Every open connection. Lives on the control thread.
 pub(super) struct Connections {
@@ -75,22 +81,25 @@ impl Connections {
             Ok(peer) => peer,
             Err(error) => {
                 tracing::warn!(target: "control", %error, "refused a connection");
-                return;
+                return refuse(stream, Problem::new(StatusCode::FORBIDDEN, error.to_string()));
             }
         };
-        while self.open.entries.borrow().len() >= self.limits.connections.max(1) {
-            // One that nobody is waiting at, if there is one: the longest idle.
-            if !self.open.close_quietest(|activity| !activity.has_request()) {
-                self.open.close_quietest(|_| true);
-            }
+        if !self.make_room() {
+            let detail = "too many requests are waiting already; try again later";
+            return refuse(stream, Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
         }
         let activity = Rc::new(Activity::new(self.limits));
+        let is_crowded = {
+            let (open, most) = (Rc::clone(&self.open), self.most());
+            move || open.waiting() > most
+        };
         let slot = Slot { number, open: Rc::clone(&self.open) };
         let serving = connection::serve(
             stream,
             peer,
             self.router.clone(),
             Rc::clone(&activity),
+            is_crowded,
             self.graceful.watcher(),
         );
         let task = spawn_local(async move {
@@ -99,6 +108,22 @@ impl Connections {
         });
         let entry = Entry { activity, task: task.abort_handle() };
         self.open.entries.borrow_mut().insert(number, entry);
+    }
+
+    /// Closes idle connections until there is room for one more. Whether there is: who waits for an answer gets it.
+    fn make_room(&self) -> bool {
+        let all_wait = self.open.waiting() >= self.most();
+        let most = if all_wait { self.most() + SPARE } else { self.most() };
+        while self.open.entries.borrow().len() >= most {
+            if !self.open.close_quietest(|activity| !activity.has_request()) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn most(&self) -> usize {
+        self.limits.connections.max(1)
     }
 
     /// Ends every connection: at once where nothing is under way, else when the answer has been sent, and after
@@ -110,7 +135,18 @@ impl Connections {
     }
 }
 
+/// Answers without reading what was asked, and closes.
+fn refuse(stream: UnixStream, problem: Problem) {
+    // It fits into the empty buffer of a new connection; if the peer is gone already, nobody misses it.
+    let _ = stream.into_std().and_then(|mut stream| stream.write_all(&problem.unasked()));
+}
+
 impl Open {
+    /// How many connections wait for an answer.
+    fn waiting(&self) -> usize {
+        self.entries.borrow().values().filter(|entry| entry.activity.has_request()).count()
+    }
+
     /// Closes the one among the `eligible` whose last byte is longest ago. Whether there was one.
     fn close_quietest(&self, eligible: impl Fn(&Activity) -> bool) -> bool {
         let entry = {

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use supervisor::Targets;
 
 use super::App;
+use super::connection::Crowded;
 use super::problem::Problem;
 
 /// The largest body of a request, in bytes.
@@ -90,6 +91,10 @@ impl FromRequestParts<App> for Patience {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         let query: PatienceQuery = read_query(parts)?;
+        if query.wait != Some(false) && parts.extensions.get::<Crowded>().is_some() {
+            let detail = "too many requests are waiting already; ask without waiting (wait=false), or later";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+        }
         match (query.wait, query.timeout.map(Duration::try_from_secs_f64)) {
             (_, Some(Err(_))) => Err(bad("cannot read the query: timeout must be a number of seconds")),
             (Some(false), _) => Ok(Self::None),

@@ -59,8 +59,9 @@ pub struct Builder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many connections there may be at once, at least 1. When there is one more, the longest idle one is closed:
-    /// one that waits for an answer only if all do. Default: 64.
+    /// How many connections there may be at once, at least 1. When there is one more, the longest idle one is closed.
+    /// One that waits for an answer never is: if all do, a few more are taken in, on which everything can be asked for
+    /// but to wait (503). Default: 64.
     pub connections: usize,
     /// How long the head of a request may take. Default: 5 s.
     pub head_time: Duration,

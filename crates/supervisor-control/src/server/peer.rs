@@ -40,7 +40,7 @@ impl Accounts {
         } else {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                format!("uid {} is neither root nor {}", uid.as_raw(), self.own.1),
+                format!("no permission: uid {} is neither root nor {}", uid.as_raw(), self.own.1),
             ));
         };
         Ok(Peer(match credentials.pid() {

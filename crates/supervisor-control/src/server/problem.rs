@@ -7,6 +7,9 @@ use supervisor::RequestError;
 
 use crate::wire::ProblemDocument;
 
+/// The type of a problem's document.
+const PROBLEM: &str = "application/problem+json";
+
 /// Why a request was refused.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -17,6 +20,26 @@ pub(super) struct Problem {
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into() }
+    }
+
+    /// The whole answer for a peer whose requests are not read: it is the last on its connection.
+    pub(super) fn unasked(self) -> Vec<u8> {
+        let status = self.status;
+        let body = serde_json::to_vec(&self.document()).unwrap_or_default();
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {PROBLEM}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    }
+
+    fn document(self) -> ProblemDocument {
+        ProblemDocument {
+            kind: "about:blank".to_owned(),
+            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+        }
     }
 }
 
@@ -33,13 +56,8 @@ impl From<RequestError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let document = ProblemDocument {
-            kind: "about:blank".to_owned(),
-            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
-            status: self.status.as_u16(),
-            detail: self.detail,
-        };
-        answer(self.status, "application/problem+json", &document)
+        let status = self.status;
+        answer(status, PROBLEM, &self.document())
     }
 }
 

@@ -69,6 +69,8 @@ impl<'a, 'b> Components<'a, 'b> {
                 break;
             }
         }
+        // Only now is every file known: environment files are read with the components.
+        self.outputs.check_files(&self.files.paths(), self.reading.problems);
         self.made
     }
 
@@ -258,11 +260,25 @@ impl Maker<'_, '_> {
         let Self { reading, layers, .. } = self;
         let attribute = |name| layers.attribute("restart", name);
         let mut backoff = Backoff::default();
-        if let Some(delay) = attribute("delay").and_then(|value| reading.duration(value)) {
+        let (delay, max_delay) = (attribute("delay"), attribute("maxDelay"));
+        if let Some(delay) = delay.and_then(|value| reading.duration(value)) {
             backoff.delay = delay;
+            // Who asks for a long wait wants it, and the default must not cut it short.
+            backoff.max_delay = backoff.max_delay.max(delay);
         }
-        if let Some(delay) = attribute("maxDelay").and_then(|value| reading.duration(value)) {
-            backoff.max_delay = delay;
+        if let Some(max_delay) = max_delay.and_then(|value| reading.duration(value)) {
+            backoff.max_delay = max_delay;
+        }
+        if let (Some(delay), Some(max_delay)) = (delay, max_delay)
+            && backoff.delay > backoff.max_delay
+            && !backoff.max_delay.is_zero()
+        {
+            let at = reading.problems.position(max_delay.place);
+            let message = format!(
+                "delay ({:?}) must not be longer than maxDelay ({:?}, {at})",
+                backoff.delay, backoff.max_delay
+            );
+            reading.problems.add(delay.place, message);
         }
         if let Some(factor) = attribute("factor").and_then(|value| reading.decimal(value)) {
             backoff.factor = factor;

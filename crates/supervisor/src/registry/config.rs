@@ -45,16 +45,12 @@ pub(super) fn read(root: Option<&Node>, registry: FileId, reading: &mut Reading<
         broken: false,
         secret: false,
     };
-    let mut path = |name, or_else: &str| {
-        let value = written(name).cloned().unwrap_or_else(|| setting(name, Kind::Path));
+    let mut path = |name, kind, or_else: &str| {
+        let value = written(name).cloned().unwrap_or_else(|| setting(name, kind));
         reading.path(&value).unwrap_or_else(|| reading.install_folder.join(or_else))
     };
-    let temp = path("temp", "temp");
-    let log = path("log", "logs/Supervisor.log");
-    if log.file_name().and_then(|name| name.to_str()).is_none() {
-        let place = written("log").map_or(beginning, |value| value.place);
-        reading.problems.add(place, "log must end with the name of a file, such as logs/Supervisor.log");
-    }
+    let temp = path("temp", Kind::Path, "temp");
+    let log = path("log", Kind::File, "logs/Supervisor.log");
     let trace_level = written("tracelevel")
         .cloned()
         .unwrap_or_else(|| setting("tracelevel", Kind::Number { min: 1, max: 4 }));

@@ -111,7 +111,7 @@ static CONFIG: ElementRule = group(
     "config",
     &[
         &value("tcpport", PORT_OR_NONE, "Control port on the loopback interface; absent or 0: none."),
-        &value("log", Kind::Path, "Folder and base name of the supervisor's own log; the date is put in."),
+        &value("log", Kind::File, "Folder and base name of the supervisor's own log; the date is put in."),
         &value("temp", Kind::Path, "Folder for what the supervisor keeps while it runs."),
         &value("tracelevel", Kind::Number { min: 1, max: 4 }, "How much is logged: 1 to 4."),
         &value("tracestatsinterval", Kind::Interval, "Seconds between memory statistics; 0: off."),
@@ -275,7 +275,7 @@ static RESTART: ElementRule = group(
 
 static OUTPUT: ElementRule =
     mark("output", "Where its output goes. Default: a dated file beside the own log.").with(&[
-        optional("file", Kind::Path),
+        optional("file", Kind::File),
         optional("maxSize", Kind::Size),
         optional("keep", Kind::Number { min: 0, max: 10_000 }),
         optional("days", Kind::Number { min: 1, max: 36_500 }).later(),

@@ -97,16 +97,16 @@ impl Problem {
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let path = self.file.to_string_lossy();
-        let title = Level::ERROR.primary_title(&self.message);
-        let report = match &self.excerpt {
-            Some(excerpt) => title.element(
+        // The place is said here, because the excerpt need not begin where the line does.
+        let origin = Origin::path(path).line(self.line).char_column(self.column);
+        let mut report = Level::ERROR.primary_title(&self.message).element(origin);
+        if let Some(excerpt) = &self.excerpt {
+            report = report.element(
                 Snippet::source(&excerpt.text)
                     .line_start(self.line)
-                    .path(path)
                     .annotation(AnnotationKind::Primary.span(excerpt.underline.clone())),
-            ),
-            None => title.element(Origin::path(path).line(self.line).char_column(self.column)),
-        };
+            );
+        }
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[report])
     }
@@ -416,6 +416,8 @@ mod tests {
         assert_eq!(problem.column, 5_001);
         let rendered = problem.render(false);
         assert!(rendered.contains("HERE") && rendered.len() < 1_000, "{rendered}");
+        assert_eq!(rendered.matches("conf/a.xml").count(), 1, "{rendered}");
+        assert!(rendered.contains("--> conf/a.xml:1:5001\n"), "{rendered}");
     }
 
     #[test]

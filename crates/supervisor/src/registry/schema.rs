@@ -12,6 +12,7 @@ use super::values::Kind;
 fn schema() -> String {
     let mut schema = Schema { text: BEGINNING.to_owned(), indent: 1 };
     schema.simple_type(" name=\"text\"", "<xs:minLength value=\"1\"/>");
+    schema.simple_type(" name=\"nothing\"", "<xs:maxLength value=\"0\"/>");
     for (name, pattern) in PATTERNS {
         schema.simple_type(&format!(" name=\"{name}\""), &format!("<xs:pattern value=\"{pattern}\"/>"));
     }
@@ -66,11 +67,8 @@ impl Schema {
 
     fn content(&mut self, rule: &ElementRule) {
         match rule.content {
-            Content::Value(kind) => {
-                self.line("<xs:simpleContent>");
-                self.indented(|schema| schema.value(rule, kind));
-                self.line("</xs:simpleContent>");
-            }
+            // An extension can only have a named type: words that may be chosen are left to `check` here.
+            Content::Value(kind) => self.simple_content(rule, type_name(kind).unwrap_or("text")),
             Content::Elements(children) => {
                 if std::ptr::eq(children, COMPONENT) {
                     self.line("<xs:group ref=\"component\" minOccurs=\"0\" maxOccurs=\"unbounded\"/>");
@@ -87,20 +85,23 @@ impl Schema {
                 }
                 self.attributes(rule);
             }
-            Content::Nothing => self.attributes(rule),
+            // XSD's own empty content would not even take white space.
+            Content::Nothing => self.simple_content(rule, "nothing"),
         }
     }
 
-    fn value(&mut self, rule: &ElementRule, kind: Kind) {
-        // An extension can only have a named type: words that may be chosen are left to `check` here.
-        let base = type_name(kind).unwrap_or("text");
-        if rule.attributes.is_empty() {
-            self.line(&format!("<xs:extension base=\"{base}\"/>"));
-        } else {
-            self.line(&format!("<xs:extension base=\"{base}\">"));
-            self.indented(|schema| schema.attributes(rule));
-            self.line("</xs:extension>");
-        }
+    fn simple_content(&mut self, rule: &ElementRule, base: &str) {
+        self.line("<xs:simpleContent>");
+        self.indented(|schema| {
+            if rule.attributes.is_empty() {
+                schema.line(&format!("<xs:extension base=\"{base}\"/>"));
+            } else {
+                schema.line(&format!("<xs:extension base=\"{base}\">"));
+                schema.indented(|schema| schema.attributes(rule));
+                schema.line("</xs:extension>");
+            }
+        });
+        self.line("</xs:simpleContent>");
     }
 
     fn choice(&mut self, start: &str, children: &[&ElementRule]) {
@@ -154,7 +155,7 @@ impl Schema {
 /// The name of the type; `None` for words that may be chosen.
 fn type_name(kind: Kind) -> Option<&'static str> {
     Some(match kind {
-        Kind::Text | Kind::Path | Kind::Name => "text",
+        Kind::Text | Kind::Path | Kind::File | Kind::Name => "text",
         Kind::Id => "id",
         Kind::SettingName => "settingName",
         Kind::VariableName => "variableName",

@@ -90,7 +90,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn node(&mut self, element: Element, rule: &'static ElementRule) -> Node {
         self.name_part(&element);
-        let Element { name_span, attributes, broken_tag, children, may_be_secret, text, .. } = element;
+        let Element { name_span, attributes, broken_tag, children, may_be_secret, text, cdata, .. } = element;
         let place = self.place(name_span);
         let has_children = !children.is_empty();
         let attributes = self.attributes(rule, attributes, broken_tag, place);
@@ -101,9 +101,9 @@ impl Checker<'_> {
                 value.map(|value| Value { secret: may_be_secret, ..value })
             }
             Content::Nothing | Content::Elements(_) => {
-                if let Some(text) = text {
+                if let Some(span) = text.map(|text| text.span).or(cdata) {
                     self.problems.add(
-                        self.place(text.span),
+                        self.place(span),
                         format!("no text may stand in <{}>{}", rule.name, holds(rule)),
                     );
                 }

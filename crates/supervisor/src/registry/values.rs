@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Text,
     /// A path: any text but none at all.
     Path,
+    /// The path of a file that is written.
+    File,
     /// A name of something outside the registry, or of a profile: any text but none at all.
     Name,
     /// The id of a component.
@@ -50,6 +52,13 @@ impl Kind {
             Self::Path | Self::Name => {
                 if text.is_empty() {
                     return Err("is empty once its settings are put in".into());
+                }
+                Ok(())
+            }
+            Self::File => {
+                let name = text.rsplit(std::path::is_separator).next().unwrap_or_default();
+                if matches!(name, "" | "." | "..") {
+                    return Err(wrong("end with the name of a file", text));
                 }
                 Ok(())
             }
@@ -267,6 +276,16 @@ mod tests {
         assert_eq!(decimal("0.1", 0, 1), Ok(0.1));
         for text in ["", "1.1", "-0.1", "NaN", "inf", "1e-1", ".5", "1."] {
             assert!(decimal(text, 0, 1).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_written_has_a_name() {
+        for text in ["ps.log", "/var/log/ps", "../.log", "..."] {
+            assert_eq!(Kind::File.check(text), Ok(()), "{text}");
+        }
+        for text in ["", "/", ".", "..", "logs/", "logs/.", "logs/.."] {
+            assert!(Kind::File.check(text).is_err(), "{text}");
         }
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Element {
     pub(super) may_be_secret: bool,
     /// Its own text, trimmed; `None` if there is none but white space.
     pub(super) text: Option<Text>,
+    /// The first CDATA section in it: text by intention, though there may be nothing but white space in it.
+    pub(super) cdata: Option<Span>,
 }
 
 /// An attribute and its value.
@@ -85,7 +87,7 @@ pub(super) fn read(file: FileId, scope: Scope, problems: &mut Problems) -> Optio
         elements: 0,
         has_declaration: false,
         scope,
-        passed_over: 0,
+        passed_over: None,
     };
     builder.check_characters();
     if let Err(Stop { tree_is_whole: false }) = builder.read_events() {
@@ -113,8 +115,8 @@ struct TreeBuilder<'a> {
     elements: usize,
     has_declaration: bool,
     scope: Scope,
-    /// How deep the present place is in what is passed over; 0: it is not.
-    passed_over: usize,
+    /// Which of [`COMPONENTS`] is being passed over.
+    passed_over: Option<&'static str>,
 }
 
 /// An element whose end tag has not come yet.
@@ -168,7 +170,12 @@ impl TreeBuilder<'_> {
                 }
                 self.text(&raw.xml10_content(), span)
             }
-            Event::CData(raw) => self.text(&raw.xml10_content(), span),
+            Event::CData(raw) => {
+                if let Some(open) = self.open.last_mut() {
+                    open.element.cdata.get_or_insert(span);
+                }
+                self.text(&raw.xml10_content(), span)
+            }
             Event::GeneralRef(reference) => self.reference(&reference, span),
             Event::Decl(_) => self.declaration(span),
             Event::PI(instruction) => {
@@ -183,20 +190,19 @@ impl TreeBuilder<'_> {
         }
     }
 
+    /// Whether the event belongs to what is passed over: that ends with the end tag of the same name, however broken
+    /// it is inside, because what follows it is still wanted.
     fn passes_over(&mut self, event: &Event<'_>) -> bool {
-        let within = self.passed_over > 0;
-        match event {
-            Event::Start(tag)
-                if within || self.open.len() == 1 && COMPONENTS.contains(&tag.name().as_ref()) =>
-            {
-                self.passed_over += 1;
+        match (self.passed_over, event) {
+            (None, Event::Start(tag)) if self.open.len() == 1 => {
+                self.passed_over = COMPONENTS.into_iter().find(|name| *name == tag.name().as_ref());
+                self.passed_over.is_some()
+            }
+            (Some(name), Event::End(tag)) if tag.name().as_ref() == name => {
+                self.passed_over = None;
                 true
             }
-            Event::End(_) if within => {
-                self.passed_over -= 1;
-                true
-            }
-            _ => within,
+            (within, _) => within.is_some(),
         }
     }
 
@@ -229,6 +235,7 @@ impl TreeBuilder<'_> {
             children: Vec::new(),
             may_be_secret,
             text: None,
+            cdata: None,
         };
         self.open.push(Open { element, text: String::new(), text_span: Span::new(0, 0), text_broken: false });
         Ok(())
