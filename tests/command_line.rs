@@ -248,6 +248,28 @@ fn waiting_has_a_limit_where_one_is_given() {
 }
 
 #[test]
+fn a_supervisor_that_does_not_answer_is_waited_for_no_longer_than_was_asked_for() {
+    let house = House::with(&three());
+    house.start();
+    house::kill(house.supervisor_pid(), Signal::STOP);
+    for arguments in [&["stop", "is", "--timeout", "0.2"][..], &["stop", "--timeout", "0.2"]] {
+        let since = Instant::now();
+        assert_eq!(code(&house.s7(arguments)), 151, "{arguments:?}");
+        assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
+    }
+    house::kill(house.supervisor_pid(), Signal::CONT);
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let house = House::with(&three());
+    let mut check = house.command(PROGRAM);
+    check.arg("check").envs([("S7_REGISTRY", ""), ("S7_TEMP", ""), ("S7_INSTALL_FOLDER", "")]);
+    let check = check.output().unwrap();
+    assert_eq!(code(&check), 0, "{}", stderr(&check));
+}
+
+#[test]
 fn a_stop_that_takes_longer_than_anybody_waits_goes_on_all_the_same() {
     let house = House::with(&stand_in("deaf", "--ignore-stop", "<stopTimeout>1</stopTimeout>"));
     let mut run = house.run();
@@ -397,11 +419,21 @@ fn another_user_is_refused() {
     let program = house.path("s7supervisor");
     // In a process of its own: one that another test starts meanwhile would keep our copy open for writing.
     assert!(house.command("cp").arg(PROGRAM).arg(&program).status().unwrap().success());
-    for (verb, expected) in [("status", 4), ("stop", 4), ("restart", 4)] {
-        let mut command = house.command(&program);
-        let refused = command.arg(verb).uid(65534).gid(65534).output().unwrap();
-        assert_eq!(code(&refused), expected, "{verb}: {}", stderr(&refused));
+    let refuses = || {
+        for arguments in [&["status"][..], &["stop"], &["restart"], &["start"], &["stop", "ps"]] {
+            let mut command = house.command(&program);
+            let refused = command.args(arguments).uid(65534).gid(65534).output().unwrap();
+            assert_eq!(code(&refused), 4, "{arguments:?}: {}", stderr(&refused));
+            assert!(stderr(&refused).contains("no permission"), "{arguments:?}: {}", stderr(&refused));
+        }
+    };
+    refuses();
+    // The supervisor itself refuses those whom no file permission keeps out.
+    for (name, mode) in [("temp", 0o755), ("temp/s7supervisor.sock", 0o666)] {
+        std::fs::set_permissions(house.path(name), std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .unwrap();
     }
+    refuses();
     assert_eq!(code(&house.s7(&["status"])), 0);
 }
 

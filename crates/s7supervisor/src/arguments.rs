@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::stand_in::StandIn;
@@ -26,13 +27,13 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Which supervisor")]
 pub(crate) struct Place {
     /// The registry [default: conf/SupervisorRegistry.xml or SupervisorRegistry.xml in the current folder]
-    #[arg(long, global = true, value_name = "FILE", env = "S7_REGISTRY", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FILE", env = "S7_REGISTRY", hide_env_values = true, value_parser = may_be_empty())]
     pub(crate) registry: Option<PathBuf>,
 
     /// The folder that relative paths in the registry start from [default: see the manual]
     ///
     /// Without it: the parent of the registry's folder if that folder is called `conf`, else the registry's folder.
-    #[arg(long, global = true, value_name = "FOLDER", env = "S7_INSTALL_FOLDER", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FOLDER", env = "S7_INSTALL_FOLDER", hide_env_values = true, value_parser = may_be_empty())]
     pub(crate) install_folder: Option<PathBuf>,
 
     /// Give a setting of the registry this value; may be given several times
@@ -40,7 +41,7 @@ pub(crate) struct Place {
     pub(crate) settings: Vec<(String, String)>,
 
     /// The folder of the supervisor's socket, lock and pid file [default: what the registry says]
-    #[arg(long, global = true, value_name = "FOLDER", env = "S7_TEMP", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FOLDER", env = "S7_TEMP", hide_env_values = true, value_parser = may_be_empty())]
     pub(crate) temp: Option<PathBuf>,
 }
 
@@ -148,6 +149,11 @@ pub(crate) struct Patience {
     /// Wait no longer than this (5, 0.5, 250ms, 2m), then end with 151 [default: as long as it takes]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
+}
+
+/// A path that may be empty, which counts as not given: in scripts `S7_TEMP=` is how a variable is unset.
+fn may_be_empty() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 fn parse_setting(text: &str) -> Result<(String, String), String> {

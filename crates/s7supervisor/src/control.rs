@@ -1,7 +1,7 @@
 //! Asking the running supervisor, and telling what came of it.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use supervisor_control::wire::{ComponentOutcome, OutcomeDocument, OutcomeKind};
 use supervisor_control::{Action, Client, ClientError, Wait};
@@ -40,7 +40,8 @@ pub(crate) fn act_on(client: &Client, action: Action, ids: Option<&[String]>, pa
         let whom = ids.map_or_else(|| "all components".to_owned(), |ids| ids.join(", "));
         say::tell(&say::printable(&format!("waiting for {whom} to {}", words(action).wait)));
     }
-    let outcome = client.act(action, ids, patience.wait()).map_err(|error| failure(&error))?;
+    let outcome = client.act(action, ids, patience.wait());
+    let outcome = outcome.map_err(|error| failure_in_time(&error, patience))?;
     if !outcome.finished {
         return unfinished(patience, &format!("{action} goes on"));
     }
@@ -99,6 +100,17 @@ fn words(action: Action) -> Words {
     }
 }
 
+/// The failure that an error of the client is where one waited so long: no answer in time is a wait in vain.
+pub(crate) fn failure_in_time(error: &ClientError, patience: Patience) -> Failure {
+    match error {
+        ClientError::NoAnswer { .. } if patience.timeout.is_some() => {
+            let advice = "see its log, and `s7supervisor status` for what came of it";
+            Failure::new(Exit::TimedOut, say::printable(&format!("waited in vain: {error}; {advice}")))
+        }
+        _ => failure(error),
+    }
+}
+
 /// The failure that an error of the client is.
 pub(crate) fn failure(error: &ClientError) -> Failure {
     let (exit, advice) = match error {
@@ -107,9 +119,7 @@ pub(crate) fn failure(error: &ClientError) -> Failure {
         ClientError::Refused { status: 404, .. } => (Exit::Invalid, "; `s7supervisor status` names all"),
         ClientError::Refused { status: 401 | 403, .. } => (Exit::Unknown, ""),
         ClientError::NoAnswer { .. } => (Exit::Failed, "; see its log"),
-        ClientError::Closed { .. } => {
-            (Exit::Failed, "; use root or the account that runs it, and see its log")
-        }
+        ClientError::Closed { .. } => (Exit::Failed, "; try again, and see its log"),
         _ => (Exit::Failed, ""),
     };
     Failure::new(exit, say::printable(&format!("{error}{advice}")))
@@ -123,6 +133,11 @@ impl Patience {
             (false, Some(timeout)) => Wait::For(timeout),
             (false, None) => Wait::Forever,
         }
+    }
+
+    /// The same, but no longer than `limit`.
+    pub(crate) fn at_most(self, limit: Duration) -> Self {
+        Self { timeout: Some(self.timeout.map_or(limit, |timeout| timeout.min(limit))), ..self }
     }
 
     /// What is left of it at a later step.

@@ -2,7 +2,9 @@
 //!
 //! A reader that has gone away (`s7supervisor status | head -1`) is no reason to fail, let alone to panic.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+
+use supervisor::registry::RegistryError;
 
 /// Writes the answer of a command, colours only where a terminal shows them.
 pub(crate) fn answer(text: &str) {
@@ -12,6 +14,12 @@ pub(crate) fn answer(text: &str) {
 /// Tells people what is going on.
 pub(crate) fn tell(text: &str) {
     write_line(anstream::stderr(), text);
+}
+
+/// The problems of a registry as standard error shows them: on a terminal each with its line of the file, the place
+/// underlined; else each in one line for programs that read them, `file:line:column: what, why`.
+pub(crate) fn problems(error: &RegistryError) -> String {
+    if std::io::stderr().is_terminal() { error.render(colours_on_stderr()) } else { error.to_string() }
 }
 
 /// Whether standard error shows colours.

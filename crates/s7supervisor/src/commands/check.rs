@@ -16,7 +16,7 @@ pub(crate) fn check(place: &Place, asked: &Check) -> Ended {
     match loaded {
         loaded if asked.json => print_json(&Report::new(&loaded))?,
         Ok(registry) => summarize(&registry),
-        Err(error) => say::tell(&error.render(say::colours_on_stderr())),
+        Err(error) => say::tell(&say::problems(&error)),
     }
     Ok(exit)
 }

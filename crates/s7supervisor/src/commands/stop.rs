@@ -1,6 +1,7 @@
 //! `stop`: components, or all of them and the supervisor.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use supervisor_control::{Action, Client, ClientError};
@@ -9,6 +10,9 @@ use crate::arguments::{Change, Patience, Place};
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
 use crate::{say, waiting};
+
+/// How long a supervisor that no longer answers may take to end before it is taken for one that does not.
+const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
 /// Stops these components, or everything.
 pub(crate) fn stop(place: &Place, asked: &Change) -> Ended {
@@ -37,9 +41,14 @@ pub(crate) fn stop_supervisor(client: &Client, patience: Patience) -> Ended {
     say::tell(&format!("waiting until all components and the supervisor (pid {}) have stopped", process.pid));
     let outcome = match client.shutdown(false, patience.wait()) {
         Ok(outcome) => outcome,
-        // Its last answer was lost on the way; whether it is gone shows below.
-        Err(ClientError::Closed { .. }) => Default::default(),
-        Err(error) => return Err(control::failure(&error)),
+        // Its last answer may have been lost on the way; whether it is gone then shows below.
+        Err(error @ ClientError::Closed { .. }) => {
+            if !is_ending(client) && !process.is_gone(patience.left(since).at_most(LAST_MOMENTS))? {
+                return Err(control::failure(&error));
+            }
+            Default::default()
+        }
+        Err(error) => return Err(control::failure_in_time(&error, patience)),
     };
     if !process.is_gone(patience.left(since))? {
         return control::unfinished(patience, "the supervisor stops");
@@ -51,6 +60,14 @@ pub(crate) fn stop_supervisor(client: &Client, patience: Patience) -> Ended {
         ended = Exit::Failed;
     }
     Ok(ended)
+}
+
+/// Whether the supervisor that has closed our connection has been asked to end, or listens no more.
+fn is_ending(closed: &Client) -> bool {
+    match Client::connect(closed.socket()).and_then(|client| client.status(&[])) {
+        Ok(status) => status.supervisor.shutting_down,
+        Err(error) => matches!(error, ClientError::NotRunning { .. }),
+    }
 }
 
 /// The process of the supervisor, held so that its pid cannot come to mean another.
