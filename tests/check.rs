@@ -53,7 +53,8 @@ fn every_problem_of_every_broken_registry_is_told_with_its_place() {
         let expected = fs::read_to_string(registry.with_extension("expected")).unwrap();
         let check = s7supervisor()
             // As the library's tests load them.
-            .args(["--install-folder", "/srv", "--set", "SV::nothing=", "check"])
+            .env("S7_SV_nothing", "")
+            .args(["--install-folder", "/srv", "check"])
             .arg(&registry)
             .assert()
             .code(2)
