@@ -134,12 +134,12 @@ pub(crate) struct Change {
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
 
-    /// How long to wait
+    /// How long to wait, and how to tell
     #[command(flatten)]
     pub(crate) patience: Patience,
 }
 
-/// How long to wait until what was asked for has happened.
+/// How long to wait until what was asked for has happened, and how it is told.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Patience {
     /// Return as soon as the supervisor has taken it up
@@ -149,6 +149,10 @@ pub(crate) struct Patience {
     /// Wait no longer than this (5, 0.5, 250ms, 2m), then end with 151 [default: as long as it takes]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
+
+    /// Print one JSON document: whether it is finished, and what came of it for each component
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A path that may be empty, which counts as not given: in scripts `S7_TEMP=` is how a variable is unset.
@@ -201,7 +205,8 @@ const START: &str = "\
 Without ID: checks the registry, starts the supervisor in the background and
 returns when its components are up. Ends with 1 at the first that does not
 start, and says which and why; the supervisor keeps trying. If a supervisor runs
-already, starts what is not running.
+already, starts those that should run and do not: those that start by
+themselves, and those that somebody has started. The others stay as they are.
 
 With ID: starts these components now, whatever backoff or failure says.
 
@@ -228,9 +233,9 @@ stops the supervisor with all components and starts it again in the background,
 with the registry as it is now. If none runs, it starts.
 
 A supervisor that runs in the foreground (`run`: on a terminal, in a container,
-under a service manager) belongs to whoever started it and stays: all its
-components are restarted with the registry that it has. To give it the changed
-registry, end it and run it again there.
+under a service manager) belongs to whoever started it and stays: those of its
+components that should run are restarted, with the registry that it has. To give
+it the changed registry, end it and run it again there.
 
 With ID: restarts these components.
 

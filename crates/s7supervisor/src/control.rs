@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use supervisor_control::wire::{ComponentOutcome, OutcomeDocument, OutcomeKind};
+use supervisor_control::wire::{ComponentOutcome, OutcomeDocument, OutcomeKind, StatusDocument};
 use supervisor_control::{Action, Client, ClientError, Wait};
 
 use crate::arguments::{Patience, Place};
@@ -31,26 +31,34 @@ pub(crate) fn act(place: &Place, action: Action, ids: &[String], patience: Patie
         let advice = "start it with `s7supervisor start`";
         return Err(Failure::new(Exit::NotRunning, format!("the supervisor is not running: {advice}")));
     };
-    act_on(&client, action, Some(ids), patience)
+    act_on(&client, action, ids, patience)
 }
 
-/// Asks these components, or all, for something, waits as long as wanted, and tells what came of it.
-pub(crate) fn act_on(client: &Client, action: Action, ids: Option<&[String]>, patience: Patience) -> Ended {
+/// Asks these components for something, waits as long as wanted, and tells what came of it.
+pub(crate) fn act_on(client: &Client, action: Action, ids: &[String], patience: Patience) -> Ended {
+    if ids.is_empty() {
+        say::tell(&format!("there is nothing to {action}"));
+        return tell_document(patience, true).map(|()| Exit::Done);
+    }
     if !patience.no_wait {
-        let whom = ids.map_or_else(|| "all components".to_owned(), |ids| ids.join(", "));
+        let whom = ids.join(", ");
         say::tell(&say::printable(&format!("waiting for {whom} to {}", words(action).wait)));
     }
-    let outcome = client.act(action, ids, patience.wait());
+    let outcome = client.act(action, Some(ids), patience.wait());
     let outcome = outcome.map_err(|error| failure_in_time(&error, patience))?;
     if !outcome.finished {
         return unfinished(patience, &format!("{action} goes on"));
     }
-    tell_outcome(action, &outcome);
+    if patience.json {
+        print_json(&outcome)?;
+    }
+    tell_outcome(action, &outcome, patience.json);
     Ok(if outcome.is_success() { Exit::Done } else { Exit::Failed })
 }
 
 /// What is to be said when nobody waited, or not long enough.
 pub(crate) fn unfinished(patience: Patience, goes_on: &str) -> Ended {
+    tell_document(patience, false)?;
     if patience.no_wait {
         return Ok(Exit::Done);
     }
@@ -58,10 +66,35 @@ pub(crate) fn unfinished(patience: Patience, goes_on: &str) -> Ended {
     Err(Failure::new(Exit::TimedOut, format!("waited in vain: {goes_on} all the same; {advice}")))
 }
 
-fn tell_outcome(action: Action, outcome: &OutcomeDocument) {
+/// With `--json`: what came of a request that was not about single components.
+pub(crate) fn tell_document(patience: Patience, finished: bool) -> Result<(), Failure> {
+    if patience.json { print_json(&OutcomeDocument { finished, components: Vec::new() }) } else { Ok(()) }
+}
+
+/// Prints an outcome as the document that it is.
+pub(crate) fn print_json(outcome: &OutcomeDocument) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(outcome)
+        .map_err(|error| Failure::failed(format!("cannot write the outcome as JSON: {error}")))?;
+    say::answer(&text);
+    Ok(())
+}
+
+/// The state of all components, waiting for it no longer than for anything else.
+pub(crate) fn status(client: &Client, patience: Patience) -> Result<StatusDocument, ClientError> {
+    match patience.timeout {
+        Some(timeout) => client.status_within(&[], timeout),
+        None => client.status(&[]),
+    }
+}
+
+fn tell_outcome(action: Action, outcome: &OutcomeDocument, json: bool) {
     for component in &outcome.components {
         let line = say::printable(&format!("{}: {}", component.id, result(action, component)));
-        if component.result.is_success() { say::answer(&line) } else { say::tell(&line) }
+        match component.result.is_success() {
+            true if json => {}
+            true => say::answer(&line),
+            false => say::tell(&line),
+        }
     }
 }
 

@@ -27,7 +27,9 @@ fn summarize(registry: &Registry) {
         say::answer(&format!("{} (priority {}): {command_line}", spec.id, spec.start_priority));
     }
     let path = registry.path.display();
-    say::tell(&format!("{path} is valid and has {} components", registry.components.len()));
+    let count = registry.components.len();
+    let noun = if count == 1 { "component" } else { "components" };
+    say::tell(&format!("{path} is valid and has {count} {noun}"));
 }
 
 fn print_json(report: &Report) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use supervisor_control::wire::OutcomeDocument;
 use supervisor_control::{Action, Client, ClientError};
 
 use crate::arguments::{Change, Patience, Place};
@@ -21,20 +22,25 @@ pub(crate) fn stop(place: &Place, asked: &Change) -> Ended {
     }
     let Some(client) = control::connect(place)? else {
         say::tell("not running");
-        return Ok(Exit::Done);
+        return control::tell_document(asked.patience, true).map(|()| Exit::Done);
     };
-    let ended = stop_supervisor(&client, asked.patience)?;
-    if ended == Exit::Done && !asked.patience.no_wait {
+    let (ended, outcome) = stop_supervisor(&client, asked.patience)?;
+    if asked.patience.json {
+        control::print_json(&outcome)?;
+    } else if ended == Exit::Done && !asked.patience.no_wait {
         say::answer("stopped");
     }
     Ok(ended)
 }
 
 /// Stops everything, and waits until the process of the supervisor is gone.
-pub(crate) fn stop_supervisor(client: &Client, patience: Patience) -> Ended {
+pub(crate) fn stop_supervisor(
+    client: &Client,
+    patience: Patience,
+) -> Result<(Exit, OutcomeDocument), Failure> {
     if patience.no_wait {
-        client.shutdown(false, patience.wait()).map_err(|error| control::failure(&error))?;
-        return Ok(Exit::Done);
+        let outcome = client.shutdown(false, patience.wait()).map_err(|error| control::failure(&error))?;
+        return Ok((Exit::Done, outcome));
     }
     let since = waiting::now();
     let process = Process::of(client)?;
@@ -46,12 +52,13 @@ pub(crate) fn stop_supervisor(client: &Client, patience: Patience) -> Ended {
             if !is_ending(client) && !process.is_gone(patience.left(since).at_most(LAST_MOMENTS))? {
                 return Err(control::failure(&error));
             }
-            Default::default()
+            OutcomeDocument { finished: true, ..OutcomeDocument::default() }
         }
         Err(error) => return Err(control::failure_in_time(&error, patience)),
     };
     if !process.is_gone(patience.left(since))? {
-        return control::unfinished(patience, "the supervisor stops");
+        let unfinished = control::unfinished(patience, "the supervisor stops")?;
+        return Ok((unfinished, outcome));
     }
     let mut ended = Exit::Done;
     for component in outcome.components.iter().filter(|component| !component.result.is_success()) {
@@ -59,7 +66,7 @@ pub(crate) fn stop_supervisor(client: &Client, patience: Patience) -> Ended {
         say::tell(&say::printable(&format!("{}: {why}", component.id)));
         ended = Exit::Failed;
     }
-    Ok(ended)
+    Ok((ended, outcome))
 }
 
 /// Whether the supervisor that has closed our connection has been asked to end, or listens no more.

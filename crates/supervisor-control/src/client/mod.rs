@@ -153,12 +153,20 @@ impl Client {
     /// # Errors
     /// [`ClientError`]
     pub fn status(&self, names: &[String]) -> Result<StatusDocument, ClientError> {
+        self.status_within(names, PATIENCE)
+    }
+
+    /// The same, waiting no longer than `limit`, nor than [`Client::status`] does.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn status_within(&self, names: &[String], limit: Duration) -> Result<StatusDocument, ClientError> {
         let mut path = String::from("/v1/status");
         for (number, name) in names.iter().enumerate() {
             path.push_str(if number == 0 { "?id=" } else { "&id=" });
             push_encoded(&mut path, name);
         }
-        self.exchange("GET", &path, &[], Some(PATIENCE))
+        self.exchange("GET", &path, &[], Some(limit.clamp(GRACE, PATIENCE)))
     }
 
     /// Asks the components that these names mean for something: all if there is `None`.

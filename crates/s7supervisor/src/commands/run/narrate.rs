@@ -60,7 +60,7 @@ impl Narrator {
             }
             EventKind::Stopped => info!(subject, "stopped"),
             EventKind::Completed => info!(subject, "completed"),
-            EventKind::GivenUp { end } => debug!(subject, "given up: {end}"),
+            EventKind::GivenUp { end } => error!(subject, "given up: {end}"),
             EventKind::PolicyPanicked => error!(subject, "its restart policy panicked; the default decided"),
             other => debug!(subject, "{other:?}"),
         }
