@@ -47,8 +47,8 @@ pub(crate) fn stop_supervisor(
     say::tell(&format!("waiting until all components and the supervisor (pid {}) have stopped", process.pid));
     let outcome = match client.shutdown(false, patience.wait()) {
         Ok(outcome) => outcome,
-        // Its last answer may have been lost on the way; whether it is gone then shows below.
-        Err(error @ ClientError::Closed { .. }) => {
+        // Its last answer may have been lost on the way, or it was ending already; whether it is gone then shows below.
+        Err(error @ (ClientError::Closed { .. } | ClientError::Refused { status: 503, .. })) => {
             if !is_ending(client) && !process.is_gone(patience.left(since).at_most(LAST_MOMENTS))? {
                 return Err(control::failure(&error));
             }
