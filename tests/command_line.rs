@@ -10,7 +10,7 @@
 mod house;
 
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use house::{House, PROGRAM, code, stand_in, stderr, stdout};
@@ -248,6 +248,86 @@ fn waiting_has_a_limit_where_one_is_given() {
 }
 
 #[test]
+fn a_supervisor_that_does_not_answer_is_waited_for_no_longer_than_was_asked_for() {
+    let house = House::with(&three());
+    house.start();
+    house::kill(house.supervisor_pid(), Signal::STOP);
+    for arguments in [&["stop", "is", "--timeout", "0.2"][..], &["stop", "--timeout", "0.2"]] {
+        let since = Instant::now();
+        assert_eq!(code(&house.s7(arguments)), 151, "{arguments:?}");
+        assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
+    }
+    house::kill(house.supervisor_pid(), Signal::CONT);
+}
+
+#[test]
+fn of_many_starts_at_once_one_makes_the_supervisor_and_all_succeed() {
+    let house = House::with(&three());
+    for verb in ["start", "start", "restart"] {
+        let spawn = || {
+            let mut command = house.command(PROGRAM);
+            command.arg(verb).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let all: Vec<_> = (0..if verb == "start" { 8 } else { 1 }).map(|_| spawn()).collect();
+        for one in all {
+            let one = one.wait_with_output().unwrap();
+            assert_eq!(code(&one), 0, "{verb}: {}", stderr(&one));
+        }
+        assert_eq!(code(&house.s7(&["status"])), 0);
+        assert_eq!(house.alive(), 3);
+        if verb == "start" {
+            assert_eq!(code(&house.s7(&["stop"])), 0);
+        }
+    }
+}
+
+#[test]
+fn start_and_restart_without_id_leave_alone_what_nobody_wants() {
+    let house = House::with(&(three() + &stand_in("spare", "", "<autostart>false</autostart>")));
+    let run = house.run();
+    let before = house.pids_of(["is", "svg", "ps"]);
+    assert_eq!(code(&house.s7(&["stop", "ps"])), 0);
+    assert_eq!(code(&house.s7(&["restart"])), 0);
+    let state = |id: &str| house.json(&["status", id, "--json"])["components"][0]["state"].clone();
+    assert_eq!((state("is"), state("ps"), state("spare")), ("up".into(), "stopped".into(), "stopped".into()));
+    let start = house.json(&["start", "--json"]);
+    let results: Vec<_> = start["components"].as_array().unwrap().iter().map(|it| &it["result"]).collect();
+    assert_eq!(results, ["already", "already", "done"], "{start}");
+    assert_eq!((state("ps"), state("spare")), ("up".into(), "stopped".into()));
+    assert!(house.pids_of(["is"]).iter().all(|pid| !before.contains(pid)));
+    stops_in_order(&house, run);
+}
+
+#[test]
+fn with_json_start_stop_and_restart_answer_with_one_document() {
+    let house = House::with(&three());
+    for arguments in [&["start"][..], &["restart", "ps"], &["restart"], &["stop", "is"], &["stop"], &["stop"]]
+    {
+        let document = house.json(&[arguments, &["--json"]].concat());
+        assert_eq!(document["finished"], true, "{arguments:?}: {document}");
+        assert!(document["components"].is_array(), "{arguments:?}: {document}");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let house = House::with(&three());
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let show = house.command(PROGRAM).arg("show").stdout(full).output().unwrap();
+    assert_eq!(code(&show), 1);
+    assert!(stderr(&show).contains("cannot write"), "{}", stderr(&show));
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let house = House::with(&three());
+    let mut check = house.command(PROGRAM);
+    check.arg("check").envs([("S7_REGISTRY", ""), ("S7_TEMP", ""), ("S7_INSTALL_FOLDER", "")]);
+    let check = check.output().unwrap();
+    assert_eq!(code(&check), 0, "{}", stderr(&check));
+}
+
+#[test]
 fn a_stop_that_takes_longer_than_anybody_waits_goes_on_all_the_same() {
     let house = House::with(&stand_in("deaf", "--ignore-stop", "<stopTimeout>1</stopTimeout>"));
     let mut run = house.run();
@@ -397,11 +477,21 @@ fn another_user_is_refused() {
     let program = house.path("s7supervisor");
     // In a process of its own: one that another test starts meanwhile would keep our copy open for writing.
     assert!(house.command("cp").arg(PROGRAM).arg(&program).status().unwrap().success());
-    for (verb, expected) in [("status", 4), ("stop", 4), ("restart", 4)] {
-        let mut command = house.command(&program);
-        let refused = command.arg(verb).uid(65534).gid(65534).output().unwrap();
-        assert_eq!(code(&refused), expected, "{verb}: {}", stderr(&refused));
+    let refuses = || {
+        for arguments in [&["status"][..], &["stop"], &["restart"], &["start"], &["stop", "ps"]] {
+            let mut command = house.command(&program);
+            let refused = command.args(arguments).uid(65534).gid(65534).output().unwrap();
+            assert_eq!(code(&refused), 4, "{arguments:?}: {}", stderr(&refused));
+            assert!(stderr(&refused).contains("no permission"), "{arguments:?}: {}", stderr(&refused));
+        }
+    };
+    refuses();
+    // The supervisor itself refuses those whom no file permission keeps out.
+    for (name, mode) in [("temp", 0o755), ("temp/s7supervisor.sock", 0o666)] {
+        std::fs::set_permissions(house.path(name), std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .unwrap();
     }
+    refuses();
     assert_eq!(code(&house.s7(&["status"])), 0);
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::stand_in::StandIn;
@@ -26,13 +27,13 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Which supervisor")]
 pub(crate) struct Place {
     /// The registry [default: conf/SupervisorRegistry.xml or SupervisorRegistry.xml in the current folder]
-    #[arg(long, global = true, value_name = "FILE", env = "S7_REGISTRY", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FILE", env = "S7_REGISTRY", hide_env_values = true, value_parser = may_be_empty())]
     pub(crate) registry: Option<PathBuf>,
 
     /// The folder that relative paths in the registry start from [default: see the manual]
     ///
     /// Without it: the parent of the registry's folder if that folder is called `conf`, else the registry's folder.
-    #[arg(long, global = true, value_name = "FOLDER", env = "S7_INSTALL_FOLDER", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FOLDER", env = "S7_INSTALL_FOLDER", hide_env_values = true, value_parser = may_be_empty())]
     pub(crate) install_folder: Option<PathBuf>,
 
     /// Give a setting of the registry this value; may be given several times
@@ -40,7 +41,7 @@ pub(crate) struct Place {
     pub(crate) settings: Vec<(String, String)>,
 
     /// The folder of the supervisor's socket, lock and pid file [default: what the registry says]
-    #[arg(long, global = true, value_name = "FOLDER", env = "S7_TEMP", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FOLDER", env = "S7_TEMP", hide_env_values = true, value_parser = may_be_empty())]
     pub(crate) temp: Option<PathBuf>,
 }
 
@@ -133,12 +134,12 @@ pub(crate) struct Change {
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
 
-    /// How long to wait
+    /// How long to wait, and how to tell
     #[command(flatten)]
     pub(crate) patience: Patience,
 }
 
-/// How long to wait until what was asked for has happened.
+/// How long to wait until what was asked for has happened, and how it is told.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Patience {
     /// Return as soon as the supervisor has taken it up
@@ -148,6 +149,15 @@ pub(crate) struct Patience {
     /// Wait no longer than this (5, 0.5, 250ms, 2m), then end with 151 [default: as long as it takes]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
+
+    /// Print one JSON document: whether it is finished, and what came of it for each component
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A path that may be empty, which counts as not given: in scripts `S7_TEMP=` is how a variable is unset.
+fn may_be_empty() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 fn parse_setting(text: &str) -> Result<(String, String), String> {
@@ -195,7 +205,8 @@ const START: &str = "\
 Without ID: checks the registry, starts the supervisor in the background and
 returns when its components are up. Ends with 1 at the first that does not
 start, and says which and why; the supervisor keeps trying. If a supervisor runs
-already, starts what is not running.
+already, starts those that should run and do not: those that start by
+themselves, and those that somebody has started. The others stay as they are.
 
 With ID: starts these components now, whatever backoff or failure says.
 
@@ -222,9 +233,9 @@ stops the supervisor with all components and starts it again in the background,
 with the registry as it is now. If none runs, it starts.
 
 A supervisor that runs in the foreground (`run`: on a terminal, in a container,
-under a service manager) belongs to whoever started it and stays: all its
-components are restarted with the registry that it has. To give it the changed
-registry, end it and run it again there.
+under a service manager) belongs to whoever started it and stays: those of its
+components that should run are restarted, with the registry that it has. To give
+it the changed registry, end it and run it again there.
 
 With ID: restarts these components.
 

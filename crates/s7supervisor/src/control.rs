@@ -1,9 +1,9 @@
 //! Asking the running supervisor, and telling what came of it.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use supervisor_control::wire::{ComponentOutcome, OutcomeDocument, OutcomeKind};
+use supervisor_control::wire::{ComponentOutcome, OutcomeDocument, OutcomeKind, StatusDocument};
 use supervisor_control::{Action, Client, ClientError, Wait};
 
 use crate::arguments::{Patience, Place};
@@ -31,25 +31,34 @@ pub(crate) fn act(place: &Place, action: Action, ids: &[String], patience: Patie
         let advice = "start it with `s7supervisor start`";
         return Err(Failure::new(Exit::NotRunning, format!("the supervisor is not running: {advice}")));
     };
-    act_on(&client, action, Some(ids), patience)
+    act_on(&client, action, ids, patience)
 }
 
-/// Asks these components, or all, for something, waits as long as wanted, and tells what came of it.
-pub(crate) fn act_on(client: &Client, action: Action, ids: Option<&[String]>, patience: Patience) -> Ended {
+/// Asks these components for something, waits as long as wanted, and tells what came of it.
+pub(crate) fn act_on(client: &Client, action: Action, ids: &[String], patience: Patience) -> Ended {
+    if ids.is_empty() {
+        say::tell(&format!("there is nothing to {action}"));
+        return tell_document(patience, true).map(|()| Exit::Done);
+    }
     if !patience.no_wait {
-        let whom = ids.map_or_else(|| "all components".to_owned(), |ids| ids.join(", "));
+        let whom = ids.join(", ");
         say::tell(&say::printable(&format!("waiting for {whom} to {}", words(action).wait)));
     }
-    let outcome = client.act(action, ids, patience.wait()).map_err(|error| failure(&error))?;
+    let outcome = client.act(action, Some(ids), patience.wait());
+    let outcome = outcome.map_err(|error| failure_in_time(&error, patience))?;
     if !outcome.finished {
         return unfinished(patience, &format!("{action} goes on"));
     }
-    tell_outcome(action, &outcome);
+    if patience.json {
+        print_json(&outcome)?;
+    }
+    tell_outcome(action, &outcome, patience.json);
     Ok(if outcome.is_success() { Exit::Done } else { Exit::Failed })
 }
 
 /// What is to be said when nobody waited, or not long enough.
 pub(crate) fn unfinished(patience: Patience, goes_on: &str) -> Ended {
+    tell_document(patience, false)?;
     if patience.no_wait {
         return Ok(Exit::Done);
     }
@@ -57,10 +66,35 @@ pub(crate) fn unfinished(patience: Patience, goes_on: &str) -> Ended {
     Err(Failure::new(Exit::TimedOut, format!("waited in vain: {goes_on} all the same; {advice}")))
 }
 
-fn tell_outcome(action: Action, outcome: &OutcomeDocument) {
+/// With `--json`: what came of a request that was not about single components.
+pub(crate) fn tell_document(patience: Patience, finished: bool) -> Result<(), Failure> {
+    if patience.json { print_json(&OutcomeDocument { finished, components: Vec::new() }) } else { Ok(()) }
+}
+
+/// Prints an outcome as the document that it is.
+pub(crate) fn print_json(outcome: &OutcomeDocument) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(outcome)
+        .map_err(|error| Failure::failed(format!("cannot write the outcome as JSON: {error}")))?;
+    say::answer(&text);
+    Ok(())
+}
+
+/// The state of all components, waiting for it no longer than for anything else.
+pub(crate) fn status(client: &Client, patience: Patience) -> Result<StatusDocument, ClientError> {
+    match patience.timeout {
+        Some(timeout) => client.status_within(&[], timeout),
+        None => client.status(&[]),
+    }
+}
+
+fn tell_outcome(action: Action, outcome: &OutcomeDocument, json: bool) {
     for component in &outcome.components {
         let line = say::printable(&format!("{}: {}", component.id, result(action, component)));
-        if component.result.is_success() { say::answer(&line) } else { say::tell(&line) }
+        match component.result.is_success() {
+            true if json => {}
+            true => say::answer(&line),
+            false => say::tell(&line),
+        }
     }
 }
 
@@ -99,6 +133,17 @@ fn words(action: Action) -> Words {
     }
 }
 
+/// The failure that an error of the client is where one waited so long: no answer in time is a wait in vain.
+pub(crate) fn failure_in_time(error: &ClientError, patience: Patience) -> Failure {
+    match error {
+        ClientError::NoAnswer { .. } if patience.timeout.is_some() => {
+            let advice = "see its log, and `s7supervisor status` for what came of it";
+            Failure::new(Exit::TimedOut, say::printable(&format!("waited in vain: {error}; {advice}")))
+        }
+        _ => failure(error),
+    }
+}
+
 /// The failure that an error of the client is.
 pub(crate) fn failure(error: &ClientError) -> Failure {
     let (exit, advice) = match error {
@@ -107,9 +152,7 @@ pub(crate) fn failure(error: &ClientError) -> Failure {
         ClientError::Refused { status: 404, .. } => (Exit::Invalid, "; `s7supervisor status` names all"),
         ClientError::Refused { status: 401 | 403, .. } => (Exit::Unknown, ""),
         ClientError::NoAnswer { .. } => (Exit::Failed, "; see its log"),
-        ClientError::Closed { .. } => {
-            (Exit::Failed, "; use root or the account that runs it, and see its log")
-        }
+        ClientError::Closed { .. } => (Exit::Failed, "; try again, and see its log"),
         _ => (Exit::Failed, ""),
     };
     Failure::new(exit, say::printable(&format!("{error}{advice}")))
@@ -123,6 +166,11 @@ impl Patience {
             (false, Some(timeout)) => Wait::For(timeout),
             (false, None) => Wait::Forever,
         }
+    }
+
+    /// The same, but no longer than `limit`.
+    pub(crate) fn at_most(self, limit: Duration) -> Self {
+        Self { timeout: Some(self.timeout.map_or(limit, |timeout| timeout.min(limit))), ..self }
     }
 
     /// What is left of it at a later step.

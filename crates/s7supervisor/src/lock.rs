@@ -6,10 +6,13 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+use crate::waiting;
 
 /// Who holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +56,7 @@ impl Lock {
             let mut file = File::from(rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
-                Err(Errno::WOULDBLOCK) => return Err(Refused::Held(read(&mut file))),
+                Err(Errno::WOULDBLOCK) => return Err(Refused::Held(read_soon(&mut file))),
                 Err(error) => return Err(error.into()),
             }
             if is_still(folder, name, &file)? {
@@ -82,6 +85,19 @@ fn is_still(folder: BorrowedFd<'_>, name: &str, file: &File) -> rustix::io::Resu
         Err(Errno::NOENT) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Who holds the lock, which whoever has just taken it has still to write.
+fn read_soon(file: &mut File) -> Option<Holder> {
+    /// How often to look, and for how long to wait in between: a write takes much less.
+    const TRIES: u32 = 20;
+    const PAUSE: Duration = Duration::from_millis(10);
+    (0..TRIES).find_map(|attempt| {
+        if attempt > 0 {
+            waiting::pause(PAUSE);
+        }
+        read(file)
+    })
 }
 
 fn read(file: &mut File) -> Option<Holder> {

@@ -24,8 +24,10 @@ use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{check, restart, run, show, stand_in, start, status, stop};
+use crate::exit::Exit;
 
 fn main() -> ExitCode {
+    say::choose_colours();
     let Arguments { place, command } = Arguments::parse();
     let ended = match &command {
         Command::Run(asked) => run::run(&place, asked),
@@ -38,7 +40,13 @@ fn main() -> ExitCode {
         Command::StandIn(told) => stand_in::run(told),
     };
     match ended {
-        Ok(exit) => exit.into(),
+        Ok(exit) => match say::lost() {
+            None => exit.into(),
+            Some(error) => {
+                say::tell(&format!("cannot write the answer to standard output: {error}"));
+                Exit::Failed.into()
+            }
+        },
         Err(failure) => {
             say::tell(&failure.message);
             failure.exit.into()

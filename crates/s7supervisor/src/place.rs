@@ -14,7 +14,7 @@ const USUAL: [&str; 2] = ["conf/SupervisorRegistry.xml", "SupervisorRegistry.xml
 impl Place {
     /// The registry: the argument, else `--registry` or `S7_REGISTRY`, else the one in the current folder.
     pub(crate) fn find_registry(&self, argument: Option<&Path>) -> Result<PathBuf, Failure> {
-        let named = argument.or(self.registry.as_deref()).filter(|path| !path.as_os_str().is_empty());
+        let named = argument.or(self.registry.as_deref().filter(|path| !path.as_os_str().is_empty()));
         let usual = || USUAL.iter().map(Path::new).find(|path| path.is_file());
         let found = named.or_else(usual).ok_or_else(|| {
             let [first, second] = USUAL;
@@ -33,7 +33,7 @@ impl Place {
     pub(crate) fn load(&self, argument: Option<&Path>) -> Result<Registry, Failure> {
         let path = self.find_registry(argument)?;
         Registry::load(&path, &self.options())
-            .map_err(|error| Failure::new(Exit::Invalid, error.render(say::colours_on_stderr())))
+            .map_err(|error| Failure::new(Exit::Invalid, say::problems(&error)))
     }
 
     /// How the registry is read: as the environment says, and over it the arguments.
@@ -42,6 +42,7 @@ impl Place {
         if let Some(folder) = self.named_folder(self.install_folder.as_deref()) {
             options.install_folder = Some(folder);
         }
+        options.environment.retain(|(name, value)| name != "S7_INSTALL_FOLDER" || !value.is_empty());
         options.supervisor_executable = std::env::current_exe().ok();
         options.settings.extend(self.settings.iter().cloned());
         options

@@ -1,17 +1,48 @@
 //! Where words go: the answer to standard output and nothing else there, everything else to standard error.
 //!
-//! A reader that has gone away (`s7supervisor status | head -1`) is no reason to fail, let alone to panic.
+//! A reader that has gone away (`s7supervisor status | head -1`) is no reason to fail, let alone to panic. An answer
+//! that cannot be written for another reason, such as a full disk, is one: see [`lost`].
 
-use std::io::Write;
+use std::io::{Error, ErrorKind, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+use supervisor::registry::RegistryError;
+
+/// Why the first answer that was lost could not be written.
+static LOST: Mutex<Option<Error>> = Mutex::new(None);
 
 /// Writes the answer of a command, colours only where a terminal shows them.
 pub(crate) fn answer(text: &str) {
-    write_line(anstream::stdout(), text);
+    match write_line(anstream::stdout(), text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+        _ => {}
+    }
+}
+
+/// Why an answer could not be written, if one could not though somebody may have waited for it.
+pub(crate) fn lost() -> Option<Error> {
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Tells people what is going on.
 pub(crate) fn tell(text: &str) {
-    write_line(anstream::stderr(), text);
+    // Nobody is left to be told that nobody reads.
+    let _gone = write_line(anstream::stderr(), text);
+}
+
+/// The problems of a registry as standard error shows them: on a terminal each with its line of the file, the place
+/// underlined; else each in one line for programs that read them, `file:line:column: what, why`.
+pub(crate) fn problems(error: &RegistryError) -> String {
+    if std::io::stderr().is_terminal() { error.render(colours_on_stderr()) } else { error.to_string() }
+}
+
+/// Lets terminals that know no colours have none, whatever else the environment says.
+pub(crate) fn choose_colours() {
+    if std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb") {
+        anstream::ColorChoice::Never.write_global();
+    }
 }
 
 /// Whether standard error shows colours.
@@ -19,10 +50,10 @@ pub(crate) fn colours_on_stderr() -> bool {
     anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
 }
 
-fn write_line(mut stream: impl Write, text: &str) {
+fn write_line(mut stream: impl Write, text: &str) -> std::io::Result<()> {
     let line = if text.ends_with('\n') { "" } else { "\n" };
-    // Nobody is left to be told that nobody reads.
-    let _gone = write!(stream, "{text}{line}").and_then(|()| stream.flush());
+    write!(stream, "{text}{line}")?;
+    stream.flush()
 }
 
 /// `text` in one line, with nothing in it that a terminal would take for an order.

@@ -1,9 +1,13 @@
 //! Tables as plain aligned text, on a terminal as in a pipe.
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 /// What a terminal shows at least.
 const WIDTH: u16 = 80;
+
+/// What a column that breaks has at least, with the space after it: enough for any state in one word. Only where it
+/// needs this does a table become wider than the terminal.
+const NARROWEST: u16 = 12;
 
 /// A column's heading, and whether its cells may be broken into several lines where the table is too wide.
 pub(crate) struct Column {
@@ -18,12 +22,20 @@ pub(crate) fn render(columns: &[Column], rows: impl IntoIterator<Item = Vec<Stri
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(columns.iter().map(|column| column.heading));
-    table.add_rows(rows);
-    for (column, asked) in table.column_iter_mut().zip(columns) {
-        column.set_padding((0, 2));
-        if !asked.breaks {
-            column.set_constraint(ColumnConstraint::ContentWidth);
+    let mut wide = vec![false; columns.len()];
+    for row in rows {
+        for (wide, cell) in wide.iter_mut().zip(&row) {
+            *wide |= cell.chars().count() + 2 > NARROWEST.into();
         }
+        table.add_row(row);
+    }
+    for ((column, asked), wide) in table.column_iter_mut().zip(columns).zip(wide) {
+        column.set_padding((0, 2));
+        column.set_constraint(if asked.breaks && wide {
+            ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST))
+        } else {
+            ColumnConstraint::ContentWidth
+        });
     }
     table.trim_fmt() + "\n"
 }
@@ -61,6 +73,9 @@ mod tests {
             assert!(text.contains(word), "{word} in {text}");
         }
         let longest = "y".repeat(64);
-        assert!(render(&columns(), [row([&longest, state, "4711"])]).contains(&longest));
+        let text = render(&columns(), [row([&longest, state, "4711"])]);
+        for word in state.split_whitespace().chain([longest.as_str()]) {
+            assert!(text.contains(word), "{word} in {text}");
+        }
     }
 }

@@ -12,6 +12,12 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// Waits a little before asking again, where nothing tells when to.
+#[expect(clippy::disallowed_methods, reason = "what another process is about to do, nothing tells us of")]
+pub(crate) fn pause(length: Duration) {
+    std::thread::sleep(length);
+}
+
 /// Waits until the descriptor is readable: `false` if it is not within `limit`.
 pub(crate) fn readable(descriptor: &impl AsFd, limit: Option<Duration>) -> rustix::io::Result<bool> {
     let since = now();

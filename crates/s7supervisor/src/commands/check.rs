@@ -16,7 +16,7 @@ pub(crate) fn check(place: &Place, asked: &Check) -> Ended {
     match loaded {
         loaded if asked.json => print_json(&Report::new(&loaded))?,
         Ok(registry) => summarize(&registry),
-        Err(error) => say::tell(&error.render(say::colours_on_stderr())),
+        Err(error) => say::tell(&say::problems(&error)),
     }
     Ok(exit)
 }
@@ -27,7 +27,9 @@ fn summarize(registry: &Registry) {
         say::answer(&format!("{} (priority {}): {command_line}", spec.id, spec.start_priority));
     }
     let path = registry.path.display();
-    say::tell(&format!("{path} is valid and has {} components", registry.components.len()));
+    let count = registry.components.len();
+    let noun = if count == 1 { "component" } else { "components" };
+    say::tell(&format!("{path} is valid and has {count} {noun}"));
 }
 
 fn print_json(report: &Report) -> Result<(), Failure> {

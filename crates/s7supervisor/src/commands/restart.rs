@@ -23,20 +23,27 @@ pub(crate) fn restart(place: &Place, asked: &Change) -> Ended {
     let temp = place.find_temp()?;
     let Some(client) = control::connect_in(&temp)? else {
         say::tell("not running; starting");
-        return start::launch(place, asked.patience);
+        return start::start_supervisor(place, asked.patience);
     };
     if !is_in_background(&temp) {
         say::tell(
             "the supervisor runs in the foreground and stays; to give it a changed registry, run it again there",
         );
-        return control::act_on(&client, Action::Restart, None, asked.patience);
+        let status = control::status(&client, asked.patience);
+        let status = status.map_err(|error| control::failure_in_time(&error, asked.patience))?;
+        let wanted = status.components.into_iter().filter(|component| component.wanted);
+        let wanted: Vec<_> = wanted.map(|component| component.id).collect();
+        return control::act_on(&client, Action::Restart, &wanted, asked.patience);
     }
     let since = waiting::now();
-    let stopped = stop::stop_supervisor(&client, Patience { no_wait: false, ..asked.patience })?;
+    let (stopped, outcome) = stop::stop_supervisor(&client, Patience { no_wait: false, ..asked.patience })?;
     if stopped != Exit::Done {
+        if asked.patience.json {
+            control::print_json(&outcome)?;
+        }
         return Ok(stopped);
     }
-    start::launch(place, asked.patience.left(since))
+    start::start_supervisor(place, asked.patience.left(since))
 }
 
 /// Whether `start` has made the supervisor that holds the lock, so that another may take its place.

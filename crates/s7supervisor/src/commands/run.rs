@@ -149,7 +149,7 @@ impl Supervision {
     }
 
     fn obey(&mut self, signal: Signal) {
-        debug!("received {signal:?}");
+        debug!("received {signal}");
         match signal {
             Signal::Stop(name) => self.stop(name),
             Signal::HangUp if self.signals.on_terminal() => self.stop("SIGHUP"),

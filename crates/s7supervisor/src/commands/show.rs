@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use humantime::format_duration;
 use serde_json::{Value, json};
 use supervisor::registry::Registry;
-use supervisor::{Output, ProcessSpec, Short, Stderr};
+use supervisor::{Output, ProcessSpec, Stderr, Variable};
 
 use crate::arguments::{Place, Show};
 use crate::exit::{Ended, Exit, Failure};
@@ -47,13 +48,26 @@ fn split(names: &[String]) -> (Option<PathBuf>, &[String]) {
 fn choose<'a>(components: &'a [ProcessSpec], names: &[String]) -> Result<Vec<&'a ProcessSpec>, Failure> {
     for name in names {
         if !components.iter().any(|spec| means(name, spec)) {
-            let known = components.iter().map(|spec| spec.id.as_str()).collect::<Vec<_>>().join(", ");
-            let message = format!("there is no component {name:?}; there are {known}");
+            let advice = match most_like(name, components) {
+                Some(id) => format!("did you mean {id:?}?"),
+                None => "`s7supervisor check` names all".to_owned(),
+            };
+            let message = format!("there is no component {name:?}; {advice}");
             return Err(Failure::new(Exit::Invalid, message));
         }
     }
     let chosen = |spec: &&ProcessSpec| names.is_empty() || names.iter().any(|name| means(name, spec));
     Ok(components.iter().filter(chosen).collect())
+}
+
+/// The id that looks most like this name, if one does.
+fn most_like<'a>(name: &str, components: &'a [ProcessSpec]) -> Option<&'a str> {
+    /// Less than this is no likeness.
+    const LIKE: f64 = 0.7;
+    let likeness = |id: &str| strsim::jaro_winkler(&id.to_ascii_lowercase(), &name.to_ascii_lowercase());
+    let ids = components.iter().map(|spec| spec.id.as_str());
+    let likely = ids.map(|id| (likeness(id), id)).filter(|(likeness, _)| *likeness > LIKE);
+    likely.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, id)| id)
 }
 
 fn means(name: &str, spec: &ProcessSpec) -> bool {
@@ -93,8 +107,8 @@ fn paragraph(spec: &ProcessSpec) -> String {
     ];
     rows.extend(variables(spec).map(|(name, value)| ("variable", format!("{name}={value}"))));
     rows.push(("start", start(spec)));
-    rows.push(("stop", format!("within {}", Short(spec.stop_timeout))));
-    rows.push(("restart", format!("{:?}, stable after {}", spec.restart, Short(spec.reset_after))));
+    rows.push(("stop", format!("within {}", format_duration(spec.stop_timeout))));
+    rows.push(("restart", format!("{:?}, stable after {}", spec.restart, format_duration(spec.reset_after))));
     rows.extend(spec.umask.map(|umask| ("umask", format!("{umask:03o}"))));
     rows.extend(spec.nice.map(|nice| ("nice", nice.to_string())));
     for limit in &spec.limits {
@@ -112,7 +126,7 @@ fn paragraph(spec: &ProcessSpec) -> String {
 
 fn start(spec: &ProcessSpec) -> String {
     let by_itself = if spec.autostart { "by itself" } else { "when asked to" };
-    format!("{by_itself}, priority {}, up after {}", spec.start_priority, Short(spec.start_delay))
+    format!("{by_itself}, priority {}, up after {}", spec.start_priority, format_duration(spec.start_delay))
 }
 
 fn output(output: &Output) -> String {
@@ -126,7 +140,11 @@ fn output(output: &Output) -> String {
                 Stderr::File => ", standard error beside it",
                 Stderr::Null => ", standard error nowhere",
             };
-            format!("{}{dated}{stderr}", text(&log.path))
+            let size = log.max_size.map(|size| format!(", at most {size} bytes a file")).unwrap_or_default();
+            let keep = log.keep.map(|count| format!(", {count} files kept beside it")).unwrap_or_default();
+            let days = log.days.map(|days| format!(", kept {days} days")).unwrap_or_default();
+            let compress = if log.compress { ", ended files compressed" } else { "" };
+            format!("{}{dated}{size}{keep}{days}{compress}{stderr}", text(&log.path))
         }
         other => format!("{other:?}"),
     }
@@ -141,9 +159,18 @@ fn lines(indent: &str, rows: &[(&str, String)]) -> String {
     lines
 }
 
-/// The variables beside what is inherited. A secret's value is never shown.
+/// The variables beside what is inherited: of the same name the last, which wins.
+fn variables_in_force(spec: &ProcessSpec) -> impl Iterator<Item = &Variable> {
+    let all = &spec.environment.variables;
+    let is_last = |(place, variable): &(usize, &Variable)| {
+        !all[place + 1..].iter().any(|later| later.name == variable.name)
+    };
+    all.iter().enumerate().filter(is_last).map(|(_, variable)| variable)
+}
+
+/// Their names, and their values as they are shown: a secret's never is.
 fn variables(spec: &ProcessSpec) -> impl Iterator<Item = (&str, String)> {
-    spec.environment.variables.iter().map(|variable| {
+    variables_in_force(spec).map(|variable| {
         let value = if variable.secret { "(secret)".into() } else { variable.value.to_string_lossy() };
         (variable.name.as_str(), value.into_owned())
     })
@@ -156,7 +183,7 @@ fn document(spec: &ProcessSpec) -> Value {
         .limits
         .iter()
         .map(|limit| json!({"name": limit.resource.name(), "soft": limit.soft, "hard": limit.hard}));
-    let environment = spec.environment.variables.iter().zip(variables(spec)).map(|(variable, (name, value))| {
+    let environment = variables_in_force(spec).zip(variables(spec)).map(|(variable, (name, value))| {
         json!({"name": name, "value": (!variable.secret).then_some(value), "secret": variable.secret})
     });
     json!({
@@ -188,23 +215,25 @@ fn text(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use supervisor::Variable;
-
     fn spec() -> ProcessSpec {
         let mut spec = ProcessSpec::new("web-1", "/bin/web").unwrap();
         spec.instance_of = Some(supervisor::ComponentId::new("web").unwrap());
         let secret = Variable { name: "TOKEN".into(), value: "hunter2".into(), secret: true };
         let plain = Variable { name: "HOME".into(), value: "/srv".into(), secret: false };
-        spec.environment.variables = vec![secret, plain];
+        let overridden = Variable { name: "HOME".into(), value: "/nowhere".into(), secret: false };
+        spec.environment.variables = vec![secret, overridden, plain];
         spec
     }
 
     #[test]
-    fn a_secret_is_named_and_not_shown() {
+    fn a_secret_is_named_and_not_shown_and_what_is_overridden_is_neither() {
         let (people, programs) = (paragraph(&spec()), document(&spec()).to_string());
         for shown in [&people, &programs] {
             assert!(
-                shown.contains("TOKEN") && shown.contains("/srv") && !shown.contains("hunter2"),
+                !shown.contains("/nowhere")
+                    && shown.contains("TOKEN")
+                    && shown.contains("/srv")
+                    && !shown.contains("hunter2"),
                 "{shown}"
             );
         }
@@ -222,7 +251,8 @@ mod tests {
         assert_eq!(chosen("*").unwrap(), ["web-1", "ps"]);
         let unknown = chosen("pss").unwrap_err();
         assert_eq!(unknown.exit, Exit::Invalid);
-        assert!(unknown.message.contains("web-1, ps"), "{unknown}");
+        assert!(unknown.message.contains("did you mean \"ps\"?"), "{unknown}");
+        assert!(!chosen("unlike").unwrap_err().message.contains("did you mean"));
     }
 
     #[test]

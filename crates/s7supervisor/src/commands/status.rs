@@ -59,9 +59,6 @@ fn print_table(document: &StatusDocument) {
     for condition in &document.supervisor.conditions {
         say::tell(&say::printable(condition));
     }
-    if document.supervisor.shutting_down {
-        say::tell("the supervisor is shutting down");
-    }
     say::answer(&table(&document.components));
 }
 

@@ -1,14 +1,19 @@
 //! `stop`: components, or all of them and the supervisor.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use supervisor_control::wire::OutcomeDocument;
 use supervisor_control::{Action, Client, ClientError};
 
 use crate::arguments::{Change, Patience, Place};
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
 use crate::{say, waiting};
+
+/// How long a supervisor that no longer answers may take to end before it is taken for one that does not.
+const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
 /// Stops these components, or everything.
 pub(crate) fn stop(place: &Place, asked: &Change) -> Ended {
@@ -17,32 +22,43 @@ pub(crate) fn stop(place: &Place, asked: &Change) -> Ended {
     }
     let Some(client) = control::connect(place)? else {
         say::tell("not running");
-        return Ok(Exit::Done);
+        return control::tell_document(asked.patience, true).map(|()| Exit::Done);
     };
-    let ended = stop_supervisor(&client, asked.patience)?;
-    if ended == Exit::Done && !asked.patience.no_wait {
+    let (ended, outcome) = stop_supervisor(&client, asked.patience)?;
+    if asked.patience.json {
+        control::print_json(&outcome)?;
+    } else if ended == Exit::Done && !asked.patience.no_wait {
         say::answer("stopped");
     }
     Ok(ended)
 }
 
 /// Stops everything, and waits until the process of the supervisor is gone.
-pub(crate) fn stop_supervisor(client: &Client, patience: Patience) -> Ended {
+pub(crate) fn stop_supervisor(
+    client: &Client,
+    patience: Patience,
+) -> Result<(Exit, OutcomeDocument), Failure> {
     if patience.no_wait {
-        client.shutdown(false, patience.wait()).map_err(|error| control::failure(&error))?;
-        return Ok(Exit::Done);
+        let outcome = client.shutdown(false, patience.wait()).map_err(|error| control::failure(&error))?;
+        return Ok((Exit::Done, outcome));
     }
     let since = waiting::now();
     let process = Process::of(client)?;
     say::tell(&format!("waiting until all components and the supervisor (pid {}) have stopped", process.pid));
     let outcome = match client.shutdown(false, patience.wait()) {
         Ok(outcome) => outcome,
-        // Its last answer was lost on the way; whether it is gone shows below.
-        Err(ClientError::Closed { .. }) => Default::default(),
-        Err(error) => return Err(control::failure(&error)),
+        // Its last answer may have been lost on the way, or it was ending already; whether it is gone then shows below.
+        Err(error @ (ClientError::Closed { .. } | ClientError::Refused { status: 503, .. })) => {
+            if !is_ending(client) && !process.is_gone(patience.left(since).at_most(LAST_MOMENTS))? {
+                return Err(control::failure(&error));
+            }
+            OutcomeDocument { finished: true, ..OutcomeDocument::default() }
+        }
+        Err(error) => return Err(control::failure_in_time(&error, patience)),
     };
     if !process.is_gone(patience.left(since))? {
-        return control::unfinished(patience, "the supervisor stops");
+        let unfinished = control::unfinished(patience, "the supervisor stops")?;
+        return Ok((unfinished, outcome));
     }
     let mut ended = Exit::Done;
     for component in outcome.components.iter().filter(|component| !component.result.is_success()) {
@@ -50,7 +66,15 @@ pub(crate) fn stop_supervisor(client: &Client, patience: Patience) -> Ended {
         say::tell(&say::printable(&format!("{}: {why}", component.id)));
         ended = Exit::Failed;
     }
-    Ok(ended)
+    Ok((ended, outcome))
+}
+
+/// Whether the supervisor that has closed our connection has been asked to end, or listens no more.
+fn is_ending(closed: &Client) -> bool {
+    match Client::connect(closed.socket()).and_then(|client| client.status(&[])) {
+        Ok(status) => status.supervisor.shutting_down,
+        Err(error) => matches!(error, ClientError::NotRunning { .. }),
+    }
 }
 
 /// The process of the supervisor, held so that its pid cannot come to mean another.

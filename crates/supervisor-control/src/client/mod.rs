@@ -21,6 +21,9 @@ use crate::wire::{OutcomeDocument, SelectionDocument, ShutdownDocument, StatusDo
 /// How long the supervisor may take to answer what it can answer at once.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How much later than asked for its answer may come that the time is over.
+const GRACE: Duration = Duration::from_millis(250);
+
 /// A connection to a running supervisor. Requests on it are answered one after the other.
 ///
 /// The supervisor closes a connection that idles for a minute: make another then.
@@ -62,8 +65,8 @@ pub enum ClientError {
         /// The socket.
         socket: PathBuf,
     },
-    /// This account may not connect.
-    #[error("cannot connect to {}: no permission; use root or the account that runs the supervisor", .socket.display())]
+    /// This account may not connect, or the supervisor of another account closed the connection without an answer.
+    #[error("cannot control the supervisor at {}: no permission; use root or the account that runs it", .socket.display())]
     PermissionDenied {
         /// The socket.
         socket: PathBuf,
@@ -83,8 +86,7 @@ pub enum ClientError {
         /// The socket.
         socket: PathBuf,
     },
-    /// The connection was closed before the answer: the supervisor has ended meanwhile, had too many connections, or
-    /// does not talk to this account.
+    /// The connection was closed before the answer: the supervisor has ended meanwhile, or had too many connections.
     #[error("the supervisor at {} closed the connection without an answer", .socket.display())]
     Closed {
         /// The socket.
@@ -128,6 +130,12 @@ impl Client {
         }
     }
 
+    /// The socket, as it was named.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// The pid of the process that listens, as the operating system tells it; `None` where it does not.
     #[must_use]
     pub fn supervisor_pid(&self) -> Option<u32> {
@@ -145,12 +153,20 @@ impl Client {
     /// # Errors
     /// [`ClientError`]
     pub fn status(&self, names: &[String]) -> Result<StatusDocument, ClientError> {
+        self.status_within(names, PATIENCE)
+    }
+
+    /// The same, waiting no longer than `limit`, nor than [`Client::status`] does.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn status_within(&self, names: &[String], limit: Duration) -> Result<StatusDocument, ClientError> {
         let mut path = String::from("/v1/status");
         for (number, name) in names.iter().enumerate() {
             path.push_str(if number == 0 { "?id=" } else { "&id=" });
             push_encoded(&mut path, name);
         }
-        self.exchange("GET", &path, &[], Some(PATIENCE))
+        self.exchange("GET", &path, &[], Some(limit.clamp(GRACE, PATIENCE)))
     }
 
     /// Asks the components that these names mean for something: all if there is `None`.
@@ -187,7 +203,7 @@ impl Client {
             Wait::No => ("?wait=false".to_owned(), Some(PATIENCE)),
             Wait::Forever => (String::new(), None),
             Wait::For(limit) => {
-                (format!("?timeout={}", limit.as_secs_f64()), Some(limit.saturating_add(PATIENCE)))
+                (format!("?timeout={}", limit.as_secs_f64()), Some(limit.saturating_add(GRACE)))
             }
         };
         let body = serde_json::to_vec(document).map_err(|error| ClientError::Broken(error.to_string()))?;
@@ -222,12 +238,26 @@ impl Client {
         }
     }
 
+    /// Whether another account listens than the one that we are, who are not root: it closes without reading.
+    fn is_foreign(&self) -> bool {
+        let ours = rustix::process::geteuid();
+        #[cfg(target_os = "linux")]
+        let theirs = rustix::net::sockopt::socket_peercred(&self.stream).map(|credentials| credentials.uid);
+        #[cfg(not(target_os = "linux"))]
+        let theirs: rustix::io::Result<_> = Ok(ours);
+        !ours.is_root() && theirs.is_ok_and(|theirs| theirs != ours)
+    }
+
     fn failed(&self, error: &io::Error) -> ClientError {
         let socket = self.socket.clone();
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::NoAnswer { socket },
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                ClientError::Closed { socket }
+                if self.is_foreign() {
+                    ClientError::PermissionDenied { socket }
+                } else {
+                    ClientError::Closed { socket }
+                }
             }
             _ => ClientError::Broken(error.to_string()),
         }

@@ -10,9 +10,11 @@ use supervisor::LogSettings;
 use supervisor::registry::Registry;
 use tracing::warn;
 
+use super::report;
 use crate::exit::Failure;
 use crate::lock::{Holder, Lock, Refused};
 use crate::own_log::OwnLog;
+use crate::say;
 use crate::temp_folder::{LOCK, PID_FILE, TempFolder};
 
 /// The place of a running supervisor, for as long as it runs.
@@ -32,6 +34,9 @@ impl Home {
             Holder { pid: std::process::id(), registry: registry.path.display().to_string(), background };
         let temp = TempFolder::create(temp)?;
         let lock = Lock::take(temp.folder(), LOCK, &holder);
+        if background && matches!(lock, Err(Refused::Held(_))) {
+            say::answer(report::HELD);
+        }
         let lock = lock.map_err(|refused| refusal(refused, &temp.path().join(LOCK), "with --temp"))?;
         let log_lock = lock_log(&registry.config.log, &holder)?;
         let mut settings = LogSettings::new(&registry.config.log);

@@ -60,7 +60,7 @@ impl Narrator {
             }
             EventKind::Stopped => info!(subject, "stopped"),
             EventKind::Completed => info!(subject, "completed"),
-            EventKind::GivenUp { end } => debug!(subject, "given up: {end}"),
+            EventKind::GivenUp { end } => error!(subject, "given up: {end}"),
             EventKind::OutputStored { problem: Some(problem) } => warn!(subject, "{problem}"),
             EventKind::OutputStored { problem: None } => info!(subject, "its output is stored again"),
             EventKind::PolicyPanicked => error!(subject, "its restart policy panicked; the default decided"),

@@ -6,6 +6,8 @@ use supervisor::{ComponentId, ComponentState, Event, EventKind, Status};
 
 use crate::say;
 
+/// Another supervisor holds the lock of the `temp` folder; the message follows. The last word.
+pub(crate) const HELD: &str = "held";
 /// Control works; the components are on their way.
 pub(crate) const READY: &str = "ready";
 /// All components that start by themselves are up. The last word.

@@ -1,5 +1,6 @@
 //! Signals as news on a channel.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::thread::JoinHandle;
 
@@ -16,6 +17,16 @@ pub(super) enum Signal {
     HangUp,
     /// SIGUSR1.
     Reopen,
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stop(name) => name,
+            Self::HangUp => "SIGHUP",
+            Self::Reopen => "SIGUSR1",
+        })
+    }
 }
 
 /// The signals that are listened for, in a thread that only passes them on.

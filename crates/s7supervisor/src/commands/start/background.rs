@@ -11,11 +11,19 @@ use std::time::Instant;
 use crate::arguments::{Patience, Place};
 use crate::commands::run::report;
 use crate::control;
-use crate::exit::{Ended, Exit, Failure};
+use crate::exit::{Exit, Failure};
 use crate::{say, waiting};
 
+/// What came of a launch.
+pub(crate) enum Launched {
+    /// The start has ended, or nobody waits for it any longer.
+    Ended(Exit),
+    /// Another supervisor was there first; what it says of that.
+    Held(String),
+}
+
 /// Checks the registry, starts the supervisor in the background, and waits until its components are up.
-pub(crate) fn launch(place: &Place, patience: Patience) -> Ended {
+pub(crate) fn launch(place: &Place, patience: Patience) -> Result<Launched, Failure> {
     let since = waiting::now();
     let registry = place.load(None)?;
     let place = place.absolute(&registry);
@@ -27,7 +35,8 @@ pub(crate) fn launch(place: &Place, patience: Patience) -> Ended {
     if !patience.no_wait {
         say::tell(&format!("waiting until the components of {} are up", registry.path.display()));
     }
-    Launch { pipe, child, pending: Vec::new(), ended: None }.wait(patience, since)
+    Launch { pipe, child, pending: Vec::new(), ended: None, held: None, json: patience.json }
+        .wait(patience, since)
 }
 
 /// Starts it, with both outputs going into the pipe.
@@ -68,17 +77,26 @@ struct Launch {
     pending: Vec<u8>,
     /// How the start ended, once it has said so; it lets go of the pipe next.
     ended: Option<Exit>,
+    /// What it says of the supervisor that was there first, if one was.
+    held: Option<String>,
+    /// Whether standard output is for a document.
+    json: bool,
 }
 
 impl Launch {
     /// Passes on what it tells, until it has let go of the pipe.
-    fn wait(mut self, patience: Patience, since: Instant) -> Ended {
+    fn wait(mut self, patience: Patience, since: Instant) -> Result<Launched, Failure> {
         let cannot = |error| Failure::failed(format!("cannot learn how the start goes: {error}"));
         let mut buffer = [0; 4096];
         loop {
             while let Some(line) = self.next_line() {
+                if let Some(held) = &mut self.held {
+                    held.push_str(&line);
+                    continue;
+                }
                 match line.as_str() {
-                    report::READY if patience.no_wait => return Ok(Exit::Done),
+                    report::HELD => self.held = Some(String::new()),
+                    report::READY if patience.no_wait => return Ok(Launched::Ended(Exit::Done)),
                     report::READY => {}
                     report::UP => self.ended = Some(Exit::Done),
                     report::FAILED => self.ended = Some(Exit::Failed),
@@ -87,7 +105,7 @@ impl Launch {
             }
             let readable = waiting::readable(&self.pipe, patience.left(since).timeout);
             if !readable.map_err(|error| cannot(error.into()))? {
-                return control::unfinished(patience, "the start goes on");
+                return control::unfinished(patience, "the start goes on").map(Launched::Ended);
             }
             match self.pipe.read(&mut buffer).map_err(cannot)? {
                 0 => return self.end().map_err(cannot),
@@ -103,18 +121,22 @@ impl Launch {
     }
 
     /// How the start ended; if the supervisor has ended instead, it has said why if it could.
-    fn end(mut self) -> std::io::Result<Exit> {
+    fn end(mut self) -> std::io::Result<Launched> {
         if let Some(exit) = self.ended {
-            if exit == Exit::Done {
+            if exit == Exit::Done && !self.json {
                 say::answer(&format!("started, pid {}", self.child.id()));
             }
-            return Ok(exit);
+            return Ok(Launched::Ended(exit));
         }
         let status = self.child.wait()?;
+        if let Some(held) = self.held {
+            return Ok(Launched::Held(held));
+        }
         let mut said = [Exit::Failed, Exit::Invalid].into_iter();
-        Ok(said.find(|exit| status.code() == Some(exit.code().into())).unwrap_or_else(|| {
+        let exit = said.find(|exit| status.code() == Some(exit.code().into())).unwrap_or_else(|| {
             say::tell(&format!("the supervisor ended before its components were up: {status}; see its log"));
             Exit::Failed
-        }))
+        });
+        Ok(Launched::Ended(exit))
     }
 }
