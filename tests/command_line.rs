@@ -132,6 +132,24 @@ fn what_ignores_the_stop_signal_is_killed_after_its_timeout() {
 }
 
 #[test]
+fn what_hides_whose_it_is_ends_with_the_supervisor_at_the_latest() {
+    // Of a session of its own, with an empty environment, and its parents have ended.
+    let hides = r#"(env -i setsid sh -c 'echo hidden $$ >>BELL; exec sleep 10000' &amp;); exec sleep 10000"#;
+    let house = House::with(&house::server("a", hides, ""));
+    let mut run = house.run();
+    let hidden = house.bell("hidden");
+    let descriptor = rustix::process::pidfd_open(
+        rustix::process::Pid::from_raw(hidden.cast_signed()).unwrap(),
+        rustix::process::PidfdFlags::empty(),
+    );
+    assert_eq!(code(&house.s7(&["stop"])), 0);
+    assert_eq!(house.wait(&mut run), Some(0));
+    // It was the supervisor's own child, which has reaped it.
+    let gone = rustix::process::pidfd_send_signal(descriptor.unwrap(), Signal::KILL);
+    assert_eq!(gone, Err(rustix::io::Errno::SRCH));
+}
+
+#[test]
 fn children_that_slip_away_into_sessions_of_their_own_are_ended_too() {
     let arguments = "--fork-children 2 --new-session --ignore-stop";
     let house = House::with(&stand_in("daemon", arguments, "<stopTimeout>0.5</stopTimeout>"));

@@ -36,7 +36,7 @@ pub(crate) fn tells_its_end(id: &str) -> String {
     server(id, &script, "<startPriority>9</startPriority>")
 }
 
-fn server(id: &str, script: &str, elements: &str) -> String {
+pub(crate) fn server(id: &str, script: &str, elements: &str) -> String {
     format!(
         "<server id=\"{id}\"><executable>/bin/sh</executable><arguments><argument>-c</argument>\
          <argument>{script}</argument><argument>SV::supervisorExecutable</argument></arguments>{elements}</server>"
