@@ -232,13 +232,19 @@ impl Client {
         }
         self.stream.set_read_timeout(patience).map_err(|error| self.failed(&error))?;
         match Answer::read(&mut &self.stream) {
-            Ok(answer) => answer.document(),
+            Ok(answer) => answer.document().map_err(|error| match error {
+                ClientError::Refused { status: 403, .. } => {
+                    ClientError::PermissionDenied { socket: self.socket.clone() }
+                }
+                other => other,
+            }),
             Err(ReadError::Failed(error)) => Err(self.failed(&error)),
             Err(ReadError::Broken(what)) => Err(ClientError::Broken(what)),
         }
     }
 
-    /// Whether another account listens than the one that we are, who are not root: it closes without reading.
+    /// Whether another account listens than the one that we are, who are not root. It answers without reading, and that
+    /// answer may be lost when we write meanwhile.
     fn is_foreign(&self) -> bool {
         let ours = rustix::process::geteuid();
         #[cfg(target_os = "linux")]

@@ -167,7 +167,12 @@ mod tests {
         assert!(together > main + grandchild, "the child between them counts as well");
         // More than half of all processes, so that all are looked at.
         let many: Vec<u32> = std::iter::repeat_n(u32::MAX, 100_000).chain([started.pid()]).collect();
-        assert_eq!(measure(&many).pop().unwrap().unwrap().memory, together, "both ways say the same");
+        let by_looking = measure(&many).pop().unwrap().unwrap().memory;
+        // The kernel counts roughly; each of the three is far more than this.
+        assert!(
+            by_looking.abs_diff(together) < together / 6,
+            "both ways say the same: {by_looking} {together}"
+        );
     }
 
     #[test]
