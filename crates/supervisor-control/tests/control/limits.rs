@@ -259,7 +259,7 @@ fn another_user_is_closed_before_anything_is_read() {
             connection.send(post("/v1/stop", ""));
             connection.assert_closed();
             let error = running.client().status(&[]).unwrap_err();
-            assert!(matches!(error, supervisor_control::ClientError::Closed { .. }), "{error:?}");
+            assert!(matches!(error, supervisor_control::ClientError::PermissionDenied { .. }), "{error:?}");
         });
     });
     set_permissions(running.socket(), Permissions::from_mode(0o600)).unwrap();
