@@ -70,7 +70,8 @@ fn is_answered(mut stream: &UnixStream, time: Duration) -> bool {
 /// The figures of the control thread of this process.
 fn control_thread() -> File {
     let mut tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
-    let is_control = |task: &PathBuf| std::fs::read_to_string(task.join("comm")).unwrap() == "control\n";
+    let is_control =
+        |task: &PathBuf| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "control\n");
     File::open(tasks.find(is_control).unwrap().join("status")).unwrap()
 }
 

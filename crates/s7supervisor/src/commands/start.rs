@@ -44,9 +44,10 @@ pub(crate) fn start_supervisor(place: &Place, patience: Patience) -> Ended {
                 control::tell_document(patience, exit == Exit::Done && !patience.no_wait)?;
                 return Ok(exit);
             }
-            Launched::Held(why) if since.elapsed() >= patience.at_most(HELD).timeout.unwrap_or(HELD) => {
-                return Err(Failure::failed(why));
+            Launched::Held(why) if patience.timeout.is_some_and(|limit| since.elapsed() >= limit) => {
+                return Err(Failure::new(Exit::TimedOut, why));
             }
+            Launched::Held(why) if since.elapsed() >= HELD => return Err(Failure::failed(why)),
             Launched::Held(_) => waiting::pause(PAUSE),
         }
     }

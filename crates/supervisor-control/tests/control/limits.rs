@@ -314,7 +314,8 @@ fn another_user_is_refused_before_anything_is_read() {
             assert!(detail.contains("no permission"), "{detail}");
             connection.send(post("/v1/stop", ""));
             connection.assert_closed();
-            assert!(running.client().status(&[]).is_err());
+            let error = running.client().status(&[]).unwrap_err();
+            assert!(matches!(error, supervisor_control::ClientError::PermissionDenied { .. }), "{error:?}");
         });
     });
     set_permissions(running.socket(), Permissions::from_mode(0o600)).unwrap();
