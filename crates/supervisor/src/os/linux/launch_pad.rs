@@ -175,16 +175,16 @@ impl Plan<'_> {
     }
 }
 
-/// Gives up our handlers, and has SIGPIPE as the system has it; Rust programs ignore it. Then lets signals come.
-fn reset_signals() {
+/// Has every signal as the system has it: our handlers are given up, and so is what we ignore or have inherited as ignored
+/// (SIGPIPE by Rust, SIGINT and SIGQUIT in the background of a shell, SIGHUP by `nohup`). Then lets signals come.
+pub(in crate::os) fn reset_signals() {
     for signal in 1..=LAST_SIGNAL {
         // SAFETY: a struct of numbers, for which zeros are a value: "as the system has it". The handlers of a child are
         // its own from the beginning.
         unsafe {
             let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
             let known = libc::sigaction(signal, ptr::null(), &raw mut action) == 0;
-            let is_ours = !matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN);
-            if known && (is_ours || signal == libc::SIGPIPE) {
+            if known && action.sa_sigaction != libc::SIG_DFL {
                 action = MaybeUninit::zeroed().assume_init();
                 libc::sigaction(signal, &raw const action, ptr::null_mut());
             }

@@ -11,6 +11,7 @@ use rustix::process::{Gid, Uid};
 use rustix::thread;
 
 pub(crate) use launch_pad::LaunchPad;
+pub(super) use launch_pad::reset_signals;
 pub(crate) use leftovers::{Leftover, descendants, end_orphans, leftovers, reap_orphans};
 pub(crate) use process::{Process, destroy, spawn};
 pub(crate) use usage::Meter;

@@ -13,7 +13,7 @@ use rustix::process::{self, Resource as Number, Rlimit};
 use super::account::Change;
 use super::words;
 use crate::error::{SpawnError, SpawnStep};
-use crate::os::linux::{close_others_on_exec, set_group, set_groups, set_user};
+use crate::os::linux::{close_others_on_exec, reset_signals, set_group, set_groups, set_user};
 use crate::spec::{ProcessSpec, Resource};
 
 /// Everything that the child does to itself, made ready beforehand.
@@ -89,6 +89,7 @@ impl Attributes {
     /// Applies them to the calling process: first what may need rights, then the ids, which give the rights away.
     pub(super) fn apply(&self) -> io::Result<()> {
         close_others_on_exec();
+        reset_signals();
         for (step, (resource, limit)) in (FIRST_LIMIT..).zip(&self.limits) {
             process::setrlimit(*resource, *limit).map_err(failed(step))?;
         }
