@@ -1,9 +1,13 @@
 //! Tables as plain aligned text, on a terminal as in a pipe.
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use unicode_width::UnicodeWidthStr as _;
 
 /// What a terminal shows at least.
 const WIDTH: u16 = 80;
+
+/// The spaces between two columns.
+const GAP: usize = 2;
 
 /// What a column that breaks has at least, with the space after it: enough for any state in one word. Only where it
 /// needs this does a table become wider than the terminal.
@@ -19,19 +23,40 @@ pub(crate) struct Column {
 
 /// Renders rows under headings, in 80 columns if what must not be broken lets it.
 pub(crate) fn render(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let headings = columns.iter().map(|column| column.heading.to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(headings).chain(rows).collect();
+    let mut widths = vec![0; columns.len()];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.width().max(*width);
+        }
+    }
+    let is_narrow = widths.iter().sum::<usize>() + GAP * columns.len() <= usize::from(WIDTH) + GAP;
+    if is_narrow { aligned(&rows, &widths) } else { broken(columns, rows, &widths) }
+}
+
+/// Each row in one line. Nearly every table is such a one, and may have a thousand rows.
+fn aligned(rows: &[Vec<String>], widths: &[usize]) -> String {
+    let mut text = String::with_capacity(rows.len() * usize::from(WIDTH));
+    for row in rows {
+        for (cell, width) in row.iter().zip(widths) {
+            text.push_str(cell);
+            text.extend(std::iter::repeat_n(' ', width + GAP - cell.width()));
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+    }
+    text
+}
+
+/// With cells broken into several lines.
+fn broken(columns: &[Column], rows: Vec<Vec<String>>, widths: &[usize]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-    table.set_header(columns.iter().map(|column| column.heading));
-    let mut wide = vec![false; columns.len()];
-    for row in rows {
-        for (wide, cell) in wide.iter_mut().zip(&row) {
-            *wide |= cell.chars().count() + 2 > NARROWEST.into();
-        }
-        table.add_row(row);
-    }
-    for ((column, asked), wide) in table.column_iter_mut().zip(columns).zip(wide) {
+    table.add_rows(rows);
+    for ((column, asked), width) in table.column_iter_mut().zip(columns).zip(widths) {
         column.set_padding((0, 2));
-        column.set_constraint(if asked.breaks && wide {
+        column.set_constraint(if asked.breaks && width + GAP > NARROWEST.into() {
             ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST))
         } else {
             ColumnConstraint::ContentWidth
