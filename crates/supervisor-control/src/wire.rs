@@ -245,7 +245,7 @@ impl ComponentDocument {
             survivors: None,
         };
         match &component.state {
-            ComponentState::Waiting { for_component } => {
+            ComponentState::Waiting { for_component, .. } => {
                 document.waiting_for = Some(for_component.to_string());
             }
             ComponentState::Backoff { remaining, in_a_row } => {
@@ -357,8 +357,9 @@ mod tests {
     #[test]
     fn an_outcome_is_a_success_only_when_it_is_finished_and_every_part_is() {
         let id = supervisor::ComponentId::new("ps").unwrap();
-        let document =
-            |achieved| OutcomeDocument::from(&Outcome { components: vec![(id.clone(), achieved)] });
+        let document = |achieved| {
+            OutcomeDocument::from(&Outcome { components: vec![(id.clone(), achieved)], given_up: None })
+        };
         assert!(document(Achieved::Done).is_success());
         assert!(document(Achieved::AlreadySo).is_success());
         assert!(!document(Achieved::Overtaken).is_success());

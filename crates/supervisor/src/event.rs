@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::SpawnError;
-use crate::run::{End, Exit, RunId};
-use crate::spec::ComponentId;
+use crate::run::{End, Exit, Fault, RunId};
+use crate::spec::{ComponentId, Condition};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +37,77 @@ pub enum EventKind {
         /// Its pid.
         pid: u32,
     },
-    /// It has been up for its start delay.
+    /// It has been up for its start delay, or is ready where its readiness is declared.
     Started {
         /// Which run.
         run: RunId,
+    },
+    /// It said, after it had been ready, that it is not any more: it reloads, or is about to end.
+    Unready {
+        /// Which run.
+        run: RunId,
+        /// What it said.
+        why: Unready,
+    },
+    /// It is ready again.
+    ReadyAgain {
+        /// Which run.
+        run: RunId,
+    },
+    /// It said in words what it is doing (`STATUS=` of sd_notify).
+    Noted {
+        /// Which run.
+        run: RunId,
+        /// The words.
+        text: Arc<str>,
+    },
+    /// A probe of its health failed.
+    ProbeFailed {
+        /// Which run.
+        run: RunId,
+        /// How often in a row that is now.
+        failures: u32,
+        /// From how many failures in a row on it is not well.
+        limit: u32,
+        /// What the probe answered.
+        answer: Arc<str>,
+    },
+    /// It breaks a rule, of which it is only told.
+    Unwell {
+        /// Which run.
+        run: RunId,
+        /// Which rule, and how.
+        fault: Fault,
+    },
+    /// It is well again.
+    Well {
+        /// Which run.
+        run: RunId,
+    },
+    /// It breaks a rule, and its run is ended for that.
+    Judged {
+        /// Which run.
+        run: RunId,
+        /// Which rule, and how.
+        fault: Fault,
+    },
+    /// What the operating system tells of a run that is about to be ended because it hangs.
+    Facts {
+        /// Which run.
+        run: RunId,
+        /// Each a name and what is told: `state`, `wchan`, `threads`, `descriptors`, `memory`, …
+        facts: Vec<(&'static str, String)>,
+    },
+    /// A step of its evidence, stopping, reloading or cleanup was done.
+    Step {
+        /// Which run.
+        run: RunId,
+        /// Of what.
+        of: StepOf,
+        /// The step, in words: `SIGQUIT`, `jstack 4711`.
+        step: Arc<str>,
+        /// What came of it, where it is a command that has ended: its answer, or why it failed.
+        result: Option<Result<Arc<str>, Arc<str>>>,
     },
     /// It could not be spawned.
     NotSpawned {
@@ -66,6 +133,15 @@ pub enum EventKind {
         uptime: Duration,
         /// Whether it had been told to stop.
         asked: bool,
+        /// The most resident memory its main process, or a child that it waited for, has had; in bytes, where known.
+        peak_memory: Option<u64>,
+    },
+    /// The last lines that a run wrote to its standard error, or to its output where the two are joined.
+    LastWords {
+        /// Which run.
+        run: RunId,
+        /// At most 20 lines, the oldest first.
+        lines: Vec<String>,
     },
     /// What was left of a run was killed.
     Killed {
@@ -88,11 +164,36 @@ pub enum EventKind {
         /// The how manieth restart in a row that will be.
         in_a_row: u32,
     },
+    /// It restarted too often, and rests before a trial run.
+    Tripped {
+        /// How many restarts there were within the window.
+        restarts: u32,
+        /// How long the window is.
+        within: Duration,
+        /// How long it rests.
+        rest: Duration,
+    },
+    /// Its turn has come, but whom it needs is not there.
+    Blocked {
+        /// Whom it needs.
+        on: ComponentId,
+        /// What must be true of that.
+        condition: Condition,
+        /// What is true instead: `tripped`.
+        state: &'static str,
+    },
+    /// It is stopped and started with another member of its group that has ended.
+    Regrouped {
+        /// That member.
+        with: ComponentId,
+    },
+    /// What had gone wrong before was forgotten because somebody asked for that.
+    Reset,
     /// Nothing of it is left, and it is not wanted.
     Stopped,
     /// It ended with success, and its policy wants no more.
     Completed,
-    /// Its policy has given it up.
+    /// It is given up: by its policy, or by a rule of its registry.
     GivenUp {
         /// Its last end.
         end: End,
@@ -105,12 +206,39 @@ pub enum EventKind {
         problem: Option<String>,
     },
     /// The supervisor is stopping everything in order to end.
-    ShuttingDown,
+    ShuttingDown {
+        /// The essential component that was given up, where that is the reason.
+        given_up: Option<ComponentId>,
+    },
     /// The reader was too slow: this many events before this one are lost to it.
     Lost {
         /// How many.
         count: u64,
     },
+}
+
+/// Why a component is not ready any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unready {
+    /// It reads its configuration again (`RELOADING=1`).
+    Reloading,
+    /// It is about to end by itself (`STOPPING=1`).
+    Ending,
+}
+
+/// What a step belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StepOf {
+    /// [`ProcessSpec::stop`](crate::ProcessSpec::stop).
+    Stop,
+    /// [`ProcessSpec::reload`](crate::ProcessSpec::reload).
+    Reload,
+    /// [`ProcessSpec::evidence`](crate::ProcessSpec::evidence).
+    Evidence,
+    /// [`ProcessSpec::cleanup`](crate::ProcessSpec::cleanup).
+    Cleanup,
 }
 
 /// Why what was left of a run was killed.

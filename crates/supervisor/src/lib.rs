@@ -82,19 +82,24 @@ mod policy;
 pub mod registry;
 mod request;
 mod run;
+mod signal;
 mod spec;
 mod status;
 mod supervisor;
 pub mod testing;
 
 pub use crate::error::{SpawnError, SpawnStep};
-pub use crate::event::{Event, EventKind, KillReason};
+pub use crate::event::{Event, EventKind, KillReason, StepOf, Unready};
 pub use crate::output::{LogFile, LogSettings};
 pub use crate::policy::{Backoff, Decision, Fixed, Jitter, Limit, Never, OnFailure, RestartPolicy};
-pub use crate::request::{Achieved, Outcome, Request, RequestError, Targets};
-pub use crate::run::{End, Exit, History, PastRun, RunId};
+pub use crate::request::{Achieved, Dependants, Outcome, Request, RequestError, Targets, Until};
+pub use crate::run::{End, Exit, Fault, History, PastRun, RunId};
+pub use crate::signal::Signal;
 pub use crate::spec::{
-    ComponentId, Environment, InvalidId, Output, ProcessSpec, Resource, ResourceLimit, Stderr, Variable,
+    Cleanup, Command, ComponentId, Condition, Dependency, Environment, ExitAction, ExitMatch, ExitRule,
+    GuardAction, Health, Intensity, InvalidId, MemoryLimit, OnGiveUp, Output, Probe, ProcessSpec, Readiness,
+    ReadyWhen, Recipient, Resource, ResourceLimit, RestartBudget, RestartGroup, Stderr, Step, Strategy,
+    Variable,
 };
 pub use crate::status::{ComponentState, ComponentStatus, Short, Status, Usage};
 pub use crate::supervisor::{Builder, Handle, Pending, StartError, Supervisor};

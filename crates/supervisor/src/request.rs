@@ -1,6 +1,9 @@
 //! What can be asked of a running supervisor, and what comes of it.
 
+use std::sync::Arc;
+
 use crate::run::End;
+use crate::signal::Signal;
 use crate::spec::ComponentId;
 
 /// Something asked of a running supervisor.
@@ -10,9 +13,32 @@ pub enum Request {
     /// These shall run: now, whatever backoff or failure says, and from now on.
     Start(Targets),
     /// These shall not run until somebody asks for them.
-    Stop(Targets),
+    Stop {
+        /// Which.
+        targets: Targets,
+        /// What happens to running components that depend on them.
+        dependants: Dependants,
+    },
     /// These shall end their run, if they have one, and begin another.
     Restart(Targets),
+    /// What went wrong with these before shall be forgotten: backoff, trip and failure. Nothing is started by that.
+    Reset(Targets),
+    /// These shall read their configuration again, as [`ProcessSpec::reload`](crate::ProcessSpec::reload) says.
+    Reload(Targets),
+    /// The main process of each of these shall get a signal.
+    Signal {
+        /// Which.
+        targets: Targets,
+        /// Which signal.
+        signal: Signal,
+    },
+    /// Nothing shall change, but the answer comes when this is true of these.
+    Wait {
+        /// Of which.
+        targets: Targets,
+        /// What.
+        until: Until,
+    },
     /// Everything shall stop, in reverse start order, and then the supervisor end.
     Shutdown {
         /// Kill everything now instead of stopping it in order.
@@ -26,11 +52,39 @@ impl Request {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Start(_) => "start",
-            Self::Stop(_) => "stop",
+            Self::Stop { .. } => "stop",
             Self::Restart(_) => "restart",
+            Self::Reset(_) => "reset",
+            Self::Reload(_) => "reload",
+            Self::Signal { .. } => "signal",
+            Self::Wait { .. } => "wait",
             Self::Shutdown { .. } => "shutdown",
         }
     }
+}
+
+/// What happens to running components that depend on one that is to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dependants {
+    /// The request is refused if there are any.
+    #[default]
+    Refuse,
+    /// They are stopped too, before it.
+    Stop,
+    /// They run on.
+    Leave,
+}
+
+/// What a request can wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Until {
+    /// It has started, or has completed.
+    Started,
+    /// It has started and is ready now, or has completed.
+    #[default]
+    Ready,
+    /// Nothing of it runs, or will by itself.
+    Stopped,
 }
 
 /// Which components a request is about.
@@ -70,8 +124,10 @@ impl<S: AsRef<str>, const N: usize> From<[S; N]> for Targets {
 /// What came of a request, component by component, in start order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Each component that the request was about, and what came of it.
+    /// Each component that the request was about (and, of a start, whom they need), and what came of it.
     pub components: Vec<(ComponentId, Achieved)>,
+    /// Of a shutdown: the essential component that was given up, where that is its reason.
+    pub given_up: Option<ComponentId>,
 }
 
 impl Outcome {
@@ -92,6 +148,17 @@ pub enum Achieved {
     AlreadySo,
     /// The first try failed; if its policy says so, the tries go on.
     FailedStart(End),
+    /// It waits for whom it needs: this component, of which this is true instead.
+    Blocked {
+        /// Whom it needs.
+        on: ComponentId,
+        /// What that one is doing: `tripped`.
+        state: &'static str,
+    },
+    /// It has no process that could be told.
+    NotRunning,
+    /// It was tried, and failed for this reason.
+    Failed(Arc<str>),
     /// Somebody asked for the contrary before it had happened.
     Overtaken,
     /// These processes did not end even when they were killed.
@@ -118,6 +185,20 @@ pub enum RequestError {
         /// The id that looks most like it, if one does.
         suggestion: Option<ComponentId>,
     },
+    /// Running components depend on it, and nobody said what shall happen to them.
+    #[error("{} on {id}", depend(.dependants))]
+    Dependants {
+        /// The component that was to stop.
+        id: ComponentId,
+        /// Those that depend on it, directly or not.
+        dependants: Vec<ComponentId>,
+    },
+    /// It does not say how it can be told to read its configuration again.
+    #[error("{id} has no <reload>: nothing says how it reads its configuration again")]
+    NoReload {
+        /// The component.
+        id: ComponentId,
+    },
     /// The supervisor is ending: nothing can be started any more.
     #[error("the supervisor is shutting down")]
     ShuttingDown,
@@ -127,6 +208,11 @@ pub enum RequestError {
     /// The supervisor has ended.
     #[error("the supervisor has ended")]
     Ended,
+}
+
+fn depend(dependants: &[ComponentId]) -> String {
+    let names = dependants.iter().map(ComponentId::as_str).collect::<Vec<_>>().join(", ");
+    format!("{names} {}", if dependants.len() == 1 { "runs and depends" } else { "run and depend" })
 }
 
 fn similar(suggestion: Option<&ComponentId>) -> String {

@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::SpawnError;
+use crate::signal::Signal;
+use crate::status::Short;
 
 /// One run of one component, from the decision to spawn it until nothing of it is left. Never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +52,8 @@ pub enum Exit {
         /// Whether it left a core dump.
         core_dumped: bool,
     },
+    /// By SIGKILL, and the operating system says that this was because memory had run out.
+    OutOfMemory,
     /// It has ended, but the operating system did not tell how (the host reaped it, for instance).
     Unknown,
 }
@@ -65,8 +70,10 @@ impl Exit {
     pub fn signal(self) -> Option<Cow<'static, str>> {
         match self {
             Self::Signal { signal, .. } => {
-                Some(signal_name(signal).map_or_else(|| signal.to_string().into(), Cow::Borrowed))
+                let name = Signal::from_number(signal).and_then(Signal::name);
+                Some(name.map_or_else(|| signal.to_string().into(), Cow::Borrowed))
             }
+            Self::OutOfMemory => Some("KILL".into()),
             Self::Code(_) | Self::Unknown => None,
         }
     }
@@ -77,28 +84,16 @@ impl fmt::Display for Exit {
         match *self {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal { signal, core_dumped } => {
-                match signal_name(signal) {
-                    Some(name) => write!(f, "SIG{name}")?,
+                match Signal::from_number(signal) {
+                    Some(signal) => signal.fmt(f)?,
                     None => write!(f, "signal {signal}")?,
                 }
                 f.write_str(if core_dumped { " (core dumped)" } else { "" })
             }
+            Self::OutOfMemory => f.write_str("SIGKILL (out of memory)"),
             Self::Unknown => f.write_str("unknown end"),
         }
     }
-}
-
-/// The name of a signal without `SIG`, as POSIX numbers them on Linux; the numbers below 16 are the same everywhere
-/// but for 7, 10 and 12, which are left out elsewhere.
-fn signal_name(signal: i32) -> Option<&'static str> {
-    const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
-        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-    ];
-    let index = usize::try_from(signal).ok()?.checked_sub(1)?;
-    let same_everywhere = signal < 16 && !matches!(signal, 7 | 10 | 12);
-    if cfg!(target_os = "linux") || same_everywhere { NAMES.get(index).copied() } else { None }
 }
 
 /// How a run ended.
@@ -109,6 +104,13 @@ pub enum End {
     Exited(Exit),
     /// It could not be started at all.
     NotSpawned(SpawnError),
+    /// It was ended because of a fault.
+    Judged {
+        /// Which.
+        fault: Fault,
+        /// How its main process ended then.
+        exit: Exit,
+    },
 }
 
 impl End {
@@ -124,6 +126,59 @@ impl fmt::Display for End {
         match self {
             Self::Exited(exit) => exit.fmt(f),
             Self::NotSpawned(error) => error.fmt(f),
+            Self::Judged { fault, .. } => fault.fmt(f),
+        }
+    }
+}
+
+/// Why a run was ended though nobody asked for it and its main process lived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It was not ready in time.
+    NotReady {
+        /// The time it had.
+        timeout: Duration,
+        /// What the last probe answered, where it is probed.
+        answer: Option<Arc<str>>,
+    },
+    /// It failed its health check too often.
+    Unhealthy {
+        /// How often in a row.
+        failures: u32,
+        /// What the last probe answered.
+        answer: Arc<str>,
+    },
+    /// It gave no sign of life in time.
+    Silent {
+        /// The time it had.
+        timeout: Duration,
+    },
+    /// It said of itself, by `WATCHDOG=trigger`, that it hangs.
+    Triggered,
+    /// It used more memory than it may.
+    TooLarge {
+        /// How much, in bytes.
+        used: u64,
+        /// How much it may use, in bytes.
+        max: u64,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotReady { timeout, answer: None } => write!(f, "not ready within {}", Short(*timeout)),
+            Self::NotReady { timeout, answer: Some(answer) } => {
+                write!(f, "not ready within {}: {answer}", Short(*timeout))
+            }
+            Self::Unhealthy { failures: 1, answer } => write!(f, "health check failed: {answer}"),
+            Self::Unhealthy { failures, answer } => {
+                write!(f, "health check failed {failures} times: {answer}")
+            }
+            Self::Silent { timeout } => write!(f, "no sign of life for {}", Short(*timeout)),
+            Self::Triggered => f.write_str("it says that it hangs"),
+            Self::TooLarge { used, max } => write!(f, "uses {used} bytes of memory, more than {max}"),
         }
     }
 }

@@ -1,5 +1,10 @@
 //! What to run: a component and everything that is known of it before it starts.
 
+mod checks;
+mod relations;
+mod restarts;
+mod steps;
+
 use std::borrow::Borrow;
 use std::ffi::OsString;
 use std::fmt;
@@ -9,6 +14,11 @@ use std::time::Duration;
 
 use crate::output::LogSettings;
 use crate::policy::{Backoff, RestartPolicy};
+
+pub use checks::{GuardAction, Health, MemoryLimit, Probe, Readiness, ReadyWhen};
+pub use relations::{Condition, Dependency, RestartGroup, Strategy};
+pub use restarts::{ExitAction, ExitMatch, ExitRule, Intensity, OnGiveUp, RestartBudget};
+pub use steps::{Cleanup, Command, Recipient, Step};
 
 /// The name of a component, as people type it.
 ///
@@ -156,17 +166,45 @@ pub struct ProcessSpec {
     pub limits: Vec<ResourceLimit>,
     /// Components start in ascending priority and stop in descending. Default: 1.
     pub start_priority: u16,
-    /// How long it must be up before it counts as started. Default: zero.
+    /// How long it must be up before it counts as started, where no readiness is declared. Default: zero.
     pub start_delay: Duration,
     /// How long it is given to stop before what is left of it is killed. Default: 60 s.
     pub stop_timeout: Duration,
     /// Whether it is wanted from the beginning. Default: yes.
     pub autostart: bool,
+    /// Whom it needs: none of its runs begins unless all conditions hold. Default: nobody.
+    pub depends_on: Vec<Dependency>,
     /// What to do when it has ended though wanted. Default: [`Backoff::default`].
     pub restart: Arc<dyn RestartPolicy>,
+    /// What to do after certain ends, whatever the policy says; the first that matches. Default: none.
+    pub exits: Vec<ExitRule>,
+    /// How often it may be restarted before it is tripped. Default: as often as the policy says.
+    pub intensity: Option<Intensity>,
+    /// With whom it restarts. Default: with nobody.
+    pub restart_group: Option<RestartGroup>,
+    /// Whether the supervisor cannot do without it; see [`Builder::on_give_up`](crate::Builder::on_give_up). Default: no.
+    pub essential: bool,
     /// How long it must be up beyond its start for the run to count as stable, which forgives the failures before
     /// it. Default: 1 s.
     pub reset_after: Duration,
+    /// How it is known that it is ready, and thus has started. Default: it has started after its start delay.
+    pub readiness: Option<Readiness>,
+    /// How it is known that it is still well, once it has started. Default: as long as it lives.
+    pub health: Option<Health>,
+    /// How often it must send `WATCHDOG=1` to its `NOTIFY_SOCKET` once it has started. Default: not at all.
+    pub watchdog: Option<Duration>,
+    /// The most memory it may use. Default: no limit of ours.
+    pub memory: Option<MemoryLimit>,
+    /// The steps by which it is stopped, within [`stop_timeout`](Self::stop_timeout). Default (empty): SIGTERM to the
+    /// group.
+    pub stop: Vec<Step>,
+    /// The steps by which it reads its configuration again. Default: it cannot.
+    pub reload: Vec<Step>,
+    /// A command that is run after every end of it. Default: none.
+    pub cleanup: Option<Cleanup>,
+    /// What is done to find out why it hangs, before it is stopped for that, or killed. Default: nothing; what the
+    /// operating system tells is recorded always.
+    pub evidence: Vec<Step>,
     /// Where its standard output and standard error go. Default: nowhere.
     pub output: Output,
 }
@@ -194,8 +232,21 @@ impl ProcessSpec {
             start_delay: Duration::ZERO,
             stop_timeout: Duration::from_secs(60),
             autostart: true,
+            depends_on: Vec::new(),
             restart: Arc::new(Backoff::default()),
+            exits: Vec::new(),
+            intensity: None,
+            restart_group: None,
+            essential: false,
             reset_after: Duration::from_secs(1),
+            readiness: None,
+            health: None,
+            watchdog: None,
+            memory: None,
+            stop: Vec::new(),
+            reload: Vec::new(),
+            cleanup: None,
+            evidence: Vec::new(),
             output: Output::default(),
         })
     }

@@ -1,9 +1,10 @@
 //! What is true of the components now.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::run::{End, RunId};
+use crate::run::{End, Fault, RunId};
 use crate::spec::ComponentId;
 
 /// Every component, in start order, at one moment.
@@ -52,6 +53,10 @@ pub struct ComponentStatus {
     pub restarts: u64,
     /// How its last run ended.
     pub last_end: Option<End>,
+    /// What it said last, in words, of what it is doing (`STATUS=` of sd_notify), while it runs.
+    pub note: Option<Arc<str>>,
+    /// The rule that it breaks, while it is only told of it.
+    pub fault: Option<Fault>,
     /// What its processes use, where it is running and was measured.
     pub usage: Option<Usage>,
 }
@@ -73,11 +78,17 @@ pub enum ComponentState {
     Waiting {
         /// A component that it waits for.
         for_component: ComponentId,
+        /// What that one is doing instead of what is needed of it, where it may never come to that by itself.
+        which_is: Option<&'static str>,
     },
     /// Being spawned, or up for less than its start delay.
     Starting,
-    /// Its process lives and has started.
+    /// Its process lives, has started, and is ready where its readiness is declared.
     Up,
+    /// It has started, but says that it is not ready now.
+    Unready,
+    /// It has started, but breaks a rule of which it is only told: its health check fails, or it uses too much memory.
+    Unhealthy,
     /// It is to end, or its main process has and the rest is on its way out.
     Stopping {
         /// For how long.
@@ -96,6 +107,11 @@ pub enum ComponentState {
         /// The how manieth restart in a row that will be.
         in_a_row: u32,
     },
+    /// It restarted too often, and rests.
+    Tripped {
+        /// Until the trial run.
+        remaining: Duration,
+    },
     /// Given up.
     Failed,
     /// It ended with success, and its policy wants no more.
@@ -110,9 +126,12 @@ impl ComponentState {
             Self::Waiting { .. } => "waiting",
             Self::Starting => "starting",
             Self::Up => "up",
+            Self::Unready => "unready",
+            Self::Unhealthy => "unhealthy",
             Self::Stopping { .. } => "stopping",
             Self::Stopped => "stopped",
             Self::Backoff { .. } => "backoff",
+            Self::Tripped { .. } => "tripped",
             Self::Failed => "failed",
             Self::Completed => "completed",
         }
@@ -122,7 +141,11 @@ impl ComponentState {
 impl fmt::Display for ComponentState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Waiting { for_component } => write!(f, "waiting for {for_component}"),
+            Self::Waiting { for_component, which_is: None } => write!(f, "waiting for {for_component}"),
+            Self::Waiting { for_component, which_is: Some(state) } => {
+                write!(f, "waiting for {for_component}: {state}")
+            }
+            Self::Tripped { remaining } => write!(f, "tripped, next try {}", Short(*remaining)),
             Self::Stopping { elapsed, timeout, survivors } if survivors.is_empty() => {
                 write!(f, "stopping {}/{}", Short(*elapsed), Short(*timeout))
             }

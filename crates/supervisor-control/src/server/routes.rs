@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
-use supervisor::{Request, Targets};
+use supervisor::{Dependants, Request, Targets};
 use tokio::sync::oneshot;
 
 use super::App;
@@ -25,16 +25,20 @@ pub(super) fn router(app: App) -> Router {
         .route("/v1/components", get(components))
         .route("/v1/components/{id}", get(component))
         .route("/v1/components/{id}/start", act_on_one(Request::Start))
-        .route("/v1/components/{id}/stop", act_on_one(Request::Stop))
+        .route("/v1/components/{id}/stop", act_on_one(stop))
         .route("/v1/components/{id}/restart", act_on_one(Request::Restart))
         .route("/v1/start", act_on_several(Request::Start))
-        .route("/v1/stop", act_on_several(Request::Stop))
+        .route("/v1/stop", act_on_several(stop))
         .route("/v1/restart", act_on_several(Request::Restart))
         .route("/v1/shutdown", post(shutdown))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_SIZE))
         .with_state(app)
+}
+
+fn stop(targets: Targets) -> Request {
+    Request::Stop { targets, dependants: Dependants::Refuse }
 }
 
 async fn status(State(app): State<App>, Names(targets): Names) -> Result<Response, Problem> {

@@ -19,7 +19,8 @@ impl Core {
         self.tell_of(&ask, by);
         match ask {
             Ask::Start(keys) => self.for_each(request, keys, Self::want),
-            Ask::Stop(keys) => self.for_each(request, keys, Self::unwant),
+            Ask::Stop { keys, .. } => self.for_each(request, keys, Self::unwant),
+            Ask::Reset(_) | Ask::Reload(_) | Ask::Signal { .. } | Ask::Wait { .. } => {}
             Ask::Restart(keys) => self.for_each(request, keys, Self::want_anew),
             Ask::Shutdown { immediately } => self.shut_down(request, immediately),
         }
@@ -30,7 +31,7 @@ impl Core {
         let changes_nothing = match ask {
             Ask::Shutdown { immediately: false } => self.shutdown != Shutdown::No,
             Ask::Shutdown { immediately: true } => self.shutdown == Shutdown::Immediate,
-            Ask::Start(_) | Ask::Stop(_) | Ask::Restart(_) => true,
+            _ => true,
         };
         if self.requests.is_full() && changes_nothing {
             return Some(RequestError::TooMany);
@@ -42,7 +43,11 @@ impl Core {
     fn tell_of(&mut self, ask: &Ask, by: &Arc<str>) {
         let (verb, keys) = match ask {
             Ask::Start(keys) => ("start", Some(keys)),
-            Ask::Stop(keys) => ("stop", Some(keys)),
+            Ask::Stop { keys, .. } => ("stop", Some(keys)),
+            Ask::Reset(keys) => ("reset", Some(keys)),
+            Ask::Reload(keys) => ("reload", Some(keys)),
+            Ask::Signal { keys, .. } => ("signal", Some(keys)),
+            Ask::Wait { keys, .. } => ("wait", Some(keys)),
             Ask::Restart(keys) => ("restart", Some(keys)),
             Ask::Shutdown { immediately: false } => ("shutdown", None),
             Ask::Shutdown { immediately: true } => ("shutdown now", None),
@@ -137,7 +142,8 @@ impl Core {
     fn shut_down(&mut self, request: RequestId, immediately: bool) {
         if self.shutdown == Shutdown::No {
             self.shutdown = Shutdown::InOrder;
-            let event = Event { at: self.now, component: None, kind: EventKind::ShuttingDown };
+            let event =
+                Event { at: self.now, component: None, kind: EventKind::ShuttingDown { given_up: None } };
             self.actions.push(Action::Emit(event));
         }
         if immediately {

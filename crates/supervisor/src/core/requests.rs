@@ -85,7 +85,8 @@ impl Requests {
         let Some(open) = self.open.remove(&request) else { return };
         let named =
             |(key, achieved): (u32, Option<Achieved>)| Some((names[key as usize].spec.id.clone(), achieved?));
-        let outcome = Outcome { components: open.components.into_iter().filter_map(named).collect() };
+        let outcome =
+            Outcome { components: open.components.into_iter().filter_map(named).collect(), given_up: None };
         actions.push(Action::Done { request, outcome });
     }
 

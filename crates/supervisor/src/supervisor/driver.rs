@@ -110,7 +110,7 @@ impl Driver {
         touched.dedup();
         for run in &touched {
             if let Some(exit) = self.runs.take_exit(*run) {
-                self.tell(Input::Exited { run: *run, exit });
+                self.tell(Input::Exited { run: *run, exit, peak_memory: None });
             }
         }
         self.look(&touched);
@@ -197,7 +197,11 @@ impl Driver {
     fn carry_out(&mut self, action: Action) -> Option<Input> {
         match action {
             Action::Spawn { run } => return Some(self.spawn(run)),
-            Action::Stop { run } => self.runs.stop(run),
+            Action::Signal { run, signal, to } => self.runs.signal(run, signal, to),
+            Action::Begin { .. }
+            | Action::Abandon { .. }
+            | Action::Measure { .. }
+            | Action::Inspect { .. } => {}
             Action::Kill { run } => self.runs.kill(run),
             Action::Emit(event) => self.outbox.push(event),
             Action::Accepted { request } => self.answer(request, Ok(())),

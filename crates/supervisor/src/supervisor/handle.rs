@@ -12,7 +12,7 @@ use crate::core::Ask;
 use crate::event::Event;
 use crate::names::Names;
 use crate::os::Meter;
-use crate::request::{Outcome, Request, RequestError, Targets};
+use crate::request::{Dependants, Outcome, Request, RequestError, Targets};
 use crate::status::{Status, Usage};
 
 /// Something for the driver to do.
@@ -76,12 +76,12 @@ impl Handle {
         self.ask(Request::Start(targets.into()))
     }
 
-    /// Stops these components until somebody asks for them.
+    /// Stops these components until somebody asks for them; refused where running components depend on them.
     ///
     /// # Errors
     /// [`RequestError`]; nothing was touched then.
     pub fn stop(&self, targets: impl Into<Targets>) -> Result<Pending, RequestError> {
-        self.ask(Request::Stop(targets.into()))
+        self.ask(Request::Stop { targets: targets.into(), dependants: Dependants::Refuse })
     }
 
     /// Ends the run of each of these components, if it has one, and begins another.
@@ -169,8 +169,16 @@ impl Handle {
     ) -> Result<(), RequestError> {
         let ask = match request {
             Request::Start(targets) => Ask::Start(self.names.resolve(&targets)?),
-            Request::Stop(targets) => Ask::Stop(self.names.resolve(&targets)?),
+            Request::Stop { targets, dependants } => {
+                Ask::Stop { keys: self.names.resolve(&targets)?, dependants }
+            }
             Request::Restart(targets) => Ask::Restart(self.names.resolve(&targets)?),
+            Request::Reset(targets) => Ask::Reset(self.names.resolve(&targets)?),
+            Request::Reload(targets) => Ask::Reload(self.names.resolve(&targets)?),
+            Request::Signal { targets, signal } => {
+                Ask::Signal { keys: self.names.resolve(&targets)?, signal }
+            }
+            Request::Wait { targets, until } => Ask::Wait { keys: self.names.resolve(&targets)?, until },
             Request::Shutdown { immediately } => Ask::Shutdown { immediately },
         };
         self.call(|taken_up| Command::Ask { ask, by: by.into(), taken_up, done: Box::new(done) })?

@@ -67,7 +67,7 @@ mod tests {
         let event = |number| Event {
             at: Duration::from_secs(number),
             component: None,
-            kind: EventKind::ShuttingDown,
+            kind: EventKind::ShuttingDown { given_up: None },
         };
         let mut readers = Readers::default();
         let (slow, gone) = (readers.add(), readers.add());

@@ -9,6 +9,8 @@ use polling::Poller;
 
 use crate::os::{self, Leftover, Process, Reserve, Watched};
 use crate::run::{Exit, RunId};
+use crate::signal::Signal;
+use crate::spec::Recipient;
 
 /// All runs that have a process, and the poller that watches them.
 #[derive(Debug)]
@@ -41,8 +43,8 @@ struct Run {
 #[derive(Debug)]
 struct Held {
     leftover: Watched<Leftover>,
-    /// Whether it has been told to stop.
-    is_told: bool,
+    /// The signals that it has got.
+    told: Vec<Signal>,
 }
 
 /// What a look at a run has shown.
@@ -103,18 +105,24 @@ impl Runs {
         run.exit
     }
 
-    /// Tells the processes of a run to stop: its group while the main process lives, then what has left the group.
-    pub(super) fn stop(&mut self, id: RunId) {
+    /// Sends a signal to the processes of a run: its group while the main process lives, then what has left the group.
+    pub(super) fn signal(&mut self, id: RunId, signal: Signal, to: Recipient) {
+        if to == Recipient::Main {
+            if let Some(run) = self.run(id).filter(|run| run.exit.is_none()) {
+                run.process.signal(signal);
+            }
+            return;
+        }
         self.hold_family(id);
         let Some(run) = self.run_mut(id) else { return };
         if run.exit.is_none() {
-            run.process.stop();
+            run.process.signal_group(signal);
         }
         // Who was told is not told again: many a program takes the second time for "at once".
-        for held in run.leftovers.iter_mut().filter(|held| !held.is_told) {
-            held.is_told = true;
+        for held in run.leftovers.iter_mut().filter(|held| !held.told.contains(&signal)) {
+            held.told.push(signal);
             if !held.leftover.is_in_group_of(&run.process) {
-                held.leftover.stop();
+                held.leftover.signal(signal);
             }
         }
     }
@@ -204,7 +212,7 @@ impl Runs {
             if let (Ok(watched), Some(run)) =
                 (self.watch(id, leftover), self.by_component.get_mut(&id.component))
             {
-                run.leftovers.push(Held { leftover: watched, is_told: false });
+                run.leftovers.push(Held { leftover: watched, told: Vec::new() });
             }
         }
     }

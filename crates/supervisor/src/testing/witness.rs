@@ -96,8 +96,12 @@ impl Witness {
     pub(super) fn decided(&mut self, now: Duration, action: &Action, lives: &dyn Fn(u32) -> bool) {
         match action {
             Action::Spawn { run } => self.check_spawn(now, *run, lives),
-            Action::Stop { run } => self.check_stop(*run, lives),
+            Action::Signal { run, .. } => self.check_stop(*run, lives),
             Action::Kill { run } => self.check_kill(now, *run),
+            Action::Begin { .. }
+            | Action::Abandon { .. }
+            | Action::Measure { .. }
+            | Action::Inspect { .. } => {}
             Action::Accepted { request } => {
                 let once = self.accepted.insert(*request);
                 self.check(once, "S13", "a request is accepted twice");
@@ -200,12 +204,13 @@ impl Witness {
         self.undisturbed = false;
         let (keys, forbidden) = match self.asks.get(&request) {
             Some(Ask::Start(keys) | Ask::Restart(keys)) => (keys.clone(), false),
-            Some(Ask::Stop(keys)) => (keys.clone(), true),
+            Some(Ask::Stop { keys, .. }) => (keys.clone(), true),
             Some(Ask::Shutdown { immediately }) => {
                 self.stopping_everything = true;
                 self.killing_everything |= *immediately;
                 ((0..).zip(&self.books).map(|(key, _)| key).collect(), true)
             }
+            Some(Ask::Reset(_) | Ask::Reload(_) | Ask::Signal { .. } | Ask::Wait { .. }) => return,
             None => return self.check(false, "S13", "a request is accepted that nobody made"),
         };
         for key in keys {

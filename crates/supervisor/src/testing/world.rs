@@ -12,7 +12,7 @@ use super::witness::Witness;
 use crate::core::{Ask, Core, Input, RequestId};
 use crate::event::Event;
 use crate::names::Names;
-use crate::request::{Outcome, RequestError, Targets};
+use crate::request::{Dependants, Outcome, RequestError, Targets};
 use crate::run::{Exit, RunId};
 use crate::status::{ComponentStatus, Status};
 
@@ -162,7 +162,7 @@ impl World {
 
     /// Asks for components to be stopped.
     pub fn stop(&mut self, targets: impl Into<Targets>) -> Ticket {
-        self.ask_for(&targets.into(), Ask::Stop)
+        self.ask_for(&targets.into(), |keys| Ask::Stop { keys, dependants: Dependants::Refuse })
     }
 
     /// Asks for components to be restarted.

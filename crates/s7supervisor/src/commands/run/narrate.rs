@@ -39,7 +39,7 @@ impl Narrator {
             EventKind::Stopping { run, timeout } => {
                 debug!(subject, "stopping, has {} ({run})", Short(*timeout));
             }
-            EventKind::Exited { run, exit, uptime, asked } => {
+            EventKind::Exited { run, exit, uptime, asked, .. } => {
                 let (uptime, pid) = (Short(*uptime), self.pids.remove(id).unwrap_or_default());
                 match (asked, exit.is_success()) {
                     (true, _) => info!(subject, "ended as told: {exit} after {uptime}, pid {pid} ({run})"),
@@ -72,7 +72,7 @@ impl Narrator {
 fn tell_of_all(kind: &EventKind) {
     match kind {
         EventKind::Requested { verb, by } => debug!("{verb}, asked for by {by}"),
-        EventKind::ShuttingDown => info!("stopping all components"),
+        EventKind::ShuttingDown { .. } => info!("stopping all components"),
         EventKind::Lost { count } => warn!("{count} events were lost: the log was too slow for them"),
         other => debug!("{other:?}"),
     }

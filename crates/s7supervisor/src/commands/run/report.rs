@@ -63,7 +63,7 @@ impl Report {
     }
 
     fn heed(&mut self, event: &Event) -> Option<Verdict> {
-        if event.kind == EventKind::ShuttingDown {
+        if matches!(event.kind, EventKind::ShuttingDown { .. }) {
             return Some(Verdict::Failed("the supervisor was told to stop".to_owned()));
         }
         let id = event.component.as_ref()?;

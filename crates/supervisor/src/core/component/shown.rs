@@ -25,6 +25,8 @@ impl Component {
             uptime: live.map(|(_, spawned)| now.saturating_sub(spawned)),
             restarts: self.restarts,
             last_end: self.last_end.clone(),
+            note: None,
+            fault: None,
             usage: None,
         }
     }
@@ -35,7 +37,7 @@ impl Component {
             State::Down(Rest::Completed) => ComponentState::Completed,
             State::Down(Rest::Failed) => ComponentState::Failed,
             State::Queued => match predecessor {
-                Some(for_component) => ComponentState::Waiting { for_component },
+                Some(for_component) => ComponentState::Waiting { for_component, which_is: None },
                 None => ComponentState::Starting,
             },
             State::Backoff { until, in_a_row } => {

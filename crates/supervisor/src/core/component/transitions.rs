@@ -9,6 +9,8 @@ use crate::error::SpawnError;
 use crate::event::{Event, EventKind, KillReason};
 use crate::policy::{Backoff, Decision, Jitter, RestartPolicy};
 use crate::run::{End, Exit, History, PastRun, RunId};
+use crate::signal::Signal;
+use crate::spec::Recipient;
 
 impl Component {
     /// Somebody asks for a run: what went wrong before is forgiven.
@@ -50,7 +52,7 @@ impl Component {
     pub(in crate::core) fn stop(&mut self, context: &mut Context<'_>) {
         let kill = Kill::At(context.now.saturating_add(self.spec.stop_timeout));
         if let Some(run) = self.end_run(kill, context) {
-            context.actions.push(Action::Stop { run });
+            context.actions.push(Action::Signal { run, signal: Signal::TERM, to: Recipient::Group });
             self.emit(EventKind::Stopping { run, timeout: self.spec.stop_timeout }, context);
         }
     }
@@ -107,7 +109,12 @@ impl Component {
     }
 
     /// Its main process has ended; more of the run may be left.
-    pub(in crate::core) fn exited(&mut self, exit: Exit, context: &mut Context<'_>) {
+    pub(in crate::core) fn exited(
+        &mut self,
+        exit: Exit,
+        peak_memory: Option<u64>,
+        context: &mut Context<'_>,
+    ) {
         let now = context.now;
         match &mut self.state {
             State::Ending { ending, .. } if ending.exit.is_some() => return,
@@ -130,7 +137,10 @@ impl Component {
         }
         if let State::Ending { run, process, ending, .. } = &self.state {
             let uptime = process.map_or(Duration::ZERO, |(_, spawned)| now.saturating_sub(spawned));
-            self.emit(EventKind::Exited { run: run.id, exit, uptime, asked: ending.asked }, context);
+            self.emit(
+                EventKind::Exited { run: run.id, exit, uptime, asked: ending.asked, peak_memory },
+                context,
+            );
         }
     }
 
@@ -140,7 +150,11 @@ impl Component {
         ending.left = pids;
         match ending.kill {
             // Those that have left the group have not heard of the stop yet.
-            Kill::At(_) => context.actions.push(Action::Stop { run: run.id }),
+            Kill::At(_) => context.actions.push(Action::Signal {
+                run: run.id,
+                signal: Signal::TERM,
+                to: Recipient::Group,
+            }),
             Kill::IfNeeded => self.send_kill(KillReason::Leftovers, context),
             // Found only after the kill: it was born meanwhile, or hidden behind what was killed.
             Kill::Sent(_) | Kill::InVain => context.actions.push(Action::Kill { run: run.id }),
@@ -149,7 +163,7 @@ impl Component {
 
     /// Nothing of the run is left.
     pub(in crate::core) fn gone(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
-        self.exited(Exit::Unknown, context);
+        self.exited(Exit::Unknown, None, context);
         let State::Ending { run, started, ending, .. } = &self.state else { return None };
         let (exit, ended) = ending.exit?;
         let asked = ending.asked;
@@ -198,7 +212,7 @@ impl Component {
     fn back_off(&mut self, after: Duration, end: &End, context: &mut Context<'_>) {
         let delay = match end {
             End::NotSpawned(_) => after.max(NOT_SPAWNED_WAIT),
-            End::Exited(_) => after,
+            End::Exited(_) | End::Judged { .. } => after,
         };
         if delay.is_zero() {
             return self.begin_run(true, context);

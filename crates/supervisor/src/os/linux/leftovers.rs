@@ -18,7 +18,7 @@ use rustix::process::{
 };
 
 use super::proc::{Reader, all_processes};
-use super::process::Process;
+use super::process::{Process, as_sent};
 use crate::os::{RUN_VARIABLE, Run};
 
 /// The most that one look returns, for each holds a descriptor. Who ends them all looks again.
@@ -43,19 +43,19 @@ impl Leftover {
         self.group == main.pid()
     }
 
-    /// Asks it to end. A stopped process must run to hear of it.
-    pub(crate) fn stop(&self) {
-        self.signal(Signal::TERM);
-        self.signal(Signal::CONT);
+    /// Sends it a signal. A stopped process must run to hear of it.
+    pub(crate) fn signal(&self, signal: crate::Signal) {
+        self.send(as_sent(signal));
+        self.send(Signal::CONT);
     }
 
     /// Kills it.
     pub(crate) fn kill(&self) {
-        self.signal(Signal::KILL);
+        self.send(Signal::KILL);
     }
 
     /// One that has ended needs no signal, and one that we may not signal shows by living on.
-    fn signal(&self, signal: Signal) {
+    fn send(&self, signal: Signal) {
         let _ = pidfd_send_signal(&self.pidfd, signal);
     }
 }
@@ -375,7 +375,7 @@ mod tests {
         let found = find();
         assert!(!found.is_empty());
         for (_, leftover) in &found {
-            leftover.stop();
+            leftover.signal(crate::Signal::TERM);
             assert!(!has_ended(leftover.as_fd()));
         }
         let mut found = found;

@@ -71,15 +71,23 @@ impl Process {
         self.look(WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
     }
 
-    /// Asks its whole group to end. A stopped process must run to hear of it.
-    pub(crate) fn stop(&self) {
-        self.signal_group(Signal::TERM);
-        self.signal_group(Signal::CONT);
+    /// Sends a signal to its whole group. A stopped process must run to hear of it.
+    pub(crate) fn signal_group(&self, signal: crate::Signal) {
+        self.send_group(as_sent(signal));
+        self.send_group(Signal::CONT);
+    }
+
+    /// Sends a signal to it alone. If it is stopped it goes on, to hear of it.
+    pub(crate) fn signal(&self, signal: crate::Signal) {
+        for signal in [as_sent(signal), Signal::CONT] {
+            // It may have ended.
+            let _ = pidfd_send_signal(&self.pidfd, signal);
+        }
     }
 
     /// Kills its whole group, and itself, which may have joined another group. Harmless where nothing is left.
     pub(crate) fn kill(&self) {
-        self.signal_group(Signal::KILL);
+        self.send_group(Signal::KILL);
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
@@ -116,7 +124,7 @@ impl Process {
         told.then(|| exit_of_status(info.exit_code))
     }
 
-    fn signal_group(&self, signal: Signal) {
+    fn send_group(&self, signal: Signal) {
         // By pidfd the group is surely ours. From Linux 6.9 on.
         let mut sent = pidfd_signal_group(self.pidfd.as_fd(), signal);
         if sent == Err(Errno::INVAL) && self.is_unreaped() {
@@ -134,6 +142,12 @@ impl AsFd for Process {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
+}
+
+/// The signal as it is sent.
+pub(super) fn as_sent(signal: crate::Signal) -> Signal {
+    // SAFETY: its number is one of the kernel's, 1 to 64; those that a C library keeps for itself are only sent here, to other processes.
+    unsafe { Signal::from_raw_unchecked(signal.number()) }
 }
 
 fn exit_of(status: &WaitIdStatus) -> Exit {
@@ -239,7 +253,7 @@ mod tests {
         let script = "trap 'exit 3' TERM; sh -c 'echo $$; exec sleep 1000' & wait";
         let mut started = Component::shell(script).start();
         let child: u32 = started.line().parse().unwrap();
-        started.process().stop();
+        started.process().signal_group(crate::Signal::TERM);
         assert_eq!(started.wait(), Exit::Code(3));
         end_of(child);
     }
@@ -249,7 +263,7 @@ mod tests {
         let started = Component::shell("trap 'exit 9' TERM; kill -STOP $$; exec sleep 1000").start();
         let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
         waitid(WaitId::PidFd(started.process().as_fd()), stopped).unwrap();
-        started.process().stop();
+        started.process().signal_group(crate::Signal::TERM);
         assert_eq!(started.wait(), Exit::Code(9));
     }
 
@@ -272,7 +286,7 @@ mod tests {
         // Kernels before 6.15 do not remember it.
         let told = started.process().exit();
         assert!(matches!(told, Some(Exit::Code(7) | Exit::Unknown)), "{told:?}");
-        started.process().stop();
+        started.process().signal_group(crate::Signal::TERM);
         started.process().kill();
         assert_eq!(started.into_process().reap(), told);
     }
@@ -281,7 +295,7 @@ mod tests {
     fn what_was_gone_before_it_could_be_held_signals_nobody() {
         let stranger = Component::new("/bin/sleep", &["1000"]).start();
         let gone = Process::gone(stranger.process().pid).unwrap();
-        gone.stop();
+        gone.signal_group(crate::Signal::TERM);
         gone.kill();
         assert_eq!(gone.exit(), Some(Exit::Unknown));
         assert!(leftovers(&[crate::os::Run { process: &gone, token: "none" }], |_| false, false).is_empty());

@@ -62,7 +62,13 @@ impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
         match action {
             Action::Spawn { run } => self.spawn(run),
-            Action::Stop { run } => self.signal(run, |behaviour| behaviour.obeys_after, 15),
+            Action::Signal { run, signal, .. } => {
+                self.signal(run, |behaviour| behaviour.obeys_after, signal.number());
+            }
+            Action::Begin { .. }
+            | Action::Abandon { .. }
+            | Action::Measure { .. }
+            | Action::Inspect { .. } => {}
             Action::Kill { run } => {
                 self.signal(run, |behaviour| behaviour.dies_after, 9);
                 self.look(run);
@@ -139,7 +145,7 @@ impl World {
         process.ended = Some(exit);
         let (run, is_main) = (process.run, process.is_main);
         if is_main {
-            self.report(run, Input::Exited { run, exit });
+            self.report(run, Input::Exited { run, exit, peak_memory: None });
         } else {
             // Nobody waits for an orphan: it is reaped at once.
             self.processes.remove(&serial);
@@ -178,7 +184,7 @@ impl World {
             let again = delay + draws.up_to(Duration::from_secs(2));
             let copy = match input.clone() {
                 // Said again before it is true, it would be a lie rather than old news.
-                Input::Gone { run } => Input::Exited { run, exit: Exit::Unknown },
+                Input::Gone { run } => Input::Exited { run, exit: Exit::Unknown, peak_memory: None },
                 other => other,
             };
             self.plan(again, Happening::News(copy));

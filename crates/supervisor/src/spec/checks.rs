@@ -1,0 +1,89 @@
+//! How a component is watched: whether it is ready, whether it is well, and what it may use.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::Command;
+
+/// How it is known that a component is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// What says so.
+    pub when: ReadyWhen,
+    /// How long a run may take to be ready; after that, its start has failed. Usual: 60 s.
+    pub timeout: Duration,
+}
+
+/// What says that a component is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadyWhen {
+    /// It sends `READY=1` to its `NOTIFY_SOCKET`.
+    /// <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
+    Notified,
+    /// It writes a newline to this descriptor. <https://skarnet.org/software/s6/notifywhenup.html>
+    Descriptor(i32),
+    /// A probe succeeds: it is tried again and again until then.
+    Probed(Probe),
+    /// A line of its output matches this regular expression.
+    Logged(String),
+}
+
+/// A question that is put to a component from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Probe {
+    /// Does it take a connection?
+    Tcp {
+        /// A name or an address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// Does it answer a GET with one of these? Asked by the [`Prober`](crate::Prober) of the host.
+    Http {
+        /// An `http://` URL.
+        url: String,
+        /// The statuses that are good.
+        status: RangeInclusive<u16>,
+    },
+    /// Does a command end with code 0? It runs as steps do ([`Step::Run`](crate::Step::Run)).
+    Exec(Command),
+}
+
+/// How it is known that a component that has started is still well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What it is asked.
+    pub probe: Probe,
+    /// From one question to the next. Usual: 10 s.
+    pub interval: Duration,
+    /// How long an answer may take. Usual: 2 s.
+    pub timeout: Duration,
+    /// How many failures in a row mean that it is not well. Usual: 3.
+    pub failures: u32,
+    /// How long after its start it is first asked. Usual: zero.
+    pub start_after: Duration,
+    /// What is done about it.
+    pub action: GuardAction,
+}
+
+/// What is done about a component that breaks a rule while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GuardAction {
+    /// It is stopped, and its end counts as a failure.
+    #[default]
+    Restart,
+    /// It is only told.
+    Report,
+}
+
+/// The most memory that a component may use: anonymous, shared and swapped, over its whole tree of processes, shared
+/// parts once. Looked at every 5 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimit {
+    /// In bytes.
+    pub max: u64,
+    /// What is done about one that uses more.
+    pub action: GuardAction,
+}
