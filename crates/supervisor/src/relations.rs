@@ -96,7 +96,10 @@ fn check_names(component: usize, spec: &ProcessSpec, names: &Names, wrong: &mut 
     for (index, dependency) in spec.depends_on.iter().enumerate() {
         let on = &dependency.on;
         let problem = match names.named(on) {
-            None => RelationProblem::Unknown { on: on.clone(), suggestion: names.most_like(on.as_str()) },
+            None => {
+                let suggestion = names.most_like(on.as_str()).filter(|id| *id != spec.id);
+                RelationProblem::Unknown { on: on.clone(), suggestion }
+            }
             Some(members) if is_among(component, members) => RelationProblem::Itself,
             Some(_) if !seen.insert(on) => RelationProblem::Twice(on.clone()),
             Some(_) => continue,

@@ -349,6 +349,66 @@ mod tests {
     }
 
     #[test]
+    fn a_url_is_http_with_a_host_and_can_do_no_harm_in_a_request() {
+        for url in [
+            "http://a",
+            "http://127.0.0.1:8080/health?full=1&x=%20",
+            "http://[::1]:65535/",
+            "http://localhost?ready",
+        ] {
+            assert_eq!(Kind::HttpUrl.check(url), Ok(()), "{url}");
+        }
+        for url in [
+            "",
+            "a/b",
+            "http://",
+            "http:///x",
+            "http://:80/",
+            "http://a:",
+            "http://a:0",
+            "http://a:65536",
+            "http://a:+1",
+            "http://a:1:2",
+            "http://[::1",
+            "http://[::g]/",
+            "http://[::1]80",
+            "http://user:password@a/",
+            "http://a/b c",
+            "http://a/\r\nHost: b",
+            "http://ä/",
+            "http://a/#top",
+            "HTTP://a",
+            "ftp://a",
+        ] {
+            assert!(Kind::HttpUrl.check(url).is_err(), "{url}");
+        }
+        for url in ["https://a", "HTTPS://a/b"] {
+            assert!(Kind::HttpUrl.check(url).unwrap_err().contains("https is refused"), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_one_number_or_a_range() {
+        assert_eq!(http_status("204"), Ok(204..=204));
+        assert_eq!(http_status("200-399"), Ok(200..=399));
+        for text in ["", "99", "600", "399-200", "200-", "-399", "200-300-399", "+200", "0200", "2xx"] {
+            assert!(http_status(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_bounded_and_its_error_has_one_line() {
+        for pattern in ["^Ready", r"Server startup in \[?\d+", "(?i)READY|Started"] {
+            assert_eq!(Kind::Pattern.check(pattern), Ok(()), "{pattern}");
+        }
+        let nested = format!("{}a{}", "(".repeat(1_000), ")".repeat(1_000));
+        for pattern in ["(", "a{2,1}", "((a{100}){100}){100}", "\\p{Nonsense}", &nested, "(?=a)"] {
+            let error = Kind::Pattern.check(pattern).unwrap_err();
+            assert!(!error.contains('\n') && error.len() < 300, "{error}");
+        }
+    }
+
+    #[test]
     fn a_file_that_is_written_has_a_name() {
         for text in ["ps.log", "/var/log/ps", "../.log", "..."] {
             assert_eq!(Kind::File.check(text), Ok(()), "{text}");
