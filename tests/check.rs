@@ -82,7 +82,7 @@ fn a_good_registry_is_summarized() {
     }
 }
 
-/// A registry that says everything about restarts, checks and steps, loaded by nobody else in this test.
+/// A copy of the registry that says all that can be said about restarts, checks and steps.
 fn restart_engine(house: &Path) -> PathBuf {
     let registry = house.join("registry.xml");
     fs::copy(Path::new(CORPUS).join("../good/restart_engine.xml"), &registry).unwrap();
