@@ -306,13 +306,14 @@ impl Witness {
 
     fn take_up(&mut self, now: Duration, request: RequestId) {
         self.undisturbed = false;
+        let is_stop = matches!(self.asks.get(&request), Some(Ask::Stop { .. }));
         let (keys, forbidden) = match self.asks.get(&request) {
             Some(Ask::Start(keys)) => (self.with_needed(keys), false),
             Some(Ask::Restart(keys)) => (keys.clone(), false),
             Some(Ask::Stop { keys, .. }) => (keys.clone(), true),
             Some(Ask::Shutdown { immediately }) => {
+                self.killing_everything |= *immediately || self.stopping_everything;
                 self.stopping_everything = true;
-                self.killing_everything |= *immediately;
                 ((0..).zip(&self.books).map(|(key, _)| key).collect(), true)
             }
             Some(Ask::Reset(_) | Ask::Reload(_) | Ask::Signal { .. } | Ask::Wait { .. }) => return,
@@ -323,7 +324,7 @@ impl Witness {
             book.forbidden = forbidden;
             book.next_try = None;
             book.is_restart = false;
-            book.impatient |= forbidden && book.told_to_stop.is_some_and(|(told, _)| now > told);
+            book.impatient |= is_stop && book.told_to_stop.is_some_and(|(told, _)| now > told);
         }
     }
 
