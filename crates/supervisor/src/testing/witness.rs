@@ -423,9 +423,17 @@ fn needs(specs: &[ProcessSpec], spec: &ProcessSpec) -> Vec<(usize, Condition)> {
 
 /// The lowest priority among a component and all that need it.
 fn priority(specs: &[ProcessSpec], place: usize) -> u16 {
-    let needs_it = |other: &usize| needs(specs, &specs[*other]).iter().any(|(needed, _)| *needed == place);
-    let others = (0..specs.len()).filter(needs_it).map(|other| priority(specs, other));
-    others.chain([specs[place].start_priority]).min().unwrap_or_default()
+    let mut all = BTreeSet::from([place]);
+    loop {
+        let needs_one =
+            |other: &usize| needs(specs, &specs[*other]).iter().any(|(needed, _)| all.contains(needed));
+        let more: Vec<_> =
+            (0..specs.len()).filter(|other| !all.contains(other) && needs_one(other)).collect();
+        if more.is_empty() {
+            return all.iter().map(|place| specs[*place].start_priority).min().unwrap_or_default();
+        }
+        all.extend(more);
+    }
 }
 
 /// How long the commands may take that are not the last step of stopping: what they leave over of it is not waited for.
