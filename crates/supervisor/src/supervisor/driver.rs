@@ -254,6 +254,7 @@ impl Driver {
             spec,
             environment: &environment,
             token: &token,
+            errand: None,
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
         };
