@@ -19,7 +19,7 @@ mod executable;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -115,6 +115,13 @@ pub(crate) fn drain(source: &impl AsFd) -> bool {
         Ok(length) => length > 0,
         Err(errno) => matches!(errno, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
     }
+}
+
+/// A pipe: the end to read, which never blocks, and the one to write. Neither is inherited by accident.
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    Ok((reader.into(), writer.into()))
 }
 
 /// Reads what is there from a descriptor that does not wait: `None` if that is nothing now, nothing at all once its end
