@@ -4,7 +4,6 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::handle::{Command, Mailbox};
 use super::tasks::shown;
 
 /// Somebody who asks components by HTTP whether they are ready or well. `supervisor-control` has one.
@@ -44,12 +43,10 @@ pub struct HttpQuestion {
 }
 
 /// Where the answer to a question goes. Dropped without one, the probe has failed.
-#[derive(Debug)]
 pub struct ProbeAnswer {
-    mailbox: Mailbox,
-    serial: u64,
+    /// Until it is given.
+    to: Option<Box<dyn FnOnce(Result<String, String>) + Send>>,
     interest: Arc<Interest>,
-    is_given: bool,
 }
 
 /// Whether anybody still wants the answer.
@@ -63,14 +60,18 @@ struct State {
 }
 
 impl HttpQuestion {
-    pub(super) fn new(url: &str, status: &RangeInclusive<u16>) -> Self {
-        Self { url: url.to_owned(), status: status.clone() }
+    /// A question.
+    #[must_use]
+    pub fn new(url: impl Into<String>, status: RangeInclusive<u16>) -> Self {
+        Self { url: url.into(), status }
     }
 }
 
 impl ProbeAnswer {
-    pub(super) fn new(mailbox: Mailbox, serial: u64) -> Self {
-        Self { mailbox, serial, interest: Arc::default(), is_given: false }
+    /// An answer that goes to whoever wants to try a prober without a supervisor.
+    #[must_use]
+    pub fn new(to: impl FnOnce(Result<String, String>) + Send + 'static) -> Self {
+        Self { to: Some(Box::new(to)), interest: Arc::default() }
     }
 
     pub(super) fn interest(&self) -> Arc<Interest> {
@@ -101,9 +102,9 @@ impl ProbeAnswer {
         wake();
     }
 
-    fn send(&mut self, result: Result<String, String>) {
-        if !std::mem::replace(&mut self.is_given, true) && !self.is_abandoned() {
-            self.mailbox.send(Command::Answered { serial: self.serial, result });
+    fn send(&mut self, answer: Result<String, String>) {
+        if let Some(to) = self.to.take().filter(|_| !self.is_abandoned()) {
+            to(answer);
         }
     }
 }
@@ -128,6 +129,12 @@ impl Interest {
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for ProbeAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProbeAnswer").field("is_abandoned", &self.is_abandoned()).finish_non_exhaustive()
     }
 }
 

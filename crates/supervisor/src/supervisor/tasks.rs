@@ -124,7 +124,7 @@ impl Tasks {
             }
             Some(Errand::Probe(Probe::Tcp { host, port })) => self.connect(serial, host, *port),
             Some(Errand::Probe(Probe::Http { url, status })) => {
-                self.ask_prober(serial, HttpQuestion::new(url, status))
+                self.ask_prober(serial, HttpQuestion::new(url, status.clone()))
             }
             None => Err("there is nothing to do".to_owned()),
         };
@@ -316,7 +316,8 @@ impl Tasks {
 
     fn ask_prober(&self, serial: u64, question: HttpQuestion) -> Result<Work, String> {
         let prober = self.prober.as_ref().ok_or("no prober: this supervisor speaks no HTTP")?;
-        let answer = ProbeAnswer::new(self.mailbox.clone(), serial);
+        let mailbox = self.mailbox.clone();
+        let answer = ProbeAnswer::new(move |result| mailbox.send(Command::Answered { serial, result }));
         let interest = answer.interest();
         // If it fails, the answer is dropped, which tells so.
         let _ = catch_unwind(AssertUnwindSafe(|| prober.probe(question, answer)));
