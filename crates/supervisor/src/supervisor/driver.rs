@@ -248,6 +248,7 @@ impl Driver {
         match action {
             Action::Spawn { run } => return Some(self.spawn(run)),
             Action::Signal { run, signal, to } => self.runs.signal(run, signal, to),
+            Action::Forward { run, signal } => self.runs.forward(run, signal),
             Action::Begin { task } => return self.begin(task),
             Action::Abandon { task } => self.means.tasks.abandon(task, &mut self.runs),
             Action::Measure { run } => self.means.measuring.begin(run, &self.runs),

@@ -45,9 +45,11 @@ pub struct HttpQuestion {
 /// Where the answer to a question goes. Dropped without one, the probe has failed.
 pub struct ProbeAnswer {
     /// Until it is given.
-    to: Option<Box<dyn FnOnce(Result<String, String>) + Send>>,
+    to: Option<Recipient>,
     interest: Arc<Interest>,
 }
+
+type Recipient = Box<dyn FnOnce(Result<String, String>) + Send>;
 
 /// Whether anybody still wants the answer.
 #[derive(Default)]

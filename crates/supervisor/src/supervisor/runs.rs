@@ -157,10 +157,8 @@ impl Runs {
     /// Sends a signal to the processes of a run: its group while the main process lives, then what has left the group.
     pub(super) fn signal(&mut self, run: RunId, signal: Signal, to: Recipient) {
         let owner = Owner::Run(run);
-        if signal == Signal::KILL
-            && let Some(run) = self.run_mut(owner)
-        {
-            run.killed = true;
+        if let Some(run) = self.run_mut(owner) {
+            run.killed |= signal == Signal::KILL;
         }
         if to == Recipient::Main {
             if let Some(run) = self.run(owner).filter(|run| run.exit.is_none()) {
@@ -179,6 +177,14 @@ impl Runs {
             if !held.leftover.is_in_group_of(&run.process) {
                 held.leftover.signal(signal);
             }
+        }
+    }
+
+    /// Sends just this signal to the main process of a run.
+    pub(super) fn forward(&mut self, run: RunId, signal: Signal) {
+        if let Some(run) = self.run_mut(Owner::Run(run)).filter(|run| run.exit.is_none()) {
+            run.killed |= signal == Signal::KILL;
+            run.process.forward(signal);
         }
     }
 
