@@ -224,8 +224,9 @@ impl Driver {
     fn tell(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            for action in self.core.step(self.began.elapsed(), input) {
-                inputs.extend(self.carry_out(action));
+            let now = self.began.elapsed();
+            for action in self.core.step(now, input) {
+                inputs.extend(self.carry_out(action, now));
             }
             if self.outbox.len() >= OUTBOX {
                 self.tell_readers();
@@ -244,7 +245,7 @@ impl Driver {
         self.outbox.drain(..).for_each(|event| self.readers.tell(&event));
     }
 
-    fn carry_out(&mut self, action: Action) -> Option<Input> {
+    fn carry_out(&mut self, action: Action, now: Duration) -> Option<Input> {
         match action {
             Action::Spawn { run } => return Some(self.spawn(run)),
             Action::Signal { run, signal, to } => self.runs.signal(run, signal, to),
@@ -252,7 +253,7 @@ impl Driver {
             Action::Begin { task } => return self.begin(task),
             Action::Abandon { task } => self.means.tasks.abandon(task, &mut self.runs),
             Action::Measure { run } => self.means.measuring.begin(run, &self.runs),
-            Action::Inspect { run } => self.inspect(run),
+            Action::Inspect { run } => self.inspect(run, now),
             Action::Kill { run } => self.runs.kill(Owner::Run(run)),
             Action::Emit(event) => self.outbox.push(event),
             Action::Accepted { request } => self.answer(request, Ok(())),
@@ -288,13 +289,13 @@ impl Driver {
         self.means.tasks.begin(task, launcher)
     }
 
-    fn inspect(&mut self, run: RunId) {
+    fn inspect(&mut self, run: RunId, at: Duration) {
         let Some((pid, _)) = self.runs.living(run) else { return };
         let facts = os::facts(pid);
         if !facts.is_empty() {
             let component = Some(self.core.spec(run.component).id.clone());
             let kind = EventKind::Facts { run, facts };
-            self.outbox.push(Event { at: self.began.elapsed(), component, kind });
+            self.outbox.push(Event { at, component, kind });
         }
     }
 
