@@ -217,16 +217,19 @@ async fn read(mut body: Incoming) -> hyper::Result<()> {
     let mut length = 0;
     while length < BODY_SIZE {
         let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await else { break };
-        length += frame?.data_ref().map_or(0, |data| data.len());
+        length += frame?.data_ref().map_or(0, hyper::body::Bytes::len);
     }
     Ok(())
 }
 
 /// An error and what led to it, as the end of a sentence: "connection refused".
-fn in_words(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let words: Vec<String> = causes.map(ToString::to_string).collect();
-    let words = words.join(": ");
+fn in_words(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
     let words = words.split(" (os error").next().unwrap_or_default();
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())

@@ -78,7 +78,8 @@ fn nothing_of_a_supervisor_is_left_in_its_host() {
         probed.cleanup =
             Some(Cleanup { command: command("sleep 1000 & exit"), timeout: Duration::from_secs(5) });
         let mut looked_up = shell("looked-up", "exec sleep 1000");
-        let probe = Probe::Tcp { host: "no-such-host.invalid".into(), port: 1 };
+        // Too long for any name service to be asked, so that the answer comes at once.
+        let probe = Probe::Tcp { host: "x".repeat(70), port: 1 };
         looked_up.readiness =
             Some(Readiness { when: ReadyWhen::Probed(probe), timeout: Duration::from_millis(100) });
         looked_up.memory = Some(MemoryLimit { max: 1 << 40, action: GuardAction::Report });

@@ -70,6 +70,7 @@ fn wait_for<T>(events: &Receiver<Event>, mut wanted: impl FnMut(EventKind) -> Op
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `wait_for` has it")]
 fn started(kind: EventKind) -> Option<()> {
     matches!(kind, EventKind::Started { .. }).then_some(())
 }
