@@ -89,9 +89,13 @@ impl Supervision {
         let wanted: Vec<_> = wanted.map(|spec| spec.id.clone()).collect();
         let mut builder = Supervisor::builder()
             .components(registry.components)
-            .reap_orphans(sigchld.into())
+            .on_give_up(registry.config.on_give_up)
             .prober(Arc::new(HttpProber::new()))
-            .state_dir(home.temp.path());
+            .state_dir(home.temp.path())
+            .reap_orphans(sigchld.into());
+        if let Some(budget) = registry.config.restart_budget {
+            builder = builder.restart_budget(budget);
+        }
         let events = builder.subscribe();
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
         let handle = supervisor.handle();
