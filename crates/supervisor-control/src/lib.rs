@@ -34,6 +34,7 @@
 //! | `GET /v1/components/{id}` | [`wire::ComponentDocument`] |
 //! | `POST /v1/components/{id}/start`, `stop`, `restart` | [`wire::OutcomeDocument`] |
 //! | `POST /v1/start`, `stop`, `restart` with a [`wire::SelectionDocument`] | [`wire::OutcomeDocument`] |
+//! | `GET /v1/events` | a stream of [`wire::EventDocument`] as Server-Sent Events, until the supervisor ends |
 //! | `POST /v1/shutdown` with a [`wire::ShutdownDocument`] | [`wire::OutcomeDocument`] |
 //!
 //! A name is an id, the common name of several instances, or a glob. A `POST` is answered when what was asked for has
@@ -54,9 +55,10 @@
 //! `curl --unix-socket temp/s7supervisor.sock http://localhost/v1/status`.
 
 mod client;
+pub mod journal;
 mod server;
 mod socket;
 pub mod wire;
 
-pub use crate::client::{Action, Client, ClientError, Wait};
+pub use crate::client::{Action, Client, ClientError, Follow, Wait};
 pub use crate::server::{Builder, Limits, Server};

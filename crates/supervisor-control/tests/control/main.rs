@@ -6,5 +6,6 @@
 )]
 
 mod common;
+mod events;
 mod limits;
 mod requests;

@@ -155,7 +155,7 @@ impl Driver {
                 let _ = answer.try_send(status);
             }
             Command::Subscribe { answer } => {
-                let _ = answer.try_send(self.readers.add());
+                let _ = answer.try_send((self.readers.told(), self.readers.add()));
             }
             Command::OutputStored { component, problem } => {
                 let at = self.began.elapsed();

@@ -28,7 +28,7 @@ pub(super) enum Command {
         answer: Sender<Status>,
     },
     Subscribe {
-        answer: Sender<Receiver<Event>>,
+        answer: Sender<(u64, Receiver<Event>)>,
     },
     ReopenLogs,
     /// From the pump: a component's output cannot be stored, or can be again.
@@ -143,6 +143,15 @@ impl Handle {
     /// # Errors
     /// [`RequestError::Ended`] if it has ended.
     pub fn subscribe(&self) -> Result<Receiver<Event>, RequestError> {
+        Ok(self.subscribe_numbered()?.1)
+    }
+
+    /// The same, and how many events there have been before. With that, and with what
+    /// [`EventKind::Lost`](crate::EventKind::Lost) counts, every reader can give each event the same number.
+    ///
+    /// # Errors
+    /// [`RequestError::Ended`] if it has ended.
+    pub fn subscribe_numbered(&self) -> Result<(u64, Receiver<Event>), RequestError> {
         self.call(|answer| Command::Subscribe { answer })
     }
 
