@@ -250,7 +250,7 @@ impl EventDocument {
             time: rfc3339(time),
             seq,
             component: event.component.as_ref().map(ToString::to_string),
-            run: run_of(&event.kind).map(RunId::number),
+            run: event.kind.run().map(RunId::number),
             what: What::from(&event.kind),
             text: clipped(Sentence(&event.kind)),
         }
@@ -394,30 +394,6 @@ impl From<&Fault> for FaultDocument {
             _ => ("other", None),
         };
         Self { kind: kind.to_owned(), answer: answer.map(clipped), message: clipped(fault) }
-    }
-}
-
-/// The run that it is about.
-fn run_of(kind: &EventKind) -> Option<RunId> {
-    match kind {
-        EventKind::Spawned { run, .. }
-        | EventKind::Started { run }
-        | EventKind::Unready { run, .. }
-        | EventKind::ReadyAgain { run }
-        | EventKind::Noted { run, .. }
-        | EventKind::ProbeFailed { run, .. }
-        | EventKind::Unwell { run, .. }
-        | EventKind::Well { run }
-        | EventKind::Judged { run, .. }
-        | EventKind::Facts { run, .. }
-        | EventKind::Step { run, .. }
-        | EventKind::NotSpawned { run, .. }
-        | EventKind::Stopping { run, .. }
-        | EventKind::Exited { run, .. }
-        | EventKind::LastWords { run, .. }
-        | EventKind::Killed { run, .. }
-        | EventKind::Unkillable { run, .. } => Some(*run),
-        _ => None,
     }
 }
 

@@ -93,10 +93,8 @@ fn the_journal_tells_a_life_from_its_beginning_to_its_end_and_goes_on_with_the_n
     let begins: Vec<_> = (0..documents.len()).filter(|place| documents[*place].seq == 0).collect();
     assert_eq!(begins.len(), 2);
     for life in [&documents[..begins[1]], &documents[begins[1]..]] {
-        assert!(
-            matches!(&life[0].what, What::SupervisorStarted { version, registry, .. }
-                if version == "1.2.3" && registry.as_deref() == Some("/r.xml"))
-        );
+        assert!(matches!(&life[0].what, What::SupervisorStarted { version, registry, .. }
+                if version == "1.2.3" && registry.as_deref() == Some("/r.xml")));
         assert!(life.iter().any(|document| document.what == What::Started));
         assert!(matches!(life.last().unwrap().what, What::SupervisorEnded { .. }));
         let numbers: Vec<_> = life.iter().map(|document| document.seq).collect();
