@@ -102,4 +102,4 @@ pub use crate::spec::{
     Variable,
 };
 pub use crate::status::{ComponentState, ComponentStatus, Short, Status, Usage};
-pub use crate::supervisor::{Builder, Handle, Pending, StartError, Supervisor};
+pub use crate::supervisor::{Builder, Handle, Pending, StartError, Submitted, Supervisor};
