@@ -4,12 +4,14 @@
 //! - `connection`: one connection and its time limits
 //! - `routes`: what can be asked for
 //! - `extract`: what a request says, read strictly
+//! - `order`: what that asks of the supervisor
 //! - `problem`: answers
 //! - `peer`: who asks
 
 mod connection;
 mod connections;
 mod extract;
+mod order;
 mod peer;
 mod problem;
 mod routes;
