@@ -256,8 +256,8 @@ Examples:
 
 const STATUS: &str = "\
 The components stand in the order in which they start. MEMORY and CPU are those
-of all processes of a component. Of a single component it is told as well what it
-says of itself, and which rule it breaks.
+of all processes of a component. Of a single component, what it says of itself
+and which rule it breaks are told as well.
 
 Exit codes; of several components, the worst counts, in the order 4, 1, 3, 150,
 0; without ID, only components that are wanted count:
