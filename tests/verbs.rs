@@ -162,13 +162,17 @@ fn wait_for_stopped_returns_when_nothing_is_left() {
 }
 
 #[test]
-fn what_can_no_longer_come_to_be_is_not_waited_for() {
+fn wait_waits_also_for_what_was_given_up_because_somebody_may_start_it() {
     let house = House::with(&fails_until_mended("bad", ""));
     start_anyhow(&house);
     house.until(|| code(&house.s7(&["status", "bad"])) == 1);
-    let waited = house.s7(&["wait", "bad"]);
-    assert_eq!(code(&waited), 1, "{}", stderr(&waited));
-    assert!(stderr(&waited).contains("bad"), "{}", stderr(&waited));
+    assert_eq!(code(&house.s7(&["wait", "bad", "--timeout", "0.2"])), 151);
+    let mut wait = house.command(PROGRAM);
+    let wait = wait.args(["wait", "bad"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::fs::write(house.path("bad.mended"), "").unwrap();
+    assert_eq!(code(&house.s7(&["start", "bad"])), 0);
+    let waited = wait.wait_with_output().unwrap();
+    assert_eq!((code(&waited), stdout(&waited).as_str()), (0, "bad: ready\n"), "{}", stderr(&waited));
 }
 
 #[test]

@@ -134,7 +134,9 @@ Examples:
   s7supervisor stop --no-wait";
 
 pub(super) const RESET: &str = "\
-Forgets backoff, trip and failure of these components, and starts none of them.
+Forgets backoff, trip and failure of these components, and starts none of them:
+what has been given up, or waits for its next try, is plainly stopped then, until
+somebody starts it. What runs goes on running with a clean record.
 
 Examples:
   s7supervisor reset ps
@@ -157,12 +159,13 @@ Examples:
   s7supervisor signal USR1 'web-*'";
 
 pub(super) const WAIT: &str = "\
-Starts and stops nothing, and returns when it is so of all these components. Of
-one that has been given up it does not wait to be ready, but ends with 1.
+Starts and stops nothing, and returns when it is so of all these components, each
+at its time. One that has been given up or stopped is waited for like any other:
+somebody may start it. Give a --timeout where nobody will.
 
 Exit codes:
   0    it is so
-  1    it cannot come to be so by itself: the message says why
+  1    the supervisor has ended meanwhile
   7    the supervisor is not running
   151  waited in vain (--timeout)
 
