@@ -63,6 +63,7 @@ fn a_reload_is_refused_where_nothing_says_how_and_done_where_something_does() {
 fn a_reset_forgets_and_starts_nothing() {
     let mut fails = shell("fails", "exit 3");
     fails.restart = std::sync::Arc::new(supervisor::Never);
+    fails.start_delay = Duration::from_secs(1000);
     let running = Running::with([fails]);
     let client = running.client();
     let start = client.act(Action::Start, None, Wait::Forever).unwrap();
