@@ -26,6 +26,11 @@ impl Names {
         names
     }
 
+    /// The component of this key.
+    pub(crate) fn id(&self, key: u32) -> Option<&ComponentId> {
+        self.ids.get(key as usize)
+    }
+
     /// Every key.
     pub(crate) fn all(&self) -> Vec<u32> {
         (0..).zip(&self.ids).map(|(key, _)| key).collect()

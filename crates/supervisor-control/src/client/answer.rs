@@ -72,7 +72,11 @@ impl Answer {
         let refused = |detail| Err(ClientError::Refused { status: self.status, detail });
         if self.is_problem {
             let problem: ProblemDocument = serde_json::from_slice(&self.body).map_err(unreadable)?;
-            return refused(problem.detail);
+            if problem.dependants.is_empty() {
+                return refused(problem.detail);
+            }
+            let (detail, dependants) = (problem.detail, problem.dependants);
+            return Err(ClientError::HasDependants { detail, dependants });
         }
         match self.status {
             200 | 202 | 409 => serde_json::from_slice(&self.body).map_err(unreadable),

@@ -4,6 +4,7 @@
 //! - `connection`: one connection and its time limits
 //! - `routes`: what can be asked for
 //! - `extract`: what a request says, read strictly
+//! - `order`: what that asks of the supervisor
 //! - `problem`: answers
 //! - `peer`: who asks
 //! - `feed`: events for those who follow them
@@ -12,6 +13,7 @@ mod connection;
 mod connections;
 mod extract;
 mod feed;
+mod order;
 mod peer;
 mod problem;
 mod routes;
