@@ -9,6 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::verbs::{Chosen, SendSignal, Stop, Wait};
+use crate::commands;
 use crate::commands::stand_in::StandIn;
 use crate::duration::parse_duration;
 
@@ -92,6 +93,14 @@ pub(crate) enum Command {
     /// Show state, pid, uptime, memory, processor time, restarts and last exit
     #[command(after_long_help = STATUS)]
     Status(Status),
+
+    /// Tell what happened, and with -f what happens
+    #[command(after_long_help = commands::events::HELP)]
+    Events(commands::events::Events),
+
+    /// Tell why a component is in the state that it is in
+    #[command(after_long_help = commands::why::HELP)]
+    Why(commands::why::Why),
 
     /// Be a component for trying things out: listen, crash, ignore, flood, fork
     #[command(after_long_help = STAND_IN)]
@@ -305,7 +314,9 @@ mod tests {
 
     #[test]
     fn the_help_fits_80_columns() {
-        for text in [EXAMPLES, RUN, START, RESTART, STATUS, STAND_IN] {
+        for text in
+            [EXAMPLES, RUN, START, RESTART, STATUS, STAND_IN, commands::events::HELP, commands::why::HELP]
+        {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
             }

@@ -217,8 +217,7 @@ impl Reading<'_> {
             What::LastWords { lines } => last.last_lines.clone_from(lines),
             What::Facts { facts } => last.facts.clone_from(facts),
             What::Step { of, step, answer, error } if of == "evidence" => {
-                let evidence =
-                    Evidence { step: step.clone(), answer: answer.clone(), error: error.clone() };
+                let evidence = Evidence { step: step.clone(), answer: answer.clone(), error: error.clone() };
                 last.evidence.push(evidence);
             }
             What::Spawned { .. } => self.last_run_is_whole = true,
