@@ -73,7 +73,7 @@ struct Answer {
     causes: Vec<EventDocument>,
     /// Whether the causes go back to the beginning: whoever asked for it, or the start of the supervisor.
     complete: bool,
-    /// How many more runs had ended since that beginning.
+    /// How many more runs had ended by themselves since that beginning.
     earlier_ends: u64,
     /// The last run that has ended, or is being ended.
     last_run: Option<LastRun>,
@@ -232,3 +232,6 @@ impl Next {
 fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
+
+#[cfg(test)]
+mod tests;

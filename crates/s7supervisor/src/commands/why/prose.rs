@@ -59,20 +59,16 @@ impl Lines {
     }
 
     fn causes(&mut self, answer: &Answer, most: usize, indent: &str) {
-        for cause in answer.causes.iter().take(most) {
+        for (number, cause) in answer.causes.iter().take(most).enumerate() {
+            if number + 1 == answer.causes.len() && answer.earlier_ends > 0 {
+                let runs = if answer.earlier_ends == 1 { "run" } else { "runs" };
+                self.add(indent, &format!("{} more {runs} ended before that, since:", answer.earlier_ends));
+            }
             let time = local_time(&cause.time, self.now);
             self.add(indent, &format!("{time}  {}", sentence(cause, &answer.causes)));
         }
         if answer.causes.len() > most {
             return;
-        }
-        let began = answer.causes.last().map(|cause| local_time(&cause.time, self.now));
-        if let (1.., Some(began)) = (answer.earlier_ends, began) {
-            let runs = if answer.earlier_ends == 1 { "run" } else { "runs" };
-            self.add(
-                indent,
-                &format!("between that, since {began}, {} more {runs} ended", answer.earlier_ends),
-            );
         }
         if answer.causes.is_empty() {
             self.add(indent, "the journal does not tell why");
@@ -165,6 +161,7 @@ fn sentence(cause: &EventDocument, causes: &[EventDocument]) -> String {
             let run = cause.run.map(|run| format!(" (run {run})")).unwrap_or_default();
             format!("{text}{}{run}", memory.unwrap_or_default())
         }
+        What::SupervisorStarted { pid, .. } => format!("the supervisor started, pid {pid}"),
         _ => cause.text.clone(),
     }
 }
