@@ -13,7 +13,7 @@ mod tasks;
 use std::thread::JoinHandle;
 
 pub use builder::{Builder, StartError};
-pub use handle::{Handle, Pending};
+pub use handle::{Handle, Pending, Submitted};
 pub use prober::{HttpQuestion, ProbeAnswer, Prober};
 
 use crate::request::{Outcome, RequestError};
