@@ -45,7 +45,8 @@ fn component(house: &House, id: &str) -> Value {
 
 /// Starts the supervisor, whatever comes of its components.
 fn start_anyhow(house: &House) {
-    house.s7(&["start", "--no-wait"]);
+    let started = house.s7(&["start", "--no-wait"]);
+    assert_eq!(code(&started), 0, "{}", stderr(&started));
 }
 
 #[test]
