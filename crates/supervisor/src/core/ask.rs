@@ -38,7 +38,7 @@ impl Core {
                     Dependants::Stop => Graph::closure(keys, |key| self.running_dependants(key)),
                     Dependants::Refuse | Dependants::Leave => keys,
                 };
-                self.for_each(request, keys, Self::unwant);
+                self.for_each(request, keys, Self::stop);
             }
             Ask::Restart(keys) => self.for_each(request, keys, Self::want_anew),
             Ask::Reset(keys) => self.for_each(request, keys, Self::reset),
@@ -132,6 +132,13 @@ impl Core {
         for key in &keys {
             what(self, request, *key);
         }
+        for key in &keys {
+            if std::mem::take(&mut self.component_mut(*key).hurry) {
+                let milestone = self.transition(*key, Component::kill);
+                self.reached(*key, milestone);
+            }
+            self.finish_group_restart(*key);
+        }
         // Those of one rank start in order, and hear of a stop in reverse order.
         let (halting, others): (Vec<_>, Vec<_>) =
             keys.into_iter().partition(|key| self.component(*key).halting.is_some());
@@ -187,21 +194,23 @@ impl Core {
         }
     }
 
+    /// Asked a second time, a stop does not wait any more.
+    fn stop(&mut self, request: RequestId, key: u32) {
+        let component = self.component(key);
+        let waits_for = component.was_told_to_stop_for(self.now).filter(|_| !component.wanted);
+        self.component_mut(key).hurry = waits_for.is_some_and(|time| time >= IMPATIENCE);
+        self.unwant(request, key);
+    }
+
     fn unwant(&mut self, request: RequestId, key: u32) {
         self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
-        let was_wanted = std::mem::replace(&mut self.component_mut(key).wanted, false);
+        self.component_mut(key).wanted = false;
         let component = self.component(key);
         if let Some(pids) = component.survivors() {
             self.resolve(request, key, Achieved::Unkillable(pids));
         } else if component.run().is_some() {
-            let is_impatient =
-                component.was_told_to_stop_for(self.now).is_some_and(|time| time >= IMPATIENCE);
             self.requests.wait(request, key, Goal::Stop);
             self.join_halt(key, Wave::of_request(request));
-            if is_impatient && !was_wanted {
-                let milestone = self.transition(key, Component::kill);
-                self.reached(key, milestone);
-            }
         } else {
             let achieved = if component.is_down() { Achieved::AlreadySo } else { Achieved::Done };
             self.transition(key, Component::rest);
@@ -209,14 +218,12 @@ impl Core {
             self.resolve_waiting(key, Goal::Down, &Achieved::Done);
         }
         self.leave_launch(key);
-        self.finish_group_restart(key);
     }
 
     fn reset(&mut self, request: RequestId, key: u32) {
         let had_failed = self.transition(key, Component::reset);
         if had_failed {
             self.leave_launch(key);
-            self.finish_group_restart(key);
             self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
             self.resolve_waiting(key, Goal::Down, &Achieved::Done);
         }
