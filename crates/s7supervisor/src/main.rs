@@ -9,6 +9,7 @@ mod control;
 mod duration;
 mod exit;
 mod lock;
+mod naming;
 mod os;
 mod own_log;
 mod place;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
-use crate::commands::{check, restart, run, show, stand_in, start, status, stop};
+use crate::commands::{check, restart, run, show, simulate, stand_in, start, status, stop};
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Run(asked) => run::run(&place, asked),
         Command::Check(asked) => check::check(&place, asked),
         Command::Show(asked) => show::show(&place, asked),
+        Command::Simulate(asked) => simulate::simulate(&place, asked),
         Command::Start(asked) => start::start(&place, asked),
         Command::Stop(asked) => stop::stop(&place, asked),
         Command::Restart(asked) => restart::restart(&place, asked),

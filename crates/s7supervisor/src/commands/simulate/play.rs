@@ -1,0 +1,120 @@
+//! The simulated world of a registry: mock components that live as the script says, and what becomes of them.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use supervisor::registry::Registry;
+use supervisor::testing::{Behaviour, Hostility, Mock, Ticket, World};
+use supervisor::{ProcessSpec, Targets};
+
+use super::script::{Fate, Life, Request, Script, Verb};
+use super::timeline::Timeline;
+
+/// The most events of a timeline: nobody reads more.
+const MOST_EVENTS: usize = 100_000;
+
+/// The most steps of a world, where hardly one of them makes an event: a probe every second of a year, say.
+const MOST_STEPS: u64 = 2_000_000;
+
+/// Lets the registry live as the script says.
+pub(super) fn play(registry: &Registry, script: &Script) -> Timeline {
+    let mocks = registry.components.iter().map(|spec| mock(spec, script));
+    let world = World::hostile(mocks, script.seed, Hostility::default());
+    let mut play = Play { world, timeline: Timeline::new(&registry.components), steps: Cell::new(0) };
+    for request in &script.requests {
+        if !play.advance(request.at) {
+            return play.finish();
+        }
+        play.carry_out(request);
+    }
+    play.advance(script.length);
+    play.finish()
+}
+
+/// A world, and what has been told of it so far.
+struct Play {
+    world: World,
+    timeline: Timeline,
+    steps: Cell<u64>,
+}
+
+impl Play {
+    /// Lets time pass until then. False if nothing comes after: all has ended, or there is too much of it.
+    fn advance(&mut self, until: Duration) -> bool {
+        let (steps, time) = (&self.steps, until.saturating_sub(self.world.now()));
+        let is_too_much = |world: &World| {
+            steps.set(steps.get() + 1);
+            steps.get() > MOST_STEPS || world.events().len() > MOST_EVENTS
+        };
+        let stopped = self.world.run_until(time, |world| world.has_ended() || is_too_much(world));
+        if !stopped {
+            // What was due has happened; this only moves the clock.
+            self.world.run_for(until.saturating_sub(self.world.now()));
+        }
+        self.timeline.note(self.world.events());
+        if stopped && !self.world.has_ended() {
+            self.timeline.cut_off();
+        }
+        !stopped
+    }
+
+    fn carry_out(&mut self, request: &Request) {
+        let targets = || {
+            let ids: Vec<_> = request.ids.iter().map(supervisor::ComponentId::as_str).collect();
+            Targets::from(ids.as_slice())
+        };
+        let ticket: Option<Ticket> = match request.verb {
+            Verb::Start => Some(self.world.start(targets())),
+            Verb::Stop => Some(self.world.stop(targets())),
+            Verb::Restart => Some(self.world.restart(targets())),
+            Verb::Reset => None,
+            Verb::Shutdown => Some(self.world.shutdown()),
+            Verb::Kill => {
+                for id in &request.ids {
+                    self.timeline.killed(self.world.now(), id);
+                    self.world.crash(id.as_str());
+                    self.timeline.note(self.world.events());
+                }
+                None
+            }
+        };
+        if let Some(error) = ticket.and_then(|ticket| self.world.refusal(ticket)) {
+            let (now, message) = (self.world.now(), error.to_string());
+            self.timeline.refused(now, request, &message);
+        }
+        self.timeline.note(self.world.events());
+    }
+
+    fn finish(mut self) -> Timeline {
+        let world = &self.world;
+        self.timeline.finish(world.now(), &world.status(), |id| world.runs(id));
+        self.timeline
+    }
+}
+
+fn mock(spec: &ProcessSpec, script: &Script) -> Mock {
+    let mock = Mock::of(spec.clone());
+    match script.lives.get(&spec.id) {
+        None => mock,
+        Some(life) => {
+            let life = life.clone();
+            mock.behaves_by_run(move |run| behaviour(&life, run))
+        }
+    }
+}
+
+/// What this run does.
+fn behaviour(life: &Life, run: u64) -> Behaviour {
+    let mut behaviour = match life.fates.of(run) {
+        None => Behaviour::steady(),
+        Some(Fate::Ends(after, exit)) => Behaviour::steady().ends_after(after, exit),
+        Some(Fate::FailsToStart) => Behaviour::steady().fails_to_start(),
+        Some(Fate::Hangs(_after)) => Behaviour::steady(),
+    };
+    behaviour = match life.stop.of(run) {
+        None => behaviour,
+        Some(None) => behaviour.ignores_stop(),
+        Some(Some(after)) => behaviour.slow_to_stop(after),
+    };
+    behaviour
+}
