@@ -1,10 +1,11 @@
 //! `simulate`: what would happen, in virtual time.
 //!
 //! The library's simulated world takes the very decisions that a supervisor of this registry would take; `script` says
-//! what its made-up processes do and what people ask for, `play` lets them live, and `timeline` tells what came of it.
+//! what its made-up processes do and what people ask for (`reader` reads it), `play` lets them live, and `timeline` tells what came of it.
 
 mod line;
 mod play;
+mod reader;
 mod script;
 mod timeline;
 mod words;

@@ -112,6 +112,22 @@ impl<'a> Line<'a> {
         Ok(time)
     }
 
+    /// The next word as a size in bytes.
+    pub(super) fn size(&mut self) -> Result<u64, Problem> {
+        let word = self.word("a size (4096, 64m, 2g)")?;
+        let digits = word.text.trim_end_matches(['k', 'm', 'g']);
+        let unit = match &word.text[digits.len()..] {
+            "" => 1,
+            "k" => 1 << 10,
+            "m" => 1 << 20,
+            "g" => 1 << 30,
+            _ => 0,
+        };
+        let size =
+            digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).filter(|_| unit > 0);
+        size.ok_or_else(|| word.problem(format!("{} is no size; write 4096, 64m or 2g", quoted(word.text))))
+    }
+
     /// The next word as a number in this range; `what` is what it is.
     pub(super) fn number<N>(&mut self, what: &str, range: std::ops::RangeInclusive<N>) -> Result<N, Problem>
     where
@@ -184,6 +200,15 @@ mod tests {
         assert_eq!(number("255"), Ok(255));
         for text in ["0", "256", "-1", "x", "99999999999999999999"] {
             assert!(number(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_may_have_a_unit() {
+        let size = |text: &str| Line::new(1, text).size();
+        assert_eq!([size("4096"), size("64m"), size("2g")], [Ok(4096), Ok(64 << 20), Ok(2 << 30)]);
+        for text in ["", "g", "2gg", "2t", "-1", "99999999999999999g"] {
+            assert!(size(text).is_err(), "{text}");
         }
     }
 

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use supervisor::registry::Registry;
-use supervisor::testing::{Behaviour, Hostility, Mock, Ticket, World};
-use supervisor::{ProcessSpec, Targets};
+use supervisor::testing::{Behaviour, Circumstances, Mock, Ticket, World};
+use supervisor::{ProcessSpec, Step, Targets};
 
 use super::script::{Fate, Life, Request, Script, Verb};
 use super::timeline::Timeline;
@@ -19,7 +19,8 @@ const MOST_STEPS: u64 = 2_000_000;
 /// Lets the registry live as the script says.
 pub(super) fn play(registry: &Registry, script: &Script) -> Timeline {
     let mocks = registry.components.iter().map(|spec| mock(spec, script));
-    let world = World::hostile(mocks, script.seed, Hostility::default());
+    let circumstances = Circumstances { seed: script.seed, ..Circumstances::default() };
+    let world = World::under(mocks, circumstances);
     let mut play = Play { world, timeline: Timeline::new(&registry.components), steps: Cell::new(0) };
     for request in &script.requests {
         if !play.advance(request.at) {
@@ -65,9 +66,10 @@ impl Play {
         };
         let ticket: Option<Ticket> = match request.verb {
             Verb::Start => Some(self.world.start(targets())),
-            Verb::Stop => Some(self.world.stop(targets())),
+            Verb::Stop(dependants) => Some(self.world.stop_with(targets(), dependants)),
             Verb::Restart => Some(self.world.restart(targets())),
-            Verb::Reset => None,
+            Verb::Reset => Some(self.world.reset(targets())),
+            Verb::Reload => Some(self.world.reload(targets())),
             Verb::Shutdown => Some(self.world.shutdown()),
             Verb::Kill => {
                 for id in &request.ids {
@@ -93,28 +95,40 @@ impl Play {
 }
 
 fn mock(spec: &ProcessSpec, script: &Script) -> Mock {
-    let mock = Mock::of(spec.clone());
-    match script.lives.get(&spec.id) {
-        None => mock,
-        Some(life) => {
-            let life = life.clone();
-            mock.behaves_by_run(move |run| behaviour(&life, run))
-        }
-    }
+    let life = script.lives.get(&spec.id).cloned().unwrap_or_default();
+    let ordinary = ordinary(spec);
+    Mock::of(spec.clone()).behaves_by_run(move |run| behaviour(ordinary.clone(), &life, run))
+}
+
+/// What a run does that nothing is said of: it stops by the first signal that it is to be stopped by.
+fn ordinary(spec: &ProcessSpec) -> Behaviour {
+    let signal = spec.stop.iter().find_map(|step| match step {
+        Step::Signal { signal, .. } => Some(*signal),
+        _ => None,
+    });
+    signal.map_or_else(Behaviour::steady, |signal| Behaviour::steady().stops_by(signal))
 }
 
 /// What this run does.
-fn behaviour(life: &Life, run: u64) -> Behaviour {
+fn behaviour(ordinary: Behaviour, life: &Life, run: u64) -> Behaviour {
     let mut behaviour = match life.fates.of(run) {
-        None => Behaviour::steady(),
-        Some(Fate::Ends(after, exit)) => Behaviour::steady().ends_after(after, exit),
-        Some(Fate::FailsToStart) => Behaviour::steady().fails_to_start(),
-        Some(Fate::Hangs(_after)) => Behaviour::steady(),
+        None => ordinary,
+        Some(Fate::Ends(after, exit)) => ordinary.ends_after(after, exit),
+        Some(Fate::FailsToStart) => ordinary.fails_to_start(),
+        Some(Fate::Hangs(after)) => ordinary.hangs_after(after),
+    };
+    behaviour = match life.ready.of(run) {
+        None => behaviour,
+        Some(None) => behaviour.never_ready(),
+        Some(Some(after)) => behaviour.ready_after(after),
     };
     behaviour = match life.stop.of(run) {
         None => behaviour,
         Some(None) => behaviour.ignores_stop(),
         Some(Some(after)) => behaviour.slow_to_stop(after),
     };
-    behaviour
+    match life.memory.of(run) {
+        None => behaviour,
+        Some(memory) => behaviour.uses(memory),
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use supervisor::{ComponentId, Event, EventKind, ProcessSpec, Status};
 
-use super::script::{Request, Verb};
+use super::script::Request;
 use super::words::{Sentence, of_event};
 use crate::table::{self, Column};
 
@@ -213,19 +213,6 @@ impl Timeline {
     fn share(&self, part: Duration) -> String {
         let per_mille = (part.as_nanos() * 1_000).checked_div(self.end.as_nanos());
         per_mille.map_or_else(|| "-".to_owned(), |share| format!("{}.{} %", share / 10, share % 10))
-    }
-}
-
-impl Verb {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Restart => "restart",
-            Self::Reset => "reset",
-            Self::Kill => "kill",
-            Self::Shutdown => "shutdown",
-        }
     }
 }
 
