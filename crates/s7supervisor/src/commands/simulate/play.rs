@@ -19,7 +19,12 @@ const MOST_STEPS: u64 = 2_000_000;
 /// Lets the registry live as the script says.
 pub(super) fn play(registry: &Registry, script: &Script) -> Timeline {
     let mocks = registry.components.iter().map(|spec| mock(spec, script));
-    let circumstances = Circumstances { seed: script.seed, ..Circumstances::default() };
+    let circumstances = Circumstances {
+        seed: script.seed,
+        restart_budget: registry.config.restart_budget,
+        on_give_up: registry.config.on_give_up,
+        ..Circumstances::default()
+    };
     let world = World::under(mocks, circumstances);
     let mut play = Play { world, timeline: Timeline::new(&registry.components), steps: Cell::new(0) };
     for request in &script.requests {
