@@ -22,6 +22,7 @@ mod waiting;
 use std::process::ExitCode;
 
 use clap::Parser;
+use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{check, restart, run, show, simulate, stand_in, start, status, stop};
@@ -37,6 +38,12 @@ fn main() -> ExitCode {
         Command::Simulate(asked) => simulate::simulate(&place, asked),
         Command::Start(asked) => start::start(&place, asked),
         Command::Stop(asked) => stop::stop(&place, asked),
+        Command::Reset(asked) => control::act(&place, Action::Reset, &asked.ids, asked.patience),
+        Command::Reload(asked) => control::act(&place, Action::Reload, &asked.ids, asked.patience),
+        Command::Signal(asked) => {
+            control::act(&place, Action::Signal(asked.signal), &asked.to.ids, asked.to.patience)
+        }
+        Command::Wait(asked) => control::act(&place, asked.action(), &asked.ids, asked.patience()),
         Command::Restart(asked) => restart::restart(&place, asked),
         Command::Status(asked) => status::status(&place, asked),
         Command::StandIn(told) => stand_in::run(told),

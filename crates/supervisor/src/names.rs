@@ -31,6 +31,11 @@ impl Names {
         self.by_name.get(name).map(Vec::as_slice)
     }
 
+    /// The component of this key.
+    pub(crate) fn id(&self, key: u32) -> Option<&ComponentId> {
+        self.ids.get(key as usize)
+    }
+
     /// Every key.
     pub(crate) fn all(&self) -> Vec<u32> {
         (0..).zip(&self.ids).map(|(key, _)| key).collect()

@@ -48,7 +48,7 @@ pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
     let registry = place.load(asked.file.as_deref())?;
     let home = Home::open(&place.temp_of(&registry), &registry, asked.background)?;
     let signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
-    Ok(Supervision::begin(registry, home, signals, asked.background)?.watch())
+    Supervision::begin(registry, home, signals, asked.background)?.watch()
 }
 
 /// Everything that the main thread looks after.
@@ -115,7 +115,7 @@ impl Supervision {
     }
 
     /// Looks after everything until supervision has ended.
-    fn watch(mut self) -> Exit {
+    fn watch(mut self) -> Ended {
         loop {
             select! {
                 recv(self.events) -> event => match event {
@@ -136,7 +136,12 @@ impl Supervision {
         self.server.finish(FAREWELL);
         let exit = exit(&outcome, self.stopping);
         info!("ended with exit code {}", exit.code());
-        exit
+        match outcome.ok().and_then(|outcome| outcome.given_up) {
+            Some(id) => {
+                Err(Failure::new(exit, format!("stopped because {id}, which is essential, was given up")))
+            }
+            None => Ok(exit),
+        }
     }
 
     fn take_note(&mut self, event: &Event) {
@@ -225,6 +230,8 @@ fn exit<E>(outcome: &Result<Outcome, E>, stopping: Stopping) -> Exit {
     let unkillable = |(_, achieved): &(_, Achieved)| matches!(achieved, Achieved::Unkillable(_));
     if stopping == Stopping::AtOnce || outcome.components.iter().any(unkillable) {
         Exit::Forced
+    } else if outcome.given_up.is_some() {
+        Exit::GivenUp
     } else {
         Exit::Done
     }

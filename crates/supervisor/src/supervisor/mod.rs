@@ -9,7 +9,7 @@ mod runs;
 use std::thread::JoinHandle;
 
 pub use builder::{Builder, StartError};
-pub use handle::{Handle, Pending};
+pub use handle::{Handle, Pending, Submitted};
 
 use crate::request::{Outcome, RequestError};
 

@@ -72,7 +72,10 @@ impl Narrator {
 fn tell_of_all(kind: &EventKind) {
     match kind {
         EventKind::Requested { verb, by } => debug!("{verb}, asked for by {by}"),
-        EventKind::ShuttingDown { .. } => info!("stopping all components"),
+        EventKind::ShuttingDown { given_up: None } => info!("stopping all components"),
+        EventKind::ShuttingDown { given_up: Some(id) } => {
+            error!("stopping all components, because {id}, which is essential, was given up");
+        }
         EventKind::Lost { count } => warn!("{count} events were lost: the log was too slow for them"),
         other => debug!("{other:?}"),
     }
