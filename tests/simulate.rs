@@ -61,7 +61,8 @@ fn a_crash_that_is_asked_about_is_told_and_counted() {
 
 #[test]
 fn for_programs_each_event_is_a_document_and_then_each_component() {
-    let study = Study::of(SERVER, "is crashes once after 3s\nat 5s stop is\nfor 10s\n");
+    let other = "<server id=\"ps\"><executable>/bin/ps</executable><autostart>false</autostart></server>";
+    let study = Study::of(&format!("{SERVER}{other}"), "is crashes once after 3s\nat 5s stop is\nfor 10s\n");
     let answer = study.answer(&["--json"]);
     let documents: Vec<Value> = answer.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let events: Vec<_> = documents.iter().map(|it| (it["at"].as_f64(), it["event"].as_str())).collect();
@@ -76,12 +77,15 @@ fn for_programs_each_event_is_a_document_and_then_each_component() {
         (5.0, "exited"),
         (5.0, "stopped"),
         (10.0, "summary"),
+        (10.0, "summary"),
     ];
     assert_eq!(events, expected.map(|(at, event)| (Some(at), Some(event))));
-    let summary = documents.last().unwrap();
+    assert_eq!(documents[2]["exit"]["code"], 1, "{}", documents[2]);
+    let summary = &documents[documents.len() - 2];
     let counts = ["runs", "restarts", "trips"].map(|name| summary[name].as_u64());
     assert_eq!((counts, summary["up"].as_f64()), ([Some(2), Some(1), Some(0)], Some(5.0)));
-    assert!(documents.iter().all(|it| it["component"] == "is"));
+    let (ps, is) = documents.split_last().unwrap();
+    assert!(ps["component"] == "ps" && is.iter().all(|it| it["component"] == "is"));
 }
 
 #[test]

@@ -258,9 +258,10 @@ ID, the common name of several instances, or a pattern (web-*).
   ps is never ready
   ps hangs once after 30s       no health check succeeds any more, nor does it
                                 give a sign of life to a watchdog
+  ps uses 3g                    so much memory
   ps ignores the stop
   ps stops after 5s             takes so long when told to stop
-  at 10s stop ps                also start, restart and reset
+  at 10s stop ps                also start, restart, reset and reload
   at 2m kill ps                 its main process, as if from outside
   at 5m shutdown
   for 1h                        how long is simulated [default: until 10

@@ -33,8 +33,14 @@ pub(crate) fn simulate(place: &Place, asked: &Simulate) -> Ended {
     let registry = place.load(asked.file.as_deref())?;
     let script = read(&asked.script, &registry.components)?;
     let timeline = play::play(&registry, &script);
-    let answer = if asked.json { timeline.for_programs() } else { timeline.for_people() };
-    say::answer(&answer);
+    if asked.json {
+        let lines = timeline.for_programs();
+        say::answer(
+            &lines.map_err(|error| Failure::failed(format!("cannot write the timeline as JSON: {error}")))?,
+        );
+    } else {
+        say::answer(&timeline.for_people());
+    }
     let Some(when) = timeline.is_cut_off() else { return Ok(Exit::Done) };
     say::tell(&format!(
         "the simulation was ended at {when}, because too much happened in it; shorten it with `for`, or let the \

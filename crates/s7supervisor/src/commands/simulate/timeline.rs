@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use supervisor::{ComponentId, Event, EventKind, ProcessSpec, Status};
+use serde::Serialize;
+use supervisor::{ComponentId, Event, EventKind, ProcessSpec, RunId, Status};
+use supervisor_control::wire::What;
 
 use super::script::Request;
-use super::words::{Sentence, of_event};
+use super::words;
 use crate::table::{self, Column};
 
 /// What has happened.
@@ -29,7 +30,46 @@ pub(super) struct Timeline {
 struct Moment {
     at: Duration,
     component: Option<ComponentId>,
-    sentence: Sentence,
+    what: Happening,
+}
+
+/// What happened.
+enum Happening {
+    /// The supervisor has told of it.
+    Told(EventKind),
+    /// The script has done it, which the supervisor knows nothing of.
+    Done { event: &'static str, text: String },
+}
+
+/// A moment for programs: what `events --json` tells, with the virtual time instead of the real one.
+#[derive(Serialize)]
+struct MomentDocument<'a> {
+    at: f64,
+    component: Option<&'a str>,
+    run: Option<u64>,
+    #[serde(flatten)]
+    what: WhatDocument,
+    text: String,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WhatDocument {
+    Told(What),
+    Done { event: &'static str },
+}
+
+/// What the moments of one component come to, for programs.
+#[derive(Serialize)]
+struct SummaryDocument<'a> {
+    at: f64,
+    component: &'a str,
+    event: &'static str,
+    runs: usize,
+    restarts: u64,
+    trips: u64,
+    up: f64,
+    text: &'a str,
 }
 
 /// What the moments of one component come to.
@@ -69,19 +109,16 @@ impl Timeline {
             if let Some(place) = event.component.as_ref().and_then(|id| self.places.get(id)) {
                 self.tallies[*place].1.note(event);
             }
-            self.moments.extend(of_event(&event.kind).map(|sentence| Moment {
-                at: event.at,
-                component: event.component.clone(),
-                sentence,
-            }));
+            let what = Happening::Told(event.kind.clone());
+            self.moments.push(Moment { at: event.at, component: event.component.clone(), what });
         }
         self.noted = events.len();
     }
 
     /// Notes that the script kills a component.
     pub(super) fn killed(&mut self, at: Duration, id: &ComponentId) {
-        let sentence = Sentence::new("killedFromOutside", "killed from outside");
-        self.moments.push(Moment { at, component: Some(id.clone()), sentence });
+        let what = Happening::Done { event: "killedFromOutside", text: "killed from outside".to_owned() };
+        self.moments.push(Moment { at, component: Some(id.clone()), what });
     }
 
     /// Notes that a request is refused.
@@ -91,8 +128,8 @@ impl Timeline {
             [only] => Some(only.clone()),
             _ => None,
         };
-        let sentence = Sentence::new("refused", format!("{verb} refused: {why}"));
-        self.moments.push(Moment { at, component, sentence });
+        let what = Happening::Done { event: "refused", text: format!("{verb} refused: {why}") };
+        self.moments.push(Moment { at, component, what });
     }
 
     /// Notes that the rest is left out.
@@ -128,7 +165,7 @@ impl Timeline {
         let width = widths.max().unwrap_or_default();
         let mut text = String::new();
         for ((_, component, words), clock) in lines.iter().zip(clocks) {
-            let component = component.as_ref().map_or("", ComponentId::as_str);
+            let component = component.map_or("", ComponentId::as_str);
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{clock:>clock_width$}  {component:width$}  {words}");
         }
@@ -138,56 +175,48 @@ impl Timeline {
     }
 
     /// A JSON document for each event, then one for each component, each in a line.
-    pub(super) fn for_programs(&self) -> String {
-        let moments = self.moments.iter().map(Moment::document);
-        let summaries = self.tallies.iter().map(|(id, tally)| {
-            json!({
-                "at": self.end.as_secs_f64(),
-                "component": id.as_str(),
-                "event": "summary",
-                "message": tally.state,
-                "runs": tally.runs,
-                "restarts": tally.restarts,
-                "trips": tally.trips,
-                "up": tally.up.as_secs_f64(),
-            })
-        });
-        let mut text = String::new();
-        for document in moments.chain(summaries) {
-            let _ = writeln!(text, "{document}");
+    pub(super) fn for_programs(&self) -> serde_json::Result<String> {
+        let moments = self.moments.iter().filter_map(Moment::document);
+        let mut lines: Vec<_> =
+            moments.map(|moment| serde_json::to_string(&moment)).collect::<Result<_, _>>()?;
+        for (id, tally) in &self.tallies {
+            let (at, up) = (self.end.as_secs_f64(), tally.up.as_secs_f64());
+            let Tally { runs, restarts, trips, state: text, .. } = tally;
+            let (component, event) = (id.as_str(), "summary");
+            let (runs, restarts, trips) = (*runs, *restarts, *trips);
+            let summary = SummaryDocument { at, component, event, runs, restarts, trips, up, text };
+            lines.push(serde_json::to_string(&summary)?);
         }
-        text
+        Ok(lines.join("\n"))
     }
 
     /// The moments for people: what follows from an end at once stands in the line of that end.
-    fn lines(&self) -> Vec<(Duration, Option<ComponentId>, String)> {
-        let mut lines: Vec<(Duration, Option<ComponentId>, String)> = Vec::with_capacity(self.moments.len());
+    fn lines(&self) -> Vec<(Duration, Option<&ComponentId>, String)> {
+        let mut lines: Vec<(Duration, Option<&ComponentId>, String)> = Vec::with_capacity(self.moments.len());
         let mut last: HashMap<&ComponentId, (usize, &Moment)> = HashMap::new();
         for moment in &self.moments {
-            let before = moment.component.as_ref().and_then(|id| last.get(id)).copied();
-            let before = before.filter(|(_, before)| before.at == moment.at);
-            let mut place = lines.len();
-            match before {
-                Some((line, before)) if moment.sentence.continues(&before.sentence) => {
-                    place = line;
-                    lines[line].2 = format!("{}; {}", lines[line].2, moment.sentence.words);
+            let Some(words) = moment.words() else { continue };
+            let id = moment.component.as_ref();
+            let before = id.and_then(|id| last.get(id)).filter(|(_, before)| before.at == moment.at);
+            let before = before.and_then(|(line, before)| Some((*line, before.told()?)));
+            let mut line = lines.len();
+            match (before, moment.told()) {
+                (Some((place, before)), Some(told)) if words::continues(told, before) => {
+                    line = place;
+                    lines[line].2 = format!("{}; {words}", lines[line].2);
                 }
-                Some((line, before)) if moment.sentence.replaces(&before.sentence) => {
-                    place = line;
-                    lines[line].2.clone_from(&moment.sentence.words);
+                (Some((place, before)), Some(told)) if words::replaces(told, before) => {
+                    line = place;
+                    lines[line].2 = words;
                 }
-                _ => {
-                    if let Some((line, before)) = before
-                        && moment.sentence.event == "spawned"
-                        && before.sentence.is_end()
-                    {
-                        lines[line].2.push_str("; next try at once");
-                    }
-                    lines.push((moment.at, moment.component.clone(), moment.sentence.words.clone()));
+                (Some((place, before)), Some(EventKind::Spawned { .. })) if words::is_end(before) => {
+                    lines[place].2.push_str("; next try at once");
+                    lines.push((moment.at, id, words));
                 }
+                _ => lines.push((moment.at, id, words)),
             }
-            if let Some(id) = &moment.component {
-                last.insert(id, (place, moment));
+            if let Some(id) = id {
+                last.insert(id, (line, moment));
             }
         }
         lines
@@ -217,12 +246,32 @@ impl Timeline {
 }
 
 impl Moment {
-    fn document(&self) -> Value {
-        json!({
-            "at": self.at.as_secs_f64(),
-            "component": self.component.as_ref().map(ComponentId::as_str),
-            "event": self.sentence.event,
-            "message": self.sentence.words,
+    /// What the supervisor has told, if it has.
+    fn told(&self) -> Option<&EventKind> {
+        match &self.what {
+            Happening::Told(kind) => Some(kind),
+            Happening::Done { .. } => None,
+        }
+    }
+
+    fn words(&self) -> Option<String> {
+        match &self.what {
+            Happening::Told(kind) => words::words(kind),
+            Happening::Done { text, .. } => Some(text.clone()),
+        }
+    }
+
+    /// For programs. `None` of what says nothing.
+    fn document(&self) -> Option<MomentDocument<'_>> {
+        Some(MomentDocument {
+            at: self.at.as_secs_f64(),
+            component: self.component.as_ref().map(ComponentId::as_str),
+            run: self.told().and_then(EventKind::run).map(RunId::number),
+            what: match &self.what {
+                Happening::Told(kind) => WhatDocument::Told(What::from(kind)),
+                Happening::Done { event, .. } => WhatDocument::Done { event },
+            },
+            text: self.words()?,
         })
     }
 }

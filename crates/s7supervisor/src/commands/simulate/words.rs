@@ -1,107 +1,55 @@
-//! The events of a simulated world in words.
+//! The events of a simulated world in words: those of the journal, where nothing in them is made up or lost.
 
 use std::time::Duration;
 
-use supervisor::{EventKind, KillReason, Short, StepOf, Unready};
+use supervisor::{EventKind, Short};
+use supervisor_control::wire::Sentence;
 
-/// An event in words.
-pub(super) struct Sentence {
-    /// Which event it is, for programs.
-    pub(super) event: &'static str,
-    /// What has happened, for people.
-    pub(super) words: String,
-}
-
-impl Sentence {
-    pub(super) fn new(event: &'static str, words: impl Into<String>) -> Self {
-        Self { event, words: words.into() }
-    }
-
-    /// Whether this is the end of a run.
-    pub(super) fn is_end(&self) -> bool {
-        matches!(self.event, "exited" | "notSpawned")
-    }
-
-    /// Whether this follows from the other at once, and says of it what comes next.
-    pub(super) fn continues(&self, other: &Self) -> bool {
-        let is_next = matches!(self.event, "backoff" | "tripped" | "givenUp" | "completed" | "stopped");
-        is_next && (other.is_end() || other.event == "killed")
-    }
-
-    /// Whether this makes the other one needless.
-    pub(super) fn replaces(&self, other: &Self) -> bool {
-        self.event == "started" && other.event == "spawned"
-    }
-}
-
-/// What an event says. `None` of what cannot happen here, or is nothing to know.
-pub(super) fn of_event(kind: &EventKind) -> Option<Sentence> {
-    let (event, words) = match kind {
-        EventKind::Requested { verb, .. } => ("requested", format!("{verb} asked for")),
-        EventKind::Spawned { run, .. } => ("spawned", format!("starting ({run})")),
-        EventKind::Started { run } => ("started", format!("up ({run})")),
-        EventKind::Unready { why: Unready::Reloading, .. } => ("unready", "not ready: it reloads".into()),
-        EventKind::Unready { .. } => ("unready", "not ready: it is about to end".into()),
-        EventKind::ReadyAgain { .. } => ("readyAgain", "ready again".into()),
-        EventKind::ProbeFailed { failures, limit, answer, .. } => {
-            ("probeFailed", format!("health check failed ({failures} of {limit}): {answer}"))
-        }
-        EventKind::Unwell { fault, .. } => ("unwell", format!("unhealthy: {fault}")),
-        EventKind::Well { .. } => ("well", "well again".into()),
-        EventKind::Judged { fault, .. } => ("judged", format!("to be restarted: {fault}")),
-        EventKind::Step { of, step, .. } => ("step", format!("{}: {step}", purpose(*of))),
-        EventKind::NotSpawned { .. } => ("notSpawned", "failed to start".into()),
-        EventKind::Stopping { timeout, .. } => ("stopping", format!("stopping, has {}", precisely(*timeout))),
+/// What an event says. `None` of what says nothing here.
+pub(super) fn words(kind: &EventKind) -> Option<String> {
+    Some(match kind {
+        EventKind::Requested { verb, .. } => format!("{verb} asked for"),
+        EventKind::Spawned { run, .. } => format!("starting ({run})"),
+        EventKind::Started { run } => format!("up ({run})"),
+        EventKind::NotSpawned { run, .. } => format!("failed to start ({run})"),
         EventKind::Exited { exit, uptime, asked, .. } => {
             let asked = if *asked { "ended as told: " } else { "" };
-            ("exited", format!("{asked}{exit} after {}", precisely(*uptime)))
+            format!("{asked}{exit} after {}", precisely(*uptime))
         }
-        EventKind::Killed { why, .. } => ("killed", kill(*why).into()),
-        EventKind::Unkillable { .. } => ("unkillable", "cannot be killed".into()),
         EventKind::Backoff { delay, in_a_row } => {
-            ("backoff", format!("next try {}, restart {in_a_row} in a row", after(*delay)))
+            format!("next try in {}, restart {in_a_row} in a row", precisely(*delay))
         }
-        EventKind::Tripped { restarts, within, rest } => {
-            let (within, rest) = (precisely(*within), after(*rest));
-            ("tripped", format!("tripped by {restarts} restarts within {within}; trial run {rest}"))
-        }
-        EventKind::Blocked { on, condition, state } => {
-            ("blocked", format!("waiting for {on} to be {condition}: it is {state}"))
-        }
-        EventKind::Regrouped { with } => ("regrouped", format!("restarts with {with}, of its group")),
-        EventKind::Reset => ("reset", "its past is forgotten".into()),
-        EventKind::Stopped => ("stopped", "stopped".into()),
-        EventKind::Completed => ("completed", "completed".into()),
-        EventKind::GivenUp { end } => ("givenUp", format!("given up: {end}")),
-        EventKind::ShuttingDown { given_up: None } => ("shuttingDown", "stopping all components".into()),
-        EventKind::ShuttingDown { given_up: Some(id) } => {
-            ("shuttingDown", format!("stopping all components, because {id} is given up"))
-        }
-        _ => return None,
-    };
-    Some(Sentence { event, words })
+        // The made-up commands of the world answer nothing.
+        EventKind::Step { result: Some(Ok(_)), .. } | EventKind::LastWords { .. } => return None,
+        other => Sentence(other).to_string(),
+    })
 }
 
-fn purpose(of: StepOf) -> &'static str {
-    match of {
-        StepOf::Stop => "to stop it",
-        StepOf::Reload => "to reload it",
-        StepOf::Evidence => "evidence",
-        StepOf::Cleanup => "cleanup",
-        _ => "step",
-    }
+/// Whether this is the end of a run.
+pub(super) fn is_end(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::Exited { .. } | EventKind::NotSpawned { .. })
 }
 
-fn kill(why: KillReason) -> &'static str {
-    match why {
-        KillReason::Timeout => "killed: did not stop in time",
-        KillReason::Leftovers => "killed what it left behind",
-        _ => "killed: somebody did not want to wait",
-    }
+/// Whether `next` says what comes after the end that `kind` tells of.
+pub(super) fn continues(next: &EventKind, kind: &EventKind) -> bool {
+    let is_next = matches!(
+        next,
+        EventKind::Backoff { .. }
+            | EventKind::Tripped { .. }
+            | EventKind::GivenUp { .. }
+            | EventKind::Completed
+            | EventKind::Stopped
+    );
+    is_next && is_end(kind)
 }
 
-fn after(delay: Duration) -> String {
-    if delay.is_zero() { "at once".to_owned() } else { format!("in {}", precisely(delay)) }
+/// Whether `next` says all that `kind` does, and more.
+pub(super) fn replaces(next: &EventKind, kind: &EventKind) -> bool {
+    matches!(
+        (next, kind),
+        (EventKind::Started { .. }, EventKind::Spawned { .. })
+            | (EventKind::Judged { .. } | EventKind::Unwell { .. }, EventKind::ProbeFailed { .. })
+    )
 }
 
 /// A duration for people, to the millisecond where that is what matters: `0.104s`, `3s`, `4m`.
