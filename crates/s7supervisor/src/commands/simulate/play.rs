@@ -137,3 +137,97 @@ fn behaviour(ordinary: Behaviour, life: &Life, run: u64) -> Behaviour {
         Some(memory) => behaviour.uses(memory),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use supervisor::registry::LoadOptions;
+
+    /// Everything that decides about restarts, at once.
+    const REGISTRY: &str = r#"<supervisor>
+  <config><restartBudget max="3" within="10s"/><onGiveUp>shutdown</onGiveUp></config>
+  <servers>
+    <server id="database"><executable>/bin/x</executable><stopTimeout>5</stopTimeout>
+      <readiness timeout="10s"><tcp port="1"/></readiness>
+      <health interval="2s" timeout="1s"><exec><argument>x</argument></exec></health>
+      <evidence><signal name="QUIT" wait="1s"/></evidence></server>
+    <server id="migrate"><executable>/bin/x</executable><restart policy="never"/><dependsOn ref="database"/></server>
+    <server id="web"><executable>/bin/x</executable><instances>2</instances><startPriority>2</startPriority>
+      <dependsOn ref="migrate" condition="completed"/><restartGroup name="web" strategy="oneForAll"/></server>
+    <server id="is"><executable>/bin/x</executable><essential>true</essential><watchdog timeout="4s"/>
+      <readiness timeout="5s"><notify/></readiness>
+      <restart max="3" within="20s" retryAfter="10s"><exit code="78" action="stop"/></restart></server>
+    <server id="ps"><executable>/bin/x</executable><memory max="1g"/><dependsOn ref="is"/><autostart>false</autostart>
+      <restartGroup name="tail" strategy="restForOne"/><stopTimeout>3</stopTimeout></server>
+    <server id="svg"><executable>/bin/x</executable><startDelay>2</startDelay><restartGroup name="tail" strategy="restForOne"/>
+      <stop><signal name="INT" wait="2s"/><exec timeout="1s"><argument>x</argument></exec></stop>
+      <cleanup timeout="1s"><argument>x</argument></cleanup></server>
+  </servers>
+</supervisor>"#;
+
+    fn registry() -> Registry {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("registry.xml");
+        fs::write(&path, REGISTRY).unwrap();
+        Registry::load(&path, &LoadOptions::default()).unwrap()
+    }
+
+    fn statement() -> impl Strategy<Value = String> {
+        let id = || select(vec!["database", "migrate", "web", "web-1", "is", "ps", "svg", "*"]);
+        let deed = select(vec![
+            "crashes 3 times after 200ms",
+            "crashes once after 3s with code 78",
+            "crashes every 1s",
+            "completes once after 2s",
+            "fails to start 2 times",
+            "ignores the stop",
+            "stops once after 2s",
+        ]);
+        let guarded = select(vec![
+            "database hangs once after 7s",
+            "is hangs after 3s",
+            "database is never ready once",
+            "is is ready after 4s",
+            "ps uses 2g",
+        ]);
+        let verb = select(vec![
+            "start",
+            "stop",
+            "stop --only",
+            "stop --with-dependants",
+            "restart",
+            "reset",
+            "reload",
+            "kill",
+        ]);
+        prop_oneof![
+            (id(), deed).prop_map(|(id, deed)| format!("{id} {deed}")),
+            guarded.prop_map(str::to_owned),
+            (0..60_000_u32, verb, id()).prop_map(|(at, verb, id)| format!("at {at}ms {verb} {id}")),
+            (0..60_000_u32).prop_map(|at| format!("at {at}ms shutdown")),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// The world itself checks after every step what must always be true.
+        #[test]
+        fn any_script_can_be_played_and_always_gives_the_same_timeline(
+            seed: u64,
+            statements in prop::collection::vec(statement(), 0..12),
+        ) {
+            let registry = registry();
+            let text = format!("seed {seed}\nfor 2m\n{}", statements.join("\n"));
+            // Some statements are too late for others.
+            let Ok(script) = Script::read(&text, &registry.components) else { return Ok(()) };
+            let timeline = play(&registry, &script);
+            prop_assert!(timeline.is_cut_off().is_none());
+            prop_assert_eq!(timeline.for_people(), play(&registry, &script).for_people());
+        }
+    }
+}
