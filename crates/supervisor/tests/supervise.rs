@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use supervisor::{
     Achieved, ComponentState, Condition, Dependency, End, Event, EventKind, Exit, Handle, Never, Outcome,
-    ProcessSpec, Readiness, ReadyWhen, RelationProblem, Request, RequestError, RestartGroup, SpawnStep,
-    StartError, Strategy, Supervisor, Targets, Until,
+    ProcessSpec, RelationProblem, Request, RequestError, RestartGroup, SpawnStep, StartError, Strategy,
+    Supervisor, Targets, Until,
 };
 
 /// Longer than anything takes on a busy machine: only a fault waits for it.
@@ -292,15 +292,6 @@ fn components_whose_relations_make_no_sense_are_refused_before_anything_starts()
     let at_odds = vec![member("is", Strategy::OneForAll), member("ps", Strategy::RestForOne)];
     let (component, problem) = refusal(at_odds);
     assert!(component == "ps" && matches!(problem, RelationProblem::Strategy { .. }), "{problem}");
-}
-
-#[test]
-fn a_pattern_that_is_no_regular_expression_is_refused() {
-    let mut spec = steady("ps");
-    let when = ReadyWhen::Logged("(".to_owned());
-    spec.readiness = Some(Readiness { when, timeout: Duration::from_secs(1) });
-    let error = Supervisor::builder().components([spec]).start().unwrap_err();
-    assert!(matches!(error, StartError::Pattern { component, .. } if component == "ps"));
 }
 
 #[test]
