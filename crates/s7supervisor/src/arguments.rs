@@ -9,6 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::verbs::{Chosen, SendSignal, Stop, Wait};
+use crate::commands;
 use crate::commands::stand_in::StandIn;
 use crate::duration::parse_duration;
 
@@ -62,7 +63,7 @@ pub(crate) enum Command {
     Show(Show),
 
     /// Show what would happen, in virtual time: nothing is started
-    #[command(after_long_help = SIMULATE)]
+    #[command(after_long_help = commands::simulate::HELP)]
     Simulate(Simulate),
 
     /// Start the supervisor in the background, or components of the one that runs
@@ -96,6 +97,14 @@ pub(crate) enum Command {
     /// Show state, pid, uptime, memory, processor time, restarts and last exit
     #[command(after_long_help = STATUS)]
     Status(Status),
+
+    /// Tell what happened, and with -f what happens
+    #[command(after_long_help = commands::events::HELP)]
+    Events(commands::events::Events),
+
+    /// Tell why a component is in the state that it is in
+    #[command(after_long_help = commands::why::HELP)]
+    Why(commands::why::Why),
 
     /// Be a component for trying things out: listen, crash, ignore, flood, fork
     #[command(after_long_help = STAND_IN)]
@@ -241,46 +250,6 @@ Examples:
   s7supervisor run examples/image-serving/conf/SupervisorRegistry.xml
   s7supervisor run --set SV::tracelevel=3 --temp /run/s7";
 
-const SIMULATE: &str = "\
-The decisions are those of a supervisor of this very registry, about made-up
-processes that do what the script says. What it does not mention starts at once,
-is ready at once, runs for ever, and stops at once when told to.
-
-The script has one statement to a line; # begins a comment. A component is an
-ID, the common name of several instances, or a pattern (web-*).
-
-  ps crashes every 3s           every run of ps ends 3 s after it has begun
-  ps crashes once after 3s      only the first run does
-  ps crashes 5 times after 1s with code 78         or: with signal SEGV
-  ps completes after 2s         ends with success
-  ps fails to start 3 times
-  ps is ready after 4s
-  ps is never ready
-  ps hangs once after 30s       no health check succeeds any more, nor does it
-                                give a sign of life to a watchdog
-  ps uses 3g                    so much memory
-  ps ignores the stop
-  ps stops after 5s             takes so long when told to stop
-  at 10s stop ps                also start, restart, reset and reload
-  at 2m kill ps                 its main process, as if from outside
-  at 5m shutdown
-  for 1h                        how long is simulated [default: until 10
-                                minutes after the last `at`]
-  seed 42                       what chance follows from [default: 0]
-
-`once` and `N times` may stand in each statement where a run does something. Of
-several statements, the next one begins where the runs of the one before are
-used up. docs/restarts.md has worked examples.
-
-Exit codes:
-  0  the timeline is complete
-  1  it ended early because there was too much of it: standard error says when
-  2  the registry, the script or the arguments are wrong
-
-Examples:
-  s7supervisor simulate conf/SupervisorRegistry.xml --script crashes.txt
-  echo 'is crashes every 3s' | s7supervisor simulate REGISTRY --script -";
-
 const START: &str = "\
 Without ID: checks the registry, starts the supervisor in the background and
 returns when its components are up. Ends with 1 at the first that does not
@@ -365,7 +334,17 @@ mod tests {
 
     #[test]
     fn the_help_fits_80_columns() {
-        for text in [EXAMPLES, RUN, SIMULATE, START, RESTART, STATUS, STAND_IN] {
+        for text in [
+            EXAMPLES,
+            RUN,
+            START,
+            RESTART,
+            STATUS,
+            STAND_IN,
+            commands::events::HELP,
+            commands::why::HELP,
+            commands::simulate::HELP,
+        ] {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
             }

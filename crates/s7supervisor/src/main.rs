@@ -12,6 +12,7 @@ mod lock;
 mod naming;
 mod os;
 mod own_log;
+mod past;
 mod place;
 mod say;
 mod shell;
@@ -25,7 +26,7 @@ use clap::Parser;
 use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
-use crate::commands::{check, restart, run, show, simulate, stand_in, start, status, stop};
+use crate::commands::{check, events, restart, run, show, simulate, stand_in, start, status, stop, why};
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
         Command::Wait(asked) => control::act(&place, asked.action(), &asked.ids, asked.patience()),
         Command::Restart(asked) => restart::restart(&place, asked),
         Command::Status(asked) => status::status(&place, asked),
+        Command::Events(asked) => events::events(&place, asked),
+        Command::Why(asked) => why::why(&place, asked),
         Command::StandIn(told) => stand_in::run(told),
     };
     match ended {

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod events;
 pub(crate) mod restart;
 pub(crate) mod run;
 pub(crate) mod show;
@@ -9,3 +10,4 @@ pub(crate) mod stand_in;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod why;

@@ -4,6 +4,12 @@ use std::fmt;
 
 use supervisor::{EventKind, Exit, KillReason, Short, StepOf, Unready};
 
+/// The signals by which somebody ends a process that has done nothing wrong itself.
+const SIGHUP: i32 = 1;
+const SIGINT: i32 = 2;
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
 /// An event as a sentence without its subject: `crashed: exit code 1 after 5s`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sentence<'a>(
@@ -65,7 +71,9 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         EventKind::Exited { exit, uptime, asked, .. } => {
             let how = match (asked, exit) {
                 (true, _) => "ended as told",
-                (false, Exit::Code(0)) => "ended",
+                (false, Exit::Code(0) | Exit::Signal { signal: SIGHUP | SIGINT | SIGKILL | SIGTERM, .. }) => {
+                    "ended"
+                }
                 (false, _) => "crashed",
             };
             write!(f, "{how}: {exit} after {}", Short(*uptime))

@@ -18,7 +18,7 @@ pub(super) struct Story {
     pub(super) causes: Vec<EventDocument>,
     /// Whether they go back to the beginning.
     pub(super) complete: bool,
-    /// How many runs had ended between that beginning and the causes.
+    /// How many more runs had ended by themselves since that beginning.
     pub(super) earlier_ends: u64,
     /// The last run that has ended.
     pub(super) last_run: Option<LastRun>,
@@ -132,7 +132,7 @@ impl Reading<'_> {
                 self.ends_seen += 1;
                 if self.ends_seen == 1 {
                     self.story.causes.push(document);
-                } else {
+                } else if !matches!(document.what, What::Exited { asked: true, .. }) {
                     self.story.earlier_ends += 1;
                 }
             }
@@ -217,8 +217,12 @@ impl Reading<'_> {
             What::LastWords { lines } => last.last_lines.clone_from(lines),
             What::Facts { facts } => last.facts.clone_from(facts),
             What::Step { of, step, answer, error } if of == "evidence" => {
-                let evidence =
-                    Evidence { step: step.clone(), answer: answer.clone(), error: error.clone() };
+                // A command is told when it begins and when it has ended, which says more.
+                let is_beginning = answer.is_none() && error.is_none();
+                if is_beginning && last.evidence.last().is_some_and(|next| next.step == *step) {
+                    return;
+                }
+                let evidence = Evidence { step: step.clone(), answer: answer.clone(), error: error.clone() };
                 last.evidence.push(evidence);
             }
             What::Spawned { .. } => self.last_run_is_whole = true,
