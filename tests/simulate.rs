@@ -148,10 +148,10 @@ fn the_examples_of_the_manuals_are_true() {
         if std::env::var_os("S7_REWRITE_EXAMPLES").is_some() {
             fs::write(&path, happens).unwrap();
         } else {
-            assert_eq!(
-                told, happens,
-                "{manual}: run this test with S7_REWRITE_EXAMPLES=1, and read the changes"
-            );
+            let differs = |(_, (told, happens)): &(usize, (&str, &str))| told != happens;
+            let first = (1..).zip(told.lines().zip(happens.lines())).find(differs);
+            let advice = "run this test with S7_REWRITE_EXAMPLES=1, and read the difference";
+            assert!(told == happens, "{manual} is not true any more: {advice}. It begins here: {first:#?}");
         }
     }
 }
