@@ -62,6 +62,10 @@ pub(crate) enum Command {
     /// Show what will really be run, after settings and profiles
     Show(Show),
 
+    /// Show what would happen, in virtual time: nothing is started
+    #[command(after_long_help = commands::simulate::HELP)]
+    Simulate(Simulate),
+
     /// Start the supervisor in the background, or components of the one that runs
     #[command(after_long_help = START)]
     Start(Change),
@@ -139,6 +143,22 @@ pub(crate) struct Show {
     pub(crate) names: Vec<String>,
 
     /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `simulate`
+#[derive(Args, Debug)]
+pub(crate) struct Simulate {
+    /// The registry
+    #[arg(value_name = "REGISTRY")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// What the components do and what people ask for; -: standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: PathBuf,
+
+    /// Print one JSON document for each event, and then one for each component
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -314,9 +334,17 @@ mod tests {
 
     #[test]
     fn the_help_fits_80_columns() {
-        for text in
-            [EXAMPLES, RUN, START, RESTART, STATUS, STAND_IN, commands::events::HELP, commands::why::HELP]
-        {
+        for text in [
+            EXAMPLES,
+            RUN,
+            START,
+            RESTART,
+            STATUS,
+            STAND_IN,
+            commands::events::HELP,
+            commands::why::HELP,
+            commands::simulate::HELP,
+        ] {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
             }

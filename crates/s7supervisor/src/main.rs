@@ -9,6 +9,7 @@ mod control;
 mod duration;
 mod exit;
 mod lock;
+mod naming;
 mod os;
 mod own_log;
 mod past;
@@ -25,7 +26,7 @@ use clap::Parser;
 use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
-use crate::commands::{check, events, restart, run, show, stand_in, start, status, stop, why};
+use crate::commands::{check, events, restart, run, show, simulate, stand_in, start, status, stop, why};
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Run(asked) => run::run(&place, asked),
         Command::Check(asked) => check::check(&place, asked),
         Command::Show(asked) => show::show(&place, asked),
+        Command::Simulate(asked) => simulate::simulate(&place, asked),
         Command::Start(asked) => start::start(&place, asked),
         Command::Stop(asked) => stop::stop(&place, asked),
         Command::Reset(asked) => control::act(&place, Action::Reset, &asked.ids, asked.patience),

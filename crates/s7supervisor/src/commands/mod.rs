@@ -5,6 +5,7 @@ pub(crate) mod events;
 pub(crate) mod restart;
 pub(crate) mod run;
 pub(crate) mod show;
+pub(crate) mod simulate;
 pub(crate) mod stand_in;
 pub(crate) mod start;
 pub(crate) mod status;
