@@ -23,7 +23,7 @@ mod reserve;
 mod watched;
 
 use std::ffi::OsString;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
@@ -55,6 +55,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) stdout: BorrowedFd<'a>,
     /// Its standard error.
     pub(crate) stderr: BorrowedFd<'a>,
+    /// What it finds beside these three, and under which number: where it says that it is ready.
+    pub(crate) ready: Option<(RawFd, BorrowedFd<'a>)>,
 }
 
 /// A run whose leftovers are looked for.

@@ -14,6 +14,7 @@ use polling::{Events, Poller};
 use super::handle::{Command, Done};
 use super::readers::Readers;
 use super::runs::{Look, Runs};
+use super::voices::{Heard, Voices};
 use crate::core::{Action, Ask, Core, Input, RequestId};
 use crate::environment;
 use crate::error::{SpawnError, SpawnStep};
@@ -38,6 +39,7 @@ pub(super) struct Driver {
     poller: Arc<Poller>,
     commands: Receiver<Command>,
     runs: Runs,
+    voices: Voices,
     pump: Pump,
     pad: LaunchPad,
     readers: Readers,
@@ -68,6 +70,7 @@ impl Driver {
             core,
             began,
             runs: Runs::new(Arc::clone(&poller), sigchld.is_some()),
+            voices: Voices::new(Arc::clone(&poller)),
             poller,
             commands,
             pump,
@@ -108,6 +111,8 @@ impl Driver {
         let mut touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
         touched.sort_unstable();
         touched.dedup();
+        // Before their ends: the last that a run has said may be which process goes on for it.
+        self.hear(events, &touched);
         for run in &touched {
             if let Some(exit) = self.runs.take_exit(*run) {
                 self.tell(Input::Exited { run: *run, exit, peak_memory: None });
@@ -126,12 +131,35 @@ impl Driver {
         self.tell(Input::Tick);
     }
 
+    /// Hears the runs that have something to say, and those that may have ended.
+    fn hear(&mut self, events: &Events, touched: &[RunId]) {
+        let mut runs: Vec<_> = events.iter().filter_map(|event| self.voices.noticed(event.key)).collect();
+        runs.extend_from_slice(touched);
+        runs.sort_unstable();
+        runs.dedup();
+        for run in runs {
+            for heard in self.voices.hear(run) {
+                match heard {
+                    Heard::Ready => self.tell(Input::Ready { run }),
+                    Heard::Notified(sender, mut said) if self.runs.may_speak(run, sender) => {
+                        said.main_pid = said.main_pid.filter(|pid| self.runs.name_main(run, *pid));
+                        self.tell(Input::Notified { run, said });
+                    }
+                    Heard::Notified(..) => {}
+                }
+            }
+        }
+    }
+
     /// Looks what is left of runs whose main processes have ended, and tells of it.
     fn look(&mut self, runs: &[RunId]) {
         for (run, look) in self.runs.look(runs) {
             match look {
                 Look::Left(pids) => self.tell(Input::Left { run, pids }),
-                Look::Gone => self.tell(Input::Gone { run }),
+                Look::Gone => {
+                    self.voices.close(run.component);
+                    self.tell(Input::Gone { run });
+                }
             }
         }
     }
@@ -230,7 +258,10 @@ impl Driver {
     fn spawn(&mut self, run: RunId) -> Input {
         match self.try_spawn(run) {
             Ok(pid) => Input::Spawned { run, pid },
-            Err(error) => Input::NotSpawned { run, error },
+            Err(error) => {
+                self.voices.close(run.component);
+                Input::NotSpawned { run, error }
+            }
         }
     }
 
@@ -249,13 +280,16 @@ impl Driver {
                 io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
             return Err(failed(SpawnStep::Output, &error));
         }
-        let environment = environment::of(&spec.environment, &self.inherited);
+        let mut mouth = self.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
+        let variables = std::mem::take(&mut mouth.variables);
+        let environment = environment::of(&spec.environment, variables, &self.inherited);
         let launch = Launch {
             spec,
             environment: &environment,
             token: &token,
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
+            ready: mouth.ready(),
         };
         let process = os::spawn(&launch, &mut self.pad);
         // Only now, so that the start does not wait while another thread wakes up.

@@ -5,6 +5,8 @@ mod driver;
 mod handle;
 mod readers;
 mod runs;
+mod said;
+mod voices;
 
 use std::thread::JoinHandle;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use polling::Poller;
 
-use crate::os::{self, Leftover, Process, Reserve, Watched};
+use crate::os::{self, Leftover, Process, Reserve, Sender, Watched};
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
 use crate::spec::Recipient;
@@ -19,6 +19,8 @@ pub(super) struct Runs {
     /// Boxed, because a map keeps room for as many again.
     by_component: HashMap<u32, Box<Run>>,
     main_pids: HashSet<u32>,
+    /// Those that runs have named instead, until their ends are looked at: nobody else may reap them.
+    named_pids: HashSet<u32>,
     watched: HashMap<usize, RunId>,
     /// The main processes of runs of which nothing else is left. They are reaped when the round's work is done, so that
     /// no replacement waits for it.
@@ -35,8 +37,21 @@ struct Run {
     id: RunId,
     token: String,
     process: Watched<Process>,
+    named: Named,
     exit: Option<Exit>,
     leftovers: Vec<Held>,
+}
+
+/// The process that a run has named as its main process (`MAINPID=`), as a daemon does whose first process only starts
+/// it. The run then lasts as long as that one, and the first process, if it ends well, stays unreaped for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    /// None: the first process is the main one.
+    No,
+    /// That of this pid, which is among those that are held.
+    Lives(u32),
+    /// It has ended so, and nobody has asked yet.
+    Ended(Exit),
 }
 
 /// A process of a run beside its main process.
@@ -62,6 +77,7 @@ impl Runs {
             poller,
             by_component: HashMap::new(),
             main_pids: HashSet::new(),
+            named_pids: HashSet::new(),
             watched: HashMap::new(),
             ended: Vec::new(),
             // Zero is the key of SIGCHLD.
@@ -79,7 +95,7 @@ impl Runs {
         let pid = process.pid();
         let process = self.watch(id, process).inspect_err(|_| os::destroy(pid))?;
         self.main_pids.insert(pid);
-        let run = Run { id, token, process, exit: None, leftovers: Vec::new() };
+        let run = Run { id, token, process, named: Named::No, exit: None, leftovers: Vec::new() };
         self.by_component.insert(id.component, Box::new(run));
         Ok(pid)
     }
@@ -88,28 +104,76 @@ impl Runs {
     pub(super) fn noticed(&mut self, key: usize) -> Option<RunId> {
         let id = self.watched.get(&key).copied()?;
         let run = self.run_mut(id)?;
-        if run.process.key() != key {
-            run.leftovers.retain(|held| held.leftover.key() != key);
+        let place = run.leftovers.iter().position(|held| held.leftover.key() == key);
+        if let Some(ended) = place.map(|place| run.leftovers.swap_remove(place).leftover) {
+            let is_named = run.named == Named::Lives(ended.pid());
+            if is_named {
+                run.named = Named::Ended(ended.exit().unwrap_or(Exit::Unknown));
+                self.named_pids.remove(&ended.pid());
+            }
             self.watched.remove(&key);
         }
         Some(id)
     }
 
-    /// How the main process of a run ended, said once. It is not reaped yet: its pid stays its own.
+    /// How the main process of a run ended, said once. The first process is not reaped yet: its pid stays its own.
     pub(super) fn take_exit(&mut self, id: RunId) -> Option<Exit> {
-        let run = self.run_mut(id).filter(|run| run.exit.is_none())?;
-        run.exit = run.process.exit();
-        if run.exit.is_some() {
+        let run = self.run_mut(id)?;
+        let first = run.process.exit();
+        if first.is_some() {
             run.process.pause();
         }
+        if run.exit.is_some() {
+            return None;
+        }
+        run.exit = match run.named {
+            Named::No => first,
+            Named::Lives(_) => first.filter(|exit| !exit.is_success()),
+            Named::Ended(exit) => Some(exit),
+        };
         run.exit
+    }
+
+    /// Takes this process for the main process of a run, if it belongs to it.
+    pub(super) fn name_main(&mut self, id: RunId, pid: u32) -> bool {
+        let Some(run) = self.run(id).filter(|run| run.exit.is_none()) else { return false };
+        let named = if run.process.pid() == pid {
+            // One that has ended cannot be it again.
+            if run.process.exit().is_some() {
+                return false;
+            }
+            Named::No
+        } else {
+            let Some(process) = os::member(&run.asked(), pid) else { return false };
+            self.hold(id, vec![process]);
+            Named::Lives(pid)
+        };
+        let Some(run) = self.run_mut(id) else { return false };
+        let is_held = run.leftovers.iter().any(|held| held.leftover.pid() == pid);
+        if named == Named::Lives(pid) && !is_held {
+            return false;
+        }
+        let before = std::mem::replace(&mut run.named, named);
+        self.forget_name(before);
+        if let Named::Lives(pid) = named {
+            self.named_pids.insert(pid);
+        }
+        true
+    }
+
+    /// Whether what this sender says may be taken for what the run says.
+    pub(super) fn may_speak(&self, id: RunId, sender: Sender) -> bool {
+        self.run(id).is_some_and(|run| os::may_speak_for(&run.asked(), sender))
     }
 
     /// Sends a signal to the processes of a run: its group while the main process lives, then what has left the group.
     pub(super) fn signal(&mut self, id: RunId, signal: Signal, to: Recipient) {
         if to == Recipient::Main {
             if let Some(run) = self.run(id).filter(|run| run.exit.is_none()) {
-                run.process.signal(signal);
+                match run.named_process() {
+                    Some(named) => named.signal(signal),
+                    None => run.process.signal(signal),
+                }
             }
             return;
         }
@@ -139,7 +203,14 @@ impl Runs {
     /// group and forgotten its token could not be told from a stranger.
     fn hold_family(&mut self, id: RunId) {
         let Some(run) = self.run(id).filter(|run| run.exit.is_none()) else { return };
-        let family = os::descendants(&run.asked(), |pid| self.main_pids.contains(&pid));
+        let is_main = |pid| self.main_pids.contains(&pid);
+        let family = if run.process.exit().is_none() {
+            os::descendants(&run.asked(), is_main)
+        } else {
+            // The family of a daemon has nobody to descend from any more.
+            let found = os::leftovers(&[run.asked()], is_main, self.orphans_come_to_us);
+            found.into_iter().map(|(_, leftover)| leftover).collect()
+        };
         self.hold(id, family);
     }
 
@@ -171,7 +242,7 @@ impl Runs {
 
     /// Reaps orphans that came to us and have ended.
     pub(super) fn reap_orphans(&self) {
-        os::reap_orphans(|pid| self.main_pids.contains(&pid));
+        os::reap_orphans(|pid| self.main_pids.contains(&pid) || self.named_pids.contains(&pid));
     }
 
     /// Kills what is left among the orphans that came to us once all runs are over: it can only be what a component
@@ -193,12 +264,14 @@ impl Runs {
     fn note(&mut self, id: RunId, found: Vec<Leftover>) -> Look {
         let none_found = found.is_empty();
         self.hold(id, found);
-        let held = self.run(id).map_or(&[][..], |run| &run.leftovers);
-        if none_found && held.is_empty() {
+        let Some(run) = self.run(id) else { return Look::Gone };
+        // The first process may live on when another that it has named has ended.
+        let first = run.process.exit().is_none().then(|| run.process.pid());
+        if none_found && run.leftovers.is_empty() && first.is_none() {
             self.let_go(id);
             return Look::Gone;
         }
-        Look::Left(held.iter().map(|held| held.leftover.pid()).collect())
+        Look::Left(first.into_iter().chain(run.leftovers.iter().map(|held| held.leftover.pid())).collect())
     }
 
     /// Watches these, beside those of the run that are held already. One that cannot be watched is found again by
@@ -223,7 +296,14 @@ impl Runs {
             for held in &run.leftovers {
                 self.watched.remove(&held.leftover.key());
             }
+            self.forget_name(run.named);
             self.ended.push(run.process);
+        }
+    }
+
+    fn forget_name(&mut self, named: Named) {
+        if let Named::Lives(pid) = named {
+            self.named_pids.remove(&pid);
         }
     }
 
@@ -246,6 +326,11 @@ impl Runs {
 impl Run {
     fn asked(&self) -> os::Run<'_> {
         os::Run { process: &self.process, token: &self.token }
+    }
+
+    fn named_process(&self) -> Option<&Leftover> {
+        let is_named = |held: &&Held| self.named == Named::Lives(held.leftover.pid());
+        self.leftovers.iter().find(is_named).map(|held| &*held.leftover)
     }
 
     fn kill(&self) {

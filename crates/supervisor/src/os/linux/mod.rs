@@ -2,6 +2,8 @@
 
 mod launch_pad;
 mod leftovers;
+mod member;
+mod notify_socket;
 mod proc;
 mod process;
 mod usage;
@@ -11,8 +13,10 @@ use rustix::process::{Gid, Uid};
 use rustix::thread;
 
 pub(crate) use launch_pad::LaunchPad;
-pub(super) use launch_pad::reset_signals;
+pub(super) use launch_pad::{pass_on, reset_signals};
 pub(crate) use leftovers::{Leftover, descendants, end_orphans, leftovers, reap_orphans};
+pub(crate) use member::{may_speak_for, member};
+pub(crate) use notify_socket::{NotifySocket, Sender};
 pub(crate) use process::{Process, destroy, spawn};
 pub(crate) use usage::Meter;
 
