@@ -16,8 +16,8 @@ use crate::core::Core;
 use crate::event::Event;
 use crate::names::Names;
 use crate::os::LaunchPad;
-use crate::output::{Notice, Pump};
-use crate::spec::{ComponentId, ProcessSpec};
+use crate::output::{Notice, Pump, pattern};
+use crate::spec::{ComponentId, Output, ProcessSpec, Readiness, ReadyWhen};
 
 /// How to make a [`Supervisor`].
 #[derive(Debug, Default)]
@@ -99,10 +99,9 @@ impl Builder {
 /// pump, not the other way round.
 fn notice(commands: &Sender<Command>, poller: &Arc<Poller>) -> Notice {
     let (commands, poller) = (commands.clone(), Arc::clone(poller));
-    Arc::new(move |component, problem| {
-        let problem = problem.map(str::to_owned);
+    Arc::new(move |news| {
         // Refused only when the driver has ended, and with it everybody who could be told.
-        let _ = commands.send(Command::OutputStored { component, problem });
+        let _ = commands.send(Command::Output(news));
         let _ = poller.notify();
     })
 }
@@ -112,9 +111,21 @@ fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
         return Err(StartError::TooMany);
     }
     let mut names = HashSet::with_capacity(components.len());
-    match components.iter().find(|spec| !names.insert(spec.id.as_str().to_ascii_lowercase())) {
-        Some(spec) => Err(StartError::Duplicate(spec.id.clone())),
-        None => Ok(()),
+    if let Some(spec) = components.iter().find(|spec| !names.insert(spec.id.as_str().to_ascii_lowercase())) {
+        return Err(StartError::Duplicate(spec.id.clone()));
+    }
+    components.iter().try_for_each(check_readiness)
+}
+
+fn check_readiness(spec: &ProcessSpec) -> Result<(), StartError> {
+    let Some(Readiness { when: ReadyWhen::Logged(text), .. }) = &spec.readiness else { return Ok(()) };
+    let refused = |why| Err(StartError::Readiness { component: spec.id.clone(), why });
+    match pattern(text) {
+        Err(why) => refused(format!("{text:?} is no regular expression: {why}")),
+        Ok(_) if spec.output == Output::Inherit => {
+            refused("its output is that of the host, where nobody looks for it".to_owned())
+        }
+        Ok(_) => Ok(()),
     }
 }
 
@@ -128,6 +139,14 @@ pub enum StartError {
     /// There are more than [`Builder::MAX_COMPONENTS`].
     #[error("there are more than 10,000 components")]
     TooMany,
+    /// It could never be known that a component is ready.
+    #[error("cannot find out whether {component} is ready: {why}")]
+    Readiness {
+        /// Which.
+        component: ComponentId,
+        /// Why not.
+        why: String,
+    },
     /// The operating system refused what supervision itself needs.
     #[error("cannot {what}: {why}")]
     System {

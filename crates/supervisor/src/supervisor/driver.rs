@@ -20,7 +20,7 @@ use crate::environment;
 use crate::error::{SpawnError, SpawnStep};
 use crate::event::{Event, EventKind};
 use crate::os::{self, Launch, LaunchPad, Watched};
-use crate::output::Pump;
+use crate::output::{News, Pump};
 use crate::request::{Outcome, RequestError};
 use crate::run::RunId;
 
@@ -95,7 +95,7 @@ impl Driver {
             self.tell_readers();
             if let Some(outcome) = self.ended.take() {
                 self.runs.end_orphans();
-                self.pump.finish(LAST_OUTPUT);
+                self.finish_output();
                 return outcome;
             }
             let timeout = self.core.deadline().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
@@ -104,6 +104,18 @@ impl Driver {
             let _ = self.poller.wait(&mut events, timeout);
             self.round(&events);
         }
+    }
+
+    /// Has everything stored that was written, and tells what the last runs said last.
+    fn finish_output(&mut self) {
+        self.pump.finish(LAST_OUTPUT);
+        while let Ok(command) = self.commands.try_recv() {
+            // Whoever still asks for something learns that supervision has ended.
+            if let Command::Output(news) = command {
+                self.hear_of_output(news);
+            }
+        }
+        self.tell_readers();
     }
 
     /// Looks at everything that has come since the last round.
@@ -153,14 +165,20 @@ impl Driver {
 
     /// Looks what is left of runs whose main processes have ended, and tells of it.
     fn look(&mut self, runs: &[RunId]) {
+        let mut has_ended = false;
         for (run, look) in self.runs.look(runs) {
             match look {
                 Look::Left(pids) => self.tell(Input::Left { run, pids }),
                 Look::Gone => {
                     self.voices.close(run.component);
+                    has_ended |= self.pump.ended(run, self.core.spec(run.component));
                     self.tell(Input::Gone { run });
                 }
             }
+        }
+        // Only now, so that no replacement waits while another thread wakes up.
+        if has_ended {
+            self.pump.wake();
         }
     }
 
@@ -185,16 +203,22 @@ impl Driver {
             Command::Subscribe { answer } => {
                 let _ = answer.try_send(self.readers.add());
             }
-            Command::OutputStored { component, problem } => {
-                let at = self.began.elapsed();
-                let component = Some(self.core.spec(component).id.clone());
-                self.outbox.push(Event { at, component, kind: EventKind::OutputStored { problem } });
-            }
+            Command::Output(news) => self.hear_of_output(news),
             Command::ReopenLogs => {
                 // Refused only if the pump's thread has gone, which `conditions` tells.
                 let _ = self.pump.reopen();
             }
         }
+    }
+
+    fn hear_of_output(&mut self, news: News) {
+        let (component, kind) = match news {
+            News::Ready(run) => return self.tell(Input::Ready { run }),
+            News::Stored { component, problem } => (component, EventKind::OutputStored { problem }),
+            News::LastWords { run, lines } => (run.component, EventKind::LastWords { run, lines }),
+        };
+        let component = Some(self.core.spec(component).id.clone());
+        self.outbox.push(Event { at: self.began.elapsed(), component, kind });
     }
 
     fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: Sender<Result<(), RequestError>>, done: Done) {
@@ -273,8 +297,7 @@ impl Driver {
             os_error: error.raw_os_error(),
         };
         let token = environment::token(&spec.id).map_err(|error| failed(SpawnStep::Process, &error))?;
-        let ends =
-            self.pump.open(run.component, &spec.output).map_err(|error| failed(SpawnStep::Output, &error))?;
+        let ends = self.pump.open(run, spec).map_err(|error| failed(SpawnStep::Output, &error))?;
         if os::descriptors_are_scarce(&ends.stdout) {
             let error =
                 io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");

@@ -12,6 +12,7 @@ use crate::core::Ask;
 use crate::event::Event;
 use crate::names::Names;
 use crate::os::Meter;
+use crate::output::News;
 use crate::request::{Dependants, Outcome, Request, RequestError, Targets};
 use crate::status::{Status, Usage};
 
@@ -31,11 +32,8 @@ pub(super) enum Command {
         answer: Sender<Receiver<Event>>,
     },
     ReopenLogs,
-    /// From the pump: a component's output cannot be stored, or can be again.
-    OutputStored {
-        component: u32,
-        problem: Option<String>,
-    },
+    /// From the pump.
+    Output(News),
 }
 
 /// Who is told when a request is done.
