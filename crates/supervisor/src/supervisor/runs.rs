@@ -191,6 +191,16 @@ impl Runs {
         }
     }
 
+    /// Sends just this signal to the main process of a run.
+    pub(super) fn forward(&self, id: RunId, signal: Signal) {
+        if let Some(run) = self.run(id).filter(|run| run.exit.is_none()) {
+            match run.named_process() {
+                Some(named) => named.forward(signal),
+                None => run.process.forward(signal),
+            }
+        }
+    }
+
     /// Kills every process of a run that is known.
     pub(super) fn kill(&mut self, id: RunId) {
         self.hold_family(id);

@@ -57,6 +57,11 @@ impl Leftover {
         self.send(Signal::CONT);
     }
 
+    /// Sends it just this signal.
+    pub(crate) fn forward(&self, signal: crate::Signal) {
+        self.send(as_sent(signal));
+    }
+
     /// Kills it.
     pub(crate) fn kill(&self) {
         self.send(Signal::KILL);
