@@ -1,4 +1,4 @@
-//! What a datagram of sd_notify says. <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
+//! What a datagram of `sd_notify` says. <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
 //!
 //! It is lines of `NAME=value`. What is not known, or has no sense, is passed over, as the interface has it: a program
 //! that speaks to a newer supervisor must not be punished for it.

@@ -1,4 +1,4 @@
-//! What runs say of themselves: by sd_notify, and on the descriptor of their readiness.
+//! What runs say of themselves: by `sd_notify`, and on the descriptor of their readiness.
 //!
 //! Each run has a socket of its own if it has a use for one, so that the socket tells whose run it is. A run that
 //! floods us is heard a bounded while in each round of the driver's, as everybody else.
@@ -175,5 +175,139 @@ fn read_ready(pipe: &OwnedFd) -> Option<bool> {
         Ok(length) => Some(buffer[..length].contains(&b'\n')),
         Err(Errno::AGAIN | Errno::INTR) => Some(false),
         Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    use std::time::Duration;
+
+    use polling::Events;
+
+    use super::*;
+    use crate::spec::Readiness;
+
+    const RUN: RunId = RunId { component: 3, number: 1 };
+
+    struct Bench {
+        poller: Arc<Poller>,
+        voices: Voices,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let poller = Arc::new(Poller::new().unwrap());
+            Self { voices: Voices::new(Arc::clone(&poller)), poller }
+        }
+
+        /// The runs that have something to say by now.
+        fn noticed(&self) -> Vec<RunId> {
+            let mut events = Events::new();
+            self.poller.wait(&mut events, Some(Duration::ZERO)).unwrap();
+            events.iter().filter_map(|event| self.voices.noticed(event.key)).collect()
+        }
+    }
+
+    fn spec(when: Option<ReadyWhen>) -> ProcessSpec {
+        let mut spec = ProcessSpec::new("ps", "true").unwrap();
+        spec.readiness = when.map(|when| Readiness { when, timeout: Duration::from_secs(60) });
+        spec
+    }
+
+    fn variable(mouth: &Mouth, name: &str) -> Option<String> {
+        let (_, value) = mouth.variables.iter().find(|(of, _)| of == name)?;
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    fn speaker(mouth: &Mouth) -> UnixDatagram {
+        let address = variable(mouth, "NOTIFY_SOCKET").unwrap();
+        let speaker = UnixDatagram::unbound().unwrap();
+        speaker.connect_addr(&SocketAddr::from_abstract_name(&address[1..]).unwrap()).unwrap();
+        speaker
+    }
+
+    #[test]
+    fn who_has_nothing_to_say_costs_no_descriptor() {
+        let mut bench = Bench::new();
+        for when in [None, Some(ReadyWhen::Logged("ready".to_owned()))] {
+            let mouth = bench.voices.open(RUN, &spec(when)).unwrap();
+            assert!(mouth.variables.is_empty() && mouth.ready().is_none());
+            assert!(bench.voices.by_component.is_empty() && bench.voices.by_key.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_flood_is_heard_a_bounded_while_and_noticed_again() {
+        let mut bench = Bench::new();
+        let mouth = bench.voices.open(RUN, &spec(Some(ReadyWhen::Notified))).unwrap();
+        let speaker = speaker(&mouth);
+        speaker.set_nonblocking(true).unwrap();
+        // As many as the system keeps for one who does not read (`net.unix.max_dgram_qlen`, and the sender's buffer).
+        let said = (0..1000)
+            .take_while(|number| speaker.send(format!("STATUS={number}").as_bytes()).is_ok())
+            .count();
+        let mut heard = 0;
+        while bench.noticed() == [RUN] {
+            let now = bench.voices.hear(RUN).len();
+            assert!((1..=MOST_DATAGRAMS).contains(&now));
+            heard += now;
+        }
+        assert_eq!(heard, said);
+    }
+
+    #[test]
+    fn garbage_is_no_news() {
+        let mut bench = Bench::new();
+        let mouth = bench.voices.open(RUN, &spec(Some(ReadyWhen::Notified))).unwrap();
+        let speaker = speaker(&mouth);
+        let long = [b"READY=1\n".as_slice(), &[b'x'; LONGEST_DATAGRAM]].concat();
+        for datagram in [b"".as_slice(), b"\xff\0\n==", &long, b"READY=1"] {
+            speaker.send(datagram).unwrap();
+        }
+        let heard = bench.voices.hear(RUN);
+        let ready = Said { ready: true, ..Said::default() };
+        assert!(matches!(&heard[..], [Heard::Notified(_, said)] if *said == ready), "{heard:?}");
+    }
+
+    #[test]
+    fn a_descriptor_of_readiness_is_heard_until_its_newline_or_its_end() {
+        for (said, last) in [("not yet\n", vec![Heard::Ready]), ("never", Vec::new())] {
+            let mut bench = Bench::new();
+            let mut mouth = bench.voices.open(RUN, &spec(Some(ReadyWhen::Descriptor(5)))).unwrap();
+            let (number, writer) = mouth.ready.take().unwrap();
+            assert_eq!(number, 5);
+            let mut writer = std::fs::File::from(writer);
+            assert_eq!(bench.voices.hear(RUN), []);
+            writer.write_all(b"x").unwrap();
+            assert_eq!((bench.noticed(), bench.voices.hear(RUN)), (vec![RUN], Vec::new()));
+            writer.write_all(said.as_bytes()).unwrap();
+            assert_eq!(bench.voices.hear(RUN), last);
+            drop(writer);
+            assert_eq!(bench.voices.hear(RUN), []);
+            assert!(bench.noticed().is_empty() && bench.voices.by_key.is_empty(), "it is closed");
+        }
+    }
+
+    #[test]
+    fn an_old_run_is_not_heard_when_the_next_one_is_there() {
+        let mut bench = Bench::new();
+        let mut spec = spec(Some(ReadyWhen::Notified));
+        spec.watchdog = Some(Duration::from_millis(1500));
+        let old = bench.voices.open(RUN, &spec).unwrap();
+        let old_speaker = speaker(&old);
+        old_speaker.send(b"READY=1").unwrap();
+        let next = RunId { number: 2, ..RUN };
+        let mouth = bench.voices.open(next, &spec).unwrap();
+        assert_eq!(variable(&mouth, "WATCHDOG_USEC").as_deref(), Some("1500000"));
+        assert_ne!(variable(&mouth, "NOTIFY_SOCKET"), variable(&old, "NOTIFY_SOCKET"));
+        assert!(old_speaker.send(b"READY=1").is_err(), "nobody is there any more");
+        assert!(bench.noticed().is_empty() && bench.voices.hear(RUN).is_empty());
+        speaker(&mouth).send(b"READY=1").unwrap();
+        assert_eq!((bench.noticed(), bench.voices.hear(next).len()), (vec![next], 1));
+        bench.voices.close(RUN.component);
+        assert!(bench.voices.by_key.is_empty());
     }
 }

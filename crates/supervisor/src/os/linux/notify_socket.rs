@@ -1,4 +1,4 @@
-//! The socket on which a component speaks sd_notify.
+//! The socket on which a component speaks `sd_notify`.
 //!
 //! Its address is abstract: there is no file to make, to guard or to leave behind, and whoever runs without any right
 //! finds it. Its name is random, so that nobody can be there first. It is no secret (`/proc/net/unix` lists it),

@@ -1,6 +1,7 @@
 //! The thread that moves what components write into their logs, as the driver sees it.
 
 mod seek;
+mod stream;
 mod worker;
 
 use std::cell::OnceCell;
@@ -16,6 +17,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use polling::Poller;
 
 pub(crate) use self::seek::pattern;
+use self::stream::StreamId;
 use self::worker::Worker;
 use super::LogSettings;
 use super::housekeeping::Housekeeper;
@@ -75,7 +77,7 @@ struct Source {
 }
 
 /// What is wrong, by the stream that it concerns.
-type Conditions = Arc<Mutex<BTreeMap<worker::StreamId, String>>>;
+type Conditions = Arc<Mutex<BTreeMap<StreamId, String>>>;
 
 /// What the thread has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]

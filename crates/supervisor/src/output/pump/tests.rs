@@ -457,9 +457,9 @@ fn a_run_that_says_so_in_its_output_is_ready_once_wherever_that_goes() {
         component.say("not ready in 5 ms\nready");
         let on_stderr = number % 2 == 0;
         if on_stderr {
-            component.complain("\nready in 7 ms\n")
+            component.complain("\nready in 7 ms\n");
         } else {
-            component.say(" in 7 ms\n")
+            component.say(" in 7 ms\n");
         }
         let run = RunId { component: 0, number };
         assert_eq!(bench.news.recv_timeout(LONG), Ok(News::Ready(run)), "{output:?}");

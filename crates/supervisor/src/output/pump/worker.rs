@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,9 +14,9 @@ use regex::bytes::Regex;
 use rustix::io::Errno;
 
 use super::super::housekeeping::Housekeeper;
-use super::super::last_words::LastWords;
 use super::super::sink::Sink;
-use super::seek::{Seeker, pattern};
+use super::seek::pattern;
+use super::stream::{Pipe, Stream, StreamId};
 use super::{Command, Conditions, News, Notice, Run, Source, now};
 use crate::os::Watched;
 use crate::run::RunId;
@@ -29,13 +28,6 @@ const ROUND: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 /// How many pipes of ended runs a component may have beside that of its run. Whatever a run left behind may hold its pipe
 /// for ever; beyond this number the oldest is closed.
 const MAX_OLD_PIPES: usize = 4;
-
-/// A component's standard output, with what joined it, or its standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct StreamId {
-    component: u32,
-    is_stderr: bool,
-}
 
 /// What the thread knows.
 pub(super) struct Worker {
@@ -55,32 +47,6 @@ pub(super) struct Worker {
     sought: BTreeMap<u32, (RunId, Regex)>,
     /// The first byte is kept free for the end of a line that the run before left open.
     buffer: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Stream {
-    sink: Sink,
-    /// The keys of its pipes, that of the present run last.
-    pipes: VecDeque<usize>,
-    /// Why a pipe of it is not read.
-    problem: Option<String>,
-    /// What people were told is wrong.
-    condition: Option<String>,
-    /// The last lines of the present run, if they are kept, from the first byte on.
-    last_words: Option<Box<LastWords>>,
-}
-
-#[derive(Debug)]
-struct Pipe {
-    reader: Watched<OwnedFd>,
-    stream: StreamId,
-    run: RunId,
-    /// While something is looked for in it.
-    seeker: Option<Box<Seeker>>,
-    /// Whether its last lines are kept.
-    has_last_words: bool,
-    /// Nothing was read of it yet.
-    is_fresh: bool,
 }
 
 impl Worker {
@@ -203,7 +169,7 @@ impl Worker {
                 stream.pipes.push_back(key);
                 stream.problem = None;
             }
-            Err(error) => stream.problem = Some(deaf_to(stream, &error)),
+            Err(error) => stream.problem = Some(stream.deaf_to(&error)),
         }
     }
 
@@ -356,7 +322,7 @@ impl Worker {
             if stream.sink.is_holding() {
                 pipe.reader.pause();
             } else if let Err(error) = pipe.reader.resume() {
-                stream.problem = Some(deaf_to(stream, &error));
+                stream.problem = Some(stream.deaf_to(&error));
                 stream.pipes.retain(|&other| other != key);
                 self.pipes.remove(&key);
             }
@@ -386,22 +352,6 @@ impl Worker {
             self.drain(key, Some(deadline), Self::read);
         }
     }
-}
-
-impl Stream {
-    fn new(sink: Sink) -> Self {
-        Self { sink, pipes: VecDeque::new(), problem: None, condition: None, last_words: None }
-    }
-
-    fn is_fine(&self) -> bool {
-        self.problem.is_none() && self.sink.is_writing()
-    }
-}
-
-/// A pipe that cannot be listened to is closed, which its component sees when it writes.
-fn deaf_to(stream: &Stream, error: &std::io::Error) -> String {
-    let log = stream.sink.settings().map_or("nowhere".into(), |log| log.path.display().to_string());
-    format!("cannot read what should go to {log}: {error}; restart the component to try again")
 }
 
 #[cfg(test)]
