@@ -20,21 +20,21 @@ fn is_ours(name: &OsStr) -> bool {
     OURS.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
 }
 
-/// The whole environment of a component: what it inherits, its own variables on top, and above all what we tell it.
+/// The whole environment of a component: what it inherits, and its own variables on top.
 pub(crate) fn of<'a>(
     own: &Environment,
-    told: Vec<(OsString, OsString)>,
     inherited: &'a [(OsString, OsString)],
 ) -> Cow<'a, [(OsString, OsString)]> {
-    if own.variables.is_empty() && !own.clear && told.is_empty() {
+    if own.variables.is_empty() && !own.clear {
         return Cow::Borrowed(inherited);
     }
     let mut all = if own.clear { Vec::new() } else { inherited.to_vec() };
     let mut places: HashMap<OsString, usize> =
         (0..).zip(&all).map(|(place, (name, _))| (name.clone(), place)).collect();
-    let own = own.variables.iter().map(|variable| (OsString::from(&variable.name), variable.value.clone()));
-    for pair in own.chain(told) {
-        let place = *places.entry(pair.0.clone()).or_insert(all.len());
+    for variable in &own.variables {
+        let name = OsString::from(&variable.name);
+        let place = *places.entry(name.clone()).or_insert(all.len());
+        let pair = (name, variable.value.clone());
         if place < all.len() { all[place] = pair } else { all.push(pair) }
     }
     Cow::Owned(all)
@@ -87,19 +87,11 @@ mod tests {
     #[test]
     fn own_variables_come_on_top_and_the_last_of_a_name_wins() {
         let inherited = pairs(&[("PATH", "/bin"), ("HOME", "/root")]);
-        assert!(matches!(of(&own(false, &[]), Vec::new(), &inherited), Cow::Borrowed(_)));
-        let with = of(&own(false, &[("HOME", "/a"), ("X", "1"), ("X", "2")]), Vec::new(), &inherited);
+        assert!(matches!(of(&own(false, &[]), &inherited), Cow::Borrowed(_)));
+        let with = of(&own(false, &[("HOME", "/a"), ("X", "1"), ("X", "2")]), &inherited);
         assert_eq!(*with, pairs(&[("PATH", "/bin"), ("HOME", "/a"), ("X", "2")]));
-        assert_eq!(*of(&own(true, &[("X", "1")]), Vec::new(), &inherited), pairs(&[("X", "1")]));
-        assert!(of(&own(true, &[]), Vec::new(), &inherited).is_empty());
-    }
-
-    #[test]
-    fn what_a_component_is_told_by_us_it_cannot_be_told_otherwise() {
-        let told = pairs(&[("NOTIFY_SOCKET", "@ours")]);
-        let with = of(&own(false, &[("NOTIFY_SOCKET", "@another")]), told.clone(), &[]);
-        assert_eq!(*with, told);
-        assert_eq!(*of(&own(true, &[]), told.clone(), &pairs(&[("HOME", "/")])), told);
+        assert_eq!(*of(&own(true, &[("X", "1")]), &inherited), pairs(&[("X", "1")]));
+        assert!(of(&own(true, &[]), &inherited).is_empty());
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What components say of themselves, with real programs: sd_notify, the descriptor of their readiness, their output.
+//! What components say of themselves, with real programs: `sd_notify`, the descriptor of their readiness, their output.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::print_stderr,
     reason = "a test, which fails where something is not as it should be"
 )]
 
@@ -33,7 +34,7 @@ fn python(id: &str, script: &str) -> ProcessSpec {
     spec
 }
 
-/// How a program without a library speaks sd_notify.
+/// How a program without a library speaks `sd_notify`.
 const SPEAK: &str = "
 import os, signal, socket, sys, time
 def say(text):
@@ -173,6 +174,8 @@ fn a_component_finds_the_socket_and_its_watchdog_in_its_environment_only_if_it_h
         )
     };
     let mut watched = tell("watched");
+    watched.environment.variables =
+        vec![supervisor::Variable { name: "WATCHDOG_USEC".into(), value: "7".into(), secret: false }];
     watched.watchdog = Some(Duration::from_secs(30));
     let (_supervisor, _handle, _events) = start([tell("plain"), notified(tell("notified")), watched]);
     let told = |id: &str| written(&folder.path().join(id));

@@ -305,8 +305,11 @@ impl Driver {
             return Err(failed(SpawnStep::Output, &error));
         }
         let mut mouth = self.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
-        let variables = std::mem::take(&mut mouth.variables);
-        let environment = environment::of(&spec.environment, variables, &self.inherited);
+        let mut environment = environment::of(&spec.environment, &self.inherited);
+        if !mouth.variables.is_empty() {
+            // What stands last of a name counts.
+            environment.to_mut().append(&mut mouth.variables);
+        }
         let launch = Launch {
             spec,
             environment: &environment,

@@ -19,8 +19,8 @@ use crate::os::{NotifySocket, Sender, Watched};
 use crate::run::RunId;
 use crate::spec::{ProcessSpec, ReadyWhen};
 
-/// The keys of the poller from here on are given here; those below, to processes.
-const FIRST_KEY: usize = usize::MAX / 2;
+/// The keys of the poller from here on are given here; those below to processes, and those with the highest bit to tasks.
+const FIRST_KEY: usize = 1 << (usize::BITS - 2);
 
 /// How many datagrams of a run are heard in a round.
 const MOST_DATAGRAMS: usize = 32;
