@@ -1,6 +1,5 @@
 //! A daemon where orphans come to the supervisor. This test has a process of its own, because being a subreaper is a
 //! matter of the whole process.
-#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use std::time::Duration;
 
