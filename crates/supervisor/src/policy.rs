@@ -378,6 +378,23 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_says_what_it_does_in_the_words_of_the_registry() {
+        let backoff = Backoff { delay: millis(250), ..Backoff::default() };
+        let limit =
+            Limit { max: 5, within: Duration::from_secs(60), policy: OnFailure(Fixed(millis(1_500))) };
+        for (policy, description, restarts) in [
+            (&Never as &dyn RestartPolicy, "never", false),
+            (&Fixed(Duration::ZERO), "always, delay 0s, maxDelay 0s", true),
+            (&backoff, "always, delay 250ms, maxDelay 60s, factor 2, jitter 0.1", true),
+            (&OnFailure(backoff), "onFailure, delay 250ms, maxDelay 60s, factor 2, jitter 0.1", true),
+            (&OnFailure(Never), "onFailure, never", false),
+            (&limit, "onFailure, delay 1.5s, maxDelay 1.5s, max 5 within 60s", true),
+        ] {
+            assert_eq!((policy.describe().as_str(), policy.restarts()), (description, restarts));
+        }
+    }
+
+    #[test]
     fn a_history_is_bounded_and_forgets_the_oldest() {
         let mut history = failures(3);
         assert_eq!((history.newest_first().count(), history.in_a_row()), (3, 3));

@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::names::Names;
 use crate::os::LaunchPad;
 use crate::output::{Notice, Pump, pattern};
+use crate::relations::{self, RelationError, Wrong};
 use crate::spec::{ComponentId, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget};
 
 /// How to make a [`Supervisor`].
@@ -131,6 +132,9 @@ fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
     if let Some(spec) = components.iter().find(|spec| !names.insert(spec.id.as_str().to_ascii_lowercase())) {
         return Err(StartError::Duplicate(spec.id.clone()));
     }
+    if let Some(Wrong { component, problem, .. }) = relations::check(components).into_iter().next() {
+        return Err(RelationError { component: components[component].id.clone(), problem }.into());
+    }
     components.iter().try_for_each(check_readiness)
 }
 
@@ -164,6 +168,9 @@ pub enum StartError {
         /// Why not.
         why: String,
     },
+    /// A component depends on what is not there or on itself, or its restart group is at odds.
+    #[error(transparent)]
+    Relation(#[from] RelationError),
     /// The operating system refused what supervision itself needs.
     #[error("cannot {what}: {why}")]
     System {
