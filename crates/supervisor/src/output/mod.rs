@@ -32,7 +32,7 @@ mod testbench;
 
 pub use log_file::LogFile;
 pub(crate) use names::owners;
-pub(crate) use pump::{News, Notice, Pump, pattern};
+pub(crate) use pump::{News, Notice, Pump};
 
 /// A log file: where it is, when a new one begins, and how long old ones are kept.
 ///

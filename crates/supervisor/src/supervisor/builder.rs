@@ -16,9 +16,11 @@ use crate::core::{Core, Rules};
 use crate::event::Event;
 use crate::names::Names;
 use crate::os::LaunchPad;
-use crate::output::{Notice, Pump, pattern};
+use crate::output::{Notice, Pump};
 use crate::relations::{self, RelationError, Wrong};
-use crate::spec::{ComponentId, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget};
+use crate::spec::{
+    ComponentId, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern,
+};
 
 /// How to make a [`Supervisor`].
 #[derive(Debug, Default)]
@@ -141,7 +143,7 @@ fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
 fn check_readiness(spec: &ProcessSpec) -> Result<(), StartError> {
     let Some(Readiness { when: ReadyWhen::Logged(text), .. }) = &spec.readiness else { return Ok(()) };
     let refused = |why| Err(StartError::Readiness { component: spec.id.clone(), why });
-    match pattern(text) {
+    match log_pattern(text) {
         Err(why) => refused(format!("{text:?} is no regular expression: {why}")),
         Ok(_) if spec.output == Output::Inherit => {
             refused("its output is that of the host, where nobody looks for it".to_owned())

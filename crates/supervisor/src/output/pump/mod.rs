@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use polling::Poller;
 
-pub(crate) use self::seek::pattern;
 use self::stream::StreamId;
 use self::worker::Worker;
 use super::LogSettings;

@@ -1,29 +1,9 @@
 //! Looking for the line by which a component says that it is ready.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 /// How much of a line is looked at.
 const LONGEST_LINE: usize = 16 * 1024;
-
-/// The most memory, in bytes, that a pattern may take when it is made ready for use, and again while it is used.
-const LARGEST_PATTERN: usize = 1 << 20;
-
-/// Reads a pattern.
-///
-/// # Errors
-/// What is wrong with it.
-pub(crate) fn pattern(text: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(text).size_limit(LARGEST_PATTERN).dfa_size_limit(LARGEST_PATTERN).build();
-    built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
-        // The pattern, a mark below the place, and in the last line what is wrong.
-        error => {
-            let text = error.to_string();
-            let last = text.lines().next_back().unwrap_or(&text);
-            last.trim_start_matches("error: ").to_owned()
-        }
-    })
-}
 
 /// Looks for a pattern in the lines of one stream, without their ends.
 #[derive(Debug, Default)]
@@ -69,9 +49,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::spec::log_pattern;
 
     fn finds(text: &str, chunks: &[&[u8]]) -> bool {
-        let pattern = pattern(text).unwrap();
+        let pattern = log_pattern(text).unwrap();
         let mut seeker = Seeker::default();
         chunks.iter().any(|chunk| seeker.finds(&pattern, chunk)) || seeker.finds_at_end(&pattern)
     }
@@ -93,13 +74,13 @@ mod tests {
     fn lines_are_looked_at_one_by_one_and_not_before_they_end() {
         assert!(!finds("one.*two", &[b"one\ntwo\n"]));
         assert!(!finds("^two", &[b"one ", b"two\n"]));
-        let pattern = pattern("^re$").unwrap();
+        let pattern = log_pattern("^re$").unwrap();
         assert!(!Seeker::default().finds(&pattern, b"re"), "it may go on: ready");
     }
 
     #[test]
     fn only_the_beginning_of_a_long_line_counts_and_no_more_is_kept_of_it() {
-        let pattern = pattern("x|y").unwrap();
+        let pattern = log_pattern("x|y").unwrap();
         let mut seeker = Seeker::default();
         let long = vec![b'a'; LONGEST_LINE - 1];
         assert!(!seeker.finds(&pattern, &long));
@@ -113,19 +94,13 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_pattern_that_cannot_be_says_why() {
-        assert_eq!(pattern("(").unwrap_err(), "unclosed group");
-        assert_eq!(pattern(r"(\w{500}){500}").unwrap_err(), "it is too large");
-    }
-
     proptest! {
         #[test]
         fn how_a_text_is_cut_into_chunks_makes_no_difference(
             text in "[a-c\n]{0,60}",
             cuts in prop::collection::vec(0_usize..60, 0..5),
         ) {
-            let pattern = pattern("^a+b").unwrap();
+            let pattern = log_pattern("^a+b").unwrap();
             let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();

@@ -15,11 +15,11 @@ use rustix::io::Errno;
 
 use super::super::housekeeping::Housekeeper;
 use super::super::sink::Sink;
-use super::seek::pattern;
 use super::stream::{Pipe, Stream, StreamId};
 use super::{Command, Conditions, News, Notice, Run, Source, now};
 use crate::os::Watched;
 use crate::run::RunId;
+use crate::spec::log_pattern;
 
 /// What is read at a time: the size of a pipe.
 const CHUNK: usize = 64 * 1024;
@@ -103,7 +103,7 @@ impl Worker {
         let Run { id: run, stdout, stderr, ready } = run;
         self.sought.remove(&run.component);
         // What cannot be a pattern was refused before.
-        if let Some(pattern) = ready.and_then(|text| pattern(&text).ok()) {
+        if let Some(pattern) = ready.and_then(|text| log_pattern(&text).ok()) {
             self.sought.insert(run.component, (run, pattern));
         }
         let stderr = stderr.map(|source| (true, source));
