@@ -3,15 +3,20 @@
 mod builder;
 mod driver;
 mod handle;
+mod helper;
+mod measuring;
+mod prober;
 mod readers;
 mod runs;
 mod said;
+mod tasks;
 mod voices;
 
 use std::thread::JoinHandle;
 
 pub use builder::{Builder, StartError};
 pub use handle::{Handle, Pending};
+pub use prober::{HttpQuestion, ProbeAnswer, Prober};
 
 use crate::request::{Outcome, RequestError};
 

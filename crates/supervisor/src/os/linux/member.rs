@@ -9,7 +9,7 @@ use super::leftovers::{Leftover, has_ended};
 use super::notify_socket::Sender;
 use super::proc::{Reader, Stat};
 use super::process::{exit_of, exit_of_status, has_its_pid, told_by_pidfd};
-use crate::os::{RUN_VARIABLE, Run};
+use crate::os::{RUN_VARIABLE, Run, TASK_VARIABLE};
 use crate::run::Exit;
 
 /// How far up the ancestors of a process are looked at.
@@ -53,7 +53,8 @@ pub(crate) fn member(run: &Run<'_>, pid: u32) -> Option<Leftover> {
 fn belongs(run: &Run<'_>, process: &Leftover, stat: &Stat, reader: &mut Reader) -> bool {
     let main = run.process.pid();
     let is_known = [process.pid(), stat.group, stat.parent].contains(&main) && run.process.is_unreaped();
-    is_known || reader.variable(process.pid(), RUN_VARIABLE) == Some(run.token.as_bytes())
+    // A command that is run for a component bears the run's token as well, and is none of its processes.
+    is_known || reader.variable(process.pid(), [TASK_VARIABLE, RUN_VARIABLE]) == Some(run.token.as_bytes())
 }
 
 impl Leftover {

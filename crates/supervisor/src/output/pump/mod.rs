@@ -20,6 +20,7 @@ use self::stream::StreamId;
 use self::worker::Worker;
 use super::LogSettings;
 use super::housekeeping::Housekeeper;
+use crate::os::pipe;
 use crate::run::RunId;
 use crate::spec::{Output, ProcessSpec, ReadyWhen, Stderr};
 
@@ -264,13 +265,6 @@ fn pattern_of(spec: &ProcessSpec) -> Option<&str> {
         ReadyWhen::Logged(pattern) => Some(pattern),
         _ => None,
     }
-}
-
-/// A pipe: the end to read, which never blocks, and the one to write. Neither is inherited by accident.
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (reader, writer) = io::pipe()?;
-    rustix::io::ioctl_fionbio(&reader, true)?;
-    Ok((reader.into(), writer.into()))
 }
 
 #[expect(
