@@ -136,11 +136,12 @@ pub enum EventKind {
         /// The most resident memory its main process, or a child that it waited for, has had; in bytes, where known.
         peak_memory: Option<u64>,
     },
-    /// The last lines that a run wrote to its standard error, or to its output where the two are joined.
+    /// The last lines that a run wrote to its standard error, or to its output where the two are joined: told when nothing of
+    /// the run is left, if it goes to a file and there were any. The next run may have been spawned before.
     LastWords {
         /// Which run.
         run: RunId,
-        /// At most 20 lines, the oldest first.
+        /// At most 20 lines, the oldest first, each cut after 512 bytes. Control characters are shown as `\u{1b}`.
         lines: Vec<String>,
     },
     /// What was left of a run was killed.

@@ -13,6 +13,7 @@ use crate::core::{Ask, RequestId};
 use crate::event::Event;
 use crate::names::Names;
 use crate::os::Meter;
+use crate::output::News;
 use crate::request::{Dependants, Outcome, Request, RequestError, Targets, Until};
 use crate::run::RunId;
 use crate::signal::Signal;
@@ -54,11 +55,8 @@ pub(super) enum Command {
         run: RunId,
         memory: u64,
     },
-    /// From the pump: a component's output cannot be stored, or can be again.
-    OutputStored {
-        component: u32,
-        problem: Option<String>,
-    },
+    /// From the pump.
+    Output(News),
 }
 
 /// Who is told under which number a request was taken up, or why it was refused.
