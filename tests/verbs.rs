@@ -45,7 +45,8 @@ fn component(house: &House, id: &str) -> Value {
 
 /// Starts the supervisor, whatever comes of its components.
 fn start_anyhow(house: &House) {
-    house.s7(&["start", "--no-wait"]);
+    let started = house.s7(&["start", "--no-wait"]);
+    assert_eq!(code(&started), 0, "{}", stderr(&started));
 }
 
 #[test]
@@ -137,7 +138,12 @@ fn wait_returns_when_it_is_so_and_says_what_it_waits_for() {
     assert!(stderr(&in_vain).contains("waiting for a to be ready"), "{}", stderr(&in_vain));
 
     let mut wait = house.command(PROGRAM);
-    let wait = wait.args(["wait", "a"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let wait = wait
+        .args(["wait", "a", "--timeout", "30"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     std::fs::write(house.path("a.mended"), "").unwrap();
     let waited = wait.wait_with_output().unwrap();
     assert_eq!((code(&waited), stdout(&waited).as_str()), (0, "a: ready\n"), "{}", stderr(&waited));
@@ -151,7 +157,7 @@ fn wait_for_stopped_returns_when_nothing_is_left() {
     house.start();
     assert_eq!(code(&house.s7(&["wait", "ps", "--for", "stopped", "--timeout", "0.1"])), 151);
     let mut wait = house.command(PROGRAM);
-    let wait = wait.args(["wait", "ps", "--for", "stopped", "--json"]);
+    let wait = wait.args(["wait", "ps", "--for", "stopped", "--timeout", "30", "--json"]);
     let wait = wait.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     assert_eq!(code(&house.s7(&["stop", "ps", "--no-wait"])), 0);
     let waited = wait.wait_with_output().unwrap();
@@ -168,7 +174,12 @@ fn wait_waits_also_for_what_was_given_up_because_somebody_may_start_it() {
     house.until(|| code(&house.s7(&["status", "bad"])) == 1);
     assert_eq!(code(&house.s7(&["wait", "bad", "--timeout", "0.2"])), 151);
     let mut wait = house.command(PROGRAM);
-    let wait = wait.args(["wait", "bad"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let wait = wait
+        .args(["wait", "bad", "--timeout", "30"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     std::fs::write(house.path("bad.mended"), "").unwrap();
     assert_eq!(code(&house.s7(&["start", "bad"])), 0);
     let waited = wait.wait_with_output().unwrap();

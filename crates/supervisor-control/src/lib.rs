@@ -58,10 +58,12 @@
 //! `curl --unix-socket temp/s7supervisor.sock http://localhost/v1/status`.
 
 mod client;
+mod http_prober;
 pub mod journal;
 mod server;
 mod socket;
 pub mod wire;
 
 pub use crate::client::{Action, Client, ClientError, Follow, Wait};
+pub use crate::http_prober::HttpProber;
 pub use crate::server::{Builder, Limits, Server};

@@ -105,4 +105,6 @@ pub use crate::spec::{
     Variable,
 };
 pub use crate::status::{ComponentState, ComponentStatus, Short, Status, Usage};
-pub use crate::supervisor::{Builder, Handle, Pending, StartError, Submitted, Supervisor};
+pub use crate::supervisor::{
+    Builder, Handle, HttpQuestion, Pending, ProbeAnswer, Prober, StartError, Submitted, Supervisor,
+};

@@ -89,7 +89,9 @@ struct Answer {
 struct Next {
     /// `try`: the next run begins; `kill`: what is left is killed; `wait`: it waits for another; `none`: nothing.
     what: &'static str,
-    /// When, where that is certain.
+    /// In so many seconds, where that is certain.
+    after: Option<f64>,
+    /// The same as a time.
     at: Option<String>,
     /// The same for people.
     text: String,
@@ -180,7 +182,7 @@ impl Answer {
             complete: story.complete,
             earlier_ends: story.earlier_ends,
             last_run: story.last_run,
-            next: Next { what: "none", at: None, text: "nothing by itself".to_owned() },
+            next: Next { what: "none", text: "nothing by itself".to_owned(), ..Next::default() },
             ..Self::default()
         }
     }
@@ -224,7 +226,7 @@ impl Next {
         let at = after
             .and_then(|after| now.checked_add(after))
             .map(|at| DateTime::<Utc>::from(at).to_rfc3339_opts(SecondsFormat::Millis, true));
-        Self { what, at, text }
+        Self { what, after: component.next_try, at, text }
     }
 }
 

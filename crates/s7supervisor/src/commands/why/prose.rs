@@ -106,13 +106,16 @@ impl Lines {
         if answer.supervised && next.what == "none" && is_settled {
             return;
         }
-        match &next.at {
-            Some(at) => {
-                let left = Short(between(self.now, at));
-                self.add("", &format!("next: {} in {left}, at {}", next.text, local_time(at, self.now)));
-            }
-            None => self.add("", &format!("next: {}", next.text)),
-        }
+        let after = next.after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        self.add(
+            "",
+            &match (after, &next.at) {
+                (Some(after), Some(at)) => {
+                    format!("next: {} in {}, at {}", next.text, Short(after), local_time(at, self.now))
+                }
+                _ => format!("next: {}", next.text),
+            },
+        );
     }
 }
 
@@ -136,7 +139,7 @@ fn state(answer: &Answer, now: SystemTime) -> String {
     let was = if answer.supervised { "" } else { "was " };
     match &answer.since {
         Some(since) => {
-            let ago = Short(Duration::from_secs(between_times(since, now).as_secs()));
+            let ago = Short(Duration::from_secs(time_since(since, now).as_secs()));
             format!("{was}{state}{wanted}, since {} ({ago} ago)", local_time(since, now))
         }
         None => format!("{was}{state}{wanted}"),
@@ -166,16 +169,8 @@ fn sentence(cause: &EventDocument, causes: &[EventDocument]) -> String {
     }
 }
 
-/// How long it is until this time.
-fn between(now: SystemTime, time: &str) -> Duration {
-    let time = DateTime::parse_from_rfc3339(time).ok().map(SystemTime::from);
-    let left = time.and_then(|time| time.duration_since(now).ok()).unwrap_or_default();
-    // To the next second, as `status` has it.
-    Duration::from_secs(left.as_secs() + u64::from(left.subsec_millis() >= 500))
-}
-
 /// How long ago this time was.
-fn between_times(time: &str, now: SystemTime) -> Duration {
+fn time_since(time: &str, now: SystemTime) -> Duration {
     let time = DateTime::parse_from_rfc3339(time).ok().map(SystemTime::from);
     time.and_then(|time| now.duration_since(time).ok()).unwrap_or_default()
 }
