@@ -54,7 +54,7 @@ pub enum EventKind {
         /// Which run.
         run: RunId,
     },
-    /// It said in words what it is doing (`STATUS=` of sd_notify).
+    /// It said in words what it is doing (`STATUS=` of `sd_notify`).
     Noted {
         /// Which run.
         run: RunId,
@@ -216,6 +216,33 @@ pub enum EventKind {
         /// How many.
         count: u64,
     },
+}
+
+impl EventKind {
+    /// The run that it is about, if it is about one.
+    #[must_use]
+    pub fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Spawned { run, .. }
+            | Self::Started { run }
+            | Self::Unready { run, .. }
+            | Self::ReadyAgain { run }
+            | Self::Noted { run, .. }
+            | Self::ProbeFailed { run, .. }
+            | Self::Unwell { run, .. }
+            | Self::Well { run }
+            | Self::Judged { run, .. }
+            | Self::Facts { run, .. }
+            | Self::Step { run, .. }
+            | Self::NotSpawned { run, .. }
+            | Self::Stopping { run, .. }
+            | Self::Exited { run, .. }
+            | Self::LastWords { run, .. }
+            | Self::Killed { run, .. }
+            | Self::Unkillable { run, .. } => Some(*run),
+            _ => None,
+        }
+    }
 }
 
 /// Why a component is not ready any more.

@@ -10,10 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 use polling::{Events, Poller};
 
-use super::handle::{Command, Done};
+use super::handle::{Command, Done, TakenUp};
 use super::measuring::Measuring;
 use super::readers::Readers;
 use super::runs::{Ended, Look, Owner, Runs};
@@ -59,7 +59,7 @@ pub(super) struct Driver {
     sigchld: Option<Watched<OwnedFd>>,
     inherited: Vec<(OsString, OsString)>,
     last_request: u64,
-    taken_up: HashMap<RequestId, Sender<Result<(), RequestError>>>,
+    taken_up: HashMap<RequestId, TakenUp>,
     done: HashMap<RequestId, Done>,
     ended: Option<Outcome>,
 }
@@ -192,6 +192,11 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Ask { ask, by, taken_up, done } => self.ask(ask, by, taken_up, done),
+            Command::Forget { request } => {
+                if self.done.remove(&request).is_some() {
+                    self.tell(Input::Forget { request });
+                }
+            }
             Command::Status { keys, answer } => {
                 let mut status = self.core.status(self.began.elapsed(), &keys);
                 status.conditions = self.means.pump.conditions();
@@ -199,7 +204,7 @@ impl Driver {
                 let _ = answer.try_send(status);
             }
             Command::Subscribe { answer } => {
-                let _ = answer.try_send(self.readers.add());
+                let _ = answer.try_send((self.readers.told(), self.readers.add()));
             }
             Command::Output(news) => self.hear_of_output(news),
             Command::Answered { serial, result } => {
@@ -221,7 +226,7 @@ impl Driver {
         }
     }
 
-    fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: Sender<Result<(), RequestError>>, done: Done) {
+    fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: TakenUp, done: Done) {
         self.last_request += 1;
         let request = RequestId(self.last_request);
         self.taken_up.insert(request, taken_up);
@@ -265,7 +270,7 @@ impl Driver {
             Action::Inspect { run } => self.inspect(run, now),
             Action::Kill { run } => self.runs.kill(Owner::Run(run)),
             Action::Emit(event) => self.outbox.push(event),
-            Action::Accepted { request } => self.answer(request, Ok(())),
+            Action::Accepted { request } => self.answer(request, Ok(request)),
             Action::Refused { request, why } => {
                 self.done.remove(&request);
                 self.answer(request, Err(why));
@@ -281,7 +286,7 @@ impl Driver {
         None
     }
 
-    fn answer(&mut self, request: RequestId, answer: Result<(), RequestError>) {
+    fn answer(&mut self, request: RequestId, answer: Result<RequestId, RequestError>) {
         if let Some(taken_up) = self.taken_up.remove(&request) {
             // Whoever asked may have gone away.
             let _ = taken_up.try_send(answer);

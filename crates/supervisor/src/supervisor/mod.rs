@@ -15,7 +15,7 @@ mod voices;
 use std::thread::JoinHandle;
 
 pub use builder::{Builder, StartError};
-pub use handle::{Handle, Pending};
+pub use handle::{Handle, Pending, Submitted};
 pub use prober::{HttpQuestion, ProbeAnswer, Prober};
 
 use crate::request::{Outcome, RequestError};
