@@ -290,7 +290,7 @@ impl Driver {
     }
 
     fn inspect(&mut self, run: RunId, at: Duration) {
-        let Some((pid, _)) = self.runs.living(run) else { return };
+        let Some(pid) = self.runs.living(run) else { return };
         let facts = os::facts(pid);
         if !facts.is_empty() {
             let component = Some(self.core.spec(run.component).id.clone());
@@ -339,7 +339,7 @@ impl Driver {
                 io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
             return Err(failed(SpawnStep::Output, &error));
         }
-        self.means.tasks.expect(run, &token, spec);
+        self.means.tasks.remember(run, &token, spec);
         let environment = environment::of(&spec.environment, &self.inherited);
         let launch = Launch {
             spec,

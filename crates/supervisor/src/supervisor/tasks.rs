@@ -29,7 +29,7 @@ use crate::core::{Input, Task, TaskId};
 use crate::environment;
 use crate::os::{self, Connecting, Watched};
 use crate::run::RunId;
-use crate::spec::{self, ComponentId, Probe, ProcessSpec, ReadyWhen, Step};
+use crate::spec::{self, Probe, ProcessSpec, ReadyWhen, Step};
 
 pub(super) use self::command::Launcher;
 
@@ -106,8 +106,8 @@ impl Tasks {
         }
     }
 
-    /// A run is about to begin with this token.
-    pub(super) fn expect(&mut self, run: RunId, token: &str, spec: &ProcessSpec) {
+    /// A run is about to begin with this token, which its cleanup will ask for.
+    pub(super) fn remember(&mut self, run: RunId, token: &str, spec: &ProcessSpec) {
         if spec.cleanup.is_some() {
             self.tokens.insert(run.component, token.to_owned());
         }
@@ -233,9 +233,13 @@ impl Tasks {
         command: &spec::Command,
         launcher: &mut Launcher<'_>,
     ) -> Result<Work, String> {
-        let (pid, token) = match launcher.runs.living(task.run) {
-            Some((pid, token)) => (Some(pid), token.to_owned()),
-            None => (None, self.token(task.run, &launcher.spec.id)?),
+        let kept =
+            || launcher.runs.token(task.run).or(self.tokens.get(&task.run.component).map(|its| &**its));
+        let token = match kept() {
+            Some(token) => token.to_owned(),
+            // Only cleanup comes when nothing is left of a run, and its token is kept.
+            None => environment::token(&launcher.spec.id)
+                .map_err(|error| format!("cannot run: {}", os::words(&error)))?,
         };
         let subject = match task.task {
             Task::Evidence(step) if self.state.is_some() => {
@@ -248,19 +252,11 @@ impl Tasks {
             owner: Owner::Task(serial),
             token: &token,
             number: task.number,
-            pid,
+            pid: launcher.runs.living(task.run),
             is_evidence: subject.is_some(),
         };
         let said = command::start(command, &place, launcher, &self.poller)?;
         Ok(Work::Command { said, subject })
-    }
-
-    /// The token of a run whose main process has ended.
-    fn token(&self, run: RunId, id: &ComponentId) -> Result<String, String> {
-        match self.tokens.get(&run.component) {
-            Some(token) => Ok(token.clone()),
-            None => environment::token(id).map_err(|error| format!("cannot run: {}", os::words(&error))),
-        }
     }
 
     fn connect(&mut self, serial: u64, host: &str, port: u16) -> Result<Work, String> {

@@ -236,7 +236,7 @@ fn cleanup_knows_the_run_that_is_gone() {
     let mut bench = Bench::new();
     bench.spec.cleanup =
         Some(Cleanup { command: shell("echo $S7_RUN${S7_PID-}"), timeout: Duration::from_secs(1) });
-    bench.tasks.expect(RUN, "ps/of-this-run", &bench.spec);
+    bench.tasks.remember(RUN, "ps/of-this-run", &bench.spec);
     assert_eq!(bench.answer(Task::Cleanup), Ok("ps/of-this-run".to_owned()));
 }
 
