@@ -54,7 +54,7 @@ pub enum EventKind {
         /// Which run.
         run: RunId,
     },
-    /// It said in words what it is doing (`STATUS=` of sd_notify).
+    /// It said in words what it is doing (`STATUS=` of `sd_notify`).
     Noted {
         /// Which run.
         run: RunId,
