@@ -120,16 +120,17 @@ impl Tasks {
         let spec = launcher.spec;
         let begun = match errand(spec, task.task) {
             Some(Errand::Command(command) | Errand::Probe(Probe::Exec(command))) => {
-                self.run(serial, task, command, &mut launcher)
+                self.run(serial, task, command, &mut launcher).map(Some)
             }
             Some(Errand::Probe(Probe::Tcp { host, port })) => self.connect(serial, host, *port),
             Some(Errand::Probe(Probe::Http { url, status })) => {
-                self.ask_prober(serial, HttpQuestion::new(url, status.clone()))
+                self.ask_prober(serial, HttpQuestion::new(url, status.clone())).map(Some)
             }
             None => Err("there is nothing to do".to_owned()),
         };
         match begun {
-            Ok(work) => {
+            Ok(None) => Some(finished(task, connected())),
+            Ok(Some(work)) => {
                 self.serials.insert(task, serial);
                 self.under_way.insert(serial, UnderWay { task, work });
                 None
@@ -171,8 +172,8 @@ impl Tasks {
                 said.read();
                 None
             }
-            Work::Connecting { socket, others, failure } => match socket.outcome() {
-                Ok(()) => self.finish(serial, Ok("connected".to_owned())),
+            Work::Connecting { socket, others, failure } => match socket.outcome()? {
+                Ok(()) => self.finish(serial, connected()),
                 Err(error) => {
                     let failure = failure.take().unwrap_or_else(|| in_words(&error));
                     let others = std::mem::take(others);
@@ -259,7 +260,8 @@ impl Tasks {
         Ok(Work::Command { said, subject })
     }
 
-    fn connect(&mut self, serial: u64, host: &str, port: u16) -> Result<Work, String> {
+    /// Begins to connect; `None` if that is done already.
+    fn connect(&mut self, serial: u64, host: &str, port: u16) -> Result<Option<Work>, String> {
         if let Some(addresses) = addresses_of(host, port) {
             return self.connecting(serial, addresses, None);
         }
@@ -270,21 +272,28 @@ impl Tasks {
             let addresses = addresses.map_err(|error| format!("cannot look up {name:?}: {error}"));
             mailbox.send(Command::Resolved { serial, addresses });
         });
-        if taken { Ok(Work::Helped) } else { Err("too many names are being looked up".to_owned()) }
+        if taken { Ok(Some(Work::Helped)) } else { Err("too many names are being looked up".to_owned()) }
     }
 
-    /// Begins to connect to the first address to which that is possible.
+    /// Begins to connect to the first address to which that is possible; `None` if that is done already.
     fn connecting(
         &self,
         serial: u64,
         addresses: Vec<SocketAddr>,
         mut failure: Option<String>,
-    ) -> Result<Work, String> {
+    ) -> Result<Option<Work>, String> {
         let mut others = addresses.into_iter();
         while let Some(address) = others.next() {
-            let socket = Connecting::begin(address);
-            match socket.and_then(|socket| Watched::for_writing(socket, &self.poller, key_of(serial))) {
-                Ok(socket) => return Ok(Work::Connecting { socket, others: others.collect(), failure }),
+            // What is known at once needs no poller.
+            let begun = Connecting::begin(address).and_then(|socket| match socket.outcome() {
+                Some(outcome) => outcome.map(|()| None),
+                None => Watched::for_writing(socket, &self.poller, key_of(serial)).map(Some),
+            });
+            match begun {
+                Ok(None) => return Ok(None),
+                Ok(Some(socket)) => {
+                    return Ok(Some(Work::Connecting { socket, others: others.collect(), failure }));
+                }
                 Err(error) => {
                     failure.get_or_insert_with(|| in_words(&error));
                 }
@@ -302,7 +311,8 @@ impl Tasks {
         // The socket that failed leaves the poller before the next one comes.
         self.under_way.get_mut(&serial)?.work = Work::Helped;
         match self.connecting(serial, addresses, failure) {
-            Ok(work) => {
+            Ok(None) => self.finish(serial, connected()),
+            Ok(Some(work)) => {
                 self.under_way.get_mut(&serial)?.work = work;
                 None
             }
@@ -346,6 +356,10 @@ fn command(step: &Step) -> Option<Errand<'_>> {
 fn finished(task: TaskId, answer: Answer) -> Input {
     let shared = |text: String| Arc::from(text);
     Input::Finished { task, result: answer.map(shared).map_err(shared) }
+}
+
+fn connected() -> Answer {
+    Ok("connected".to_owned())
 }
 
 /// What needs no looking up. `localhost` is what it is meant to be, whatever a name service says.
