@@ -341,6 +341,7 @@ mod tests {
 
     /// How a sleeper ends that is killed while the kernel counts so many that it has killed for memory.
     fn end_of_killed(kill: impl FnOnce(&mut Runs, RunId), counted: u32) -> Exit {
+        let token = format!("runs/{}", std::process::id());
         let folder = tempfile::tempdir().unwrap();
         let count = folder.path().join("memory.events");
         fs::write(&count, "oom_kill 7\n").unwrap();
@@ -352,11 +353,10 @@ mod tests {
         spec.arguments = vec!["1000".into()];
         let nowhere = File::options().write(true).open("/dev/null").unwrap();
         let (stdout, stderr) = (nowhere.as_fd(), nowhere.as_fd());
-        let launch =
-            Launch { spec: &spec, environment: &[], token: "ps/token", errand: None, stdout, stderr };
+        let launch = Launch { spec: &spec, environment: &[], token: &token, errand: None, stdout, stderr };
         let process = os::spawn(&launch, &mut LaunchPad::new().unwrap()).unwrap();
         let run = RunId { component: 0, number: 1 };
-        runs.add(Owner::Run(run), "ps/token".to_owned(), process).unwrap();
+        runs.add(Owner::Run(run), token.clone(), process).unwrap();
 
         fs::write(&count, format!("oom_kill {}\n", 7 + counted)).unwrap();
         kill(&mut runs, run);
