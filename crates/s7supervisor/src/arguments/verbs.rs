@@ -135,7 +135,7 @@ Examples:
 
 pub(super) const RESET: &str = "\
 Forgets backoff, trip and failure of these components, and starts none of them:
-what has been given up, or waits for its next try, is plainly stopped then until
+what was given up, or waits for its next try, is plainly stopped then, until
 somebody starts it. What runs goes on running with a clean record.
 
 Examples:
