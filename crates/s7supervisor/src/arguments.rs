@@ -9,6 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::verbs::{Chosen, SendSignal, Stop, Wait};
+use crate::commands;
 use crate::commands::stand_in::StandIn;
 use crate::duration::parse_duration;
 
@@ -61,6 +62,10 @@ pub(crate) enum Command {
     /// Show what will really be run, after settings and profiles
     Show(Show),
 
+    /// Show what would happen, in virtual time: nothing is started
+    #[command(after_long_help = commands::simulate::HELP)]
+    Simulate(Simulate),
+
     /// Start the supervisor in the background, or components of the one that runs
     #[command(after_long_help = START)]
     Start(Change),
@@ -92,6 +97,14 @@ pub(crate) enum Command {
     /// Show state, pid, uptime, memory, processor time, restarts and last exit
     #[command(after_long_help = STATUS)]
     Status(Status),
+
+    /// Tell what happened, and with -f what happens
+    #[command(after_long_help = commands::events::HELP)]
+    Events(commands::events::Events),
+
+    /// Tell why a component is in the state that it is in
+    #[command(after_long_help = commands::why::HELP)]
+    Why(commands::why::Why),
 
     /// Be a component for trying things out: listen, crash, ignore, flood, fork
     #[command(after_long_help = STAND_IN)]
@@ -130,6 +143,22 @@ pub(crate) struct Show {
     pub(crate) names: Vec<String>,
 
     /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `simulate`
+#[derive(Args, Debug)]
+pub(crate) struct Simulate {
+    /// The registry
+    #[arg(value_name = "REGISTRY")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// What the components do and what people ask for; -: standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: PathBuf,
+
+    /// Print one JSON document for each event, and then one for each component
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -305,7 +334,17 @@ mod tests {
 
     #[test]
     fn the_help_fits_80_columns() {
-        for text in [EXAMPLES, RUN, START, RESTART, STATUS, STAND_IN] {
+        for text in [
+            EXAMPLES,
+            RUN,
+            START,
+            RESTART,
+            STATUS,
+            STAND_IN,
+            commands::events::HELP,
+            commands::why::HELP,
+            commands::simulate::HELP,
+        ] {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
             }

@@ -37,6 +37,7 @@
 //! | `POST /v1/signal` with a [`wire::SignalDocument`] | [`wire::OutcomeDocument`] |
 //! | `POST /v1/wait` with a [`wire::WaitDocument`] | [`wire::OutcomeDocument`] |
 //! | `POST /v1/components/{id}/start`, …: the same of one, without `components` | [`wire::OutcomeDocument`] |
+//! | `GET /v1/events` | a stream of [`wire::EventDocument`] as Server-Sent Events, until the supervisor ends |
 //! | `POST /v1/shutdown` with a [`wire::ShutdownDocument`] | [`wire::OutcomeDocument`] |
 //!
 //! A name is an id, the common name of several instances, or a glob. A `POST` is answered when what was asked for has
@@ -58,10 +59,11 @@
 
 mod client;
 mod http_prober;
+pub mod journal;
 mod server;
 mod socket;
 pub mod wire;
 
-pub use crate::client::{Action, Client, ClientError, Wait};
+pub use crate::client::{Action, Client, ClientError, Follow, Wait};
 pub use crate::http_prober::HttpProber;
 pub use crate::server::{Builder, Limits, Server};

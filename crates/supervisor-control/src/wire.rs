@@ -4,8 +4,10 @@
 //! in later versions and never changed: whoever reads an answer ignores what it does not know. Requests are read
 //! strictly, because a misspelt field must not be taken for its default.
 
+mod event;
 mod order;
 mod outcome;
+mod sentence;
 
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +17,10 @@ use supervisor::{ComponentState, ComponentStatus, End, Exit, Status};
 
 pub use self::order::{SelectionDocument, ShutdownDocument, SignalDocument, StopDocument, WaitDocument};
 pub use self::outcome::{ComponentOutcome, OutcomeDocument, OutcomeKind, ProblemDocument};
+
+pub use self::event::{EventDocument, FaultDocument, What};
+pub(crate) use self::event::{Numbering, wall_clock};
+pub use self::sentence::Sentence;
 
 /// The answer to `GET /v1/status`, and what `status --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,6 +125,7 @@ impl<'a> StatusAnswer<'a> {
     /// is the wall clock at the moment of `status`.
     pub(crate) fn new(supervisor: SupervisorDocument, status: &'a Status, now: SystemTime) -> Self {
         let mut conditions = status.conditions.clone();
+        conditions.extend(supervisor.conditions);
         if status.shutting_down {
             conditions.push("shutting down".to_owned());
         }

@@ -48,8 +48,8 @@
 //!
 //! The library installs no signal handler, sets no subreaper, reaps no child but its own, forces no async runtime,
 //! prints nothing, opens only close-on-exec descriptors, and writes no file but the logs that components were given.
-//! It runs one thread, `supervisor`, and if a component has [`Output::File`] another, `output`, and at times a third,
-//! `housekeeping`, while old files are deleted and compressed. A supervisor that is dropped takes its components with it.
+//! It runs one thread, `supervisor`, and if a component has [`Output::File`] or [`ReadyWhen::Logged`] another, `output`, and
+//! at times a third, `housekeeping`, while old files are deleted and compressed. A supervisor that is dropped takes its components with it.
 //!
 //! # Testing
 //!

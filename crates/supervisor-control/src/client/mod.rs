@@ -4,6 +4,7 @@
 //! an answer is read straight into the buffer that it is parsed from.
 
 mod answer;
+mod follow;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 use supervisor::{Dependants, Signal, Until};
 
 use self::answer::{Answer, ReadError};
+pub use self::follow::Follow;
 use crate::socket::Place;
 use crate::wire::{
     OutcomeDocument, SelectionDocument, ShutdownDocument, SignalDocument, StatusDocument, StopDocument,
@@ -227,6 +229,20 @@ impl Client {
         self.post("/v1/shutdown", &ShutdownDocument { immediately }, wait)
     }
 
+    /// Follows all that happens from now on, for as long as the supervisor runs.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn follow(self) -> Result<Follow, ClientError> {
+        // The body of an HTTP/1.0 answer ends with its connection: there are no chunks to put together.
+        self.send(b"GET /v1/events HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        self.stream.set_read_timeout(Some(PATIENCE)).map_err(|error| self.failed(&error))?;
+        let answer = Answer::read_endless(&mut &self.stream).map_err(|error| self.unread(error))?;
+        let beginning = answer.or_else(|instead| self.refused(instead))?;
+        self.stream.set_read_timeout(None).map_err(|error| self.failed(&error))?;
+        Ok(Follow::new(beginning, self.stream))
+    }
+
     fn post(
         &self,
         path: &str,
@@ -259,21 +275,39 @@ impl Client {
         }
         request.extend_from_slice(b"\r\n");
         request.extend_from_slice(body);
-        // A request that was refused before it was read whole breaks the pipe, but has an answer.
-        match (&self.stream).write_all(&request) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(self.failed(&error)),
-            _ => {}
-        }
+        self.send(&request)?;
         self.stream.set_read_timeout(patience).map_err(|error| self.failed(&error))?;
-        match Answer::read(&mut &self.stream) {
-            Ok(answer) => answer.document().map_err(|error| match error {
-                ClientError::Refused { status: 403, .. } => {
-                    ClientError::PermissionDenied { socket: self.socket.clone() }
-                }
-                other => other,
-            }),
-            Err(ReadError::Failed(error)) => Err(self.failed(&error)),
-            Err(ReadError::Broken(what)) => Err(ClientError::Broken(what)),
+        let answer = Answer::read(&mut &self.stream).map_err(|error| self.unread(error))?;
+        self.document(answer)
+    }
+
+    fn send(&self, request: &[u8]) -> Result<(), ClientError> {
+        match (&self.stream).write_all(request) {
+            // A request that was refused before it was read whole breaks the pipe, but has an answer.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(self.failed(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn document<T: DeserializeOwned>(&self, answer: Answer) -> Result<T, ClientError> {
+        answer.document().map_err(|error| match error {
+            ClientError::Refused { status: 403, .. } => {
+                ClientError::PermissionDenied { socket: self.socket.clone() }
+            }
+            other => other,
+        })
+    }
+
+    /// Why an answer is no stream.
+    fn refused<T>(&self, answer: Answer) -> Result<T, ClientError> {
+        self.document::<serde::de::IgnoredAny>(answer)?;
+        Err(ClientError::Broken("it is no stream of events".to_owned()))
+    }
+
+    fn unread(&self, error: ReadError) -> ClientError {
+        match error {
+            ReadError::Failed(error) => self.failed(&error),
+            ReadError::Broken(what) => ClientError::Broken(what),
         }
     }
 

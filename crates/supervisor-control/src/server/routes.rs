@@ -1,28 +1,32 @@
 //! What can be asked for, by path and method.
 
 use std::collections::HashSet;
-use std::time::SystemTime;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use supervisor::{ComponentId, Request, RequestError, Submitted, Targets};
 use tokio::sync::oneshot;
 
 use super::App;
+use super::connection::{Crowded, Endless};
 use super::extract::{BODY_SIZE, Document, Name, Names, Patience, named};
 use super::order::{self, Order};
 use super::peer::Peer;
 use super::problem::{Problem, json};
-use crate::wire::{ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument};
+use crate::wire::{
+    ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument, wall_clock,
+};
 
 /// Every path under `/v1/`.
 pub(super) fn router(app: App) -> Router {
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/components", get(components))
+        .route("/v1/events", get(events))
         .route("/v1/components/{id}", get(component))
         .route("/v1/shutdown", post(shutdown));
     let router = verb(router, "start", order::start);
@@ -71,6 +75,7 @@ async fn status(State(app): State<App>, Names(targets): Names) -> Result<Respons
         pid: std::process::id(),
         version: app.version.to_string(),
         registry: app.registry.as_deref().map(str::to_owned),
+        conditions: app.conditions.now(),
         ..SupervisorDocument::default()
     };
     Ok(json(StatusCode::OK, &StatusAnswer::new(supervisor, &status, wall_clock())))
@@ -91,6 +96,21 @@ async fn component(State(app): State<App>, Name(name): Name) -> Result<Response,
     let count = status.components.len();
     let detail = format!("{name:?} means {count} components; ask for /v1/components?id=NAME");
     Err(Problem::new(StatusCode::NOT_FOUND, detail))
+}
+
+/// All that happens from now on. The answer is under way until the supervisor ends, or whoever reads it goes away.
+async fn events(State(app): State<App>, crowded: Option<Extension<Crowded>>) -> Result<Response, Problem> {
+    if crowded.is_some() {
+        let detail = "too many requests are waiting already; try again later";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+    }
+    let mut answer = Response::new(Body::new(app.feed.follow()?));
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer.extensions_mut().insert(Endless);
+    Ok(answer)
 }
 
 async fn shutdown(
@@ -161,9 +181,4 @@ async fn unknown_path(uri: Uri) -> Problem {
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
     let detail = format!("{:?} does not take {method}", uri.path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
-}
-
-#[expect(clippy::disallowed_methods, reason = "answers tell people since when a component is in its state")]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
 }

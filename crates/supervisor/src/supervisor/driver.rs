@@ -16,12 +16,13 @@ use super::measuring::Measuring;
 use super::readers::Readers;
 use super::runs::{Ended, Look, Owner, Runs};
 use super::tasks::{Launcher, Tasks};
+use super::voices::{Heard, Voices};
 use crate::core::{Action, Ask, Core, Input, RequestId, TaskId};
 use crate::environment;
 use crate::error::{SpawnError, SpawnStep};
 use crate::event::{Event, EventKind};
 use crate::os::{self, Launch, LaunchPad, Watched};
-use crate::output::Pump;
+use crate::output::{News, Pump};
 use crate::request::{Outcome, RequestError};
 use crate::run::RunId;
 
@@ -51,6 +52,7 @@ pub(super) struct Driver {
     poller: Arc<Poller>,
     commands: Receiver<Command>,
     runs: Runs,
+    voices: Voices,
     means: Means,
     readers: Readers,
     /// What has happened in this round: told when the round's work is done, so that nobody waits for the telling.
@@ -79,6 +81,7 @@ impl Driver {
             core,
             began,
             runs: Runs::new(Arc::clone(&poller), sigchld.is_some()),
+            voices: Voices::new(Arc::clone(&poller)),
             poller,
             commands,
             means,
@@ -103,7 +106,7 @@ impl Driver {
             if let Some(outcome) = self.ended.take() {
                 self.end_tasks();
                 self.runs.end_orphans();
-                self.means.pump.finish(LAST_OUTPUT);
+                self.finish_output();
                 return outcome;
             }
             let timeout = self.core.deadline().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
@@ -114,11 +117,25 @@ impl Driver {
         }
     }
 
+    /// Has everything stored that was written, and tells what the last runs said last.
+    fn finish_output(&mut self) {
+        self.means.pump.finish(LAST_OUTPUT);
+        while let Ok(command) = self.commands.try_recv() {
+            // Whoever still asks for something learns that supervision has ended.
+            if let Command::Output(news) = command {
+                self.hear_of_output(news);
+            }
+        }
+        self.tell_readers();
+    }
+
     /// Looks at everything that has come since the last round.
     fn round(&mut self, events: &Events) {
         let mut touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
         touched.sort_unstable();
         touched.dedup();
+        // Before their ends: the last that a run has said may be which process goes on for it.
+        self.hear(events, &touched);
         for owner in &touched {
             if let Some(ended) = self.runs.take_exit(*owner) {
                 self.ended(*owner, ended);
@@ -141,6 +158,29 @@ impl Driver {
         self.tell(Input::Tick);
     }
 
+    /// Hears the runs that have something to say, and those that may have ended.
+    fn hear(&mut self, events: &Events, touched: &[Owner]) {
+        let mut runs: Vec<_> = events.iter().filter_map(|event| self.voices.noticed(event.key)).collect();
+        runs.extend(touched.iter().filter_map(|owner| match owner {
+            Owner::Run(run) => Some(*run),
+            Owner::Task(_) => None,
+        }));
+        runs.sort_unstable();
+        runs.dedup();
+        for run in runs {
+            for heard in self.voices.hear(run) {
+                match heard {
+                    Heard::Ready => self.tell(Input::Ready { run }),
+                    Heard::Notified(sender, mut said) if self.runs.may_speak(run, sender) => {
+                        said.main_pid = said.main_pid.filter(|pid| self.runs.name_main(run, *pid));
+                        self.tell(Input::Notified { run, said });
+                    }
+                    Heard::Notified(..) => {}
+                }
+            }
+        }
+    }
+
     fn ended(&mut self, owner: Owner, ended: Ended) {
         match owner {
             Owner::Run(run) => {
@@ -157,13 +197,22 @@ impl Driver {
 
     /// Looks what is left of runs whose main processes have ended, and tells of it. What is left of a task is killed.
     fn look(&mut self, owners: &[Owner]) {
+        let mut has_last_words = false;
         for (owner, look) in self.runs.look(owners) {
             match (owner, look) {
                 (Owner::Run(run), Look::Left(pids)) => self.tell(Input::Left { run, pids }),
-                (Owner::Run(run), Look::Gone) => self.tell(Input::Gone { run }),
+                (Owner::Run(run), Look::Gone) => {
+                    self.voices.close(run.component);
+                    has_last_words |= self.means.pump.ended(run, self.core.spec(run.component));
+                    self.tell(Input::Gone { run });
+                }
                 (Owner::Task(_), Look::Left(_)) => self.runs.kill(owner),
                 (Owner::Task(_), Look::Gone) => {}
             }
+        }
+        // Only now, so that no replacement waits while another thread wakes up.
+        if has_last_words {
+            self.means.pump.wake();
         }
     }
 
@@ -191,13 +240,9 @@ impl Driver {
                 let _ = answer.try_send(status);
             }
             Command::Subscribe { answer } => {
-                let _ = answer.try_send(self.readers.add());
+                let _ = answer.try_send((self.readers.told(), self.readers.add()));
             }
-            Command::OutputStored { component, problem } => {
-                let at = self.began.elapsed();
-                let component = Some(self.core.spec(component).id.clone());
-                self.outbox.push(Event { at, component, kind: EventKind::OutputStored { problem } });
-            }
+            Command::Output(news) => self.hear_of_output(news),
             Command::Answered { serial, result } => {
                 let come_of = self.means.tasks.answered(serial, result);
                 self.tell_of(come_of);
@@ -215,6 +260,16 @@ impl Driver {
                 let _ = self.means.pump.reopen();
             }
         }
+    }
+
+    fn hear_of_output(&mut self, news: News) {
+        let (component, kind) = match news {
+            News::Ready(run) => return self.tell(Input::Ready { run }),
+            News::Stored { component, problem } => (component, EventKind::OutputStored { problem }),
+            News::LastWords { run, lines } => (run.component, EventKind::LastWords { run, lines }),
+        };
+        let component = Some(self.core.spec(component).id.clone());
+        self.outbox.push(Event { at: self.began.elapsed(), component, kind });
     }
 
     fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: TakenUp, done: Done) {
@@ -322,7 +377,10 @@ impl Driver {
     fn spawn(&mut self, run: RunId) -> Input {
         match self.try_spawn(run) {
             Ok(pid) => Input::Spawned { run, pid },
-            Err(error) => Input::NotSpawned { run, error },
+            Err(error) => {
+                self.voices.close(run.component);
+                Input::NotSpawned { run, error }
+            }
         }
     }
 
@@ -334,18 +392,19 @@ impl Driver {
             os_error: error.raw_os_error(),
         };
         let token = environment::token(&spec.id).map_err(|error| failed(SpawnStep::Process, &error))?;
-        let ends = self
-            .means
-            .pump
-            .open(run.component, &spec.output)
-            .map_err(|error| failed(SpawnStep::Output, &error))?;
+        let ends = self.means.pump.open(run, spec).map_err(|error| failed(SpawnStep::Output, &error))?;
         if os::descriptors_are_scarce(&ends.stdout) {
             let error =
                 io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
             return Err(failed(SpawnStep::Output, &error));
         }
         self.means.tasks.expect(run, &token, spec);
-        let environment = environment::of(&spec.environment, &self.inherited);
+        let mut mouth = self.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
+        let mut environment = environment::of(&spec.environment, &self.inherited);
+        if !mouth.variables.is_empty() {
+            // What stands last of a name counts.
+            environment.to_mut().append(&mut mouth.variables);
+        }
         let launch = Launch {
             spec,
             environment: &environment,
@@ -353,6 +412,7 @@ impl Driver {
             errand: None,
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
+            ready: mouth.ready(),
         };
         let process = os::spawn(&launch, &mut self.means.pad);
         // Only now, so that the start does not wait while another thread wakes up.

@@ -13,6 +13,7 @@ use crate::core::{Ask, RequestId};
 use crate::event::Event;
 use crate::names::Names;
 use crate::os::Meter;
+use crate::output::News;
 use crate::request::{Dependants, Outcome, Request, RequestError, Targets, Until};
 use crate::run::RunId;
 use crate::signal::Signal;
@@ -36,7 +37,7 @@ pub(super) enum Command {
         answer: Sender<Status>,
     },
     Subscribe {
-        answer: Sender<Receiver<Event>>,
+        answer: Sender<(u64, Receiver<Event>)>,
     },
     ReopenLogs,
     /// From a prober, or from a thread of ours: what has come of a task.
@@ -54,11 +55,8 @@ pub(super) enum Command {
         run: RunId,
         memory: u64,
     },
-    /// From the pump: a component's output cannot be stored, or can be again.
-    OutputStored {
-        component: u32,
-        problem: Option<String>,
-    },
+    /// From the pump.
+    Output(News),
 }
 
 /// Who is told under which number a request was taken up, or why it was refused.
@@ -242,6 +240,15 @@ impl Handle {
     /// # Errors
     /// [`RequestError::Ended`] if it has ended.
     pub fn subscribe(&self) -> Result<Receiver<Event>, RequestError> {
+        Ok(self.subscribe_numbered()?.1)
+    }
+
+    /// The same, and how many events there have been before. With that, and with what
+    /// [`EventKind::Lost`](crate::EventKind::Lost) counts, every reader can give each event the same number.
+    ///
+    /// # Errors
+    /// [`RequestError::Ended`] if it has ended.
+    pub fn subscribe_numbered(&self) -> Result<(u64, Receiver<Event>), RequestError> {
         self.call(|answer| Command::Subscribe { answer })
     }
 

@@ -8,7 +8,9 @@ mod measuring;
 mod prober;
 mod readers;
 mod runs;
+mod said;
 mod tasks;
+mod voices;
 
 use std::thread::JoinHandle;
 
