@@ -44,11 +44,11 @@ fn line(action: Action, component: &ComponentOutcome) -> Option<String> {
         OutcomeKind::Already if !asked => return None,
         OutcomeKind::Already => already(action),
         OutcomeKind::FailedStart => format!(
-            "did not start: {why}; if its policy says so, the tries go on: see `s7supervisor status {id}`"
+            "did not start: {why}; if its policy says so, the tries go on: see `s7supervisor why {id}`"
         ),
         OutcomeKind::Blocked => {
             let on = component.waiting_for.as_deref().unwrap_or(id);
-            return Some(format!("{id} {why}; see `s7supervisor status {on}`"));
+            return Some(format!("{id} {why}; see `s7supervisor why {on}`"));
         }
         OutcomeKind::NotRunning => format!("not {done}: {why}; start it with `s7supervisor start {id}`"),
         OutcomeKind::Unkillable => {
