@@ -12,7 +12,7 @@ pub(super) fn awaited(action: Action, ids: &[String]) -> Option<String> {
         Action::Start => "come up",
         Action::Stop | Action::StopWith(_) | Action::WaitFor(Until::Stopped) => "stop",
         Action::Restart => "come up again",
-        Action::Reload => "read its configuration again",
+        Action::Reload => "reload",
         Action::WaitFor(Until::Ready) => "be ready",
         Action::WaitFor(Until::Started) => "start",
         Action::Reset | Action::Signal(_) => return None,
