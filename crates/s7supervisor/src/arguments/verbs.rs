@@ -135,7 +135,7 @@ Examples:
 
 pub(super) const RESET: &str = "\
 Forgets backoff, trip and failure of these components, and starts none of them:
-what was given up, or waits for its next try, is plainly stopped then, until
+what has been given up, or waits for its next try, is plainly stopped then until
 somebody starts it. What runs goes on running with a clean record.
 
 Examples:
@@ -159,9 +159,9 @@ Examples:
   s7supervisor signal USR1 'web-*'";
 
 pub(super) const WAIT: &str = "\
-Starts and stops nothing, and returns when it has come to be so of each of these
-components. One that was given up or stopped is waited for like any other, since
-somebody may start it: give a --timeout where nobody will.
+Starts and stops nothing, and returns when it is so of all these components,
+each at its time. One that has been given up or stopped is waited for like any
+other: somebody may start it. Give a --timeout where nobody will.
 
 Exit codes:
   0    it is so

@@ -7,6 +7,7 @@ mod line;
 mod play;
 mod reader;
 mod script;
+mod tally;
 mod timeline;
 mod words;
 

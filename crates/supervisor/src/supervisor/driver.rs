@@ -1,5 +1,7 @@
 //! The one thread that waits: it feeds facts to the core and carries out what the core decides.
 
+mod hearing;
+
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io;
@@ -16,21 +18,18 @@ use super::measuring::Measuring;
 use super::readers::Readers;
 use super::runs::{Ended, Look, Owner, Runs};
 use super::tasks::{Launcher, Tasks};
-use super::voices::{Heard, Voices};
+use super::voices::Voices;
 use crate::core::{Action, Ask, Core, Input, RequestId, TaskId};
 use crate::environment;
 use crate::error::{SpawnError, SpawnStep};
 use crate::event::{Event, EventKind};
 use crate::os::{self, Launch, LaunchPad, Watched};
-use crate::output::{News, Pump};
+use crate::output::Pump;
 use crate::request::{Outcome, RequestError};
 use crate::run::RunId;
 
 /// The poller's key for SIGCHLD; every other key is of a process.
 const SIGCHLD_KEY: usize = 0;
-
-/// How long the components' last output may take to reach its files when supervision ends.
-const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
 /// How many events a round may bring before they are told in the middle of it.
 const OUTBOX: usize = 256;
@@ -117,18 +116,6 @@ impl Driver {
         }
     }
 
-    /// Has everything stored that was written, and tells what the last runs said last.
-    fn finish_output(&mut self) {
-        self.means.pump.finish(LAST_OUTPUT);
-        while let Ok(command) = self.commands.try_recv() {
-            // Whoever still asks for something learns that supervision has ended.
-            if let Command::Output(news) = command {
-                self.hear_of_output(news);
-            }
-        }
-        self.tell_readers();
-    }
-
     /// Looks at everything that has come since the last round.
     fn round(&mut self, events: &Events) {
         let mut touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
@@ -156,29 +143,6 @@ impl Driver {
             }
         }
         self.tell(Input::Tick);
-    }
-
-    /// Hears the runs that have something to say, and those that may have ended.
-    fn hear(&mut self, events: &Events, touched: &[Owner]) {
-        let mut runs: Vec<_> = events.iter().filter_map(|event| self.voices.noticed(event.key)).collect();
-        runs.extend(touched.iter().filter_map(|owner| match owner {
-            Owner::Run(run) => Some(*run),
-            Owner::Task(_) => None,
-        }));
-        runs.sort_unstable();
-        runs.dedup();
-        for run in runs {
-            for heard in self.voices.hear(run) {
-                match heard {
-                    Heard::Ready => self.tell(Input::Ready { run }),
-                    Heard::Notified(sender, mut said) if self.runs.may_speak(run, sender) => {
-                        said.main_pid = said.main_pid.filter(|pid| self.runs.name_main(run, *pid));
-                        self.tell(Input::Notified { run, said });
-                    }
-                    Heard::Notified(..) => {}
-                }
-            }
-        }
     }
 
     fn ended(&mut self, owner: Owner, ended: Ended) {
@@ -260,16 +224,6 @@ impl Driver {
                 let _ = self.means.pump.reopen();
             }
         }
-    }
-
-    fn hear_of_output(&mut self, news: News) {
-        let (component, kind) = match news {
-            News::Ready(run) => return self.tell(Input::Ready { run }),
-            News::Stored { component, problem } => (component, EventKind::OutputStored { problem }),
-            News::LastWords { run, lines } => (run.component, EventKind::LastWords { run, lines }),
-        };
-        let component = Some(self.core.spec(component).id.clone());
-        self.outbox.push(Event { at: self.began.elapsed(), component, kind });
     }
 
     fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: TakenUp, done: Done) {

@@ -26,7 +26,7 @@ pub(super) fn play(registry: &Registry, script: &Script) -> Timeline {
         ..Circumstances::default()
     };
     let world = World::under(mocks, circumstances);
-    let mut play = Play { world, timeline: Timeline::new(&registry.components), steps: Cell::new(0) };
+    let mut play = Play { world, timeline: Timeline::default(), steps: Cell::new(0) };
     for request in &script.requests {
         if !play.advance(request.at) {
             return play.finish();

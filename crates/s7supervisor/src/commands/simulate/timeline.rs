@@ -5,21 +5,23 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use serde::Serialize;
-use supervisor::{ComponentId, Event, EventKind, ProcessSpec, RunId, Status};
+use supervisor::{ComponentId, Event, EventKind, RunId, Status};
 use supervisor_control::wire::What;
 
 use super::script::Request;
+use super::tally::Tally;
 use super::words;
 use crate::table::{self, Column};
 
 /// What has happened.
+#[derive(Default)]
 pub(super) struct Timeline {
     moments: Vec<Moment>,
     /// How many events of the world have been noted.
     noted: usize,
-    tallies: Vec<(ComponentId, Tally)>,
-    /// Where each component stands in the tallies.
-    places: HashMap<ComponentId, usize>,
+    tallies: HashMap<ComponentId, Tally>,
+    /// The components in start order, once everything is over.
+    order: Vec<ComponentId>,
     /// When everything was over.
     end: Duration,
     /// Whether there was too much to go on.
@@ -72,42 +74,12 @@ struct SummaryDocument<'a> {
     text: &'a str,
 }
 
-/// What the moments of one component come to.
-#[derive(Default)]
-struct Tally {
-    runs: usize,
-    restarts: u64,
-    trips: u64,
-    /// How long it was up in all, but for the present time.
-    up: Duration,
-    /// Since when it is up, if it is.
-    up_since: Option<Duration>,
-    /// Whether it is up but for what it says of itself, or for what its checks say.
-    has_started: bool,
-    is_unready: bool,
-    is_unwell: bool,
-    state: String,
-}
-
 impl Timeline {
-    /// Nothing has happened to these components yet.
-    pub(super) fn new(components: &[ProcessSpec]) -> Self {
-        let ids = || components.iter().map(|spec| spec.id.clone());
-        Self {
-            moments: Vec::new(),
-            noted: 0,
-            tallies: ids().map(|id| (id, Tally::default())).collect(),
-            places: ids().zip(0..).collect(),
-            end: Duration::ZERO,
-            is_cut_off: false,
-        }
-    }
-
     /// Notes those of all events that have not been noted yet.
     pub(super) fn note(&mut self, events: &[Event]) {
         for event in events.get(self.noted..).unwrap_or_default() {
-            if let Some(place) = event.component.as_ref().and_then(|id| self.places.get(id)) {
-                self.tallies[*place].1.note(event);
+            if let Some(id) = &event.component {
+                self.tallies.entry(id.clone()).or_default().note(event);
             }
             let what = Happening::Told(event.kind.clone());
             self.moments.push(Moment { at: event.at, component: event.component.clone(), what });
@@ -141,13 +113,15 @@ impl Timeline {
     pub(super) fn finish(&mut self, now: Duration, status: &Status, runs: impl Fn(&str) -> usize) {
         self.end = now;
         for component in &status.components {
-            let Some(place) = self.places.get(&component.id) else { continue };
-            let tally = &mut self.tallies[*place].1;
-            tally.settle(now);
-            tally.runs = runs(component.id.as_str());
-            tally.restarts = component.restarts;
-            tally.state = component.state.to_string();
+            let tally = self.tallies.entry(component.id.clone()).or_default();
+            tally.finish(now, component, runs(component.id.as_str()));
+            self.order.push(component.id.clone());
         }
+    }
+
+    /// What became of each component, in start order.
+    fn tallies(&self) -> impl Iterator<Item = (&ComponentId, &Tally)> {
+        self.order.iter().filter_map(|id| Some((id, self.tallies.get(id)?)))
     }
 
     /// When it was cut off, if it was.
@@ -179,7 +153,7 @@ impl Timeline {
         let moments = self.moments.iter().filter_map(Moment::document);
         let mut lines: Vec<_> =
             moments.map(|moment| serde_json::to_string(&moment)).collect::<Result<_, _>>()?;
-        for (id, tally) in &self.tallies {
+        for (id, tally) in self.tallies() {
             let (at, up) = (self.end.as_secs_f64(), tally.up.as_secs_f64());
             let Tally { runs, restarts, trips, state: text, .. } = tally;
             let (component, event) = (id.as_str(), "summary");
@@ -225,7 +199,7 @@ impl Timeline {
     fn table(&self) -> String {
         let headings = ["ID", "RUNS", "RESTARTS", "TRIPS", "UP", "FINALLY"];
         let columns = headings.map(|heading| Column { heading, breaks: heading == "FINALLY" });
-        let rows = self.tallies.iter().map(|(id, tally)| {
+        let rows = self.tallies().map(|(id, tally)| {
             vec![
                 id.to_string(),
                 tally.runs.to_string(),
@@ -273,31 +247,6 @@ impl Moment {
             },
             text: self.words()?,
         })
-    }
-}
-
-impl Tally {
-    fn note(&mut self, event: &Event) {
-        match event.kind {
-            EventKind::Started { .. } => self.has_started = true,
-            EventKind::Unready { .. } => self.is_unready = true,
-            EventKind::ReadyAgain { .. } => self.is_unready = false,
-            EventKind::Unwell { .. } => self.is_unwell = true,
-            EventKind::Well { .. } => self.is_unwell = false,
-            EventKind::Tripped { .. } => self.trips += 1,
-            EventKind::Stopping { .. } | EventKind::Judged { .. } | EventKind::Exited { .. } => {
-                (self.has_started, self.is_unready, self.is_unwell) = (false, false, false);
-            }
-            _ => {}
-        }
-        self.settle(event.at);
-    }
-
-    /// Counts the time until now, and begins to count if it is up.
-    fn settle(&mut self, now: Duration) {
-        let is_up = self.has_started && !self.is_unready && !self.is_unwell;
-        let since = std::mem::replace(&mut self.up_since, is_up.then_some(now));
-        self.up += since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
     }
 }
 
