@@ -26,6 +26,11 @@ impl Names {
         names
     }
 
+    /// The components that this name means, in ascending order: one by its id, or instances by what they share.
+    pub(crate) fn named(&self, name: &ComponentId) -> Option<&[u32]> {
+        self.by_name.get(name).map(Vec::as_slice)
+    }
+
     /// Every key.
     pub(crate) fn all(&self) -> Vec<u32> {
         (0..).zip(&self.ids).map(|(key, _)| key).collect()
@@ -60,7 +65,8 @@ impl Names {
         Err(RequestError::Unknown { name: name.chars().take(80).collect(), suggestion: self.most_like(name) })
     }
 
-    fn most_like(&self, name: &str) -> Option<ComponentId> {
+    /// The id that looks most like this name, if one does.
+    pub(crate) fn most_like(&self, name: &str) -> Option<ComponentId> {
         if name.len() > ComponentId::MAX_LENGTH {
             return None;
         }

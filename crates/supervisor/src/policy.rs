@@ -40,6 +40,19 @@ pub trait RestartPolicy: fmt::Debug + Send + Sync {
     fn memory(&self) -> usize {
         8
     }
+
+    /// Whether it ever decides to run a component again. Default: yes.
+    ///
+    /// One that never does leaves a member of a restart group as it is when the group restarts.
+    fn restarts(&self) -> bool {
+        true
+    }
+
+    /// What it does, for people. The built-in policies say it in the words of the registry:
+    /// `always, delay 0s, maxDelay 60s, factor 2, jitter 0.1`. Default: the debug text.
+    fn describe(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 /// What a [`RestartPolicy`] decides.
@@ -89,6 +102,11 @@ fn times(duration: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(duration.as_secs_f64() * factor.max(0.0)).unwrap_or(Duration::MAX)
 }
 
+/// A time as a registry has it: `0s`, `250ms`, `60s`.
+fn exactly(time: Duration) -> String {
+    if time.is_zero() { "0s".to_owned() } else { format!("{time:?}") }
+}
+
 /// Never runs it again: a success completes it, a failure is final.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Never;
@@ -100,6 +118,14 @@ impl RestartPolicy for Never {
 
     fn memory(&self) -> usize {
         1
+    }
+
+    fn restarts(&self) -> bool {
+        false
+    }
+
+    fn describe(&self) -> String {
+        "never".to_owned()
     }
 }
 
@@ -117,6 +143,16 @@ impl<P: RestartPolicy> RestartPolicy for OnFailure<P> {
 
     fn memory(&self) -> usize {
         self.0.memory()
+    }
+
+    fn restarts(&self) -> bool {
+        self.0.restarts()
+    }
+
+    fn describe(&self) -> String {
+        // What is inside is asked only after failures, where "always" would mislead.
+        let inside = self.0.describe();
+        format!("onFailure, {}", inside.strip_prefix("always, ").unwrap_or(&inside))
     }
 }
 
@@ -138,6 +174,10 @@ impl RestartPolicy for Fixed {
 
     fn memory(&self) -> usize {
         1
+    }
+
+    fn describe(&self) -> String {
+        format!("always, delay {0}, maxDelay {0}", exactly(self.0))
     }
 }
 
@@ -185,6 +225,11 @@ impl RestartPolicy for Backoff {
     fn memory(&self) -> usize {
         1
     }
+
+    fn describe(&self) -> String {
+        let (delay, max_delay) = (exactly(self.delay), exactly(self.max_delay));
+        format!("always, delay {delay}, maxDelay {max_delay}, factor {}, jitter {}", self.factor, self.jitter)
+    }
 }
 
 /// Gives up when there were too many restarts within a window (OTP's intensity and period); until then, the policy
@@ -218,6 +263,14 @@ impl<P: RestartPolicy> RestartPolicy for Limit<P> {
 
     fn memory(&self) -> usize {
         self.policy.memory().max(self.max as usize + 1)
+    }
+
+    fn restarts(&self) -> bool {
+        self.policy.restarts()
+    }
+
+    fn describe(&self) -> String {
+        format!("{}, max {} within {}", self.policy.describe(), self.max, exactly(self.within))
     }
 }
 
@@ -322,6 +375,23 @@ mod tests {
         let limit = |max| Limit { max, within: Duration::ZERO, policy: Own };
         assert_eq!((limit(3).memory(), limit(20).memory(), OnFailure(limit(20)).memory()), (8, 21, 21));
         assert_eq!([Never.memory(), Fixed::default().memory(), Backoff::default().memory()], [1; 3]);
+    }
+
+    #[test]
+    fn a_policy_says_what_it_does_in_the_words_of_the_registry() {
+        let backoff = Backoff { delay: millis(250), ..Backoff::default() };
+        let limit =
+            Limit { max: 5, within: Duration::from_secs(60), policy: OnFailure(Fixed(millis(1_500))) };
+        for (policy, description, restarts) in [
+            (&Never as &dyn RestartPolicy, "never", false),
+            (&Fixed(Duration::ZERO), "always, delay 0s, maxDelay 0s", true),
+            (&backoff, "always, delay 250ms, maxDelay 60s, factor 2, jitter 0.1", true),
+            (&OnFailure(backoff), "onFailure, delay 250ms, maxDelay 60s, factor 2, jitter 0.1", true),
+            (&OnFailure(Never), "onFailure, never", false),
+            (&limit, "onFailure, delay 1.5s, maxDelay 1.5s, max 5 within 60s", true),
+        ] {
+            assert_eq!((policy.describe().as_str(), policy.restarts()), (description, restarts));
+        }
     }
 
     #[test]

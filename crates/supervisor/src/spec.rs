@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::output::LogSettings;
 use crate::policy::{Backoff, RestartPolicy};
 
+pub(crate) use checks::log_pattern;
 pub use checks::{GuardAction, Health, MemoryLimit, Probe, Readiness, ReadyWhen};
 pub use relations::{Condition, Dependency, RestartGroup, Strategy};
 pub use restarts::{ExitAction, ExitMatch, ExitRule, Intensity, OnGiveUp, RestartBudget};

@@ -208,6 +208,167 @@ fn everything_that_a_registry_says_arrives_in_the_specification() {
     assert!(!format!("{registry:?}").contains("hunter2"));
 }
 
+mod restart_engine {
+    use supervisor::{
+        Cleanup, Command, Condition, ExitAction, ExitMatch, ExitRule, GuardAction, Health, Intensity,
+        MemoryLimit, OnGiveUp, Probe, Readiness, ReadyWhen, Recipient, RestartBudget, Signal, Step, Strategy,
+    };
+
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn command(words: &[&str]) -> Command {
+        let [program, arguments @ ..] = words else { panic!() };
+        Command { program: program.into(), arguments: arguments.iter().map(Into::into).collect() }
+    }
+
+    fn run(words: &[&str], timeout: u64) -> Step {
+        Step::Run { command: command(words), timeout: seconds(timeout) }
+    }
+
+    fn send(signal: Signal, wait: u64, to: Recipient) -> Step {
+        Step::Signal { signal, wait: seconds(wait), to }
+    }
+
+    fn depends_on(spec: &ProcessSpec) -> Vec<(&str, Condition)> {
+        spec.depends_on.iter().map(|dependency| (dependency.on.as_str(), dependency.condition)).collect()
+    }
+
+    fn registry() -> Registry {
+        load(format!("{CORPUS}/good/restart_engine.xml"), &options()).unwrap()
+    }
+
+    fn component(id: &str) -> ProcessSpec {
+        registry().components.into_iter().find(|spec| spec.id == *id).unwrap()
+    }
+
+    #[test]
+    fn what_holds_for_all_components_arrives() {
+        let config = registry().config;
+        assert_eq!(config.restart_budget, Some(RestartBudget { max: 20, within: seconds(10) }));
+        assert_eq!(config.on_give_up, OnGiveUp::Shutdown);
+        let none = "<supervisor><config><restartBudget max='0' within='1s'/></config></supervisor>";
+        let config = load_text(none, &[], &plain()).1.unwrap().config;
+        assert_eq!((config.restart_budget, config.on_give_up), (None, OnGiveUp::Continue));
+    }
+
+    #[test]
+    fn dependencies_of_profiles_and_server_are_joined_and_the_server_has_the_say() {
+        let web = component("web-2");
+        let expected = [
+            ("database", Condition::Ready),
+            ("migration", Condition::Started),
+            ("cache-2", Condition::Ready),
+        ];
+        assert_eq!(depends_on(&web), expected);
+        assert_eq!(depends_on(&component("migration")), [("database", Condition::Started)]);
+        assert_eq!(depends_on(&component("report")), [("web", Condition::Completed)], "all of its instances");
+    }
+
+    #[test]
+    fn what_happens_after_an_end_arrives() {
+        let web = component("web-1");
+        assert_eq!(web.restart.describe(), "onFailure, delay 0s, maxDelay 60s, factor 2, jitter 0.1");
+        assert_eq!(web.intensity, None, "0 restarts are no limit");
+        let segv = Signal::from_name("SEGV").unwrap();
+        let rules = [
+            ExitRule { exit: ExitMatch::Signal(segv), action: ExitAction::GiveUp },
+            ExitRule { exit: ExitMatch::Code(78), action: ExitAction::Stop },
+        ];
+        assert_eq!(web.exits, rules);
+        let group = web.restart_group.unwrap();
+        assert_eq!((group.name.as_str(), group.strategy), ("web", Strategy::RestForOne));
+        assert_eq!(component("migration").restart_group.unwrap().strategy, Strategy::OneForAll);
+        assert_eq!(component("migration").restart.describe(), "never");
+        let cache = component("cache-1");
+        let intensity = Intensity { max: 3, within: seconds(60), retry_after: Duration::ZERO };
+        assert_eq!((cache.intensity, cache.restart_group), (Some(intensity), None));
+        let essential: Vec<_> = registry().components.iter().map(|spec| spec.essential).collect();
+        assert_eq!(essential, [true, false, false, false, false, false, false]);
+    }
+
+    #[test]
+    fn how_a_component_is_watched_arrives() {
+        let readiness =
+            |id: &str| component(id).readiness.map(|readiness| (readiness.when, readiness.timeout));
+        let asked = Probe::Exec(command(&["pg_isready", "-q"]));
+        assert_eq!(readiness("database"), Some((ReadyWhen::Probed(asked), seconds(60))));
+        assert_eq!(readiness("migration"), Some((ReadyWhen::Descriptor(3), seconds(60))));
+        let url = "http://localhost:8080/ready".to_owned();
+        let asked = ReadyWhen::Probed(Probe::Http { url, status: 204..=204 });
+        assert_eq!(
+            readiness("web-1"),
+            Some((asked, seconds(90))),
+            "the way of the server, the time of the profile"
+        );
+        let logged = ReadyWhen::Logged(r"^Ready in \d+ ms".to_owned());
+        assert_eq!(component("cache-1").readiness, Some(Readiness { when: logged, timeout: seconds(5) }));
+        assert_eq!(readiness("report"), None);
+
+        let probe = Probe::Http { url: "http://[::1]:8082".to_owned(), status: 200..=399 };
+        let health = Health {
+            probe,
+            interval: seconds(5),
+            timeout: seconds(2),
+            failures: 1,
+            start_after: Duration::ZERO,
+            action: GuardAction::Report,
+        };
+        assert_eq!(component("web-2").health, Some(health));
+        let health = component("cache-1").health.unwrap();
+        assert_eq!(health.probe, Probe::Tcp { host: "localhost".to_owned(), port: 6379 });
+        assert_eq!((health.interval, health.failures, health.start_after), (seconds(10), 3, seconds(30)));
+        let health = component("database").health.unwrap();
+        assert_eq!(
+            (health.probe, health.action),
+            (Probe::Exec(command(&["/srv/bin/ask"])), GuardAction::Restart)
+        );
+        assert_eq!(component("cache-2").watchdog, Some(seconds(30)));
+        assert_eq!(
+            component("web-1").memory,
+            Some(MemoryLimit { max: 2 << 30, action: GuardAction::Report })
+        );
+    }
+
+    #[test]
+    fn steps_keep_the_order_in_which_they_stand() {
+        let web = component("web-1");
+        let stop = [
+            send(Signal::TERM, 30, Recipient::Main),
+            run(&["/srv/bin/stop", "now"], 20),
+            send(Signal::TERM, 10, Recipient::Group),
+        ];
+        assert_eq!(web.stop, stop);
+        assert_eq!(web.stop_timeout, seconds(60), "the sum of the waits");
+        assert_eq!(component("cache-1").stop_timeout, seconds(7), "as given");
+        let cleanup = Cleanup { command: command(&["rm", "-f"]), timeout: seconds(3) };
+        assert_eq!(web.cleanup, Some(cleanup));
+        let database = component("database");
+        assert_eq!(database.reload, [send(Signal::HUP, 10, Recipient::Main)]);
+        let evidence = [
+            run(&["/usr/bin/jstack", "database"], 5),
+            send(Signal::QUIT, 2, Recipient::Main),
+            run(&["dump"], 10),
+        ];
+        assert_eq!(database.evidence, evidence);
+        assert!(database.stop.is_empty() && database.cleanup.is_none());
+        assert_eq!(database.stop_timeout, seconds(60));
+    }
+
+    #[test]
+    fn who_has_a_way_for_a_probe_has_its_defaults() {
+        let server = "<executable>x</executable><health><tcp port='80'/></health><cleanup><argument>x</argument></cleanup>";
+        let spec = load_server(server).unwrap().components.remove(0);
+        let health = spec.health.unwrap();
+        assert_eq!(health.probe, Probe::Tcp { host: "127.0.0.1".to_owned(), port: 80 });
+        assert_eq!((health.timeout, health.failures, health.action), (seconds(2), 3, GuardAction::Restart));
+        assert_eq!(spec.cleanup.unwrap().timeout, seconds(10));
+    }
+}
+
 #[test]
 fn includes_follow_in_order_and_each_file_counts_once() {
     let registry = load(format!("{CORPUS}/good/includes.xml"), &plain()).unwrap();

@@ -9,6 +9,7 @@ use supervisor::registry::{LoadOptions, Registry, RegistryError, lenient_temp};
 
 const EVERYTHING: &str = include_str!("registry/good/everything.xml");
 const NUMBERS: &str = include_str!("registry/good/settings_in_numbers.xml");
+const RESTART_ENGINE: &str = include_str!("registry/good/restart_engine.xml");
 const DOCUMENTED: &str = include_str!("../../../examples/image-serving/conf/SupervisorRegistry.xml");
 
 /// Loads these bytes, and asserts what must hold whatever comes of it.
@@ -87,7 +88,7 @@ proptest! {
     #[test]
     fn any_mutation_of_a_good_registry_gives_a_value_or_an_error(
         (text, at, remove, insert) in (
-            prop_oneof![Just(EVERYTHING), Just(NUMBERS), Just(DOCUMENTED)],
+            prop_oneof![Just(EVERYTHING), Just(NUMBERS), Just(RESTART_ENGINE), Just(DOCUMENTED)],
             any::<prop::sample::Index>(),
             0usize..40,
             prop_oneof![

@@ -29,6 +29,7 @@ mod sink;
 mod testbench;
 
 pub use log_file::LogFile;
+pub(crate) use names::owners;
 pub(crate) use pump::{Notice, Pump};
 
 /// A log file: where it is, when a new one begins, and how long old ones are kept.
@@ -65,7 +66,7 @@ impl LogSettings {
     }
 
     /// The log beside this one for standard error: `ps-stderr.log`.
-    fn for_stderr(&self) -> Self {
+    pub(crate) fn for_stderr(&self) -> Self {
         let mut name = OsString::from(self.path.file_stem().unwrap_or_default());
         name.push("-stderr");
         if let Some(suffix) = self.path.extension() {

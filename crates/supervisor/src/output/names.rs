@@ -8,7 +8,7 @@
 //! ```
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 
@@ -88,6 +88,35 @@ impl Names {
         let found = existing.iter().filter_map(|name| self.parse(name)).filter(|found| found.date == date);
         found.filter_map(|found| found.number).max().unwrap_or(0)
     }
+}
+
+/// The other logs, each by its path and whether the date is put in, that would take the file at this path for theirs:
+/// `ps-2030-01-31.log.7` is taken by `ps-2030-01-31.log` for one that was ended for its size, and by the dated `ps.log`
+/// for that of a day.
+pub(crate) fn owners(path: &Path) -> Vec<(PathBuf, bool)> {
+    let Some(name) = path.file_name().and_then(OsStr::to_str) else { return Vec::new() };
+    let unpacked = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".gz.tmp")).unwrap_or(name);
+    let unnumbered = unpacked.rsplit_once('.').map(|(name, _number)| name);
+    let of_size = [unnumbered].into_iter().flatten().map(|name| (name.to_owned(), false));
+    let of_day = [Some(name), Some(unpacked), unnumbered].into_iter().flatten().filter_map(without_date);
+    let candidates = of_size.chain(of_day.map(|name| (name, true)));
+    let mut owners: Vec<_> = candidates
+        .filter(|(owner, _)| !owner.is_empty())
+        .map(|(owner, is_dated)| (path.with_file_name(owner), is_dated))
+        // What is a guess up to here is decided by the pattern itself.
+        .filter(|(owner, is_dated)| Names::new(owner, *is_dated).parse(OsStr::new(name)).is_some())
+        .collect();
+    owners.dedup();
+    owners
+}
+
+/// What a name would be without the date before its suffix, if there is one: `ps-2030-01-31.log` -> `ps.log`.
+fn without_date(name: &str) -> Option<String> {
+    let name = Path::new(name);
+    let stem = name.file_stem()?.to_str()?;
+    let (stem, _date) = stem.split_at_checked(stem.len().checked_sub("-yyyy-mm-dd".len())?)?;
+    let suffix = name.extension().and_then(OsStr::to_str).map(|suffix| format!(".{suffix}"));
+    (!stem.is_empty()).then(|| format!("{stem}{}", suffix.unwrap_or_default()))
 }
 
 /// `name` with something behind it.
@@ -198,5 +227,29 @@ mod tests {
             ["ps-2026-11-21.log.9", "ps-2026-11-22.log.2.gz", "ps-2026-11-22.log.1"].map(OsString::from);
         assert_eq!(names.highest_number(OsStr::new("ps-2026-11-22.log"), &existing), 2);
         assert_eq!(names.highest_number(OsStr::new("ps-2026-11-23.log"), &existing), 0);
+    }
+
+    #[test]
+    fn a_file_is_taken_by_the_logs_that_would_give_it_its_name() {
+        let owners = |name: &str| {
+            let owners = owners(&Path::new("/l").join(name)).into_iter();
+            owners.map(|(path, is_dated)| format!("{} {is_dated}", path.display())).collect::<Vec<_>>()
+        };
+        for (name, expected) in [
+            ("ps.log", &[][..]),
+            ("ps.log.gz", &[]),
+            ("ps.log.07", &[]),
+            ("-2030-01-31.log", &[]),
+            ("ps.2030-01-31.log", &[]),
+            ("ps-2030-13-31.log", &[]),
+            ("ps.log.7", &["/l/ps.log false"]),
+            ("ps.log.7.gz.tmp", &["/l/ps.log false"]),
+            ("ps-2030-01-31.log", &["/l/ps.log true"]),
+            ("ps-2030-01-31", &["/l/ps true"]),
+            ("ps-2030-01-31.log.gz", &["/l/ps.log true"]),
+            ("ps-2030-01-31.log.7", &["/l/ps-2030-01-31.log false", "/l/ps.log true"]),
+        ] {
+            assert_eq!(owners(name), expected, "{name}");
+        }
     }
 }

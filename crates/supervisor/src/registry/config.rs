@@ -7,6 +7,7 @@ use super::problem::FileId;
 use super::reading::Reading;
 use super::structure::{Node, Value};
 use super::values::Kind;
+use crate::spec::{OnGiveUp, RestartBudget};
 
 /// What a registry says about the supervisor itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +26,16 @@ pub struct Config {
     pub trace_stats_interval: Option<Duration>,
     /// For how many days dated log files are kept. Default: 10.
     pub log_days: u32,
+    /// The most restarts over all components. Default: no limit.
+    pub restart_budget: Option<RestartBudget>,
+    /// What happens when an essential component is given up. Default: the others go on.
+    pub on_give_up: OnGiveUp,
 }
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
 const DEFAULT_LOG_DAYS: u32 = 10;
 const DEFAULT_TRACE_LEVEL: u8 = 2;
+const DEFAULT_BUDGET_WITHIN: Duration = Duration::from_secs(10);
 
 /// Reads what stands in the root of a registry; what does not has its default.
 pub(super) fn read(root: Option<&Node>, registry: FileId, reading: &mut Reading<'_>) -> Config {
@@ -61,6 +67,7 @@ pub(super) fn read(root: Option<&Node>, registry: FileId, reading: &mut Reading<
     if let Some(format) = written("logFormat") {
         reading.text(format);
     }
+    let on_give_up = written("onGiveUp").and_then(|value| reading.text(value));
     Config {
         tcp_port: written("tcpport").and_then(|value| reading.number(value)).filter(|&port| port != 0),
         log,
@@ -69,5 +76,17 @@ pub(super) fn read(root: Option<&Node>, registry: FileId, reading: &mut Reading<
         trace_stats_interval: Some(interval.unwrap_or(DEFAULT_INTERVAL))
             .filter(|interval| !interval.is_zero()),
         log_days: log_days.flatten().or(max_days).unwrap_or(DEFAULT_LOG_DAYS),
+        restart_budget: config.and_then(|config| restart_budget(config.child("restartBudget")?, reading)),
+        on_give_up: match on_give_up.as_deref() {
+            Some("shutdown") => OnGiveUp::Shutdown,
+            _ => OnGiveUp::Continue,
+        },
     }
+}
+
+/// None at all is no limit.
+fn restart_budget(node: &Node, reading: &mut Reading<'_>) -> Option<RestartBudget> {
+    let max = reading.number(node.attribute("max")?)?;
+    let within = node.attribute("within").and_then(|value| reading.duration(value));
+    (max > 0).then_some(RestartBudget { max, within: within.unwrap_or(DEFAULT_BUDGET_WITHIN) })
 }

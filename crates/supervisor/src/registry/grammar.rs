@@ -17,6 +17,8 @@ pub(super) struct ElementRule {
     pub(super) content: Content,
     /// Whether it may stand more than once in the same place.
     pub(super) many: bool,
+    /// Whether it says nothing at all unless it holds an element.
+    pub(super) filled: bool,
     /// Whether it does not work yet.
     pub(super) later: bool,
 }
@@ -28,6 +30,8 @@ pub(super) enum Content {
     Value(Kind),
     /// These elements, in any order.
     Elements(&'static [&'static ElementRule]),
+    /// One of these elements.
+    OneOf(&'static [&'static ElementRule]),
 }
 
 /// What is known of an attribute.
@@ -44,7 +48,7 @@ impl ElementRule {
     /// The elements that may stand in it.
     pub(super) fn children(&self) -> &'static [&'static ElementRule] {
         match self.content {
-            Content::Elements(children) => children,
+            Content::Elements(children) | Content::OneOf(children) => children,
             Content::Nothing | Content::Value(_) => &[],
         }
     }
@@ -56,6 +60,11 @@ impl ElementRule {
 
     const fn many(mut self) -> Self {
         self.many = true;
+        self
+    }
+
+    const fn filled(mut self) -> Self {
+        self.filled = true;
         self
     }
 
@@ -73,7 +82,7 @@ impl AttributeRule {
 }
 
 const fn rule(name: &'static str, content: Content, about: &'static str) -> ElementRule {
-    ElementRule { name, about, attributes: &[], content, many: false, later: false }
+    ElementRule { name, about, attributes: &[], content, many: false, filled: false, later: false }
 }
 
 const fn value(name: &'static str, kind: Kind, about: &'static str) -> ElementRule {
@@ -86,6 +95,14 @@ const fn group(
     about: &'static str,
 ) -> ElementRule {
     rule(name, Content::Elements(children), about)
+}
+
+const fn one_of(
+    name: &'static str,
+    children: &'static [&'static ElementRule],
+    about: &'static str,
+) -> ElementRule {
+    rule(name, Content::OneOf(children), about).filled()
 }
 
 const fn mark(name: &'static str, about: &'static str) -> ElementRule {
@@ -117,14 +134,11 @@ static CONFIG: ElementRule = group(
         &value("tracestatsinterval", Kind::Interval, "Seconds between memory statistics; 0: off."),
         &value("logDays", Kind::Number { min: 1, max: 36_500 }, "Days that dated log files are kept."),
         &value("logFormat", Kind::Choice { values: &["text", "json"], later: &["json"] }, "text or json."),
-        &mark("restartBudget", "The most restarts over all components; 0: no limit.")
-            .with(&[
-                required("max", Kind::Number { min: 0, max: 1_000_000 }),
-                optional("within", Kind::Duration),
-            ])
-            .later(),
-        &value("onGiveUp", choice(&["continue", "shutdown"]), "When an essential component is given up.")
-            .later(),
+        &mark("restartBudget", "The most restarts at once over all components; 0: no limit.").with(&[
+            required("max", Kind::Number { min: 0, max: 1_000_000 }),
+            optional("within", Kind::PositiveDuration),
+        ]),
+        &value("onGiveUp", choice(&["continue", "shutdown"]), "When an essential component is given up."),
     ],
     "The supervisor itself.",
 );
@@ -181,35 +195,33 @@ pub(super) static COMPONENT: &[&ElementRule] = &[
     &value("stopTimeout", Kind::Duration, "How long it is given to stop. Default: 60 s."),
     &value("autostart", Kind::Boolean, "Whether it starts with the supervisor. Default: true."),
     &value("instances", Kind::Number { min: 1, max: 10_000 }, "How many of it run. Default: 1."),
-    &mark("dependsOn", "A component that must have started before.")
-        .with(&[
-            required("ref", Kind::Name),
-            optional("condition", choice(&["started", "ready", "completed"])),
-        ])
-        .many()
-        .later(),
+    &mark("dependsOn", "A component without which no run of this one begins.")
+        .with(&[required("ref", Kind::Id), optional("condition", choice(&["started", "ready", "completed"]))])
+        .many(),
     &RESTART,
-    &mark("restartGroup", "Components that restart together.")
-        .with(&[
-            required("name", Kind::Name),
-            optional("strategy", choice(&["oneForOne", "oneForAll", "restForOne"])),
-        ])
-        .later(),
-    &value("essential", Kind::Boolean, "Whether the supervisor cannot do without it.").later(),
+    &mark("restartGroup", "Components that restart together.").with(&[
+        required("name", Kind::Name),
+        optional("strategy", choice(&["oneForOne", "oneForAll", "restForOne"])),
+    ]),
+    &value("essential", Kind::Boolean, "Whether the supervisor cannot do without it. Default: false."),
     &READINESS,
     &HEALTH,
-    &mark("watchdog", "It must give a sign of life this often.")
-        .with(&[required("timeout", Kind::Duration)])
-        .later(),
-    &mark("memory", "The most memory that it may use.")
-        .with(&[required("max", Kind::Size), optional("action", choice(&["restart", "report"]))])
-        .later(),
-    &group("stop", &[&SIGNAL, &EXEC], "The steps by which it is stopped.").later(),
-    &group("reload", &[&SIGNAL, &EXEC], "What makes it read its configuration again.").later(),
-    &group("cleanup", &[&ARGUMENT], "A command that is run after each end of it.")
-        .with(&[optional("timeout", Kind::Duration)])
-        .later(),
-    &group("evidence", &[&SIGNAL, &EXEC], "What is recorded before it is killed because it hangs.").later(),
+    &mark("watchdog", "How often it must send WATCHDOG=1 to its NOTIFY_SOCKET.")
+        .with(&[required("timeout", Kind::PositiveDuration)]),
+    &mark("memory", "The most memory that it may use, all its processes together.")
+        .with(&[required("max", Kind::Size), optional("action", GUARD_ACTION)]),
+    &group("stop", &[&SIGNAL, &EXEC], "The steps by which it is stopped. Default: SIGTERM to its group.")
+        .filled(),
+    &group("reload", &[&SIGNAL, &EXEC], "The steps by which it reads its configuration again.").filled(),
+    &group("cleanup", &[&ARGUMENT], "A command that is run after every end of it.")
+        .with(&[optional("timeout", Kind::PositiveDuration)])
+        .filled(),
+    &group(
+        "evidence",
+        &[&SIGNAL, &EXEC],
+        "What is done to find out why it hangs, before it is killed for that.",
+    )
+    .filled(),
     &OUTPUT,
     &mark("listen", "A socket that the supervisor holds for it.")
         .with(&[required("name", Kind::Name), optional("tcp", Kind::Name), optional("unix", Kind::Path)])
@@ -254,11 +266,10 @@ static RESTART: ElementRule = group(
     &[&mark("exit", "What to do after a certain end.")
         .with(&[
             optional("code", Kind::Number { min: 0, max: 255 }),
-            optional("signal", Kind::Name),
+            optional("signal", Kind::Signal),
             optional("action", choice(&["restart", "stop", "giveUp"])),
         ])
-        .many()
-        .later()],
+        .many()],
     "What to do when it has ended by itself.",
 )
 .with(&[
@@ -268,9 +279,9 @@ static RESTART: ElementRule = group(
     optional("factor", Kind::Decimal { min: 1, max: 1_000 }),
     optional("jitter", Kind::Decimal { min: 0, max: 1 }),
     optional("resetAfter", Kind::Duration),
-    optional("max", Kind::Number { min: 0, max: 1_000_000 }).later(),
-    optional("within", Kind::Duration).later(),
-    optional("retryAfter", Kind::Duration).later(),
+    optional("max", Kind::Number { min: 0, max: 1_000_000 }),
+    optional("within", Kind::PositiveDuration),
+    optional("retryAfter", Kind::Duration),
 ]);
 
 static OUTPUT: ElementRule =
@@ -286,48 +297,52 @@ static OUTPUT: ElementRule =
         optional("timestamps", Kind::Boolean).later(),
     ]);
 
-static READINESS: ElementRule = group(
+static READINESS: ElementRule = one_of(
     "readiness",
     &[
-        &mark("notify", "It says READY=1 to its NOTIFY_SOCKET."),
-        &value("notifyFd", Kind::Number { min: 3, max: 1_023 }, "It writes a line to this descriptor."),
+        &mark("notify", "It sends READY=1 to its NOTIFY_SOCKET."),
+        &value("notifyFd", Kind::Number { min: 3, max: 1_023 }, "It writes a newline to this descriptor."),
         &TCP,
         &HTTP,
-        &EXEC,
-        &mark("log", "A line of its output matches.").with(&[required("pattern", Kind::Text)]),
+        &PROBE,
+        &mark("log", "A line of its output matches a regular expression.")
+            .with(&[required("pattern", Kind::Pattern)]),
     ],
-    "How it tells that it is ready.",
+    "How it is known that it is ready.",
 )
-.with(&[optional("timeout", Kind::Duration)])
-.later();
+.with(&[optional("timeout", Kind::PositiveDuration)]);
 
-static HEALTH: ElementRule = group("health", &[&TCP, &HTTP, &EXEC], "How it is asked whether it is well.")
-    .with(&[
-        optional("interval", Kind::Duration),
-        optional("timeout", Kind::Duration),
+static HEALTH: ElementRule =
+    one_of("health", &[&TCP, &HTTP, &PROBE], "How it is known that it is still well.").with(&[
+        optional("interval", Kind::PositiveDuration),
+        optional("timeout", Kind::PositiveDuration),
         optional("failures", Kind::Number { min: 1, max: 1_000 }),
         optional("startAfter", Kind::Duration),
-        optional("action", choice(&["restart", "report"])),
-    ])
-    .later();
+        optional("action", GUARD_ACTION),
+    ]);
 
 static TCP: ElementRule = mark("tcp", "It takes a connection.")
     .with(&[required("port", Kind::Number { min: 1, max: 65_535 }), optional("host", Kind::Name)]);
 
-static HTTP: ElementRule = mark("http", "It answers a request.")
-    .with(&[required("url", Kind::Name), optional("status", Kind::Name)]);
+static HTTP: ElementRule = mark("http", "It answers a GET with one of these statuses.")
+    .with(&[required("url", Kind::HttpUrl), optional("status", Kind::HttpStatus)]);
 
-static EXEC: ElementRule =
-    group("exec", &[&ARGUMENT], "A command.").with(&[optional("timeout", Kind::Duration)]).many();
+static PROBE: ElementRule = group("exec", &[&ARGUMENT], "A command ends with code 0.").filled();
 
-static SIGNAL: ElementRule = mark("signal", "A signal.")
+static EXEC: ElementRule = group("exec", &[&ARGUMENT], "A command is run.")
+    .with(&[optional("timeout", Kind::PositiveDuration)])
+    .filled()
+    .many();
+
+static SIGNAL: ElementRule = mark("signal", "A signal is sent.")
     .with(&[
-        required("name", Kind::Name),
+        required("name", Kind::Signal),
         optional("wait", Kind::Duration),
         optional("to", choice(&["group", "main"])),
     ])
     .many();
 
+const GUARD_ACTION: Kind = choice(&["restart", "report"]);
 const PORT_OR_NONE: Kind = Kind::Number { min: 0, max: 65_535 };
 
 const fn choice(values: &'static [&'static str]) -> Kind {

@@ -10,24 +10,32 @@
 //! 3. `structure`: the same tree by the table of `grammar`: nothing unknown, repeated or misplaced is left;
 //! 4. `documents`: the same for every file that is included;
 //! 5. `settings`: what `SV::Name` stands for; `reading`: put in, and the value checked by its kind (`values`);
-//! 6. `profiles`: which bundles a server is made of; `components`: one [`ProcessSpec`] for each instance of it.
+//! 6. `profiles`: which bundles a server is made of, and `layers`: which of them has the say;
+//! 7. `components`: one [`ProcessSpec`] for each instance, which `maker` fills in, with `restarts`, `checks` and `steps`
+//!    for what these say; `relations`: whether what components have to do with each other makes sense.
 //!
 //! All steps tell what is wrong to `problem` and go on with what is left.
 
+mod checks;
 mod components;
 mod config;
 mod documents;
 mod environment_file;
 mod files;
 mod grammar;
+mod layers;
+mod maker;
 mod outputs;
 mod problem;
 mod profiles;
 mod reading;
+mod relations;
+mod restarts;
 #[cfg(test)]
 mod schema;
 mod setting;
 mod settings;
+mod steps;
 mod structure;
 mod values;
 mod xml;
@@ -39,9 +47,10 @@ pub use self::config::Config;
 pub use self::problem::{Problem, RegistryError};
 pub use self::setting::{Origin, Setting};
 
-use self::components::{Components, OwnLog};
+use self::components::Components;
 use self::documents::Includes;
 use self::files::Files;
+use self::maker::OwnLog;
 use self::problem::{FileId, Problems};
 use self::profiles::Profiles;
 use self::reading::Reading;

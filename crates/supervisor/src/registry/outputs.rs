@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::problem::{Place, Problems, quoted};
-use crate::output::LogSettings;
+use crate::output;
 use crate::spec::{Output, Stderr};
 
 /// The files that are written, and by whom.
@@ -47,7 +47,7 @@ impl Outputs {
         let Output::File { log, stderr } = output else { return };
         let mut paths = vec![normal(&log.path)];
         if *stderr == Stderr::File {
-            paths.push(stderr_path(log));
+            paths.push(normal(&log.for_stderr().path));
         }
         for (index, path) in paths.into_iter().enumerate() {
             let log = (path, log.dated);
@@ -99,50 +99,9 @@ impl Outputs {
     }
 }
 
-/// The other logs that would take the file of this one for theirs, by its name: `ps-2030-01-31.log.7` is taken by
-/// `ps-2030-01-31.log` for one that was ended for its size, and by the dated `ps.log` for that of a day.
-///
-/// A file whose log puts the date in is nobody else's.
+/// The other logs that would take the file of this one for theirs. A file whose log puts the date in is nobody else's.
 fn owners_of((path, is_dated): &Log) -> Vec<Log> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let Some(name) = name.filter(|_| !is_dated) else { return Vec::new() };
-    let unpacked = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".gz.tmp")).unwrap_or(name);
-    let unnumbered = without_number(unpacked);
-    let days = [Some(name), Some(unpacked), unnumbered].into_iter().flatten().filter_map(without_date);
-    let dated = days.map(|name| (path.with_file_name(name), true));
-    unnumbered.map(|name| (path.with_file_name(name), false)).into_iter().chain(dated).collect()
-}
-
-/// `ps.log.7` -> `ps.log`
-fn without_number(name: &str) -> Option<&str> {
-    let (name, number) = name.rsplit_once('.')?;
-    let is_number =
-        matches!(number.as_bytes(), [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit));
-    (is_number && !name.is_empty()).then_some(name)
-}
-
-/// `ps-2030-01-31.log` -> `ps.log`
-fn without_date(name: &str) -> Option<String> {
-    const FORM: &[u8] = b"-dddd-dd-dd";
-    let path = Path::new(name);
-    let stem = path.file_stem()?.to_str()?;
-    let (stem, date) = stem.split_at_checked(stem.len().checked_sub(FORM.len())?)?;
-    let fits = |(byte, form): (u8, &u8)| if *form == b'd' { byte.is_ascii_digit() } else { byte == *form };
-    let is_date = date.bytes().zip(FORM).all(fits);
-    let suffix = path.extension().and_then(|suffix| suffix.to_str());
-    let suffix = suffix.map_or(String::new(), |suffix| format!(".{suffix}"));
-    (is_date && !stem.is_empty()).then(|| format!("{stem}{suffix}"))
-}
-
-/// Where standard error goes if it has a file of its own.
-fn stderr_path(log: &LogSettings) -> PathBuf {
-    let mut name = log.path.file_stem().unwrap_or_default().to_owned();
-    name.push("-stderr");
-    if let Some(suffix) = log.path.extension() {
-        name.push(".");
-        name.push(suffix);
-    }
-    normal(&log.path.with_file_name(name))
+    if *is_dated { Vec::new() } else { output::owners(path) }
 }
 
 /// The path without `.` and `..`, as far as that can be known without looking at links.
@@ -158,35 +117,4 @@ fn normal(path: &Path) -> PathBuf {
         }
     }
     normal
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_taken_by_the_logs_that_would_give_it_its_name() {
-        let owners = |name: &str| {
-            let owners = owners_of(&(Path::new("/l").join(name), false));
-            let mut owners: Vec<_> =
-                owners.into_iter().map(|(path, dated)| format!("{} {dated}", path.display())).collect();
-            owners.dedup();
-            owners
-        };
-        for (name, expected) in [
-            ("ps.log", &[][..]),
-            ("ps.log.gz", &[]),
-            ("ps.log.07", &[]),
-            ("-2030-01-31.log", &[]),
-            ("ps.2030-01-31.log", &[]),
-            ("ps.log.7", &["/l/ps.log false"]),
-            ("ps.log.7.gz.tmp", &["/l/ps.log false"]),
-            ("ps-2030-01-31.log", &["/l/ps.log true"]),
-            ("ps-2030-01-31", &["/l/ps true"]),
-            ("ps-2030-01-31.log.gz", &["/l/ps.log true"]),
-            ("ps-2030-01-31.log.7", &["/l/ps-2030-01-31.log false", "/l/ps.log true"]),
-        ] {
-            assert_eq!(owners(name), expected, "{name}");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! Value as it stands in the file -> value that means something: settings put in, kind checked, no secret leaked.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use super::problem::Problems;
 use super::settings::{Component, Settings};
 use super::structure::{Node, Value};
 use super::values::{self, Kind};
+use crate::signal::Signal;
 
 /// Reads values, and tells what is wrong with them. `None` always means that something has been told.
 pub(super) struct Reading<'a> {
@@ -90,6 +92,21 @@ impl Reading<'_> {
 
     pub(super) fn amount(&mut self, value: &Value) -> Option<Option<u64>> {
         values::amount(&self.text(value)?).ok()
+    }
+
+    pub(super) fn signal(&mut self, value: &Value) -> Option<Signal> {
+        values::signal(&self.text(value)?).ok()
+    }
+
+    pub(super) fn http_status(&mut self, value: &Value) -> Option<RangeInclusive<u16>> {
+        values::http_status(&self.text(value)?).ok()
+    }
+
+    /// A program: a bare name is looked up in `PATH`, a path with folders is relative to the install folder.
+    pub(super) fn program(&mut self, value: &Value) -> Option<PathBuf> {
+        let text = self.text(value)?;
+        let is_bare = !text.contains(std::path::is_separator);
+        Some(if is_bare { PathBuf::from(&*text) } else { self.install_folder.join(&*text) })
     }
 
     /// A path; a relative one is relative to the install folder.

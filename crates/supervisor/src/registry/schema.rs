@@ -33,7 +33,7 @@ const BEGINNING: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 "#;
 
 /// The types of values that have a form. All but names of settings may be settings, whose values are not known here.
-const PATTERNS: [(&str, &str); 9] = [
+const PATTERNS: [(&str, &str); 11] = [
     ("id", r"[A-Za-z0-9][A-Za-z0-9._\-]*|.*SV::.*"),
     ("settingName", r"SV::[A-Za-z0-9_]+|TC::maxDays"),
     ("variableName", r"[^=\s]+|.*SV::.*"),
@@ -42,6 +42,8 @@ const PATTERNS: [(&str, &str); 9] = [
     ("decimalNumber", r"[0-9]+(\.[0-9]+)?|.*SV::.*"),
     ("time", r"[0-9]+(\.[0-9]+)?(ms|s|m|h)?|.*SV::.*"),
     ("size", r"[0-9]+[kmg]?|.*SV::.*"),
+    ("httpUrl", r"http://.+|.*SV::.*"),
+    ("httpStatus", r"[0-9]+(-[0-9]+)?|.*SV::.*"),
     ("amount", r"unlimited|[0-9]+[kmg]?|.*SV::.*"),
 ];
 
@@ -73,7 +75,9 @@ impl Schema {
                 if std::ptr::eq(children, COMPONENT) {
                     self.line("<xs:group ref=\"component\" minOccurs=\"0\" maxOccurs=\"unbounded\"/>");
                 } else if children.iter().any(|child| child.many) {
-                    self.choice("<xs:choice minOccurs=\"0\" maxOccurs=\"unbounded\">", children);
+                    let least = if rule.filled { 1 } else { 0 };
+                    let start = format!("<xs:choice minOccurs=\"{least}\" maxOccurs=\"unbounded\">");
+                    self.choice(&start, children);
                 } else {
                     self.line("<xs:all>");
                     self.indented(|schema| {
@@ -83,6 +87,10 @@ impl Schema {
                     });
                     self.line("</xs:all>");
                 }
+                self.attributes(rule);
+            }
+            Content::OneOf(children) => {
+                self.choice("<xs:choice>", children);
                 self.attributes(rule);
             }
             // XSD's own empty content would not even take white space.
@@ -155,16 +163,18 @@ impl Schema {
 /// The name of the type; `None` for words that may be chosen.
 fn type_name(kind: Kind) -> Option<&'static str> {
     Some(match kind {
-        Kind::Text | Kind::Path | Kind::File | Kind::Name => "text",
+        Kind::Text | Kind::Path | Kind::File | Kind::Name | Kind::Signal | Kind::Pattern => "text",
         Kind::Id => "id",
         Kind::SettingName => "settingName",
         Kind::VariableName => "variableName",
         Kind::Number { .. } => "wholeNumber",
         Kind::Octal => "octalNumber",
         Kind::Decimal { .. } => "decimalNumber",
-        Kind::Duration | Kind::Interval => "time",
+        Kind::Duration | Kind::PositiveDuration | Kind::Interval => "time",
         Kind::Size => "size",
         Kind::Amount => "amount",
+        Kind::HttpUrl => "httpUrl",
+        Kind::HttpStatus => "httpStatus",
         Kind::Boolean | Kind::Choice { .. } => return None,
     })
 }

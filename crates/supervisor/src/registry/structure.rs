@@ -5,7 +5,7 @@
 
 use super::grammar::{self, AttributeRule, Content, ElementRule};
 use super::problem::{FileId, Place, Problems, Span, plain};
-use super::values::Kind;
+use super::values::{Kind, one_of};
 use super::xml::{self, Element, Text};
 
 /// An element of the grammar.
@@ -93,6 +93,9 @@ impl Checker<'_> {
         let Element { name_span, attributes, broken_tag, children, may_be_secret, text, cdata, .. } = element;
         let place = self.place(name_span);
         let has_children = !children.is_empty();
+        if rule.filled && !has_children {
+            self.problems.add(place, format!("<{}> is empty: it must hold {}", rule.name, listed(rule)));
+        }
         let attributes = self.attributes(rule, attributes, broken_tag, place);
         let children = self.children(rule, children);
         let value = match rule.content {
@@ -100,7 +103,7 @@ impl Checker<'_> {
                 let value = self.value(rule, kind, text, has_children, place);
                 value.map(|value| Value { secret: may_be_secret, ..value })
             }
-            Content::Nothing | Content::Elements(_) => {
+            Content::Nothing | Content::Elements(_) | Content::OneOf(_) => {
                 if let Some(span) = text.map(|text| text.span).or(cdata) {
                     self.problems.add(
                         self.place(span),
@@ -185,6 +188,13 @@ impl Checker<'_> {
                 self.problems.add(place, format!("<{}> is not supported yet", found.name));
                 continue;
             }
+            if let (Content::OneOf(_), Some(first)) = (&rule.content, known.first()) {
+                let position = self.problems.position(first.place);
+                let first = first.rule.name;
+                let message = format!("<{}> holds only one element; <{first}> is at {position}", rule.name);
+                self.problems.add(place, message);
+                continue;
+            }
             if !found.many {
                 if let Some((_, first)) = single.iter().find(|(name, _)| *name == found.name) {
                     let first = self.problems.position(*first);
@@ -252,6 +262,13 @@ impl Checker<'_> {
     }
 }
 
+/// `<signal> or <exec>`
+fn listed(rule: &ElementRule) -> String {
+    let names: Vec<_> = rule.children().iter().map(|child| format!("<{}>", child.name)).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    one_of(&names)
+}
+
 /// The end of a sentence that says what an element holds instead of text.
 fn holds(rule: &ElementRule) -> String {
     match rule.children() {
@@ -287,7 +304,7 @@ fn unknown_element(name: &str, rule: &ElementRule) -> String {
         None => match &rule.content {
             Content::Value(_) => format!(": <{}> holds only text", rule.name),
             Content::Nothing => ": it holds nothing".into(),
-            Content::Elements(children) => {
+            Content::Elements(children) | Content::OneOf(children) => {
                 let usable = children.iter().filter(|child| !child.later).map(|child| child.name);
                 format!("; known here are <{}>", usable.collect::<Vec<_>>().join(">, <"))
             }

@@ -1,8 +1,11 @@
 //! What a value may be, and text -> value. Each rule says in its error what is allowed.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::problem::quoted;
+use super::problem::{plain, quoted};
+use crate::signal::Signal;
+use crate::spec::log_pattern;
 
 /// What a value must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +34,22 @@ pub(super) enum Kind {
     Decimal { min: u32, max: u32 },
     /// A time from nothing to 365 days.
     Duration,
+    /// A time of more than nothing, up to 365 days.
+    PositiveDuration,
     /// Nothing, or a time from 5 seconds to a day.
     Interval,
     /// A number of bytes, at least 1.
     Size,
     /// `unlimited`, or a number that may be a size.
     Amount,
+    /// The name or number of a signal.
+    Signal,
+    /// An `http://` URL.
+    HttpUrl,
+    /// A status of HTTP, or a range of them.
+    HttpStatus,
+    /// A regular expression.
+    Pattern,
     /// One of these words, of which some do not work yet.
     Choice { values: &'static [&'static str], later: &'static [&'static str] },
 }
@@ -72,9 +85,17 @@ impl Kind {
             Self::Octal => octal(text).map(drop),
             Self::Decimal { min, max } => decimal(text, min, max).map(drop),
             Self::Duration => duration(text).map(drop),
+            Self::PositiveDuration => positive_duration(text),
             Self::Interval => interval(text).map(drop),
             Self::Size => size(text).map(drop),
             Self::Amount => amount(text).map(drop),
+            Self::Signal => signal(text).map(drop),
+            Self::HttpUrl => http_url(text),
+            Self::HttpStatus => http_status(text).map(drop),
+            Self::Pattern => match log_pattern(text) {
+                Ok(_) => Ok(()),
+                Err(why) => Err(format!("{}: {}", wrong("be a regular expression", text), plain(&why))),
+            },
             Self::Choice { values, later } => {
                 if later.contains(&text) {
                     return Err(format!("{text} is not supported yet"));
@@ -128,6 +149,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     exact_duration(text).filter(|duration| *duration <= LONGEST).ok_or_else(|| {
         wrong("be a time of at most 365 days, in seconds or with a unit (5, 0.5, 250ms, 5s, 2m, 1h)", text)
     })
+}
+
+fn positive_duration(text: &str) -> Result<(), String> {
+    match duration(text)? {
+        Duration::ZERO => Err(wrong("be longer than nothing", text)),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn interval(text: &str) -> Result<Duration, String> {
@@ -187,6 +215,47 @@ fn exact_size(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
+pub(super) fn signal(text: &str) -> Result<Signal, String> {
+    Signal::from_name(text)
+        .ok_or_else(|| wrong("be the name of a signal, or its number from 1 to 64 (TERM, SIGHUP, 10)", text))
+}
+
+/// What a prober can ask: no user, which would be a secret in the open, and nothing that could end the line of a
+/// request.
+fn http_url(text: &str) -> Result<(), String> {
+    const RULE: &str = "be a URL with a host (http://127.0.0.1:8080/health)";
+    if text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+        return Err(format!("{}; https is refused: ask for http on this machine", wrong(RULE, text)));
+    }
+    let rest = text.strip_prefix("http://").filter(|rest| rest.bytes().all(|byte| byte.is_ascii_graphic()));
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    let is_url = authority.is_some_and(is_host_and_port) && !text.contains('#');
+    if is_url { Ok(()) } else { Err(wrong(RULE, text)) }
+}
+
+/// `localhost`, `localhost:8080`, `[::1]:8080`
+fn is_host_and_port(authority: &str) -> bool {
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => (address, port),
+        Some(_) => return false,
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_port = |port: &str| is_digits(port) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    !host.is_empty()
+        && !authority.contains('@')
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+/// `200` or `200-399`
+pub(super) fn http_status(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let status = |text: &str| text.parse::<u16>().ok().filter(|_| text.len() == 3 && is_digits(text));
+    let range = status(first).zip(status(last)).map(|(first, last)| first..=last);
+    range
+        .filter(|range| !range.is_empty() && *range.start() >= 100 && *range.end() <= 599)
+        .ok_or_else(|| wrong("be a status from 100 to 599, or a range of them (204, 200-399)", text))
+}
+
 /// What no system can hold in a name, and what people would not find again.
 pub(super) fn variable_name(text: &str) -> Result<(), String> {
     if text.is_empty() || text.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
@@ -204,7 +273,7 @@ fn wrong(rule: &str, text: &str) -> String {
 }
 
 /// `a, b or c`
-fn one_of(values: &[&str]) -> String {
+pub(super) fn one_of(values: &[&str]) -> String {
     match values {
         [] => String::new(),
         [only] => (*only).to_owned(),
@@ -276,6 +345,66 @@ mod tests {
         assert_eq!(decimal("0.1", 0, 1), Ok(0.1));
         for text in ["", "1.1", "-0.1", "NaN", "inf", "1e-1", ".5", "1."] {
             assert!(decimal(text, 0, 1).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_http_with_a_host_and_can_do_no_harm_in_a_request() {
+        for url in [
+            "http://a",
+            "http://127.0.0.1:8080/health?full=1&x=%20",
+            "http://[::1]:65535/",
+            "http://localhost?ready",
+        ] {
+            assert_eq!(Kind::HttpUrl.check(url), Ok(()), "{url}");
+        }
+        for url in [
+            "",
+            "a/b",
+            "http://",
+            "http:///x",
+            "http://:80/",
+            "http://a:",
+            "http://a:0",
+            "http://a:65536",
+            "http://a:+1",
+            "http://a:1:2",
+            "http://[::1",
+            "http://[::g]/",
+            "http://[::1]80",
+            "http://user:password@a/",
+            "http://a/b c",
+            "http://a/\r\nHost: b",
+            "http://ä/",
+            "http://a/#top",
+            "HTTP://a",
+            "ftp://a",
+        ] {
+            assert!(Kind::HttpUrl.check(url).is_err(), "{url}");
+        }
+        for url in ["https://a", "HTTPS://a/b"] {
+            assert!(Kind::HttpUrl.check(url).unwrap_err().contains("https is refused"), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_one_number_or_a_range() {
+        assert_eq!(http_status("204"), Ok(204..=204));
+        assert_eq!(http_status("200-399"), Ok(200..=399));
+        for text in ["", "99", "600", "399-200", "200-", "-399", "200-300-399", "+200", "0200", "2xx"] {
+            assert!(http_status(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_bounded_and_its_error_has_one_line() {
+        for pattern in ["^Ready", r"Server startup in \[?\d+", "(?i)READY|Started"] {
+            assert_eq!(Kind::Pattern.check(pattern), Ok(()), "{pattern}");
+        }
+        let nested = format!("{}a{}", "(".repeat(1_000), ")".repeat(1_000));
+        for pattern in ["(", "a{2,1}", "((a{100}){100}){100}", "\\p{Nonsense}", &nested, "(?=a)"] {
+            let error = Kind::Pattern.check(pattern).unwrap_err();
+            assert!(!error.contains('\n') && error.len() < 300, "{error}");
         }
     }
 

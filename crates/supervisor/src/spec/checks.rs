@@ -1,7 +1,10 @@
 //! How a component is watched: whether it is ready, whether it is well, and what it may use.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::Command;
 
@@ -25,8 +28,29 @@ pub enum ReadyWhen {
     Descriptor(i32),
     /// A probe succeeds: it is tried again and again until then.
     Probed(Probe),
-    /// A line of its output matches this regular expression.
+    /// A line of its output matches this regular expression, as the `regex` package reads it.
+    /// <https://docs.rs/regex/latest/regex/#syntax>
     Logged(String),
+}
+
+/// The regular expression of [`ReadyWhen::Logged`], which is matched against the bytes of a line.
+///
+/// # Errors
+/// Why it is none, as the end of a sentence.
+pub(crate) fn log_pattern(pattern: &str) -> Result<Regex, String> {
+    /// In bytes, compiled. A few repetitions of repetitions would otherwise take any amount of memory.
+    const MOST_MEMORY: usize = 1 << 20;
+    let compiled =
+        RegexBuilder::new(pattern).size_limit(MOST_MEMORY).dfa_size_limit(MOST_MEMORY).nest_limit(64).build();
+    compiled.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => "it needs more than 1 MiB of memory".to_owned(),
+        // The last of several lines, the others of which show the place.
+        other => {
+            let text = other.to_string();
+            let why = text.lines().last().unwrap_or_default();
+            why.strip_prefix("error: ").unwrap_or(why).to_owned()
+        }
+    })
 }
 
 /// A question that is put to a component from outside.
@@ -76,6 +100,15 @@ pub enum GuardAction {
     Restart,
     /// It is only told.
     Report,
+}
+
+impl fmt::Display for GuardAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Restart => "restart",
+            Self::Report => "report",
+        })
+    }
 }
 
 /// The most memory that a component may use: anonymous, shared and swapped, over its whole tree of processes, shared

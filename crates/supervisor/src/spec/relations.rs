@@ -56,3 +56,13 @@ pub enum Strategy {
     /// That member and those that come after it in start order.
     RestForOne,
 }
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OneForOne => "oneForOne",
+            Self::OneForAll => "oneForAll",
+            Self::RestForOne => "restForOne",
+        })
+    }
+}

@@ -1,5 +1,6 @@
 //! What may stand between an end and the next run, beside the policy.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::run::Exit;
@@ -50,6 +51,15 @@ impl ExitMatch {
     }
 }
 
+impl fmt::Display for ExitMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => signal.fmt(f),
+        }
+    }
+}
+
 /// What an [`ExitRule`] says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExitAction {
@@ -60,6 +70,16 @@ pub enum ExitAction {
     Stop,
     /// Leave it down, and say that it failed.
     GiveUp,
+}
+
+impl fmt::Display for ExitAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Restart => "restart",
+            Self::Stop => "stop",
+            Self::GiveUp => "giveUp",
+        })
+    }
 }
 
 /// How many restarts there may be over all components: a token bucket of `max` tokens that fills up within `within`. Each
@@ -80,4 +100,13 @@ pub enum OnGiveUp {
     Continue,
     /// Everything is stopped in order, and the supervisor ends.
     Shutdown,
+}
+
+impl fmt::Display for OnGiveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Continue => "continue",
+            Self::Shutdown => "shutdown",
+        })
+    }
 }

@@ -1,6 +1,7 @@
 //! Things done to a running component one after the other: to stop it, to have it reload, to find out why it hangs.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::time::Duration;
 
 use crate::signal::Signal;
@@ -47,6 +48,15 @@ pub enum Recipient {
     Group,
     /// Its main process.
     Main,
+}
+
+impl fmt::Display for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Group => "group",
+            Self::Main => "main",
+        })
+    }
 }
 
 /// A program and its arguments.

@@ -17,7 +17,8 @@ use crate::event::Event;
 use crate::names::Names;
 use crate::os::LaunchPad;
 use crate::output::{Notice, Pump};
-use crate::spec::{ComponentId, ProcessSpec};
+use crate::relations::{self, RelationError, Wrong};
+use crate::spec::{ComponentId, ProcessSpec, Readiness, ReadyWhen, log_pattern};
 
 /// How to make a [`Supervisor`].
 #[derive(Debug, Default)]
@@ -112,8 +113,22 @@ fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
         return Err(StartError::TooMany);
     }
     let mut names = HashSet::with_capacity(components.len());
-    match components.iter().find(|spec| !names.insert(spec.id.as_str().to_ascii_lowercase())) {
-        Some(spec) => Err(StartError::Duplicate(spec.id.clone())),
+    if let Some(spec) = components.iter().find(|spec| !names.insert(spec.id.as_str().to_ascii_lowercase())) {
+        return Err(StartError::Duplicate(spec.id.clone()));
+    }
+    for spec in components {
+        if let Some(Readiness { when: ReadyWhen::Logged(pattern), .. }) = &spec.readiness {
+            log_pattern(pattern).map_err(|why| StartError::Pattern {
+                component: spec.id.clone(),
+                pattern: pattern.clone(),
+                why,
+            })?;
+        }
+    }
+    match relations::check(components).into_iter().next() {
+        Some(Wrong { component, problem, .. }) => {
+            Err(RelationError { component: components[component].id.clone(), problem }.into())
+        }
         None => Ok(()),
     }
 }
@@ -128,6 +143,19 @@ pub enum StartError {
     /// There are more than [`Builder::MAX_COMPONENTS`].
     #[error("there are more than 10,000 components")]
     TooMany,
+    /// A component depends on what is not there or on itself, or its restart group is at odds.
+    #[error(transparent)]
+    Relation(#[from] RelationError),
+    /// What [`ReadyWhen::Logged`] says is not a regular expression.
+    #[error("component {component:?} cannot be ready when its output matches {pattern:?}: {why}")]
+    Pattern {
+        /// Whose readiness it is.
+        component: ComponentId,
+        /// The pattern.
+        pattern: String,
+        /// Why it is none.
+        why: String,
+    },
     /// The operating system refused what supervision itself needs.
     #[error("cannot {what}: {why}")]
     System {
