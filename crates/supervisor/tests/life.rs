@@ -429,7 +429,7 @@ mod stopping {
         world.stop("ps");
         world.run_for(Duration::ZERO);
         assert_eq!(
-            world.trace().iter().filter(|line| line.contains("Stop {")).count(),
+            world.trace().iter().filter(|line| line.contains("Signal { run")).count(),
             2,
             "main, and what it left"
         );

@@ -1,13 +1,24 @@
 //! What somebody asks for, and what that means for each component.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::component::Component;
+use super::component::{Component, Milestone};
+use super::graph::Graph;
+use super::message::{Action, Ask};
 use super::requests::Goal;
 use super::sequence::Wave;
-use super::{Action, Ask, Core, RequestId, Shutdown};
+use super::{Core, RequestId, Shutdown};
 use crate::event::{Event, EventKind};
-use crate::request::{Achieved, RequestError};
+use crate::request::{Achieved, Dependants, RequestError, Until};
+use crate::signal::Signal;
+use crate::spec::{ComponentId, Condition};
+
+/// So much later than the first, a second request to stop means at once; until then it is taken for the same wish.
+const IMPATIENCE: Duration = Duration::from_secs(1);
+
+/// What stops everything when no request does.
+const NOBODY: RequestId = RequestId(u64::MAX);
 
 impl Core {
     pub(super) fn request(&mut self, request: RequestId, ask: Ask, by: &Arc<str>) {
@@ -18,11 +29,23 @@ impl Core {
         self.actions.push(Action::Accepted { request });
         self.tell_of(&ask, by);
         match ask {
-            Ask::Start(keys) => self.for_each(request, keys, Self::want),
-            Ask::Stop { keys, .. } => self.for_each(request, keys, Self::unwant),
-            Ask::Reset(_) | Ask::Reload(_) | Ask::Signal { .. } | Ask::Wait { .. } => {}
+            Ask::Start(keys) => {
+                let keys = Graph::closure(keys, |key| self.missing(key));
+                self.for_each(request, keys, Self::want);
+            }
+            Ask::Stop { keys, dependants } => {
+                let keys = match dependants {
+                    Dependants::Stop => Graph::closure(keys, |key| self.running_dependants(key)),
+                    Dependants::Refuse | Dependants::Leave => keys,
+                };
+                self.for_each(request, keys, Self::unwant);
+            }
             Ask::Restart(keys) => self.for_each(request, keys, Self::want_anew),
-            Ask::Shutdown { immediately } => self.shut_down(request, immediately),
+            Ask::Reset(keys) => self.for_each(request, keys, Self::reset),
+            Ask::Reload(keys) => self.for_each(request, keys, Self::reload),
+            Ask::Signal { keys, signal } => self.signal(request, &keys, signal),
+            Ask::Wait { keys, until } => self.wait(request, &keys, until),
+            Ask::Shutdown { immediately } => self.shut_down(request, immediately, None),
         }
     }
 
@@ -36,19 +59,60 @@ impl Core {
         if self.requests.is_full() && changes_nothing {
             return Some(RequestError::TooMany);
         }
-        let starts = matches!(ask, Ask::Start(_) | Ask::Restart(_));
-        (starts && self.shutdown != Shutdown::No).then_some(RequestError::ShuttingDown)
+        match ask {
+            Ask::Start(_) | Ask::Restart(_) if self.shutdown != Shutdown::No => {
+                Some(RequestError::ShuttingDown)
+            }
+            Ask::Stop { keys, dependants: Dependants::Refuse } => self.dependants_in_the_way(keys),
+            Ask::Reload(keys) => {
+                let speechless = keys.iter().find(|key| self.component(**key).spec.reload.is_empty());
+                speechless.map(|key| RequestError::NoReload { id: self.id(*key) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whom these need and do not find as they need them.
+    fn missing(&self, key: u32) -> Vec<u32> {
+        let missing = |needed: &&(u32, Condition)| !self.component(needed.0).satisfies(needed.1);
+        self.graph.needs(key).iter().filter(missing).map(|(needed, _)| *needed).collect()
+    }
+
+    /// Those that run and need this one to go on running.
+    fn running_dependants(&self, key: u32) -> Vec<u32> {
+        if self.component(key).run().is_none() {
+            return Vec::new();
+        }
+        let needs_it_alive = |other: u32| {
+            let mut needs = self.graph.needs(other).iter();
+            needs.any(|(needed, condition)| *needed == key && *condition != Condition::Completed)
+        };
+        let others = self.graph.needed_by(key).iter().copied();
+        others.filter(|other| self.component(*other).run().is_some() && needs_it_alive(*other)).collect()
+    }
+
+    fn dependants_in_the_way(&self, keys: &[u32]) -> Option<RequestError> {
+        let names = |keys: &[u32], of: u32| -> Vec<ComponentId> {
+            let all = Graph::closure(vec![of], |key| self.running_dependants(key));
+            let others = all.into_iter().filter(|other| *other != of && !keys.contains(other));
+            others.map(|other| self.id(other)).collect()
+        };
+        keys.iter().find_map(|key| {
+            let dependants = names(keys, *key);
+            (!dependants.is_empty()).then(|| RequestError::Dependants { id: self.id(*key), dependants })
+        })
     }
 
     fn tell_of(&mut self, ask: &Ask, by: &Arc<str>) {
         let (verb, keys) = match ask {
             Ask::Start(keys) => ("start", Some(keys)),
             Ask::Stop { keys, .. } => ("stop", Some(keys)),
+            Ask::Restart(keys) => ("restart", Some(keys)),
             Ask::Reset(keys) => ("reset", Some(keys)),
             Ask::Reload(keys) => ("reload", Some(keys)),
             Ask::Signal { keys, .. } => ("signal", Some(keys)),
-            Ask::Wait { keys, .. } => ("wait", Some(keys)),
-            Ask::Restart(keys) => ("restart", Some(keys)),
+            // It changes nothing, and so explains nothing.
+            Ask::Wait { .. } => return,
             Ask::Shutdown { immediately: false } => ("shutdown", None),
             Ask::Shutdown { immediately: true } => ("shutdown now", None),
         };
@@ -62,7 +126,9 @@ impl Core {
 
     /// Does this to each component first, and only then lets each take its turn: so that they go in order.
     fn for_each(&mut self, request: RequestId, keys: Vec<u32>, what: fn(&mut Self, RequestId, u32)) {
-        self.requests.open(request, &keys);
+        if request != NOBODY {
+            self.requests.open(request, &keys);
+        }
         for key in &keys {
             what(self, request, *key);
         }
@@ -76,7 +142,7 @@ impl Core {
     }
 
     fn want(&mut self, request: RequestId, key: u32) {
-        self.resolve_waiting(key, Goal::Stopped, &Achieved::Overtaken);
+        self.resolve_waiting(key, Goal::Stop, &Achieved::Overtaken);
         let component = self.component_mut(key);
         let was_wanted = std::mem::replace(&mut component.wanted, true);
         if let Some(pids) = component.survivors() {
@@ -84,7 +150,7 @@ impl Core {
         }
         if component.is_ending() {
             // This run is over: what is asked for is the next one.
-            self.join_halt(key, Wave(request.0));
+            self.join_halt(key, Wave::of_request(request));
         } else if component.halting.is_some() && !was_wanted {
             // A stop that has not been carried out yet is taken back.
             self.leave_halt(key);
@@ -93,27 +159,27 @@ impl Core {
         if component.has_started() && component.halting.is_none() {
             return self.resolve(request, key, Achieved::AlreadySo);
         }
-        self.requests.wait(request, key, Goal::Started);
+        self.requests.wait(request, key, Goal::Start);
         self.launch_anew(request, key);
     }
 
     fn want_anew(&mut self, request: RequestId, key: u32) {
-        self.resolve_waiting(key, Goal::Stopped, &Achieved::Overtaken);
+        self.resolve_waiting(key, Goal::Stop, &Achieved::Overtaken);
         let component = self.component_mut(key);
         component.wanted = true;
         if let Some(pids) = component.survivors() {
             return self.resolve(request, key, Achieved::Unkillable(pids));
         }
-        self.requests.wait(request, key, Goal::Started);
+        self.requests.wait(request, key, Goal::Start);
         if self.component(key).run().is_some() {
-            self.join_halt(key, Wave(request.0));
+            self.join_halt(key, Wave::of_request(request));
         }
         self.launch_anew(request, key);
     }
 
     /// Takes part in the start sequence with its past forgiven, now or when its run is gone.
     fn launch_anew(&mut self, request: RequestId, key: u32) {
-        self.join_launch(key, Wave(request.0));
+        self.join_launch(key, Wave::of_request(request));
         let component = self.component_mut(key);
         component.forgive();
         if component.run().is_none() {
@@ -122,29 +188,96 @@ impl Core {
     }
 
     fn unwant(&mut self, request: RequestId, key: u32) {
-        self.resolve_waiting(key, Goal::Started, &Achieved::Overtaken);
-        self.component_mut(key).wanted = false;
+        self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
+        let was_wanted = std::mem::replace(&mut self.component_mut(key).wanted, false);
         let component = self.component(key);
         if let Some(pids) = component.survivors() {
             self.resolve(request, key, Achieved::Unkillable(pids));
         } else if component.run().is_some() {
-            self.requests.wait(request, key, Goal::Stopped);
-            self.join_halt(key, Wave(request.0));
+            let is_impatient =
+                component.was_told_to_stop_for(self.now).is_some_and(|time| time >= IMPATIENCE);
+            self.requests.wait(request, key, Goal::Stop);
+            self.join_halt(key, Wave::of_request(request));
+            if is_impatient && !was_wanted {
+                let milestone = self.transition(key, Component::kill);
+                self.reached(key, milestone);
+            }
         } else {
             let achieved = if component.is_down() { Achieved::AlreadySo } else { Achieved::Done };
             self.transition(key, Component::rest);
             self.resolve(request, key, achieved);
+            self.resolve_waiting(key, Goal::Down, &Achieved::Done);
         }
         self.leave_launch(key);
+        self.finish_group_restart(key);
+    }
+
+    fn reset(&mut self, request: RequestId, key: u32) {
+        let had_failed = self.transition(key, Component::reset);
+        if had_failed {
+            self.leave_launch(key);
+            self.finish_group_restart(key);
+            self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
+            self.resolve_waiting(key, Goal::Down, &Achieved::Done);
+        }
+        self.resolve(request, key, if had_failed { Achieved::Done } else { Achieved::AlreadySo });
+    }
+
+    fn reload(&mut self, request: RequestId, key: u32) {
+        if !self.component(key).has_started() {
+            return self.resolve(request, key, Achieved::NotRunning);
+        }
+        self.requests.wait(request, key, Goal::Reload);
+        let milestone = self.transition(key, Component::reload);
+        self.reached(key, milestone);
+    }
+
+    fn signal(&mut self, request: RequestId, keys: &[u32], signal: Signal) {
+        self.requests.open(request, keys);
+        for key in keys {
+            let run = self.component(*key).live_run();
+            self.actions.extend(run.map(|run| Action::Forward { run, signal }));
+            self.resolve(request, *key, if run.is_some() { Achieved::Done } else { Achieved::NotRunning });
+        }
+        self.requests.answer_if_complete(request, &self.components, &mut self.actions);
+    }
+
+    fn wait(&mut self, request: RequestId, keys: &[u32], until: Until) {
+        self.requests.open(request, keys);
+        for key in keys {
+            let component = self.component(*key);
+            let has_completed = component.rests_as(super::component::Rest::Completed);
+            let (is_so, goal) = match until {
+                Until::Started => (component.has_started() || has_completed, Goal::Started),
+                Until::Ready => (component.satisfies(Condition::Ready) || has_completed, Goal::Ready),
+                Until::Stopped => (component.is_down(), Goal::Down),
+            };
+            if is_so {
+                self.resolve(request, *key, Achieved::AlreadySo);
+            } else {
+                self.requests.wait(request, *key, goal);
+            }
+        }
+        self.requests.answer_if_complete(request, &self.components, &mut self.actions);
+    }
+
+    /// Stops everything because an essential component was given up.
+    pub(super) fn shut_down_for(&mut self, given_up: ComponentId) {
+        if self.shutdown == Shutdown::No {
+            self.shut_down(NOBODY, false, Some(given_up));
+        }
     }
 
     /// Stops everything; the last step of it is `End`.
-    fn shut_down(&mut self, request: RequestId, immediately: bool) {
+    fn shut_down(&mut self, request: RequestId, immediately: bool, given_up: Option<ComponentId>) {
+        let is_impatient = self.now.saturating_sub(self.shutdown_since) >= IMPATIENCE;
+        let immediately = immediately || self.shutdown == Shutdown::InOrder && is_impatient;
         if self.shutdown == Shutdown::No {
             self.shutdown = Shutdown::InOrder;
-            let event =
-                Event { at: self.now, component: None, kind: EventKind::ShuttingDown { given_up: None } };
-            self.actions.push(Action::Emit(event));
+            self.shutdown_since = self.now;
+            self.given_up.clone_from(&given_up);
+            let kind = EventKind::ShuttingDown { given_up };
+            self.actions.push(Action::Emit(Event { at: self.now, component: None, kind }));
         }
         if immediately {
             self.shutdown = Shutdown::Immediate;
@@ -152,7 +285,8 @@ impl Core {
         self.for_each(request, self.keys().collect(), Self::unwant);
         if immediately {
             for key in self.keys() {
-                self.transition(key, Component::kill);
+                let milestone: Option<Milestone> = self.transition(key, Component::kill);
+                self.reached(key, milestone);
             }
         }
     }

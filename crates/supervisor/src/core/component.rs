@@ -1,20 +1,23 @@
 //! The life of one component.
 
+mod ending;
+mod guards;
+mod life;
+mod restarting;
 mod shown;
-mod transitions;
 
 use std::time::Duration;
 
+use ending::{Ending, Phase};
+use guards::Guards;
+use restarting::Record;
+
 use super::Action;
+use super::message::{Task, TaskId};
 use super::sequence::Wave;
-use crate::run::{End, Exit, History, RunId};
-use crate::spec::ProcessSpec;
-
-/// How long killed processes are given to be gone before they are said to be unkillable.
-pub(super) const KILL_GRACE: Duration = Duration::from_secs(5);
-
-/// The shortest wait after a run that could not be spawned, whatever the policy says: the machine lacks something.
-pub(super) const NOT_SPAWNED_WAIT: Duration = Duration::from_millis(100);
+use crate::event::{Event, EventKind};
+use crate::run::{End, Fault, RunId};
+use crate::spec::{Condition, OnGiveUp, ProcessSpec};
 
 /// What a component is doing. What is *wanted* is kept apart, in [`Component::wanted`].
 ///
@@ -22,27 +25,29 @@ pub(super) const NOT_SPAWNED_WAIT: Duration = Duration::from_millis(100);
 ///            asked for              its turn             spawned
 ///   ┌──────┐         ┌────────┐           ┌──────────┐           ┌────┐
 ///   │ Down ├────────►│ Queued ├──────────►│ Spawning ├──────────►│ Up │
-///   └──▲───┘         └───▲────┘           └─▲──────┬─┘           └─┬──┘
-///      │                 │                  │      │               │ exited,
-///      │                 │         its time │      │ not spawned   │ or told to stop
-///      │                 │             ┌────┴────┐ │           ┌───▼────┐
-///      │                 │             │ Backoff │◄┴───────────┤ Ending │
-///      │                 │             └─────────┘    gone     └───┬────┘
-///      │                 └─────────────────────────────────────────┤ gone, to be restarted
+///   └──▲───┘         └─▲────▲─┘           └─────┬────┘           └─┬──┘
+///      │               │    │ its time          │                  │ exited, told to stop,
+///      │               │ ┌──┴──────┐            │ not spawned      │ or judged
+///      │               │ │ Backoff │◄───────────┤              ┌───▼────┐
+///      │               │ │ Tripped │◄───────────┼──────────────┤ Ending │
+///      │               │ └─────────┘            │ gone         └───┬────┘
+///      │               └────────────────────────┴──────────────────┤ gone, to be begun again
 ///      └───────────────────────────────────────────────────────────┘ gone: stopped, completed, given up
 /// ```
 ///
 /// A run lasts from its turn until it is gone (or was not spawned): between them there is never another. `Ending`
-/// covers both what was told to stop and what is left of a run whose main process has ended by itself. A restart
-/// that somebody asked for is an `Ending` with *wanted* left true. A wait of zero passes `Backoff` over.
+/// covers what was told to stop, what is left of a run whose main process has ended by itself, and what is to end because
+/// it broke a rule. A restart that somebody asked for is an `Ending` with *wanted* left true. Every restart passes `Queued`,
+/// where it waits for whom it needs.
 #[derive(Debug)]
 enum State {
     Down(Rest),
-    Queued,
-    Backoff { until: Duration, in_a_row: u32 },
+    Queued { restart: bool, paid: bool },
+    Backoff { until: Duration, in_a_row: u32, paid: bool },
+    Tripped { until: Duration },
     Spawning { run: Run },
-    Up { run: Run, pid: u32, spawned: Duration, started: Option<Duration> },
-    Ending { run: Run, process: Option<(u32, Duration)>, started: Option<Duration>, ending: Ending },
+    Up { run: Run, process: Process, started: Option<Duration> },
+    Ending { run: Run, process: Option<Process>, started: Option<Duration>, ending: Ending },
 }
 
 /// Why a component is down.
@@ -61,31 +66,11 @@ struct Run {
     restart: bool,
 }
 
-/// How far the end of a run has come.
-#[derive(Debug)]
-struct Ending {
-    /// Since when it has been ending.
-    since: Duration,
-    /// Whether it was told to stop, rather than ending by itself.
-    asked: bool,
-    /// How and when its main process ended, once it has.
-    exit: Option<(Exit, Duration)>,
-    kill: Kill,
-    /// The processes that were last seen alive, beside the main process.
-    left: Vec<u32>,
-}
-
-/// When what is left of a run is killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kill {
-    /// As soon as anything is found to be left: nobody asked for this end.
-    IfNeeded,
-    /// At this time: it was told to stop, and this is how long it has.
-    At(Duration),
-    /// It was, at this time.
-    Sent(Duration),
-    /// It was, and something has outlived it.
-    InVain,
+/// The main process of a run.
+#[derive(Clone, Copy, Debug)]
+struct Process {
+    pid: u32,
+    spawned: Duration,
 }
 
 /// What a transition means for the others: for the sequences, and for those who wait.
@@ -93,18 +78,23 @@ enum Kill {
 pub(super) enum Milestone {
     /// A run has started.
     Started,
+    /// A run is ready again, or not any more.
+    ReadyChanged,
     /// A run that nobody asked to end has.
     Ended(End),
     /// A run that somebody asked to end has.
     Stopped,
     /// The kill did not end these.
     Unkillable(Vec<u32>),
+    /// It has been told to read its configuration again, or that failed.
+    Reloaded(Result<(), std::sync::Arc<str>>),
 }
 
 /// What every transition needs of the world: the time, the seed, and where decisions go.
 pub(super) struct Context<'a> {
     pub(super) now: Duration,
     pub(super) seed: u64,
+    pub(super) on_give_up: OnGiveUp,
     pub(super) actions: &'a mut Vec<Action>,
 }
 
@@ -121,9 +111,13 @@ pub(super) struct Component {
     pub(super) launching: Option<Wave>,
     /// The wave of the stop sequence in which its run is to be ended, or is being ended.
     pub(super) halting: Option<Wave>,
-    history: History,
+    /// What is remembered of its restarts.
+    record: Record,
+    /// What is watched of the run it is in.
+    guards: Guards,
     runs: u64,
     restarts: u64,
+    tasks: u32,
     last_end: Option<End>,
 }
 
@@ -137,21 +131,43 @@ impl Component {
             wanted: false,
             launching: None,
             halting: None,
-            history: History::default(),
+            record: Record::default(),
+            guards: Guards::default(),
             runs: 0,
             restarts: 0,
+            tasks: 0,
             last_end: None,
         }
     }
 
     /// Whether it waits for its turn to start.
     pub(super) fn is_queued(&self) -> bool {
-        matches!(self.state, State::Queued)
+        matches!(self.state, State::Queued { .. })
+    }
+
+    /// Whether it waits to begin a restart that has no token of the budget yet.
+    pub(super) fn owes_a_token(&self) -> bool {
+        matches!(self.state, State::Queued { restart: true, paid: false })
+    }
+
+    /// Whether it will be begun again by itself, now or later.
+    pub(super) fn will_restart(&self) -> bool {
+        matches!(self.state, State::Queued { restart: true, .. } | State::Backoff { .. })
+    }
+
+    /// Whether it waits for its next try.
+    pub(super) fn is_backing_off(&self) -> bool {
+        matches!(self.state, State::Backoff { .. })
     }
 
     /// Whether nothing of it runs, or will by itself.
     pub(super) fn is_down(&self) -> bool {
         matches!(self.state, State::Down(_))
+    }
+
+    /// Whether it has done its work, or was given up.
+    pub(super) fn rests_as(&self, rest: Rest) -> bool {
+        matches!(self.state, State::Down(its) if its == rest)
     }
 
     /// Whether there is something that a shutdown waits for: a run that is not known to be unkillable.
@@ -169,39 +185,86 @@ impl Component {
         matches!(self.state, State::Up { started: Some(_), .. })
     }
 
+    /// Whether this is true of it.
+    pub(super) fn satisfies(&self, condition: Condition) -> bool {
+        match condition {
+            Condition::Started => self.has_started(),
+            Condition::Ready => self.has_started() && !self.guards.is_unready(),
+            Condition::Completed => {
+                self.run().is_none() && self.last_end.as_ref().is_some_and(End::is_success)
+            }
+        }
+    }
+
     /// What outlived the kill, if something did.
     pub(super) fn survivors(&self) -> Option<Vec<u32>> {
         let State::Ending { process, ending, .. } = &self.state else { return None };
-        let main = process.filter(|_| ending.exit.is_none()).map(|(pid, _)| pid);
-        (ending.kill == Kill::InVain).then(|| main.into_iter().chain(ending.left.iter().copied()).collect())
+        let main = process.filter(|_| ending.exit.is_none()).map(|process| process.pid);
+        let is_in_vain = matches!(ending.phase, Phase::KilledInVain);
+        is_in_vain.then(|| main.into_iter().chain(ending.left.iter().copied()).collect())
     }
 
     /// The run it is in.
     pub(super) fn run(&self) -> Option<RunId> {
         match &self.state {
-            State::Down(_) | State::Queued | State::Backoff { .. } => None,
+            State::Down(_) | State::Queued { .. } | State::Backoff { .. } | State::Tripped { .. } => None,
             State::Spawning { run } | State::Up { run, .. } | State::Ending { run, .. } => Some(run.id),
         }
+    }
+
+    /// The run whose main process lives.
+    pub(super) fn live_run(&self) -> Option<RunId> {
+        match &self.state {
+            State::Up { run, .. } => Some(run.id),
+            State::Ending { run, process: Some(_), ending, .. } if ending.exit.is_none() => Some(run.id),
+            _ => None,
+        }
+    }
+
+    /// How many probes of it are under way.
+    pub(super) fn probes_under_way(&self) -> usize {
+        if matches!(self.state, State::Up { .. }) { self.guards.probes_under_way() } else { 0 }
+    }
+
+    /// Whether it waits for leave to be probed.
+    pub(super) fn wants_a_probe(&self) -> bool {
+        matches!(self.state, State::Up { .. }) && self.guards.wants_a_probe()
     }
 
     /// When it must be looked at though nothing has happened.
     pub(super) fn deadline(&self) -> Option<Duration> {
         match &self.state {
-            State::Down(_) | State::Queued | State::Spawning { .. } => None,
-            State::Backoff { until, .. } => Some(*until),
-            State::Up { started: Some(_), .. } => None,
-            State::Up { spawned, .. } => Some(spawned.saturating_add(self.spec.start_delay)),
-            State::Ending { ending, .. } => match ending.kill {
-                Kill::IfNeeded | Kill::InVain => None,
-                Kill::At(time) => Some(time),
-                Kill::Sent(time) => Some(time.saturating_add(KILL_GRACE)),
-            },
+            State::Down(_) | State::Queued { .. } | State::Spawning { .. } => None,
+            State::Backoff { until, .. } | State::Tripped { until } => Some(*until),
+            State::Up { process, started, .. } => {
+                let delayed = started.is_none() && self.spec.readiness.is_none();
+                let start = delayed.then(|| process.spawned.saturating_add(self.spec.start_delay));
+                start.into_iter().chain(self.guards.deadline()).min()
+            }
+            State::Ending { ending, .. } => ending.deadline(),
         }
     }
-}
 
-impl Ending {
-    fn by_itself(exit: Exit, now: Duration) -> Self {
-        Self { since: now, asked: false, exit: Some((exit, now)), kill: Kill::IfNeeded, left: Vec::new() }
+    /// Begins a task of its run.
+    fn begin_task(&mut self, run: RunId, task: Task, context: &mut Context<'_>) -> TaskId {
+        self.tasks = self.tasks.wrapping_add(1);
+        let task = TaskId { run, task, number: self.tasks };
+        context.actions.push(Action::Begin { task });
+        task
+    }
+
+    fn enter(&mut self, state: State, context: &Context<'_>) {
+        self.state = state;
+        self.since = context.now;
+    }
+
+    fn emit(&self, kind: EventKind, context: &mut Context<'_>) {
+        let component = Some(self.spec.id.clone());
+        context.actions.push(Action::Emit(Event { at: context.now, component, kind }));
+    }
+
+    /// The rule that it breaks and is only told of.
+    fn fault(&self) -> Option<&Fault> {
+        self.guards.fault().filter(|_| matches!(self.state, State::Up { .. }))
     }
 }

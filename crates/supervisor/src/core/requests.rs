@@ -2,17 +2,26 @@
 
 use std::collections::HashMap;
 
+use super::RequestId;
 use super::component::Component;
-use super::{Action, RequestId};
+use super::message::Action;
 use crate::request::{Achieved, Outcome};
 
 /// What a request waits for at one component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
-    /// That a run has started.
+    /// That a run has started, or come to something else, because this was asked for.
+    Start,
+    /// That nothing of it is left, and it is not wanted, because this was asked for.
+    Stop,
+    /// That it has been told to read its configuration again.
+    Reload,
+    /// That it has started, whoever asks for that.
     Started,
-    /// That nothing of it is left, and it is not wanted.
-    Stopped,
+    /// That it is ready, whoever asks for that.
+    Ready,
+    /// That nothing of it runs, or will by itself, whoever asks for that.
+    Down,
 }
 
 /// All open requests, and who waits for which component.
@@ -54,6 +63,14 @@ impl Requests {
         self.waiting[component as usize].push((request, goal));
     }
 
+    /// Nobody waits for the answer to this request any more.
+    pub(super) fn forget(&mut self, request: RequestId) {
+        let Some(open) = self.open.remove(&request) else { return };
+        for (component, _) in open.components {
+            self.waiting[component as usize].retain(|(its, _)| *its != request);
+        }
+    }
+
     /// Notes what has come of the component for one request, and answers the request if that was the last one.
     pub(super) fn resolve(
         &mut self,
@@ -85,9 +102,8 @@ impl Requests {
         let Some(open) = self.open.remove(&request) else { return };
         let named =
             |(key, achieved): (u32, Option<Achieved>)| Some((names[key as usize].spec.id.clone(), achieved?));
-        let outcome =
-            Outcome { components: open.components.into_iter().filter_map(named).collect(), given_up: None };
-        actions.push(Action::Done { request, outcome });
+        let components = open.components.into_iter().filter_map(named).collect();
+        actions.push(Action::Done { request, outcome: Outcome { components, given_up: None } });
     }
 
     /// Takes those that wait for this of the component.

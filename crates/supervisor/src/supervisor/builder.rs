@@ -12,19 +12,21 @@ use super::Supervisor;
 use super::driver::Driver;
 use super::handle::{Command, Handle, command_queue};
 use super::readers::Readers;
-use crate::core::Core;
+use crate::core::{Core, Rules};
 use crate::event::Event;
 use crate::names::Names;
 use crate::os::LaunchPad;
 use crate::output::{Notice, Pump};
 use crate::relations::{self, RelationError, Wrong};
-use crate::spec::{ComponentId, ProcessSpec, Readiness, ReadyWhen, log_pattern};
+use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern};
 
 /// How to make a [`Supervisor`].
 #[derive(Debug, Default)]
 pub struct Builder {
     components: Vec<ProcessSpec>,
     seed: Option<u64>,
+    restart_budget: Option<RestartBudget>,
+    on_give_up: OnGiveUp,
     readers: Readers,
     sigchld: Option<OwnedFd>,
 }
@@ -45,6 +47,20 @@ impl Builder {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// The most restarts over all components. Default: no limit.
+    #[must_use]
+    pub fn restart_budget(mut self, budget: RestartBudget) -> Self {
+        self.restart_budget = Some(budget);
+        self
+    }
+
+    /// What happens when an essential component is given up. Default: the others go on.
+    #[must_use]
+    pub fn on_give_up(mut self, what: OnGiveUp) -> Self {
+        self.on_give_up = what;
         self
     }
 
@@ -76,7 +92,8 @@ impl Builder {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| StartError::system("draw a random seed", &error))?,
         };
-        let core = Core::new(self.components, seed);
+        let rules = Rules { budget: self.restart_budget, on_give_up: self.on_give_up };
+        let core = Core::new(self.components, rules, seed);
         let names = Arc::new(Names::new(core.specs()));
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
         let pad =

@@ -198,6 +198,7 @@ impl Driver {
         match action {
             Action::Spawn { run } => return Some(self.spawn(run)),
             Action::Signal { run, signal, to } => self.runs.signal(run, signal, to),
+            Action::Forward { run, signal } => self.runs.forward(run, signal),
             Action::Begin { .. }
             | Action::Abandon { .. }
             | Action::Measure { .. }

@@ -127,6 +127,13 @@ impl Runs {
         }
     }
 
+    /// Sends just this signal to the main process of a run.
+    pub(super) fn forward(&self, id: RunId, signal: Signal) {
+        if let Some(run) = self.run(id).filter(|run| run.exit.is_none()) {
+            run.process.forward(signal);
+        }
+    }
+
     /// Kills every process of a run that is known.
     pub(super) fn kill(&mut self, id: RunId) {
         self.hold_family(id);

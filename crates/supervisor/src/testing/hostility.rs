@@ -15,6 +15,8 @@ pub struct Hostility {
     pub spawns_fail: bool,
     /// Processes die before the news that they live is told, and the news comes in the wrong order or merged.
     pub early_deaths: bool,
+    /// Every fourth probe and command fails, or never ends.
+    pub tasks_fail: bool,
 }
 
 impl Hostility {
@@ -23,7 +25,7 @@ impl Hostility {
     pub fn drawn_from(seed: u64) -> Self {
         let bits = seed_for(seed, "hostility", 0);
         let bit = |n: u32| bits & (1 << n) != 0;
-        Self { late: bit(0), stale: bit(1), spawns_fail: bit(2), early_deaths: bit(3) }
+        Self { late: bit(0), stale: bit(1), spawns_fail: bit(2), early_deaths: bit(3), tasks_fail: bit(4) }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::{SpawnError, SpawnStep};
 use crate::run::Exit;
+use crate::signal::Signal;
 use crate::spec::ProcessSpec;
 
 /// A component that is not there: it does what its [`Behaviour`] says.
@@ -72,6 +73,14 @@ pub struct Behaviour {
     /// How long after a kill it ends: it may sleep where no signal reaches it. `None`: never.
     pub(super) dies_after: Option<Duration>,
     pub(super) children: Vec<Behaviour>,
+    /// How long after its start it is ready, where its readiness is declared. `None`: never.
+    pub(super) ready_after: Option<Duration>,
+    /// How long after its start it hangs: it lives on, but answers no probe and gives no sign of life.
+    pub(super) hangs_after: Option<Duration>,
+    /// How much memory it uses, in bytes.
+    pub(super) memory: u64,
+    /// The signal by which it stops.
+    pub(super) stops_by: Signal,
 }
 
 impl Behaviour {
@@ -83,7 +92,42 @@ impl Behaviour {
             obeys_after: Some(Duration::ZERO),
             dies_after: Some(Duration::ZERO),
             children: Vec::new(),
+            ready_after: Some(Duration::ZERO),
+            hangs_after: None,
+            memory: 1 << 20,
+            stops_by: Signal::TERM,
         }
+    }
+
+    /// Is ready so long after its start, where its readiness is declared. Otherwise it is ready at once.
+    pub fn ready_after(mut self, time: Duration) -> Self {
+        self.ready_after = Some(time);
+        self
+    }
+
+    /// Is never ready, where its readiness is declared.
+    pub fn never_ready(mut self) -> Self {
+        self.ready_after = None;
+        self
+    }
+
+    /// Hangs so long after its start: it lives on, but answers no probe, gives no sign of life, and still does as told when
+    /// it is to stop.
+    pub fn hangs_after(mut self, time: Duration) -> Self {
+        self.hangs_after = Some(time);
+        self
+    }
+
+    /// Stops when it gets this signal; others do nothing to it. Otherwise it stops by SIGTERM.
+    pub fn stops_by(mut self, signal: Signal) -> Self {
+        self.stops_by = signal;
+        self
+    }
+
+    /// Uses so much memory, in bytes. Otherwise it uses 1 MiB.
+    pub fn uses(mut self, memory: u64) -> Self {
+        self.memory = memory;
+        self
     }
 
     /// Ends so long after its start with exit code 1.

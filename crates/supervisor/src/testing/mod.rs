@@ -34,4 +34,4 @@ mod world;
 
 pub use hostility::Hostility;
 pub use mock::{Behaviour, Mock};
-pub use world::{Ticket, World};
+pub use world::{Circumstances, Ticket, World};

@@ -1,13 +1,13 @@
 //! Watches every decision and says when one breaks what must always be true. It keeps books of its own, from the
 //! requests and the decisions alone, so that a mistake of the core cannot hide in the core's state.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
-use crate::core::{Action, Ask, RequestId};
+use crate::core::{Action, Ask, RequestId, TaskId};
 use crate::event::EventKind;
 use crate::run::RunId;
-use crate::spec::ProcessSpec;
+use crate::spec::{ComponentId, Condition, ProcessSpec, RestartBudget, Step};
 use crate::status::{ComponentState, Status};
 
 #[derive(Debug)]
@@ -21,14 +21,36 @@ pub(super) struct Witness {
     killing_everything: bool,
     /// Until somebody asks for something, components start in the order of their priority.
     undisturbed: bool,
+    budget: Option<RestartBudget>,
+    /// When there were restarts, the newest last.
+    restarts: VecDeque<Duration>,
+    /// The tasks that are under way.
+    tasks: BTreeSet<TaskId>,
 }
 
 /// What the witness knows of one component.
 #[derive(Debug)]
 struct Book {
     id: String,
+    /// That of the first to start among itself and those that need it.
     priority: u16,
+    /// Whom it needs, and how.
+    needs: Vec<(usize, Condition)>,
+    /// Whether nothing but its own wait can hold up its next try.
+    waits_exactly: bool,
+    /// How long the taking of evidence may last.
+    evidence: Duration,
     autostart: bool,
+    /// Its run has started, and is ready; its last one ended with success.
+    started: bool,
+    ready: bool,
+    succeeded: bool,
+    /// Its run is ended for a fault.
+    judged: bool,
+    /// Somebody has asked a second time for its end.
+    impatient: bool,
+    /// Its next run is one that nobody has asked for.
+    is_restart: bool,
     /// Nobody wants it, so that it must not be started.
     forbidden: bool,
     runs: usize,
@@ -48,10 +70,19 @@ struct Book {
 }
 
 impl Witness {
-    pub(super) fn new(seed: u64, specs: &[ProcessSpec]) -> Self {
-        let book = |spec: &ProcessSpec| Book {
+    pub(super) fn new(seed: u64, specs: &[ProcessSpec], budget: Option<RestartBudget>) -> Self {
+        let book = |(key, spec): (usize, &ProcessSpec)| Book {
             id: spec.id.to_string(),
-            priority: spec.start_priority,
+            priority: priority(specs, key),
+            needs: needs(specs, spec),
+            waits_exactly: spec.depends_on.is_empty() && spec.restart_group.is_none() && budget.is_none(),
+            evidence: spec.evidence.iter().map(Step::limit).sum(),
+            started: false,
+            ready: false,
+            succeeded: false,
+            judged: false,
+            impatient: false,
+            is_restart: false,
             autostart: spec.autostart,
             forbidden: !spec.autostart,
             runs: 0,
@@ -65,7 +96,10 @@ impl Witness {
         };
         Self {
             seed,
-            books: specs.iter().map(book).collect(),
+            books: specs.iter().enumerate().map(book).collect(),
+            budget,
+            restarts: VecDeque::new(),
+            tasks: BTreeSet::new(),
             asks: BTreeMap::new(),
             accepted: HashSet::new(),
             answered: HashSet::new(),
@@ -92,20 +126,38 @@ impl Witness {
         }
     }
 
+    /// A task has answered.
+    pub(super) fn finished(&mut self, task: TaskId) {
+        self.tasks.remove(&task);
+    }
+
     /// Checks one decision. `lives` says whether anything of a component lives.
     pub(super) fn decided(&mut self, now: Duration, action: &Action, lives: &dyn Fn(u32) -> bool) {
         match action {
             Action::Spawn { run } => self.check_spawn(now, *run, lives),
             Action::Signal { run, .. } => self.check_stop(*run, lives),
             Action::Kill { run } => self.check_kill(now, *run),
-            Action::Begin { .. }
-            | Action::Abandon { .. }
-            | Action::Measure { .. }
-            | Action::Inspect { .. } => {}
+            Action::Begin { task } => {
+                let book = &self.books[task.run.component as usize];
+                self.check(
+                    book.run == Some(task.run),
+                    "S2",
+                    &format!("a task is for an old run of {}", book.id),
+                );
+                let kind = |other: &TaskId| (other.run, std::mem::discriminant(&other.task));
+                let doubled = self.tasks.iter().any(|other| kind(other) == kind(task));
+                self.check(!doubled, "S10", &format!("{:?} of {} is begun twice", task.task, book.id));
+                self.tasks.insert(*task);
+            }
+            Action::Abandon { task } => {
+                let was_there = self.tasks.remove(task);
+                self.check(was_there, "S10", "a task is given up that is not under way");
+            }
+            Action::Forward { .. } | Action::Measure { .. } | Action::Inspect { .. } => {}
             Action::Accepted { request } => {
                 let once = self.accepted.insert(*request);
                 self.check(once, "S13", "a request is accepted twice");
-                self.take_up(*request);
+                self.take_up(now, *request);
             }
             Action::Refused { request, .. } => {
                 let once = !self.accepted.contains(request) && self.answered.insert(*request);
@@ -128,6 +180,7 @@ impl Witness {
                 }
                 let open = self.accepted.len() != self.answered.intersection(&self.accepted).count();
                 self.check(!open, "S13", "a request is open at the end");
+                self.check(self.tasks.is_empty(), "S10", "a task is under way at the end");
             }
         }
     }
@@ -139,6 +192,8 @@ impl Witness {
                 && component.state == ComponentState::Stopped
                 && self.books[key as usize].runs > 0;
             self.check(!adrift, "L1", &format!("{} is wanted, but will never run", component.id));
+            let idle = component.state == ComponentState::Starting && component.run.is_none();
+            self.check(!idle, "L1", &format!("{} waits for nothing, and does not start", component.id));
             if component.state == ComponentState::Up {
                 let truth = main_process(key);
                 let true_pid = truth.is_some() && component.pid == truth;
@@ -150,7 +205,9 @@ impl Witness {
     /// Checks that what was told to stop is killed when its time is up.
     pub(super) fn check_deadlines(&self, now: Duration, lives: &dyn Fn(u32) -> bool) {
         for (key, book) in (0..).zip(&self.books) {
-            let overdue = book.told_to_stop.is_some_and(|(told, timeout)| now > told.saturating_add(timeout));
+            let overdue = book.told_to_stop.is_some_and(|(told, timeout)| {
+                now > told.saturating_add(timeout).saturating_add(book.evidence)
+            });
             let forgotten = overdue && !book.killed && lives(key);
             self.check(!forgotten, "S6", &format!("{} is not killed though its time is up", book.id));
         }
@@ -162,7 +219,7 @@ impl Witness {
         self.check(free, "S1", &format!("{} is started though it runs", book.id));
         self.check(!book.forbidden, "S4", &format!("{} is started though it was stopped", book.id));
         self.check(!self.stopping_everything, "S4", &format!("{} is started while shutting down", book.id));
-        let on_time = book.next_try.is_none_or(|time| time == now);
+        let on_time = book.next_try.is_none_or(|time| time == now || time < now && !book.waits_exactly);
         self.check(on_time, "S8", &format!("{} is tried again before or after its wait", book.id));
         if self.undisturbed && book.runs == 0 {
             let unsettled =
@@ -170,7 +227,26 @@ impl Witness {
             let first = self.books.iter().find(unsettled).map_or(String::new(), |other| other.id.clone());
             self.check(first.is_empty(), "S7", &format!("{} is started before {first} has settled", book.id));
         }
+        for (needed, condition) in &book.needs {
+            let other = &self.books[*needed];
+            let holds = match condition {
+                Condition::Started => other.started,
+                Condition::Ready => other.started && other.ready,
+                Condition::Completed => other.succeeded && other.run.is_none(),
+            };
+            self.check(
+                holds,
+                "S7",
+                &format!("{} is started though {} is not {condition}", book.id, other.id),
+            );
+        }
+        if book.is_restart {
+            self.check_budget(now);
+        }
         let book = &mut self.books[run.component as usize];
+        book.judged = false;
+        book.impatient = false;
+        book.is_restart = false;
         book.runs += 1;
         book.run = Some(run);
         book.told_to_stop = None;
@@ -178,15 +254,34 @@ impl Witness {
         book.next_try = None;
     }
 
+    /// In no span of time are there more restarts than the tokens that are there at its beginning, and come meanwhile.
+    fn check_budget(&mut self, now: Duration) {
+        let Some(budget) = self.budget else { return };
+        self.restarts.push_back(now);
+        let token = budget.within / budget.max;
+        let newest_first = (1..).zip(self.restarts.iter().rev());
+        for (count, began) in newest_first {
+            let came = (now - *began).as_nanos() / token.as_nanos().max(1);
+            let allowed = u128::from(budget.max) + came;
+            self.check(count <= allowed, "S8", "there are more restarts than the budget allows");
+        }
+        if self.restarts.len() > 64 {
+            self.restarts.pop_front();
+        }
+    }
+
     fn check_stop(&self, run: RunId, lives: &dyn Fn(u32) -> bool) {
         let book = &self.books[run.component as usize];
         self.check(book.run == Some(run), "S2", &format!("a stop goes to an old run of {}", book.id));
         // Told before, it is told again for the sake of leftovers that have not heard of it.
-        let first = book.told_to_stop.is_none();
+        let first = book.told_to_stop.is_none() && !book.judged;
         if first && self.stopping_everything && !self.killing_everything {
             for (key, other) in (0..).zip(&self.books) {
                 let later = other.priority > book.priority && lives(key) && !other.unkillable;
                 self.check(!later, "S7", &format!("{} is stopped before {}", book.id, other.id));
+                let needs_it = other.needs.iter().any(|(needed, _)| *needed == run.component as usize);
+                let too_early = needs_it && lives(key) && !other.unkillable;
+                self.check(!too_early, "S7", &format!("{} is stopped though {} needs it", book.id, other.id));
             }
         }
     }
@@ -195,15 +290,16 @@ impl Witness {
         let book = &self.books[run.component as usize];
         self.check(book.run == Some(run), "S2", &format!("a kill goes to an old run of {}", book.id));
         if let Some((told, timeout)) = book.told_to_stop {
-            let early = now < told.saturating_add(timeout) && !self.killing_everything;
+            let early = now < told.saturating_add(timeout) && !self.killing_everything && !book.impatient;
             self.check(!early, "S6", &format!("{} is killed before its time", book.id));
         }
     }
 
-    fn take_up(&mut self, request: RequestId) {
+    fn take_up(&mut self, now: Duration, request: RequestId) {
         self.undisturbed = false;
         let (keys, forbidden) = match self.asks.get(&request) {
-            Some(Ask::Start(keys) | Ask::Restart(keys)) => (keys.clone(), false),
+            Some(Ask::Start(keys)) => (self.with_needed(keys), false),
+            Some(Ask::Restart(keys)) => (keys.clone(), false),
             Some(Ask::Stop { keys, .. }) => (keys.clone(), true),
             Some(Ask::Shutdown { immediately }) => {
                 self.stopping_everything = true;
@@ -214,9 +310,27 @@ impl Witness {
             None => return self.check(false, "S13", "a request is accepted that nobody made"),
         };
         for key in keys {
-            self.books[key as usize].forbidden = forbidden;
-            self.books[key as usize].next_try = None;
+            let book = &mut self.books[key as usize];
+            book.forbidden = forbidden;
+            book.next_try = None;
+            book.is_restart = false;
+            book.impatient |= forbidden && book.told_to_stop.is_some_and(|(told, _)| now > told);
         }
+    }
+
+    /// These, and all whom they need.
+    fn with_needed(&self, keys: &[u32]) -> Vec<u32> {
+        let mut all = keys.to_vec();
+        let mut index = 0;
+        while let Some(key) = all.get(index).copied() {
+            for (needed, _) in &self.books[key as usize].needs {
+                if !all.contains(&(*needed as u32)) {
+                    all.push(*needed as u32);
+                }
+            }
+            index += 1;
+        }
+        all
     }
 
     fn note_event(&mut self, now: Duration, key: usize, kind: &EventKind, lives: &dyn Fn(u32) -> bool) {
@@ -224,23 +338,45 @@ impl Witness {
         let book = &mut self.books[key];
         let mut fault = None;
         match kind {
-            EventKind::Started { .. } => book.settled = true,
+            EventKind::Started { .. } => {
+                book.settled = true;
+                book.started = true;
+                book.ready = true;
+            }
+            EventKind::Unready { .. } => book.ready = false,
+            EventKind::ReadyAgain { .. } => book.ready = true,
+            EventKind::Judged { .. } => {
+                book.started = false;
+                book.judged = true;
+            }
+            // Nobody waits for it to settle any longer.
+            EventKind::Blocked { .. } => book.settled = true,
             EventKind::NotSpawned { run, .. } => {
                 book.settled = true;
+                book.succeeded = false;
+                book.is_restart = true;
                 book.run = book.run.filter(|its| its != run);
             }
-            EventKind::Exited { run, .. } => {
+            EventKind::Exited { run, exit, .. } => {
                 book.settled = true;
+                book.started = false;
+                book.succeeded = exit.is_success() && !book.judged;
+                book.is_restart = true;
                 if !book.exits_told.insert(*run) {
                     fault = Some(("S3", "an exit is counted twice"));
                 }
             }
-            EventKind::Stopping { timeout, .. } => book.told_to_stop = Some((now, *timeout)),
+            EventKind::Stopping { timeout, .. } => {
+                book.started = false;
+                book.told_to_stop = Some((now, *timeout));
+            }
             EventKind::Killed { .. } => book.killed = true,
             EventKind::Backoff { delay, .. } => book.next_try = Some(now.saturating_add(*delay)),
+            EventKind::Tripped { rest, .. } => book.next_try = Some(now.saturating_add(*rest)),
             EventKind::Unkillable { .. } => book.unkillable = true,
             EventKind::Stopped | EventKind::Completed | EventKind::GivenUp { .. } => {
                 book.next_try = None;
+                book.is_restart = false;
                 if alive {
                     fault = Some(("S5", "it is said to be down though something of it lives"));
                 }
@@ -256,4 +392,25 @@ impl Witness {
     fn check(&self, holds: bool, invariant: &str, broken: &str) {
         assert!(holds, "{invariant} is broken in the life of seed {}: {broken}", self.seed);
     }
+}
+
+/// Whom a component needs, by place.
+fn needs(specs: &[ProcessSpec], spec: &ProcessSpec) -> Vec<(usize, Condition)> {
+    let meant = |name: &ComponentId| {
+        let name = name.clone();
+        specs
+            .iter()
+            .enumerate()
+            .filter(move |(_, other)| other.id == name || other.instance_of.as_ref() == Some(&name))
+    };
+    let places =
+        spec.depends_on.iter().flat_map(|need| meant(&need.on).map(|(place, _)| (place, need.condition)));
+    places.collect()
+}
+
+/// The lowest priority among a component and all that need it.
+fn priority(specs: &[ProcessSpec], place: usize) -> u16 {
+    let needs_it = |other: &usize| needs(specs, &specs[*other]).iter().any(|(needed, _)| *needed == place);
+    let others = (0..specs.len()).filter(needs_it).map(|other| priority(specs, other));
+    others.chain([specs[place].start_priority]).min().unwrap_or_default()
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 use super::hostility::{Draws, Hostility};
 use super::mock::{Behaviour, Mock};
 use super::witness::Witness;
-use crate::core::{Ask, Core, Input, RequestId};
+use crate::core::{Ask, Core, Input, RequestId, Rules};
 use crate::event::Event;
 use crate::names::Names;
-use crate::request::{Dependants, Outcome, RequestError, Targets};
+use crate::request::{Dependants, Outcome, RequestError, Targets, Until};
 use crate::run::{Exit, RunId};
+use crate::signal::Signal;
+use crate::spec::{OnGiveUp, RestartBudget};
 use crate::status::{ComponentStatus, Status};
 
 /// How many pids there are at least: few, so that they are used again all the time.
@@ -43,6 +45,19 @@ pub struct World {
     witness: Witness,
 }
 
+/// What holds in a [`World`] beside its components.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Circumstances {
+    /// Where chance comes from.
+    pub seed: u64,
+    /// What goes wrong between the supervisor and its processes.
+    pub hostility: Hostility,
+    /// The most restarts over all components.
+    pub restart_budget: Option<RestartBudget>,
+    /// What happens when an essential component is given up.
+    pub on_give_up: OnGiveUp,
+}
+
 /// A request made of a [`World`]: ask for its [`World::outcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(RequestId);
@@ -54,6 +69,8 @@ enum Happening {
     News(Input),
     /// A process ends.
     Ends { process: u64, exit: Exit },
+    /// A main process gives a sign of life, and will again after this time.
+    SignOfLife { process: u64, again: Duration },
 }
 
 /// A mock process. It stays in the table, its pid taken, until it is reaped.
@@ -62,6 +79,7 @@ struct Process {
     run: RunId,
     pid: u32,
     is_main: bool,
+    born: Duration,
     behaviour: Behaviour,
     ended: Option<Exit>,
 }
@@ -90,12 +108,21 @@ impl World {
     /// A world of these components in which chance comes from the seed, and these things go wrong.
     #[must_use]
     pub fn hostile(mocks: impl IntoIterator<Item = Mock>, seed: u64, hostility: Hostility) -> Self {
-        let mut mocks: Vec<_> = mocks.into_iter().collect();
-        mocks.sort_by_key(|mock| mock.spec.start_priority);
+        Self::under(mocks, Circumstances { seed, hostility, ..Circumstances::default() })
+    }
+
+    /// A world of these components under these circumstances.
+    #[must_use]
+    pub fn under(mocks: impl IntoIterator<Item = Mock>, circumstances: Circumstances) -> Self {
+        let Circumstances { seed, hostility, restart_budget, on_give_up } = circumstances;
+        let rules = Rules { budget: restart_budget, on_give_up };
+        let mocks: Vec<_> = mocks.into_iter().collect();
+        let core = Core::new(mocks.iter().map(|mock| mock.spec.clone()).collect(), rules, seed);
+        let mut mocks: HashMap<_, _> = mocks.into_iter().map(|mock| (mock.spec.id.clone(), mock)).collect();
+        let mocks: Vec<_> = core.specs().filter_map(|spec| mocks.remove(&spec.id)).collect();
         let specs: Vec<_> = mocks.iter().map(|mock| mock.spec.clone()).collect();
-        let witness = Witness::new(seed, &specs);
+        let witness = Witness::new(seed, &specs, restart_budget);
         let draws = specs.iter().map(|spec| Draws::new(seed, spec.id.as_str())).collect();
-        let core = Core::new(specs, seed);
         let mut world = Self {
             names: Names::new(core.specs()),
             witness,
@@ -163,6 +190,46 @@ impl World {
     /// Asks for components to be stopped.
     pub fn stop(&mut self, targets: impl Into<Targets>) -> Ticket {
         self.ask_for(&targets.into(), |keys| Ask::Stop { keys, dependants: Dependants::Refuse })
+    }
+
+    /// Asks for components to be stopped, and says what happens to running components that depend on them.
+    pub fn stop_with(&mut self, targets: impl Into<Targets>, dependants: Dependants) -> Ticket {
+        self.ask_for(&targets.into(), |keys| Ask::Stop { keys, dependants })
+    }
+
+    /// Asks for what went wrong with components before to be forgotten.
+    pub fn reset(&mut self, targets: impl Into<Targets>) -> Ticket {
+        self.ask_for(&targets.into(), Ask::Reset)
+    }
+
+    /// Asks for components to read their configuration again.
+    pub fn reload(&mut self, targets: impl Into<Targets>) -> Ticket {
+        self.ask_for(&targets.into(), Ask::Reload)
+    }
+
+    /// Asks for a signal to be sent to the main processes of components.
+    pub fn signal(&mut self, targets: impl Into<Targets>, signal: Signal) -> Ticket {
+        self.ask_for(&targets.into(), |keys| Ask::Signal { keys, signal })
+    }
+
+    /// Asks to be told when this is true of components.
+    pub fn wait_for(&mut self, targets: impl Into<Targets>, until: Until) -> Ticket {
+        self.ask_for(&targets.into(), |keys| Ask::Wait { keys, until })
+    }
+
+    /// Does not wait for the answer to a request any more.
+    pub fn forget(&mut self, ticket: Ticket) {
+        self.tell(Input::Forget { request: ticket.0 });
+    }
+
+    /// Has the main process of a component hang from now on. Does nothing if there is none.
+    pub fn hang(&mut self, id: &str) {
+        let now = self.now;
+        for serial in self.alive_serials(id) {
+            if let Some(process) = self.processes.get_mut(&serial).filter(|process| process.is_main) {
+                process.behaviour.hangs_after = Some(now.saturating_sub(process.born));
+            }
+        }
     }
 
     /// Asks for components to be restarted.
@@ -273,7 +340,7 @@ impl World {
         }
     }
 
-    fn ask_for(&mut self, targets: &Targets, ask: fn(Vec<u32>) -> Ask) -> Ticket {
+    fn ask_for(&mut self, targets: &Targets, ask: impl FnOnce(Vec<u32>) -> Ask) -> Ticket {
         match self.names.resolve(targets) {
             Ok(keys) => self.ask(ask(keys)),
             Err(error) => panic!("{error}"),

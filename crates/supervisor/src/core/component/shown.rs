@@ -2,56 +2,68 @@
 
 use std::time::Duration;
 
-use super::{Component, KILL_GRACE, Kill, Rest, State};
+use super::{Component, Rest, State};
 use crate::spec::ComponentId;
 use crate::status::{ComponentState, ComponentStatus};
 
 impl Component {
-    /// What is true of it now. `predecessor` is who comes before it in the start sequence.
-    pub(in crate::core) fn status(&self, now: Duration, predecessor: Option<ComponentId>) -> ComponentStatus {
+    /// What is true of it now. `waits_for` is whom it waits for, and what that is instead of what it should be.
+    pub(in crate::core) fn status(
+        &self,
+        now: Duration,
+        waits_for: Option<(ComponentId, Option<&'static str>)>,
+    ) -> ComponentStatus {
         let live = match &self.state {
-            State::Up { pid, spawned, .. } => Some((*pid, *spawned)),
+            State::Up { process, .. } => Some(*process),
             State::Ending { process, ending, .. } => process.filter(|_| ending.exit.is_none()),
-            State::Down(_) | State::Queued | State::Backoff { .. } | State::Spawning { .. } => None,
+            _ => None,
         };
         ComponentStatus {
             id: self.spec.id.clone(),
             description: self.spec.description.clone(),
-            state: self.shown_state(now, predecessor),
+            state: self.shown_state(now, waits_for),
             wanted: self.wanted,
             since: self.since,
             run: self.run(),
-            pid: live.map(|(pid, _)| pid),
-            uptime: live.map(|(_, spawned)| now.saturating_sub(spawned)),
+            pid: live.map(|process| process.pid),
+            uptime: live.map(|process| now.saturating_sub(process.spawned)),
             restarts: self.restarts,
             last_end: self.last_end.clone(),
-            note: None,
-            fault: None,
+            note: self.guards.note.clone().filter(|_| live.is_some()),
+            fault: self.fault().cloned(),
             usage: None,
         }
     }
 
-    fn shown_state(&self, now: Duration, predecessor: Option<ComponentId>) -> ComponentState {
+    /// Its state in one word.
+    pub(in crate::core) fn state_word(&self, now: Duration) -> &'static str {
+        self.shown_state(now, None).word()
+    }
+
+    fn shown_state(
+        &self,
+        now: Duration,
+        waits_for: Option<(ComponentId, Option<&'static str>)>,
+    ) -> ComponentState {
         match &self.state {
             State::Down(Rest::Stopped) => ComponentState::Stopped,
             State::Down(Rest::Completed) => ComponentState::Completed,
             State::Down(Rest::Failed) => ComponentState::Failed,
-            State::Queued => match predecessor {
-                Some(for_component) => ComponentState::Waiting { for_component, which_is: None },
+            State::Queued { .. } => match waits_for {
+                Some((for_component, which_is)) => ComponentState::Waiting { for_component, which_is },
                 None => ComponentState::Starting,
             },
-            State::Backoff { until, in_a_row } => {
+            State::Backoff { until, in_a_row, .. } => {
                 ComponentState::Backoff { remaining: until.saturating_sub(now), in_a_row: *in_a_row }
             }
+            State::Tripped { until } => ComponentState::Tripped { remaining: until.saturating_sub(now) },
             State::Spawning { .. } | State::Up { started: None, .. } => ComponentState::Starting,
-            State::Up { started: Some(_), .. } => ComponentState::Up,
+            State::Up { .. } if self.guards.is_unready() => ComponentState::Unready,
+            State::Up { .. } if self.guards.fault().is_some() => ComponentState::Unhealthy,
+            State::Up { .. } => ComponentState::Up,
             State::Ending { ending, .. } => ComponentState::Stopping {
                 elapsed: now.saturating_sub(ending.since),
-                timeout: match ending.kill {
-                    Kill::At(_) => self.spec.stop_timeout,
-                    Kill::IfNeeded | Kill::InVain => KILL_GRACE,
-                    Kill::Sent(time) => time.saturating_add(KILL_GRACE).saturating_sub(ending.since),
-                },
+                timeout: ending.limit(self.spec.stop_timeout).saturating_sub(ending.since),
                 survivors: self.survivors().unwrap_or_default(),
             },
         }

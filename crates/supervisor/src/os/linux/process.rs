@@ -85,6 +85,12 @@ impl Process {
         }
     }
 
+    /// Sends just this signal to it alone.
+    pub(crate) fn forward(&self, signal: crate::Signal) {
+        // It may have ended.
+        let _ = pidfd_send_signal(&self.pidfd, as_sent(signal));
+    }
+
     /// Kills its whole group, and itself, which may have joined another group. Harmless where nothing is left.
     pub(crate) fn kill(&self) {
         self.send_group(Signal::KILL);

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use super::{FEWEST_PIDS, Happening, Process, Reported, World};
-use crate::core::{Action, Input};
+use crate::core::{Action, Input, Said, Task, TaskId};
 use crate::error::{SpawnError, SpawnStep};
 use crate::run::{Exit, RunId};
+use crate::signal::Signal;
+use crate::spec::{ReadyWhen, Recipient};
 use crate::testing::mock::Behaviour;
 
 impl World {
@@ -25,6 +27,7 @@ impl World {
             None => self.tell(Input::Tick),
             Some(Happening::News(input)) => self.deliver(input),
             Some(Happening::Ends { process, exit }) => self.process_ends(process, exit),
+            Some(Happening::SignOfLife { process, again }) => self.sign_of_life(process, again),
         }
     }
 
@@ -62,15 +65,18 @@ impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
         match action {
             Action::Spawn { run } => self.spawn(run),
-            Action::Signal { run, signal, .. } => {
-                self.signal(run, |behaviour| behaviour.obeys_after, signal.number());
+            Action::Signal { run, signal, to } => self.obey(run, signal, to),
+            // What it does with a signal of somebody's own is not simulated, nor is what the system could tell of it.
+            Action::Forward { .. } | Action::Inspect { .. } => {}
+            Action::Begin { task } => self.begin(task),
+            // Its answer may be on its way already, and then comes though nobody wants it.
+            Action::Abandon { .. } => {}
+            Action::Measure { run } => {
+                let memory = self.main_of(run).map_or(0, |process| process.behaviour.memory);
+                self.plan(Duration::ZERO, Happening::News(Input::Measured { run, memory }));
             }
-            Action::Begin { .. }
-            | Action::Abandon { .. }
-            | Action::Measure { .. }
-            | Action::Inspect { .. } => {}
             Action::Kill { run } => {
-                self.signal(run, |behaviour| behaviour.dies_after, 9);
+                self.end_by(run, |_| true, |behaviour| behaviour.dies_after, 9);
                 self.look(run);
             }
             Action::Emit(event) => self.events.push(event),
@@ -102,9 +108,90 @@ impl World {
         };
         self.reported.insert(run, Reported::default());
         self.report(run, Input::Spawned { run, pid });
+        self.plan_signs(run);
         for child in children {
             self.add_process(run, child, false);
         }
+    }
+
+    /// Plans what the run will say of itself.
+    fn plan_signs(&mut self, run: RunId) {
+        let spec = &self.mocks[run.component as usize].spec;
+        let when = spec.readiness.as_ref().map(|readiness| readiness.when.clone());
+        let watchdog = spec.watchdog;
+        let process = self.born;
+        let Some(ready_after) = self.processes.get(&process).map(|process| process.behaviour.ready_after)
+        else {
+            return;
+        };
+        // The news that it lives comes first.
+        let late = if self.news_comes_late { Duration::from_millis(100) } else { Duration::ZERO };
+        let says = match when {
+            Some(ReadyWhen::Notified) => {
+                Some(Input::Notified { run, said: Said { ready: true, ..Said::default() } })
+            }
+            Some(ReadyWhen::Descriptor(_) | ReadyWhen::Logged(_)) => Some(Input::Ready { run }),
+            Some(ReadyWhen::Probed(_)) | None => None,
+        };
+        if let (Some(says), Some(after)) = (says, ready_after) {
+            self.plan(after.max(late), Happening::News(says));
+        }
+        if let Some(timeout) = watchdog {
+            self.plan(timeout / 2, Happening::SignOfLife { process, again: timeout / 2 });
+        }
+    }
+
+    fn sign_of_life(&mut self, serial: u64, again: Duration) {
+        let Some(process) = self.processes.get(&serial).filter(|process| process.lives()) else { return };
+        if !self.hangs(process) {
+            let run = process.run;
+            self.plan(again, Happening::SignOfLife { process: serial, again });
+            self.tell(Input::Notified { run, said: Said { alive: true, ..Said::default() } });
+        }
+    }
+
+    fn hangs(&self, process: &Process) -> bool {
+        process.behaviour.hangs_after.is_some_and(|after| process.born.saturating_add(after) <= self.now)
+    }
+
+    fn main_of(&self, run: RunId) -> Option<&Process> {
+        self.processes.values().find(|process| process.run == run && process.is_main && process.lives())
+    }
+
+    /// A probe or a command is begun.
+    fn begin(&mut self, task: TaskId) {
+        let run = task.run;
+        let draws = &mut self.draws[run.component as usize];
+        let is_hostile = self.hostility.tasks_fail;
+        let (fails, never_ends) = (is_hostile && draws.one_in(8), is_hostile && draws.one_in(8));
+        let main = self.main_of(run);
+        let is_ready = |process: &Process| {
+            let after = process.behaviour.ready_after;
+            after.is_some_and(|after| process.born.saturating_add(after) <= self.now)
+        };
+        let succeeds = match task.task {
+            Task::Readiness => main.is_some_and(is_ready),
+            Task::Health if main.is_some_and(|process| self.hangs(process)) => return,
+            Task::Health => main.is_some(),
+            Task::Stop(_) | Task::Reload(_) | Task::Evidence(_) | Task::Cleanup => true,
+        };
+        if let Task::Stop(_) = task.task {
+            self.end_by(run, |_| true, |behaviour| behaviour.obeys_after, 15);
+        }
+        if !never_ends {
+            let result =
+                if succeeds && !fails { Ok("well".into()) } else { Err("connection refused".into()) };
+            self.plan(Duration::ZERO, Happening::News(Input::Finished { task, result }));
+        }
+    }
+
+    /// A signal reaches those whom it is for, who end by it if it is theirs.
+    fn obey(&mut self, run: RunId, signal: Signal, to: Recipient) {
+        let is_meant = |process: &Process| {
+            let stops = signal == Signal::KILL || process.behaviour.stops_by == signal;
+            stops && (to == Recipient::Group || process.is_main)
+        };
+        self.end_by(run, is_meant, |behaviour| behaviour.obeys_after, signal.number());
     }
 
     pub(super) fn free_pid(&self) -> Option<u32> {
@@ -123,16 +210,23 @@ impl World {
         if let Some((after, exit)) = behaviour.ends {
             self.plan(after, Happening::Ends { process: self.born, exit });
         }
-        self.processes.insert(self.born, Process { run, pid, is_main, behaviour, ended: None });
+        self.processes
+            .insert(self.born, Process { run, pid, is_main, born: self.now, behaviour, ended: None });
         Some(pid)
     }
 
-    pub(super) fn signal(&mut self, run: RunId, delay: fn(&Behaviour) -> Option<Duration>, signal: i32) {
+    pub(super) fn end_by(
+        &mut self,
+        run: RunId,
+        is_meant: impl Fn(&Process) -> bool,
+        delay: fn(&Behaviour) -> Option<Duration>,
+        signal: i32,
+    ) {
         let exit = Exit::Signal { signal, core_dumped: false };
         let ends: Vec<_> = self
             .processes
             .iter()
-            .filter(|(_, process)| process.run == run && process.lives())
+            .filter(|(_, process)| process.run == run && process.lives() && is_meant(process))
             .filter_map(|(serial, process)| Some((*serial, delay(&process.behaviour)?)))
             .collect();
         for (process, after) in ends {
@@ -200,6 +294,9 @@ impl World {
         if let Input::Gone { run } = &input {
             self.processes.retain(|_, process| process.run != *run);
             self.witness.gone(*run);
+        }
+        if let Input::Finished { task, .. } = &input {
+            self.witness.finished(*task);
         }
         self.tell(input);
         if let Some(run) = exited {

@@ -1,0 +1,390 @@
+//! How a run ends: evidence, the steps of its stopping, the kill, what is left, and the cleanup.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Component, Context, Milestone, Run, State};
+use crate::core::Action;
+use crate::core::message::{Task, TaskId};
+use crate::event::{EventKind, KillReason, StepOf};
+use crate::run::{Exit, Fault, RunId};
+use crate::signal::Signal;
+use crate::spec::{Recipient, Step};
+
+/// How long killed processes are given to be gone before they are said to be unkillable.
+pub(in crate::core) const KILL_GRACE: Duration = Duration::from_secs(5);
+
+/// How far the end of a run has come.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// Since when it has been ending.
+    pub(super) since: Duration,
+    pub(super) why: Why,
+    /// When somebody asked for it first, if somebody did.
+    asked_at: Option<Duration>,
+    /// How and when its main process ended, once it has.
+    pub(super) exit: Option<(Exit, Duration)>,
+    pub(super) phase: Phase,
+    /// Whether evidence has been taken.
+    has_evidence: bool,
+    /// The processes that were last seen alive, beside the main process.
+    pub(super) left: Vec<u32>,
+}
+
+/// Why a run ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its main process ended.
+    ByItself,
+    /// Somebody asked for it, or its group is restarted.
+    Asked,
+    /// It broke a rule.
+    Judged(Fault),
+}
+
+/// What is being done about a run that ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing: it has ended by itself. As soon as anything is found to be left, that is killed.
+    Leftovers,
+    /// Evidence is taken of why it hangs: this step, until this time. Then it is stopped, or killed.
+    Evidence { step: usize, task: Option<TaskId>, until: Duration, then_kill: bool },
+    /// It is stopped: by this step, until this time; and killed when the limit has come.
+    Stopping { step: usize, task: Option<TaskId>, until: Duration, began: Duration, limit: Duration },
+    /// It was killed at this time.
+    Killed(Duration),
+    /// It was killed, and something has outlived it.
+    KilledInVain,
+    /// Nothing of it is left, and its cleanup runs.
+    Cleanup { task: TaskId, until: Duration },
+}
+
+impl Ending {
+    pub(super) fn by_itself(exit: Exit, now: Duration) -> Self {
+        Self {
+            since: now,
+            why: Why::ByItself,
+            asked_at: None,
+            exit: Some((exit, now)),
+            phase: Phase::Leftovers,
+            has_evidence: false,
+            left: Vec::new(),
+        }
+    }
+
+    fn because(why: Why, now: Duration) -> Self {
+        let asked_at = (why == Why::Asked).then_some(now);
+        Self { why, asked_at, exit: None, ..Self::by_itself(Exit::Unknown, now) }
+    }
+
+    /// When it must be looked at though nothing has happened.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Leftovers | Phase::KilledInVain => None,
+            Phase::Evidence { until, .. } | Phase::Cleanup { until, .. } => Some(until),
+            Phase::Stopping { until, limit, .. } => Some(until.min(limit)),
+            Phase::Killed(time) => Some(time.saturating_add(KILL_GRACE)),
+        }
+    }
+
+    /// More time to stop, at most twice what it has.
+    pub(super) fn extend(&mut self, to: Duration, stop_timeout: Duration) {
+        if let Phase::Stopping { until, began, limit, .. } = &mut self.phase {
+            let longest = began.saturating_add(stop_timeout.saturating_mul(2));
+            let to = to.min(longest);
+            // The step that it has come to is given the time too: otherwise the next one would cut it short.
+            *until = to.max(*until);
+            *limit = to.max(*limit);
+        }
+    }
+
+    /// When it will be killed, as far as is known now.
+    pub(super) fn limit(&self, stop_timeout: Duration) -> Duration {
+        match self.phase {
+            Phase::Leftovers | Phase::KilledInVain => self.since.saturating_add(KILL_GRACE),
+            Phase::Evidence { until, then_kill: true, .. } | Phase::Cleanup { until, .. } => until,
+            Phase::Evidence { until, then_kill: false, .. } => until.saturating_add(stop_timeout),
+            Phase::Stopping { limit, .. } => limit,
+            Phase::Killed(time) => time.saturating_add(KILL_GRACE),
+        }
+    }
+}
+
+impl Component {
+    /// Its turn to stop has come. A run that is not up yet, or is ending already, is left to that.
+    pub(in crate::core) fn stop(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
+        if let State::Ending { ending, .. } = &mut self.state {
+            ending.asked_at.get_or_insert(context.now);
+        }
+        let (run, reload) = self.end_run(Why::Asked, context)?;
+        self.begin_stopping(context);
+        self.emit(EventKind::Stopping { run, timeout: self.spec.stop_timeout }, context);
+        reload
+    }
+
+    /// It has broken a rule: it is looked at, and then stopped.
+    pub(super) fn judge(&mut self, fault: Fault, context: &mut Context<'_>) -> Option<Milestone> {
+        let (run, reload) = self.end_run(Why::Judged(fault.clone()), context)?;
+        self.emit(EventKind::Judged { run, fault }, context);
+        self.begin_evidence(false, context);
+        reload
+    }
+
+    /// Somebody does not want to wait: everything of its run is killed.
+    pub(in crate::core) fn kill(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
+        let reload = self.end_run(Why::Asked, context).and_then(|(_, reload)| reload);
+        let State::Ending { ending, .. } = &self.state else { return reload };
+        match ending.phase {
+            Phase::Leftovers | Phase::Evidence { .. } | Phase::Stopping { .. } => {
+                self.send_kill(KillReason::Asked, context);
+                reload
+            }
+            Phase::Cleanup { task, .. } => {
+                context.actions.push(Action::Abandon { task });
+                self.finish_run(context)
+            }
+            Phase::Killed(_) | Phase::KilledInVain => reload,
+        }
+    }
+
+    /// Whether somebody has asked for this end, so long ago.
+    pub(in crate::core) fn was_told_to_stop_for(&self, now: Duration) -> Option<Duration> {
+        let State::Ending { ending, .. } = &self.state else { return None };
+        ending.asked_at.map(|asked_at| now.saturating_sub(asked_at))
+    }
+
+    /// From `Up` to `Ending`. With the run come the tidings that a reload has come to nothing.
+    fn end_run(&mut self, why: Why, context: &mut Context<'_>) -> Option<(RunId, Option<Milestone>)> {
+        if !matches!(self.state, State::Up { .. }) {
+            return None;
+        }
+        let reload = self.abandon_tasks(context);
+        let State::Up { run, process, started } = self.state else { return None };
+        let ending = Ending::because(why, context.now);
+        self.enter(State::Ending { run, process: Some(process), started, ending }, context);
+        Some((run.id, reload))
+    }
+
+    /// The main process of a run that was to end has.
+    pub(super) fn main_has_ended(&mut self, exit: Exit, context: &mut Context<'_>) {
+        let State::Ending { ending, .. } = &mut self.state else { return };
+        ending.exit = Some((exit, context.now));
+        if let Phase::Evidence { .. } = ending.phase {
+            // There is nothing to be found out any more.
+            self.give_up_step(context);
+            self.set_phase(Phase::Leftovers);
+        }
+    }
+
+    /// These processes of the run live on beside, or after, its main process.
+    pub(in crate::core) fn left(&mut self, pids: Vec<u32>, context: &mut Context<'_>) {
+        let State::Ending { run, ending, .. } = &mut self.state else { return };
+        ending.left = pids;
+        let run = run.id;
+        match ending.phase {
+            Phase::Stopping { step, .. } => {
+                // Those that have left the group have not heard of the stop yet.
+                if let Some(Step::Signal { signal, to: Recipient::Group, .. }) = self.stop_step(step) {
+                    context.actions.push(Action::Signal { run, signal, to: Recipient::Group });
+                }
+            }
+            Phase::Leftovers => self.send_kill(KillReason::Leftovers, context),
+            // Found only after the kill: it was born meanwhile, or hidden behind what was killed.
+            Phase::Killed(_) | Phase::KilledInVain => context.actions.push(Action::Kill { run }),
+            Phase::Evidence { .. } | Phase::Cleanup { .. } => {}
+        }
+    }
+
+    fn begin_evidence(&mut self, then_kill: bool, context: &mut Context<'_>) {
+        let State::Ending { run, ending, .. } = &mut self.state else { return };
+        let run = run.id;
+        if std::mem::replace(&mut ending.has_evidence, true) {
+            return self.after_evidence(then_kill, context);
+        }
+        if ending.exit.is_none() {
+            context.actions.push(Action::Inspect { run });
+        }
+        self.take_evidence(run, 0, then_kill, context);
+    }
+
+    fn take_evidence(&mut self, run: RunId, step: usize, then_kill: bool, context: &mut Context<'_>) {
+        let has_process = matches!(&self.state, State::Ending { ending, .. } if ending.exit.is_none());
+        let Some(next) = self.spec.evidence.get(step).filter(|_| has_process).cloned() else {
+            return self.after_evidence(then_kill, context);
+        };
+        let task = self.do_step(run, &next, StepOf::Evidence, Task::Evidence(step), context);
+        let until = context.now.saturating_add(next.limit());
+        self.set_phase(Phase::Evidence { step, task, until, then_kill });
+    }
+
+    fn after_evidence(&mut self, then_kill: bool, context: &mut Context<'_>) {
+        if then_kill { self.send_kill(KillReason::Timeout, context) } else { self.begin_stopping(context) }
+    }
+
+    fn begin_stopping(&mut self, context: &mut Context<'_>) {
+        let limit = context.now.saturating_add(self.spec.stop_timeout);
+        self.take_step(0, context.now, limit, context);
+    }
+
+    fn take_step(&mut self, step: usize, began: Duration, limit: Duration, context: &mut Context<'_>) {
+        let Some(run) = self.run() else { return };
+        let Some(next) = self.stop_step(step).filter(|_| context.now < limit || step == 0) else {
+            return self.begin_evidence(true, context);
+        };
+        let task = self.do_step(run, &next, StepOf::Stop, Task::Stop(step), context);
+        let until = context.now.saturating_add(next.limit()).min(limit);
+        self.set_phase(Phase::Stopping { step, task, until, began, limit });
+    }
+
+    /// The steps of stopping: by default SIGTERM to the group, with all the time there is.
+    fn stop_step(&self, step: usize) -> Option<Step> {
+        if self.spec.stop.is_empty() {
+            let wait = self.spec.stop_timeout;
+            let terminate = Step::Signal { signal: Signal::TERM, wait, to: Recipient::Group };
+            return (step == 0).then_some(terminate);
+        }
+        self.spec.stop.get(step).cloned()
+    }
+
+    /// Does a step of whatever it belongs to; a command is a task.
+    pub(super) fn do_step(
+        &mut self,
+        run: RunId,
+        step: &Step,
+        of: StepOf,
+        task: Task,
+        context: &mut Context<'_>,
+    ) -> Option<TaskId> {
+        let (task, words) = match step {
+            Step::Signal { signal, to, .. } => {
+                context.actions.push(Action::Signal { run, signal: *signal, to: *to });
+                (None, signal.to_string())
+            }
+            Step::Run { command, .. } => {
+                (Some(self.begin_task(run, task, context)), command.program.to_string_lossy().into_owned())
+            }
+        };
+        let is_default_stop = of == StepOf::Stop && self.spec.stop.is_empty();
+        if !is_default_stop {
+            self.emit(EventKind::Step { run, of, step: words.into(), result: None }, context);
+        }
+        task
+    }
+
+    fn send_kill(&mut self, why: KillReason, context: &mut Context<'_>) {
+        self.give_up_step(context);
+        let Some(run) = self.run() else { return };
+        self.set_phase(Phase::Killed(context.now));
+        context.actions.push(Action::Kill { run });
+        self.emit(EventKind::Killed { run, why }, context);
+    }
+
+    /// A command of evidence or stopping that has not ended is killed.
+    fn give_up_step(&mut self, context: &mut Context<'_>) {
+        let State::Ending { ending, .. } = &mut self.state else { return };
+        if let Phase::Evidence { task, .. } | Phase::Stopping { task, .. } = &mut ending.phase {
+            context.actions.extend(task.take().map(|task| Action::Abandon { task }));
+        }
+    }
+
+    fn set_phase(&mut self, phase: Phase) {
+        if let State::Ending { ending, .. } = &mut self.state {
+            ending.phase = phase;
+        }
+    }
+
+    /// Runs the cleanup, if there is one.
+    pub(super) fn begin_cleanup(&mut self, context: &mut Context<'_>) -> bool {
+        self.give_up_step(context);
+        let State::Ending { run: Run { id: run, .. }, ending, .. } = &self.state else { return false };
+        let run = *run;
+        if let Phase::Cleanup { .. } = ending.phase {
+            return true;
+        }
+        let Some(cleanup) = &self.spec.cleanup else { return false };
+        let until = context.now.saturating_add(cleanup.timeout);
+        let words: Arc<str> = cleanup.command.program.to_string_lossy().into();
+        let task = self.begin_task(run, Task::Cleanup, context);
+        self.emit(EventKind::Step { run, of: StepOf::Cleanup, step: words, result: None }, context);
+        self.set_phase(Phase::Cleanup { task, until });
+        true
+    }
+
+    /// A command of its ending has ended.
+    pub(super) fn step_finished(
+        &mut self,
+        finished: TaskId,
+        result: Result<Arc<str>, Arc<str>>,
+        context: &mut Context<'_>,
+    ) -> Option<Milestone> {
+        let State::Ending { run, ending, .. } = &self.state else { return None };
+        let (run, phase) = (run.id, ending.phase.clone());
+        let (of, command) = match (&phase, finished.task) {
+            (Phase::Evidence { task: Some(task), .. }, Task::Evidence(step)) if *task == finished => {
+                (StepOf::Evidence, self.spec.evidence.get(step))
+            }
+            (Phase::Stopping { task: Some(task), .. }, Task::Stop(step)) if *task == finished => {
+                (StepOf::Stop, self.spec.stop.get(step))
+            }
+            (Phase::Cleanup { task, .. }, Task::Cleanup) if *task == finished => (StepOf::Cleanup, None),
+            _ => return None,
+        };
+        let step = match command {
+            Some(Step::Run { command, .. }) => command.program.to_string_lossy().into(),
+            _ => self
+                .spec
+                .cleanup
+                .as_ref()
+                .map_or("".into(), |its| its.command.program.to_string_lossy().into()),
+        };
+        self.emit(EventKind::Step { run, of, step, result: Some(result) }, context);
+        match phase {
+            Phase::Evidence { step, then_kill, .. } => {
+                self.take_evidence(run, step + 1, then_kill, context);
+                None
+            }
+            Phase::Stopping { step, began, limit, .. } => {
+                self.take_step(step + 1, began, limit, context);
+                None
+            }
+            _ => self.finish_run(context),
+        }
+    }
+
+    /// The time of what is being done about its end is up.
+    pub(super) fn ending_due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
+        let State::Ending { run, ending, .. } = &self.state else { return None };
+        let (run, phase) = (run.id, ending.phase.clone());
+        match phase {
+            Phase::Leftovers | Phase::KilledInVain => None,
+            Phase::Evidence { step, then_kill, .. } => {
+                self.give_up_step(context);
+                self.take_evidence(run, step + 1, then_kill, context);
+                None
+            }
+            Phase::Stopping { step, began, limit, .. } => {
+                self.give_up_step(context);
+                self.take_step(step + 1, began, limit, context);
+                None
+            }
+            Phase::Killed(_) => {
+                self.set_phase(Phase::KilledInVain);
+                let pids = self.survivors()?;
+                self.emit(EventKind::Unkillable { run, pids: pids.clone() }, context);
+                Some(Milestone::Unkillable(pids))
+            }
+            Phase::Cleanup { task, .. } => {
+                context.actions.push(Action::Abandon { task });
+                let failed: Arc<str> = "it did not end in time, and was killed".into();
+                let step = self
+                    .spec
+                    .cleanup
+                    .as_ref()
+                    .map_or("".into(), |its| its.command.program.to_string_lossy().into());
+                let result = Some(Err(failed));
+                self.emit(EventKind::Step { run, of: StepOf::Cleanup, step, result }, context);
+                self.finish_run(context)
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What comes after a run: whether it is begun again, and when.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::{Component, Context, Milestone, Rest, State};
+use crate::event::EventKind;
+use crate::policy::{Backoff, Decision, Jitter, RestartPolicy};
+use crate::run::{End, History, PastRun};
+use crate::spec::{ExitAction, OnGiveUp};
+
+/// The shortest wait after a run that could not be spawned, whatever the policy says: the machine lacks something.
+const NOT_SPAWNED_WAIT: Duration = Duration::from_millis(100);
+
+/// The longest rest of a tripped component whose trials fail, if it is not given a longer one from the beginning.
+const LONGEST_REST: Duration = Duration::from_secs(3_600);
+
+/// What is remembered of a component's restarts since somebody asked for it.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    history: History,
+    /// When it was decided to restart it, since it was last stable; only where there is a limit.
+    decided: VecDeque<Duration>,
+    /// Whether its run is a trial after it had tripped.
+    trial: bool,
+    /// How many trials have failed in a row.
+    failed_trials: u32,
+}
+
+impl Component {
+    /// Somebody asks for a run: what went wrong before is forgiven.
+    pub(in crate::core) fn forgive(&mut self) {
+        self.record = Record::default();
+    }
+
+    /// After a run: rest, or wait, or run again.
+    pub(super) fn conclude(&mut self, past: PastRun, asked: bool, context: &mut Context<'_>) -> Milestone {
+        let end = past.end.clone();
+        self.last_end = Some(end.clone());
+        if past.stable {
+            self.record.decided.clear();
+            self.record.trial = false;
+            self.record.failed_trials = 0;
+        }
+        if asked || self.halting.is_some() || !self.wanted {
+            self.enter(State::Down(Rest::Stopped), context);
+            self.emit(EventKind::Stopped, context);
+            return Milestone::Stopped;
+        }
+        let rule = self.rule_for(&end);
+        let decision = match (rule, self.decide(past, context)) {
+            (Some(ExitAction::Stop), _) => {
+                self.wanted = false;
+                self.enter(State::Down(Rest::Stopped), context);
+                self.emit(EventKind::Stopped, context);
+                return Milestone::Ended(end);
+            }
+            (Some(ExitAction::GiveUp), _) => Decision::GiveUp,
+            (Some(ExitAction::Restart), Decision::Complete | Decision::GiveUp) => {
+                Backoff::default().decide(&self.record.history, self.jitter(context))
+            }
+            (Some(ExitAction::Restart) | None, decision) => decision,
+        };
+        match decision {
+            Decision::Restart { after } => self.restart_after(after, &end, context),
+            Decision::Complete => {
+                self.enter(State::Down(Rest::Completed), context);
+                self.emit(EventKind::Completed, context);
+            }
+            Decision::GiveUp => self.give_up(end.clone(), context),
+        }
+        Milestone::Ended(end)
+    }
+
+    fn rule_for(&self, end: &End) -> Option<ExitAction> {
+        let End::Exited(exit) = end else { return None };
+        self.spec.exits.iter().find(|rule| rule.exit.matches(*exit)).map(|rule| rule.action)
+    }
+
+    /// Asks the policy. One that panics is a fault of the host's, which must not end supervision.
+    fn decide(&mut self, past: PastRun, context: &mut Context<'_>) -> Decision {
+        let jitter = self.jitter(context);
+        let policy = &self.spec.restart;
+        let memory = catch_unwind(AssertUnwindSafe(|| policy.memory()));
+        self.record.history.record(past, *memory.as_ref().unwrap_or(&1));
+        let decide = AssertUnwindSafe(|| policy.decide(&self.record.history, jitter));
+        memory.and_then(|_| catch_unwind(decide)).unwrap_or_else(|_panic| {
+            self.emit(EventKind::PolicyPanicked, context);
+            Backoff::default().decide(&self.record.history, jitter)
+        })
+    }
+
+    fn jitter(&self, context: &Context<'_>) -> Jitter {
+        Jitter::draw(context.seed, self.spec.id.as_str(), self.runs)
+    }
+
+    fn restart_after(&mut self, after: Duration, end: &End, context: &mut Context<'_>) {
+        if let Some(restarts) = self.restarts_too_many(context.now) {
+            return self.trip(restarts, end, context);
+        }
+        let delay = match end {
+            End::NotSpawned(_) => after.max(NOT_SPAWNED_WAIT),
+            End::Exited(_) | End::Judged { .. } => after,
+        };
+        self.back_off(delay, false, context);
+    }
+
+    /// Begins again after this time. `paid`: with a token of the budget, which comes then.
+    pub(in crate::core) fn back_off(&mut self, delay: Duration, paid: bool, context: &mut Context<'_>) {
+        if delay.is_zero() {
+            return self.enter(State::Queued { restart: true, paid }, context);
+        }
+        let in_a_row = self.record.history.in_a_row();
+        let until = context.now.saturating_add(delay);
+        self.enter(State::Backoff { until, in_a_row, paid }, context);
+        self.emit(EventKind::Backoff { delay, in_a_row }, context);
+    }
+
+    /// Counts one more restart, and says how many there were within the window, if that is too many.
+    fn restarts_too_many(&mut self, now: Duration) -> Option<u32> {
+        let intensity = self.spec.intensity.filter(|intensity| intensity.max > 0)?;
+        let decided = &mut self.record.decided;
+        decided.push_back(now);
+        while decided.front().is_some_and(|time| now.saturating_sub(*time) >= intensity.within) {
+            decided.pop_front();
+        }
+        let restarts = u32::try_from(decided.len()).unwrap_or(u32::MAX);
+        let failed_trial = std::mem::take(&mut self.record.trial);
+        self.record.failed_trials += u32::from(failed_trial);
+        (restarts > intensity.max || failed_trial).then_some(restarts)
+    }
+
+    fn trip(&mut self, restarts: u32, end: &End, context: &mut Context<'_>) {
+        let Some(intensity) = self.spec.intensity else { return };
+        let is_final = self.spec.essential && context.on_give_up == OnGiveUp::Shutdown;
+        if intensity.retry_after.is_zero() || is_final {
+            return self.give_up(end.clone(), context);
+        }
+        self.record.decided.clear();
+        let doubled = 2_u32.saturating_pow(self.record.failed_trials);
+        let longest = LONGEST_REST.max(intensity.retry_after);
+        let rest = intensity.retry_after.saturating_mul(doubled).min(longest);
+        self.enter(State::Tripped { until: context.now.saturating_add(rest) }, context);
+        self.emit(EventKind::Tripped { restarts, within: intensity.within, rest }, context);
+    }
+
+    fn give_up(&mut self, end: End, context: &mut Context<'_>) {
+        self.enter(State::Down(Rest::Failed), context);
+        self.emit(EventKind::GivenUp { end }, context);
+    }
+
+    /// The rest of a tripped component is over: the next run is a trial.
+    pub(super) fn try_again(&mut self, context: &mut Context<'_>) {
+        self.record.trial = true;
+        self.enter(State::Queued { restart: true, paid: false }, context);
+    }
+
+    /// Somebody asks that what went wrong be forgotten. Whether there was anything.
+    pub(in crate::core) fn reset(&mut self, context: &mut Context<'_>) -> bool {
+        let had_failed = matches!(
+            self.state,
+            State::Backoff { .. }
+                | State::Tripped { .. }
+                | State::Queued { restart: true, .. }
+                | State::Down(Rest::Failed)
+        );
+        self.forgive();
+        if had_failed {
+            self.wanted = false;
+            self.enter(State::Down(Rest::Stopped), context);
+        }
+        self.emit(EventKind::Reset, context);
+        had_failed
+    }
+}
