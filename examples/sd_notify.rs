@@ -11,7 +11,8 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 fn main() -> io::Result<()> {
-    let configuration = std::env::args_os().nth(1).ok_or_else(|| io::Error::other("no configuration given"))?;
+    let configuration =
+        std::env::args_os().nth(1).ok_or_else(|| io::Error::other("no configuration given"))?;
     sd_notify::notify(&[NotifyState::Status("reads its configuration")])?;
     let mut name = String::new();
     // A FIFO will do too: then it is ready when somebody has written a line.

@@ -72,7 +72,8 @@ impl Site {
             let written = folder.path().join(name);
             fs::create_dir(&written).expect("nobody has made it");
             fs::set_permissions(&written, PermissionsExt::from_mode(mode)).expect("it is ours");
-            inotify::add_watch(&news, &written, inotify::WatchFlags::MODIFY).expect("a folder can be watched");
+            inotify::add_watch(&news, &written, inotify::WatchFlags::MODIFY)
+                .expect("a folder can be watched");
         }
         let supervisor = s7supervisor(folder.path(), &["run"]).spawn().expect("the supervisor starts");
         Self { folder, supervisor, news }
@@ -89,9 +90,15 @@ impl Site {
         while !fact(self) {
             while !self.is_written(file) {
                 let left = timeout(deadline.saturating_duration_since(Instant::now()));
-                let news =
-                    poll(&mut [PollFd::new(&self.news, PollFlags::IN)], Some(&left)).expect("it can be polled");
-                assert_ne!(news, 0, "it never came to be; status: {:#?}\nlogs:\n{}", self.status(), self.logs());
+                let news = poll(&mut [PollFd::new(&self.news, PollFlags::IN)], Some(&left))
+                    .expect("it can be polled");
+                assert_ne!(
+                    news,
+                    0,
+                    "it never came to be; status: {:#?}\nlogs:\n{}",
+                    self.status(),
+                    self.logs()
+                );
             }
         }
     }

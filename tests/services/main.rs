@@ -1,4 +1,4 @@
-//! The restart engine with real programs: PostgreSQL, Redis and nginx, programs that speak sd_notify, a Java program in
+//! The restart engine with real programs: PostgreSQL, Redis and nginx, programs that speak `sd_notify`, a Java program in
 //! deadlock.
 //!
 //! Each test runs in a network of its own, which takes root. Where root or a package is missing it says so and passes;

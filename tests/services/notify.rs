@@ -71,7 +71,8 @@ fn a_script_is_up_when_systemd_notify_says_so() {
 #[test]
 fn a_program_with_the_sd_notify_crate_is_up_when_ready_and_restarted_when_its_watchdog_goes_silent() {
     let program = sd_notify();
-    if !can_run("examples/sd_notify", &[(&program, "cargo build --package s7supervisor --example sd_notify")]) {
+    if !can_run("examples/sd_notify", &[(&program, "cargo build --package s7supervisor --example sd_notify")])
+    {
         return;
     }
     let (mut site, mut configuration) = site_of(&format!(

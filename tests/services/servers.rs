@@ -42,13 +42,23 @@ fn each_server_starts_when_what_it_needs_is_ready_and_stops_before_it() {
     let story = Story::of(&site);
     story.assert_order([("cluster", "completed"), ("postgres", "spawned"), ("postgres", "started")]);
     for needed in ["postgres", "redis"] {
-        story.assert_order([(needed, "spawned"), (needed, "started"), ("nginx", "spawned"), ("nginx", "started")]);
+        story.assert_order([
+            (needed, "spawned"),
+            (needed, "started"),
+            ("nginx", "spawned"),
+            ("nginx", "started"),
+        ]);
     }
 
     site.stop(|_| {});
     let story = Story::of(&site);
     for needed in ["postgres", "redis"] {
-        story.assert_order([("nginx", "stopping"), ("nginx", "exited"), (needed, "stopping"), (needed, "exited")]);
+        story.assert_order([
+            ("nginx", "stopping"),
+            ("nginx", "exited"),
+            (needed, "stopping"),
+            (needed, "exited"),
+        ]);
     }
     for id in ["nginx", "postgres", "redis"] {
         assert_eq!(story.first(id, "exited")["exit"]["code"], 0, "{id} did not end in order");
@@ -77,7 +87,8 @@ fn a_redis_that_hangs_is_found_out_and_restarted_and_why_tells_the_story() {
     let answer = story.first("redis", "step")["answer"].as_str().expect("the command succeeds");
     assert!(answer.contains("State:\tT (stopped)"), "{answer}");
 
-    let why: Value = serde_json::from_str(&site.ask(&["why", "redis", "--json"])).expect("it answers in JSON");
+    let why: Value =
+        serde_json::from_str(&site.ask(&["why", "redis", "--json"])).expect("it answers in JSON");
     assert_tells_the_story(&why);
     site.stop(|_| {});
 }

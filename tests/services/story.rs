@@ -39,7 +39,8 @@ impl Story {
 
     /// Asserts that these happened one after the other, each the first of its component and name.
     pub(crate) fn assert_order<const N: usize>(&self, events: [(&str, &str); N]) {
-        let told = events.map(|(id, event)| self.first(id, event)["seq"].as_u64().expect("each has a number"));
+        let told =
+            events.map(|(id, event)| self.first(id, event)["seq"].as_u64().expect("each has a number"));
         assert!(told.is_sorted(), "{events:?} happened in another order: {told:?}");
     }
 }
