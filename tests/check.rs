@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::{contains, is_empty};
+use serde_json::{Value, json};
 
 /// The registries with which the library's loader is tested, each with the problems that must be told beside it.
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../supervisor/tests/registry/broken");
@@ -78,6 +79,72 @@ fn a_good_registry_is_summarized() {
             .code(0)
             .stdout(contains("is").and(contains("svg")).and(contains("ps")))
             .stderr(contains("3 components"));
+    }
+}
+
+/// A copy of the registry that says all that can be said about restarts, checks and steps.
+fn restart_engine(house: &Path) -> PathBuf {
+    let registry = house.join("registry.xml");
+    fs::copy(Path::new(CORPUS).join("../good/restart_engine.xml"), &registry).unwrap();
+    fs::set_permissions(&registry, fs::Permissions::from_mode(0o644)).unwrap();
+    registry
+}
+
+fn answer(command: &str, registry: &Path, more: &[&str]) -> String {
+    let mut asked = s7supervisor();
+    asked.args(["--install-folder", "/srv", command]).arg(registry).args(more);
+    String::from_utf8(asked.assert().code(0).get_output().stdout.clone()).unwrap()
+}
+
+#[test]
+fn the_summary_of_a_good_registry_says_what_each_component_waits_for() {
+    let house = tempfile::tempdir().unwrap();
+    let registry = restart_engine(house.path());
+    let summary = answer("check", &registry, &[]);
+    let web = "web-2 (priority 1, after database ready, migration started, cache-2 ready): x";
+    assert!(summary.lines().any(|line| line == web), "{summary}");
+    let summary: Value = serde_json::from_str(&answer("check", &registry, &["--json"])).unwrap();
+    let migration = &summary["components"][1];
+    assert_eq!(migration["dependsOn"], json!([{"ref": "database", "condition": "started"}]));
+}
+
+#[test]
+fn what_a_registry_says_of_restarts_checks_and_steps_is_shown_in_its_own_words() {
+    let house = tempfile::tempdir().unwrap();
+    let registry = restart_engine(house.path());
+    let shown: Value = serde_json::from_str(&answer("show", &registry, &["--json"])).unwrap();
+    assert_eq!(shown["registry"]["restartBudget"], json!({"max": 20, "within": 10.0}));
+    assert_eq!(shown["registry"]["onGiveUp"], "shutdown");
+    let components = shown["components"].as_array().unwrap();
+    let component = |id: &str| components.iter().find(|it| it["id"] == id).unwrap();
+    let (web, cache, database) = (component("web-1"), component("cache-1"), component("database"));
+    let expected =
+        json!({"http": {"url": "http://localhost:8080/ready", "status": "204-204"}, "timeout": 90.0});
+    assert_eq!(web["readiness"], expected);
+    assert_eq!(web["memory"], json!({"max": 2_147_483_648_u64, "action": "report"}));
+    let expected = json!([
+        {"signal": "TERM", "wait": 30.0, "to": "main"},
+        {"exec": ["/srv/bin/stop", "now"], "timeout": 20.0},
+        {"signal": "TERM", "wait": 10.0, "to": "group"},
+    ]);
+    assert_eq!(web["stop"], expected);
+    assert_eq!(web["restartGroup"], json!({"name": "web", "strategy": "restForOne"}));
+    let exits = json!([{"signal": "SEGV", "action": "giveUp"}, {"code": 78, "action": "stop"}]);
+    assert_eq!(web["restart"]["exits"], exits);
+    assert_eq!(web["cleanup"], json!({"exec": ["rm", "-f"], "timeout": 3.0}));
+    assert_eq!(cache["restart"]["max"], 3);
+    assert_eq!(cache["watchdog"], 30.0);
+    assert_eq!((&database["essential"], &cache["essential"]), (&json!(true), &json!(false)));
+
+    let people = answer("show", &registry, &["web-1"]);
+    for row in [
+        "depends on      migration, started",
+        "ready           when http://localhost:8080/ready answers 204, within 1m 30s",
+        "stop            `/srv/bin/stop now`, at most 20s",
+        "restart         onFailure, delay 0s, maxDelay 60s, factor 2, jitter 0.1, stable after 1s",
+        "restart         after exit code 78: stop",
+    ] {
+        assert!(people.lines().any(|line| line.trim_start() == row), "{row} is missing:\n{people}");
     }
 }
 

@@ -1,14 +1,23 @@
 //! Command lines as people may copy them into a shell.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
-use supervisor::ProcessSpec;
+use supervisor::{Command, ProcessSpec};
 
 use crate::say;
 
 /// The executable and its arguments, quoted where a POSIX shell needs it.
 pub(crate) fn command_line(spec: &ProcessSpec) -> String {
-    let words = std::iter::once(spec.executable.as_os_str()).chain(spec.arguments.iter().map(AsRef::as_ref));
+    words(spec.executable.as_os_str(), &spec.arguments)
+}
+
+/// The same of a command that belongs to a component.
+pub(crate) fn command(command: &Command) -> String {
+    words(&command.program, &command.arguments)
+}
+
+fn words(program: &OsStr, arguments: &[OsString]) -> String {
+    let words = std::iter::once(program).chain(arguments.iter().map(AsRef::as_ref));
     words.map(quote).collect::<Vec<_>>().join(" ")
 }
 

@@ -40,6 +40,10 @@ pub enum RelationProblem {
     /// It depends on the same name twice.
     #[error("depends on {0:?} twice")]
     Twice(ComponentId),
+    /// With this one, all components together have more than 1,000,000 dependencies, each instance counted that one
+    /// depends on.
+    #[error("depends on {0:?}, and with that the components have more than 1,000,000 dependencies")]
+    TooMany(ComponentId),
     /// Each of these depends on the next, and the last one, which is the component, on the first.
     #[error("closes a circle of dependencies: {}", Chain(.0))]
     Circle(Vec<ComponentId>),
@@ -76,39 +80,41 @@ pub(crate) enum Relation {
 /// Everything that is wrong, but no more than anybody would read.
 pub(crate) fn check(specs: &[ProcessSpec]) -> Vec<Wrong> {
     let names = Names::new(specs);
-    let mut wrong = Vec::new();
-    for (component, spec) in specs.iter().enumerate() {
-        if wrong.len() > MOST_TOLD {
-            break;
-        }
-        check_names(component, spec, &names, &mut wrong);
-    }
+    let mut wrong = check_names(specs, &names);
     wrong.extend(circles::find(specs, &names));
     check_groups(specs, &mut wrong);
     wrong
 }
 
-/// To look for what resembles an unknown name takes a while.
-const MOST_TOLD: usize = 1_000;
-
-fn check_names(component: usize, spec: &ProcessSpec, names: &Names, wrong: &mut Vec<Wrong>) {
-    let mut seen = HashSet::new();
-    for (index, dependency) in spec.depends_on.iter().enumerate() {
-        let on = &dependency.on;
-        let problem = match names.named(on) {
-            None => {
-                let suggestion = names.most_like(on.as_str()).filter(|id| *id != spec.id);
-                RelationProblem::Unknown { on: on.clone(), suggestion }
+fn check_names(specs: &[ProcessSpec], names: &Names) -> Vec<Wrong> {
+    /// To look for what resembles an unknown name takes a while.
+    const MOST_TOLD: usize = 1_000;
+    /// A few words in a registry could otherwise ask for any number: instances that depend on instances.
+    const MOST_DEPENDENCIES: usize = 1_000_000;
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for (component, spec) in specs.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for (index, on) in spec.depends_on.iter().map(|dependency| &dependency.on).enumerate() {
+            let members = names.named(on);
+            count += members.map_or(1, <[u32]>::len);
+            let problem = match members {
+                _ if count > MOST_DEPENDENCIES => RelationProblem::TooMany(on.clone()),
+                None => {
+                    let suggestion = names.most_like(on.as_str()).filter(|id| *id != spec.id);
+                    RelationProblem::Unknown { on: on.clone(), suggestion }
+                }
+                Some(members) if is_among(component, members) => RelationProblem::Itself,
+                Some(_) if !seen.insert(on) => RelationProblem::Twice(on.clone()),
+                Some(_) => continue,
+            };
+            wrong.push(Wrong { component, relation: Relation::Dependency(index), problem });
+            if count > MOST_DEPENDENCIES || wrong.len() > MOST_TOLD {
+                return wrong;
             }
-            Some(members) if is_among(component, members) => RelationProblem::Itself,
-            Some(_) if !seen.insert(on) => RelationProblem::Twice(on.clone()),
-            Some(_) => continue,
-        };
-        wrong.push(Wrong { component, relation: Relation::Dependency(index), problem });
-        if wrong.len() > MOST_TOLD {
-            return;
         }
     }
+    wrong
 }
 
 /// Whether the component of this index is one of these, which are in ascending order.
@@ -260,10 +266,16 @@ mod tests {
     }
 
     #[test]
-    fn as_many_components_as_there_may_be_are_checked_at_once() {
-        // Each of one half depends on all of the other: 25 million dependencies by two names.
-        let mut specs: Vec<_> = (0..5_000).map(|n| component(&format!("a-{n}"), &["b"])).collect();
-        specs.extend((0..5_000).map(|n| component(&format!("b-{n}"), &["a-0"])));
-        assert_eq!(told(&specs), ["b-0.0: closes a circle of dependencies: a-0 -> b-0 -> a-0"]);
+    fn dependencies_are_counted_with_all_instances_and_circles_among_them_are_found_at_once() {
+        let halves = |half: u32| {
+            let first = (0..half).map(|n| component(&format!("a-{n}"), &["b"]));
+            let second = (0..half).map(|n| component(&format!("b-{n}"), &["a-0"]));
+            first.chain(second).collect::<Vec<_>>()
+        };
+        let circle = "b-0.0: closes a circle of dependencies: a-0 -> b-0 -> a-0";
+        assert_eq!(told(&halves(999)), [circle]);
+        let too_many =
+            "a-200.0: depends on \"b\", and with that the components have more than 1,000,000 dependencies";
+        assert_eq!(told(&halves(5_000)), [too_many, circle]);
     }
 }

@@ -8,8 +8,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervisor::testing::{Behaviour, Hostility, Mock, Ticket, World};
-use supervisor::{Achieved, Backoff, Exit, Fixed, Limit, Never, OnFailure, RestartPolicy, Targets};
+use supervisor::testing::{Behaviour, Circumstances, Hostility, Mock, Ticket, World};
+use supervisor::{
+    Achieved, Backoff, Cleanup, Command, ComponentId, Condition, Dependants, Dependency, Exit, ExitAction,
+    ExitMatch, ExitRule, Fixed, GuardAction, Health, Intensity, Limit, MemoryLimit, Never, OnFailure,
+    OnGiveUp, Probe, ProcessSpec, Readiness, ReadyWhen, Recipient, RestartBudget, RestartGroup,
+    RestartPolicy, Signal, Step, Strategy, Targets,
+};
 
 const LIVES: u64 = 10_000;
 
@@ -38,6 +43,10 @@ impl Draws {
     }
 }
 
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
 fn draws(seed: u64, purpose: u64) -> Draws {
     let mut draws = Draws((seed << 8 | purpose).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     draws.next();
@@ -63,6 +72,17 @@ fn behaviour(draws: &mut Draws) -> Behaviour {
     if draws.one_in(10) {
         behaviour = behaviour.fails_to_start();
     }
+    behaviour = match draws.below(4) {
+        0 => behaviour.never_ready(),
+        1 => behaviour.ready_after(draws.up_to_millis(4_000)),
+        _ => behaviour,
+    };
+    if draws.one_in(4) {
+        behaviour = behaviour.hangs_after(draws.up_to_millis(5_000));
+    }
+    if draws.one_in(6) {
+        behaviour = behaviour.uses(1 << 30);
+    }
     behaviour
 }
 
@@ -76,6 +96,87 @@ fn policy(draws: &mut Draws) -> Arc<dyn RestartPolicy> {
     }
 }
 
+/// How it is watched, and how it is ended.
+fn watch(spec: &mut ProcessSpec, draws: &mut Draws) {
+    let probe = Probe::Tcp { host: "127.0.0.1".into(), port: 80 };
+    let when = match draws.below(6) {
+        0 => Some(ReadyWhen::Notified),
+        1 => Some(ReadyWhen::Logged("ready".into())),
+        2 => Some(ReadyWhen::Probed(probe.clone())),
+        _ => None,
+    };
+    spec.readiness = when.map(|when| Readiness { when, timeout: millis(500 + draws.below(3_000)) });
+    let action = |draws: &mut Draws| if draws.one_in(4) { GuardAction::Report } else { GuardAction::Restart };
+    if draws.one_in(3) {
+        spec.health = Some(Health {
+            probe,
+            interval: millis(1 + draws.below(2_000)),
+            timeout: millis(50 + draws.below(1_000)),
+            failures: 1 + u32::try_from(draws.below(3)).unwrap(),
+            start_after: draws.up_to_millis(500),
+            action: action(draws),
+        });
+    }
+    spec.watchdog = draws.one_in(5).then(|| millis(300 + draws.below(2_000)));
+    spec.memory = draws.one_in(5).then(|| MemoryLimit { max: 1 << 24, action: action(draws) });
+    let signal = |signal, wait| Step::Signal { signal, wait, to: Recipient::Group };
+    let run = |timeout| Step::Run { command: Command::default(), timeout };
+    if draws.one_in(4) {
+        spec.stop = vec![signal(Signal::HUP, draws.up_to_millis(800)), run(draws.up_to_millis(800))];
+        spec.stop.push(signal(Signal::TERM, draws.up_to_millis(800)));
+    }
+    if draws.one_in(3) {
+        spec.evidence = vec![signal(Signal::QUIT, draws.up_to_millis(300)), run(draws.up_to_millis(500))];
+    }
+    if draws.one_in(4) {
+        spec.reload = vec![signal(Signal::HUP, draws.up_to_millis(300)), run(draws.up_to_millis(500))];
+    }
+    if draws.one_in(4) {
+        spec.cleanup = Some(Cleanup { command: Command::default(), timeout: draws.up_to_millis(500) });
+    }
+}
+
+/// What stands between an end and the next run.
+fn limit(spec: &mut ProcessSpec, draws: &mut Draws) {
+    if draws.one_in(3) {
+        spec.intensity = Some(Intensity {
+            max: 1 + u32::try_from(draws.below(4)).unwrap(),
+            within: draws.up_to_millis(20_000),
+            retry_after: if draws.one_in(4) { Duration::ZERO } else { draws.up_to_millis(5_000) },
+        });
+    }
+    if draws.one_in(4) {
+        let action = [ExitAction::Restart, ExitAction::Stop, ExitAction::GiveUp][draws.below(3) as usize];
+        let exit = if draws.one_in(2) { ExitMatch::Code(1) } else { ExitMatch::Signal(Signal::KILL) };
+        spec.exits = vec![ExitRule { exit, action }];
+    }
+    spec.essential = draws.one_in(6);
+}
+
+/// Some need others, and some restart together.
+fn relate(mocks: Vec<Mock>, draws: &mut Draws) -> Vec<Mock> {
+    let strategy = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne][draws.below(3) as usize];
+    let mut earlier: Vec<&'static str> = Vec::new();
+    let names = ["a", "b", "c", "d"];
+    let mut relate = |mock: Mock, name: &'static str| {
+        let mut depends_on = Vec::new();
+        for other in &earlier {
+            if draws.one_in(3) {
+                let condition =
+                    [Condition::Started, Condition::Ready, Condition::Completed][draws.below(3) as usize];
+                depends_on.push(Dependency { on: ComponentId::new(other).unwrap(), condition });
+            }
+        }
+        earlier.push(name);
+        let in_group = draws.one_in(2);
+        mock.with(|spec| {
+            spec.depends_on = depends_on;
+            spec.restart_group = in_group.then(|| RestartGroup { name: "group".into(), strategy });
+        })
+    };
+    mocks.into_iter().zip(names).map(|(mock, name)| relate(mock, name)).collect()
+}
+
 /// A component that does as chance will until `heals` runs are over, and is steady from then on.
 fn mock(seed: u64, name: &str, heals: u64) -> Mock {
     let number = name.bytes().map(u64::from).sum();
@@ -87,6 +188,8 @@ fn mock(seed: u64, name: &str, heals: u64) -> Mock {
         spec.stop_timeout = traits.up_to_millis(3_000);
         spec.autostart = !traits.one_in(5);
         spec.restart = policy;
+        watch(spec, &mut traits);
+        limit(spec, &mut traits);
     });
     mock.behaves_by_run(move |run| {
         if run > heals {
@@ -103,10 +206,15 @@ fn ask(world: &mut World, draws: &mut Draws, names: &[&str]) -> Ticket {
     let some: BTreeSet<_> =
         (0..=draws.below(2)).map(|_| names[draws.below(names.len() as u64) as usize]).collect();
     let targets = if draws.one_in(4) { Targets::All } else { Targets::from(&Vec::from_iter(some)[..]) };
-    match draws.below(5) {
-        0 | 1 => world.start(targets),
-        2 | 3 => world.restart(targets),
-        _ => world.stop(targets),
+    match draws.below(12) {
+        0..=2 => world.start(targets),
+        3..=5 => world.restart(targets),
+        6 => world.stop(targets),
+        7 => world.stop_with(targets, Dependants::Stop),
+        8 => world.stop_with(targets, Dependants::Leave),
+        9 => world.reset(targets),
+        10 => world.reload(targets),
+        _ => world.signal(targets, Signal::HUP),
     }
 }
 
@@ -114,12 +222,22 @@ fn life(seed: u64) {
     let mut draws = draws(seed, 0);
     let names = &["a", "b", "c", "d"][..=draws.below(4) as usize];
     let mocks: Vec<_> = names.iter().map(|name| mock(seed, name, 6)).collect();
-    let mut world = World::hostile(mocks, seed, Hostility::drawn_from(seed));
+    let mocks = if draws.one_in(2) { relate(mocks, &mut draws) } else { mocks };
+    let budget =
+        RestartBudget { max: 1 + u32::try_from(draws.below(5)).unwrap(), within: draws.up_to_millis(5_000) };
+    let circumstances = Circumstances {
+        seed,
+        hostility: Hostility::drawn_from(seed),
+        restart_budget: draws.one_in(3).then_some(budget),
+        on_give_up: if draws.one_in(4) { OnGiveUp::Shutdown } else { OnGiveUp::Continue },
+    };
+    let mut world = World::under(mocks, circumstances);
     let mut open = Vec::new();
     for _ in 0..draws.below(12) {
         world.run_for(draws.up_to_millis(3_000));
         match draws.below(4) {
             0 => world.crash(names[draws.below(names.len() as u64) as usize]),
+            1 if draws.one_in(2) => world.hang(names[draws.below(names.len() as u64) as usize]),
             _ => open.push(ask(&mut world, &mut draws, names)),
         }
     }
@@ -141,23 +259,33 @@ fn life(seed: u64) {
 fn heals(world: &mut World, seed: u64) {
     world.heal();
     world.run_for(Duration::from_secs(300));
+    if world.has_ended() {
+        return;
+    }
     for component in world.status().components.iter().filter(|component| component.wanted) {
         let state = component.state.word();
-        let at_rest = matches!(state, "up" | "completed" | "failed");
+        let at_rest = matches!(state, "up" | "completed" | "failed")
+            || state == "waiting" && !component.state.to_string().ends_with("starting")
+            // What somebody has had hang runs on where nobody watches it.
+            || state == "unhealthy";
         assert!(at_rest, "L1: in the life of seed {seed}, {} is {}", component.id, component.state);
     }
 }
 
 /// A shutdown ends everything from any state, in bounded time.
 fn ends(world: &mut World, seed: u64, draws: &mut Draws) {
+    if world.has_ended() {
+        // An essential component was given up.
+        return;
+    }
     let began = world.now();
     let shutdown = world.shutdown();
     if draws.one_in(4) {
         world.run_for(draws.up_to_millis(2_000));
         world.shutdown_now();
     }
-    // Four components, each at most 3 s of its own, 5 s of grace, 4 s of news that is late.
-    let in_time = world.run_until(Duration::from_secs(4 * 12), World::has_ended);
+    // Four components, each at most 3 s of its own, 5 s of grace, 4 s of news that is late, 1 s of evidence and cleanup.
+    let in_time = world.run_until(Duration::from_secs(4 * 13), World::has_ended);
     assert!(in_time, "L2, L3: the shutdown in the life of seed {seed} from {began:?} does not end");
     let outcome = world.outcome(shutdown).expect("the shutdown was answered");
     for (id, achieved) in &outcome.components {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use supervisor::{
-    Achieved, ComponentState, End, Event, EventKind, Exit, Handle, Never, ProcessSpec, RequestError,
-    SpawnStep, StartError, Supervisor, Targets,
+    Achieved, ComponentState, Condition, Dependency, End, Event, EventKind, Exit, Handle, Never, ProcessSpec,
+    RelationProblem, RequestError, RestartGroup, SpawnStep, StartError, Strategy, Supervisor, Targets,
 };
 
 /// Longer than anything takes on a busy machine: only a fault waits for it.
@@ -221,6 +221,33 @@ fn a_shutdown_by_a_handle_ends_the_supervisor_and_every_handle() {
 fn two_components_of_the_same_name_but_for_case_are_refused() {
     let error = Supervisor::builder().components([steady("ps"), steady("PS")]).start().unwrap_err();
     assert_eq!(error, StartError::Duplicate("PS".parse_id()));
+}
+
+#[test]
+fn components_whose_relations_make_no_sense_are_refused_before_anything_starts() {
+    let needs = |id: &str, on: &[&str]| {
+        let mut spec = steady(id);
+        let on = on.iter().map(|on| on.parse_id());
+        spec.depends_on = on.map(|on| Dependency { on, condition: Condition::Ready }).collect();
+        spec
+    };
+    let refusal = |specs: Vec<ProcessSpec>| match Supervisor::builder().components(specs).start() {
+        Err(StartError::Relation(error)) => (error.component.to_string(), error.problem),
+        other => panic!("{other:?}"),
+    };
+    let unknown = RelationProblem::Unknown { on: "pss".parse_id(), suggestion: Some("ps".parse_id()) };
+    assert_eq!(refusal(vec![needs("is", &["pss"]), needs("ps", &[])]), ("is".to_owned(), unknown));
+    assert_eq!(refusal(vec![needs("is", &["is"])]), ("is".to_owned(), RelationProblem::Itself));
+    let circle = RelationProblem::Circle(vec!["is".parse_id(), "ps".parse_id()]);
+    assert_eq!(refusal(vec![needs("is", &["ps"]), needs("ps", &["is"])]), ("ps".to_owned(), circle));
+    let member = |id: &str, strategy| {
+        let mut spec = steady(id);
+        spec.restart_group = Some(RestartGroup { name: "web".to_owned(), strategy });
+        spec
+    };
+    let at_odds = vec![member("is", Strategy::OneForAll), member("ps", Strategy::RestForOne)];
+    let (component, problem) = refusal(at_odds);
+    assert!(component == "ps" && matches!(problem, RelationProblem::Strategy { .. }), "{problem}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! `check`: is the registry right, and what does it say?
 
 use serde::Serialize;
+use serde_json::Value;
 use supervisor::ProcessSpec;
 use supervisor::registry::{Problem, Registry, RegistryError};
 
+use super::show::dependency;
 use crate::arguments::{Check, Place};
 use crate::exit::{Ended, Exit, Failure};
 use crate::say;
@@ -24,7 +26,10 @@ pub(crate) fn check(place: &Place, asked: &Check) -> Ended {
 fn summarize(registry: &Registry) {
     for spec in &registry.components {
         let command_line = shell::command_line(spec);
-        say::answer(&format!("{} (priority {}): {command_line}", spec.id, spec.start_priority));
+        let needed = spec.depends_on.iter().map(|it| format!(", {} {}", it.on, it.condition));
+        let needed = needed.collect::<String>();
+        let after = needed.strip_prefix(", ").map(|needed| format!(", after {needed}")).unwrap_or_default();
+        say::answer(&format!("{} (priority {}{after}): {command_line}", spec.id, spec.start_priority));
     }
     let path = registry.path.display();
     let count = registry.components.len();
@@ -61,6 +66,7 @@ struct ComponentReport {
     id: String,
     start_priority: u16,
     command_line: String,
+    depends_on: Vec<Value>,
 }
 
 impl Report {
@@ -92,6 +98,7 @@ impl ComponentReport {
             id: spec.id.to_string(),
             start_priority: spec.start_priority,
             command_line: shell::command_line(spec),
+            depends_on: spec.depends_on.iter().map(dependency).collect(),
         }
     }
 }

@@ -86,7 +86,13 @@ impl Supervision {
         let sigchld = reap_orphans().map_err(|error| cannot("become the parent of orphans", &error))?;
         let wanted = registry.components.iter().filter(|spec| background && spec.autostart);
         let wanted: Vec<_> = wanted.map(|spec| spec.id.clone()).collect();
-        let mut builder = Supervisor::builder().components(registry.components).reap_orphans(sigchld.into());
+        let mut builder = Supervisor::builder()
+            .components(registry.components)
+            .on_give_up(registry.config.on_give_up)
+            .reap_orphans(sigchld.into());
+        if let Some(budget) = registry.config.restart_budget {
+            builder = builder.restart_budget(budget);
+        }
         let events = builder.subscribe();
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
         let handle = supervisor.handle();

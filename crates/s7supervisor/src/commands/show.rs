@@ -1,17 +1,23 @@
 //! `show`: what will really be run.
 
+mod document;
+mod paragraph;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use humantime::format_duration;
-use serde_json::{Value, json};
+use serde_json::json;
 use supervisor::registry::Registry;
-use supervisor::{Output, ProcessSpec, Stderr, Variable};
+use supervisor::{OnGiveUp, ProcessSpec, Variable};
 
 use crate::arguments::{Place, Show};
 use crate::exit::{Ended, Exit, Failure};
 use crate::say;
-use crate::shell;
+
+pub(super) use document::dependency;
+use document::document;
+use paragraph::paragraph;
 
 /// Shows these components of the registry, or all.
 pub(crate) fn show(place: &Place, asked: &Show) -> Ended {
@@ -25,6 +31,8 @@ pub(crate) fn show(place: &Place, asked: &Show) -> Ended {
             "installFolder": text(&registry.install_folder),
             "temp": text(&place.temp_of(&registry)),
             "log": text(&registry.config.log),
+            "restartBudget": document::budget(registry.config.restart_budget),
+            "onGiveUp": registry.config.on_give_up.to_string(),
         });
         say::answer(&format!("{:#}", json!({"registry": registry, "components": components})));
     } else {
@@ -79,7 +87,7 @@ fn means(name: &str, spec: &ProcessSpec) -> bool {
 
 fn head(place: &Place, registry: &Registry) -> String {
     let config = &registry.config;
-    let rows = [
+    let mut rows = vec![
         ("registry", text(&registry.path)),
         ("install folder", text(&registry.install_folder)),
         ("temp", text(&place.temp_of(registry))),
@@ -93,61 +101,14 @@ fn head(place: &Place, registry: &Registry) -> String {
             ),
         ),
     ];
+    rows.extend(config.restart_budget.map(|budget| {
+        let within = format_duration(budget.within);
+        ("restart budget", format!("{} restarts within {within}, over all components", budget.max))
+    }));
+    if config.on_give_up == OnGiveUp::Shutdown {
+        rows.push(("on give up", "an essential component takes everything down".to_owned()));
+    }
     lines("", &rows)
-}
-
-fn paragraph(spec: &ProcessSpec) -> String {
-    let own = |value: Option<String>| value.unwrap_or_else(|| "the supervisor's".to_owned());
-    let mut rows = vec![
-        ("command line", shell::command_line(spec)),
-        ("folder", own(spec.working_directory.as_deref().map(text))),
-        ("user", own(spec.user.clone())),
-        ("group", own(spec.group.clone())),
-        ("environment", if spec.environment.clear { "empty" } else { "the supervisor's" }.to_owned()),
-    ];
-    rows.extend(variables(spec).map(|(name, value)| ("variable", format!("{name}={value}"))));
-    rows.push(("start", start(spec)));
-    rows.push(("stop", format!("within {}", format_duration(spec.stop_timeout))));
-    rows.push(("restart", format!("{:?}, stable after {}", spec.restart, format_duration(spec.reset_after))));
-    rows.extend(spec.umask.map(|umask| ("umask", format!("{umask:03o}"))));
-    rows.extend(spec.nice.map(|nice| ("nice", nice.to_string())));
-    for limit in &spec.limits {
-        let shown =
-            |value: Option<u64>| value.map_or_else(|| "unlimited".to_owned(), |value| value.to_string());
-        let text =
-            format!("{}: soft {}, hard {}", limit.resource.name(), shown(limit.soft), shown(limit.hard));
-        rows.push(("limit", text));
-    }
-    rows.push(("output", output(&spec.output)));
-    let description =
-        if spec.description.is_empty() { String::new() } else { format!(": {}", spec.description) };
-    format!("\n{}{}\n{}", spec.id, say::printable(&description), lines("  ", &rows))
-}
-
-fn start(spec: &ProcessSpec) -> String {
-    let by_itself = if spec.autostart { "by itself" } else { "when asked to" };
-    format!("{by_itself}, priority {}, up after {}", spec.start_priority, format_duration(spec.start_delay))
-}
-
-fn output(output: &Output) -> String {
-    match output {
-        Output::Null => "nowhere".to_owned(),
-        Output::Inherit => "the supervisor's".to_owned(),
-        Output::File { log, stderr } => {
-            let dated = if log.dated { ", a file for each day" } else { "" };
-            let stderr = match stderr {
-                Stderr::Join => "",
-                Stderr::File => ", standard error beside it",
-                Stderr::Null => ", standard error nowhere",
-            };
-            let size = log.max_size.map(|size| format!(", at most {size} bytes a file")).unwrap_or_default();
-            let keep = log.keep.map(|count| format!(", {count} files kept beside it")).unwrap_or_default();
-            let days = log.days.map(|days| format!(", kept {days} days")).unwrap_or_default();
-            let compress = if log.compress { ", ended files compressed" } else { "" };
-            format!("{}{dated}{size}{keep}{days}{compress}{stderr}", text(&log.path))
-        }
-        other => format!("{other:?}"),
-    }
 }
 
 fn lines(indent: &str, rows: &[(&str, String)]) -> String {
@@ -173,38 +134,6 @@ fn variables(spec: &ProcessSpec) -> impl Iterator<Item = (&str, String)> {
     variables_in_force(spec).map(|variable| {
         let value = if variable.secret { "(secret)".into() } else { variable.value.to_string_lossy() };
         (variable.name.as_str(), value.into_owned())
-    })
-}
-
-fn document(spec: &ProcessSpec) -> Value {
-    let arguments = spec.arguments.iter().map(|argument| argument.to_string_lossy());
-    let log = if let Output::File { log, .. } = &spec.output { Some(text(&log.path)) } else { None };
-    let limits = spec
-        .limits
-        .iter()
-        .map(|limit| json!({"name": limit.resource.name(), "soft": limit.soft, "hard": limit.hard}));
-    let environment = variables_in_force(spec).zip(variables(spec)).map(|(variable, (name, value))| {
-        json!({"name": name, "value": (!variable.secret).then_some(value), "secret": variable.secret})
-    });
-    json!({
-        "id": spec.id.as_str(),
-        "instanceOf": spec.instance_of.as_ref().map(supervisor::ComponentId::as_str),
-        "description": Some(&spec.description).filter(|text| !text.is_empty()),
-        "executable": text(&spec.executable),
-        "arguments": arguments.collect::<Vec<_>>(),
-        "workingDirectory": spec.working_directory.as_deref().map(text),
-        "environment": {"clear": spec.environment.clear, "variables": environment.collect::<Vec<_>>()},
-        "user": spec.user,
-        "group": spec.group,
-        "umask": spec.umask.map(|umask| format!("{umask:03o}")),
-        "nice": spec.nice,
-        "limits": limits.collect::<Vec<_>>(),
-        "startPriority": spec.start_priority,
-        "startDelay": spec.start_delay.as_secs_f64(),
-        "stopTimeout": spec.stop_timeout.as_secs_f64(),
-        "autostart": spec.autostart,
-        "resetAfter": spec.reset_after.as_secs_f64(),
-        "output": log,
     })
 }
 

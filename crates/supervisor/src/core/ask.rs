@@ -132,6 +132,13 @@ impl Core {
         for key in &keys {
             what(self, request, *key);
         }
+        for key in &keys {
+            if std::mem::take(&mut self.component_mut(*key).hurry) {
+                let milestone = self.transition(*key, Component::kill);
+                self.reached(*key, milestone);
+            }
+            self.finish_group_restart(*key);
+        }
         // Those of one rank start in order, and hear of a stop in reverse order.
         let (halting, others): (Vec<_>, Vec<_>) =
             keys.into_iter().partition(|key| self.component(*key).halting.is_some());
@@ -198,10 +205,7 @@ impl Core {
                 component.was_told_to_stop_for(self.now).is_some_and(|time| time >= IMPATIENCE);
             self.requests.wait(request, key, Goal::Stop);
             self.join_halt(key, Wave::of_request(request));
-            if is_impatient && !was_wanted {
-                let milestone = self.transition(key, Component::kill);
-                self.reached(key, milestone);
-            }
+            self.component_mut(key).hurry = is_impatient && !was_wanted;
         } else {
             let achieved = if component.is_down() { Achieved::AlreadySo } else { Achieved::Done };
             self.transition(key, Component::rest);
@@ -209,14 +213,12 @@ impl Core {
             self.resolve_waiting(key, Goal::Down, &Achieved::Done);
         }
         self.leave_launch(key);
-        self.finish_group_restart(key);
     }
 
     fn reset(&mut self, request: RequestId, key: u32) {
         let had_failed = self.transition(key, Component::reset);
         if had_failed {
             self.leave_launch(key);
-            self.finish_group_restart(key);
             self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
             self.resolve_waiting(key, Goal::Down, &Achieved::Done);
         }

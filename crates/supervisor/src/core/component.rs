@@ -111,6 +111,8 @@ pub(super) struct Component {
     pub(super) launching: Option<Wave>,
     /// The wave of the stop sequence in which its run is to be ended, or is being ended.
     pub(super) halting: Option<Wave>,
+    /// Its run is to be killed as soon as everything else that the same request is about has been looked at.
+    pub(super) hurry: bool,
     /// What is remembered of its restarts.
     record: Record,
     /// What is watched of the run it is in.
@@ -131,6 +133,7 @@ impl Component {
             wanted: false,
             launching: None,
             halting: None,
+            hurry: false,
             record: Record::default(),
             guards: Guards::default(),
             runs: 0,
@@ -148,6 +151,13 @@ impl Component {
     /// Whether it waits to begin a restart that has no token of the budget yet.
     pub(super) fn owes_a_token(&self) -> bool {
         matches!(self.state, State::Queued { restart: true, paid: false })
+    }
+
+    /// A token of the budget is for now: one that cannot begin asks for another later.
+    pub(super) fn lose_token(&mut self) {
+        if let State::Queued { paid, .. } = &mut self.state {
+            *paid = false;
+        }
     }
 
     /// Whether it will be begun again by itself, now or later.

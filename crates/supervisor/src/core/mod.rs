@@ -210,6 +210,7 @@ impl Core {
             // A wait that is over may be one for its turn now, or one that its group has waited for.
             self.finish_group_restart(key);
             self.go_on(key);
+            self.component_mut(key).lose_token();
             if self.component(key).wants_a_probe() {
                 self.to_probe.push_back(key);
             }

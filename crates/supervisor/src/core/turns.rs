@@ -204,7 +204,10 @@ impl Core {
             let kind = EventKind::Regrouped { with: self.id(key) };
             self.actions.push(Action::Emit(Event { at: self.now, component: Some(self.id(*other)), kind }));
             self.join_halt(*other, wave);
-            self.join_launch(*other, wave);
+            // One that has not settled yet still does so for those that wait for it.
+            if self.component(*other).launching.is_none() {
+                self.join_launch(*other, wave);
+            }
         }
         for other in companions.into_iter().rev() {
             self.take_turn(other);

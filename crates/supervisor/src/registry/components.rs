@@ -71,6 +71,7 @@ impl<'a, 'b> Components<'a, 'b> {
 
     /// Adds a server with all its instances. False if there are too many.
     fn add_server(&mut self, server: &'b Node) -> bool {
+        let layers = self.profiles.layers(server, &mut self.reading).map(Layers).ok();
         let id = server.attribute("id");
         let Some((id, place)) = id.and_then(|id| Some((self.reading.text(id)?, id.place))) else {
             // Somebody may depend on it by the name that it should have: any name.
@@ -79,7 +80,6 @@ impl<'a, 'b> Components<'a, 'b> {
         };
         // The name of all instances is taken too: requests for it mean them.
         self.claim_id(&id, place);
-        let layers = self.profiles.layers(server, &mut self.reading).map(Layers).ok();
         let instances = layers.as_ref().and_then(|layers| match layers.value("instances") {
             Some(value) => self.reading.number(value),
             None => Some(1),

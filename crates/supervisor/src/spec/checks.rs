@@ -40,8 +40,7 @@ pub enum ReadyWhen {
 pub(crate) fn log_pattern(pattern: &str) -> Result<Regex, String> {
     /// In bytes, compiled. A few repetitions of repetitions would otherwise take any amount of memory.
     const MOST_MEMORY: usize = 1 << 20;
-    let compiled =
-        RegexBuilder::new(pattern).size_limit(MOST_MEMORY).dfa_size_limit(MOST_MEMORY).nest_limit(64).build();
+    let compiled = RegexBuilder::new(pattern).size_limit(MOST_MEMORY).dfa_size_limit(MOST_MEMORY).build();
     compiled.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => "it needs more than 1 MiB of memory".to_owned(),
         // The last of several lines, the others of which show the place.

@@ -18,7 +18,7 @@ use crate::names::Names;
 use crate::os::LaunchPad;
 use crate::output::{Notice, Pump};
 use crate::relations::{self, RelationError, Wrong};
-use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern};
+use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, RestartBudget};
 
 /// How to make a [`Supervisor`].
 #[derive(Debug, Default)]
@@ -133,15 +133,6 @@ fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
     if let Some(spec) = components.iter().find(|spec| !names.insert(spec.id.as_str().to_ascii_lowercase())) {
         return Err(StartError::Duplicate(spec.id.clone()));
     }
-    for spec in components {
-        if let Some(Readiness { when: ReadyWhen::Logged(pattern), .. }) = &spec.readiness {
-            log_pattern(pattern).map_err(|why| StartError::Pattern {
-                component: spec.id.clone(),
-                pattern: pattern.clone(),
-                why,
-            })?;
-        }
-    }
     match relations::check(components).into_iter().next() {
         Some(Wrong { component, problem, .. }) => {
             Err(RelationError { component: components[component].id.clone(), problem }.into())
@@ -163,16 +154,6 @@ pub enum StartError {
     /// A component depends on what is not there or on itself, or its restart group is at odds.
     #[error(transparent)]
     Relation(#[from] RelationError),
-    /// What [`ReadyWhen::Logged`] says is not a regular expression.
-    #[error("component {component:?} cannot be ready when its output matches {pattern:?}: {why}")]
-    Pattern {
-        /// Whose readiness it is.
-        component: ComponentId,
-        /// The pattern.
-        pattern: String,
-        /// Why it is none.
-        why: String,
-    },
     /// The operating system refused what supervision itself needs.
     #[error("cannot {what}: {why}")]
     System {

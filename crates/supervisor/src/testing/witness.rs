@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
-use crate::core::{Action, Ask, RequestId, TaskId};
+use crate::core::{Action, Ask, RequestId, Task, TaskId};
 use crate::event::EventKind;
 use crate::run::RunId;
 use crate::spec::{ComponentId, Condition, ProcessSpec, RestartBudget, Step};
@@ -38,6 +38,8 @@ struct Book {
     needs: Vec<(usize, Condition)>,
     /// Whether nothing but its own wait can hold up its next try.
     waits_exactly: bool,
+    /// How much sooner than by its time its stop may be over, because commands end before theirs.
+    early: Duration,
     /// How long the taking of evidence may last.
     evidence: Duration,
     autostart: bool,
@@ -76,6 +78,7 @@ impl Witness {
             priority: priority(specs, key),
             needs: needs(specs, spec),
             waits_exactly: spec.depends_on.is_empty() && spec.restart_group.is_none() && budget.is_none(),
+            early: early(&spec.stop),
             evidence: spec.evidence.iter().map(Step::limit).sum(),
             started: false,
             ready: false,
@@ -139,11 +142,9 @@ impl Witness {
             Action::Kill { run } => self.check_kill(now, *run),
             Action::Begin { task } => {
                 let book = &self.books[task.run.component as usize];
-                self.check(
-                    book.run == Some(task.run),
-                    "S2",
-                    &format!("a task is for an old run of {}", book.id),
-                );
+                let is_its_own =
+                    book.run == Some(task.run) || task.task == Task::Cleanup && book.run.is_none();
+                self.check(is_its_own, "S2", &format!("a task is for an old run of {}", book.id));
                 let kind = |other: &TaskId| (other.run, std::mem::discriminant(&other.task));
                 let doubled = self.tasks.iter().any(|other| kind(other) == kind(task));
                 self.check(!doubled, "S10", &format!("{:?} of {} is begun twice", task.task, book.id));
@@ -217,6 +218,12 @@ impl Witness {
         let book = &self.books[run.component as usize];
         let free = book.run.is_none() && !lives(run.component);
         self.check(free, "S1", &format!("{} is started though it runs", book.id));
+        let is_clean = !self.tasks.iter().any(|task| task.run.component == run.component);
+        self.check(
+            is_clean,
+            "S1",
+            &format!("{} is started though a task of its last run is under way", book.id),
+        );
         self.check(!book.forbidden, "S4", &format!("{} is started though it was stopped", book.id));
         self.check(!self.stopping_everything, "S4", &format!("{} is started while shutting down", book.id));
         let on_time = book.next_try.is_none_or(|time| time == now || time < now && !book.waits_exactly);
@@ -290,7 +297,9 @@ impl Witness {
         let book = &self.books[run.component as usize];
         self.check(book.run == Some(run), "S2", &format!("a kill goes to an old run of {}", book.id));
         if let Some((told, timeout)) = book.told_to_stop {
-            let early = now < told.saturating_add(timeout) && !self.killing_everything && !book.impatient;
+            let early = now.saturating_add(book.early) < told.saturating_add(timeout)
+                && !self.killing_everything
+                && !book.impatient;
             self.check(!early, "S6", &format!("{} is killed before its time", book.id));
         }
     }
@@ -373,7 +382,10 @@ impl Witness {
             EventKind::Killed { .. } => book.killed = true,
             EventKind::Backoff { delay, .. } => book.next_try = Some(now.saturating_add(*delay)),
             EventKind::Tripped { rest, .. } => book.next_try = Some(now.saturating_add(*rest)),
-            EventKind::Unkillable { .. } => book.unkillable = true,
+            EventKind::Unkillable { .. } => {
+                book.unkillable = true;
+                book.settled = true;
+            }
             EventKind::Stopped | EventKind::Completed | EventKind::GivenUp { .. } => {
                 book.next_try = None;
                 book.is_restart = false;
@@ -413,4 +425,10 @@ fn priority(specs: &[ProcessSpec], place: usize) -> u16 {
     let needs_it = |other: &usize| needs(specs, &specs[*other]).iter().any(|(needed, _)| *needed == place);
     let others = (0..specs.len()).filter(needs_it).map(|other| priority(specs, other));
     others.chain([specs[place].start_priority]).min().unwrap_or_default()
+}
+
+/// How long the commands may take that are not the last step of stopping: what they leave over of it is not waited for.
+fn early(stop: &[Step]) -> Duration {
+    let commands = stop.split_last().map_or(&[][..], |(_, others)| others).iter();
+    commands.filter(|step| matches!(step, Step::Run { .. })).map(Step::limit).sum()
 }

@@ -118,7 +118,7 @@ impl Component {
         }
         let (run, reload) = self.end_run(Why::Asked, context)?;
         self.begin_stopping(context);
-        self.emit(EventKind::Stopping { run, timeout: self.spec.stop_timeout }, context);
+        self.emit(EventKind::Stopping { run, timeout: self.stop_time() }, context);
         reload
     }
 
@@ -222,7 +222,7 @@ impl Component {
     }
 
     fn begin_stopping(&mut self, context: &mut Context<'_>) {
-        let limit = context.now.saturating_add(self.spec.stop_timeout);
+        let limit = context.now.saturating_add(self.stop_time());
         self.take_step(0, context.now, limit, context);
     }
 
@@ -234,6 +234,15 @@ impl Component {
         let task = self.do_step(run, &next, StepOf::Stop, Task::Stop(step), context);
         let until = context.now.saturating_add(next.limit()).min(limit);
         self.set_phase(Phase::Stopping { step, task, until, began, limit });
+    }
+
+    /// How long it may take to stop.
+    pub(super) fn stop_time(&self) -> Duration {
+        if self.spec.stop.is_empty() {
+            return self.spec.stop_timeout;
+        }
+        let steps = self.spec.stop.iter().fold(Duration::ZERO, |sum, step| sum.saturating_add(step.limit()));
+        steps.min(self.spec.stop_timeout)
     }
 
     /// The steps of stopping: by default SIGTERM to the group, with all the time there is.
@@ -338,15 +347,22 @@ impl Component {
                 .map_or("".into(), |its| its.command.program.to_string_lossy().into()),
         };
         self.emit(EventKind::Step { run, of, step, result: Some(result) }, context);
+        if let State::Ending { ending, .. } = &mut self.state
+            && let Phase::Evidence { task, .. } | Phase::Stopping { task, .. } = &mut ending.phase
+        {
+            *task = None;
+        }
         match phase {
             Phase::Evidence { step, then_kill, .. } => {
                 self.take_evidence(run, step + 1, then_kill, context);
                 None
             }
-            Phase::Stopping { step, began, limit, .. } => {
+            // What the last step has brought about is given the rest of its time.
+            Phase::Stopping { step, began, limit, .. } if self.stop_step(step + 1).is_some() => {
                 self.take_step(step + 1, began, limit, context);
                 None
             }
+            Phase::Stopping { .. } => None,
             _ => self.finish_run(context),
         }
     }

@@ -143,12 +143,12 @@ impl Component {
 
     /// More time for what it is doing: at most twice what it has by its specification.
     fn extend(&mut self, time: Duration, now: Duration) {
-        let until = now.saturating_add(time);
+        let (until, stop_time) = (now.saturating_add(time), self.stop_time());
         match &mut self.state {
             State::Up { process, started: None, .. } => {
                 self.guards.extend_start(until, process.spawned, &self.spec);
             }
-            State::Ending { ending, .. } => ending.extend(until, self.spec.stop_timeout),
+            State::Ending { ending, .. } => ending.extend(until, stop_time),
             _ => {}
         }
     }

@@ -37,7 +37,7 @@ impl Component {
 
     /// Its state in one word.
     pub(in crate::core) fn state_word(&self, now: Duration) -> &'static str {
-        self.shown_state(now, None).word()
+        if self.is_queued() { "waiting" } else { self.shown_state(now, None).word() }
     }
 
     fn shown_state(
@@ -63,7 +63,7 @@ impl Component {
             State::Up { .. } => ComponentState::Up,
             State::Ending { ending, .. } => ComponentState::Stopping {
                 elapsed: now.saturating_sub(ending.since),
-                timeout: ending.limit(self.spec.stop_timeout).saturating_sub(ending.since),
+                timeout: ending.limit(self.stop_time()).saturating_sub(ending.since),
                 survivors: self.survivors().unwrap_or_default(),
             },
         }
