@@ -20,21 +20,14 @@ pub(crate) struct Story(Vec<Value>);
 
 impl Story {
     pub(crate) fn of(site: &Site) -> Self {
-        let answer = site.ask(&["events", "--json"]);
+        let answer = site.ask(&["events", "-n", "10000", "--json"]);
         Self(answer.lines().map(|line| serde_json::from_str(line).expect("an event is JSON")).collect())
     }
 
     /// The first event of this name that happened to this component.
     pub(crate) fn first(&self, id: &str, event: &str) -> &Value {
-        self.find(id, event, |_| true)
-    }
-
-    /// The first event of this name that happened to this component and is such.
-    pub(crate) fn find(&self, id: &str, event: &str, is_such: impl Fn(&Value) -> bool) -> &Value {
-        let mut events = self.0.iter();
-        events
-            .find(|told| told["component"] == id && told["event"] == event && is_such(told))
-            .unwrap_or_else(|| panic!("nothing is told of {id} {event}: {:#?}", self.0))
+        let first = self.0.iter().find(|told| told["component"] == id && told["event"] == event);
+        first.unwrap_or_else(|| panic!("nothing is told of {id} {event}: {:#?}", self.0))
     }
 
     /// Asserts that these happened one after the other, each the first of its component and name.
