@@ -54,9 +54,11 @@
 //! `curl --unix-socket temp/s7supervisor.sock http://localhost/v1/status`.
 
 mod client;
+mod http_prober;
 mod server;
 mod socket;
 pub mod wire;
 
 pub use crate::client::{Action, Client, ClientError, Wait};
+pub use crate::http_prober::HttpProber;
 pub use crate::server::{Builder, Limits, Server};

@@ -104,4 +104,6 @@ pub use crate::spec::{
     Variable,
 };
 pub use crate::status::{ComponentState, ComponentStatus, Short, Status, Usage};
-pub use crate::supervisor::{Builder, Handle, Pending, StartError, Supervisor};
+pub use crate::supervisor::{
+    Builder, Handle, HttpQuestion, Pending, ProbeAnswer, Prober, StartError, Supervisor,
+};

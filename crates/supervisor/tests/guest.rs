@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use supervisor::{Fixed, LogSettings, Output, ProcessSpec, Stderr, Supervisor};
+use supervisor::{
+    Cleanup, Command, Fixed, GuardAction, Health, LogSettings, MemoryLimit, Output, Probe, ProcessSpec,
+    Readiness, ReadyWhen, Stderr, Step, Supervisor,
+};
 
 /// What a process has that a guest could leave behind.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +59,33 @@ fn nothing_of_a_supervisor_is_left_in_its_host() {
             spec.output = Output::File { log, stderr: Stderr::File };
             spec
         };
-        let mut builder = Supervisor::builder().components([
+        let mut probed = shell("probed", "exec sleep 1000");
+        let command = |script: &str| {
+            let arguments = vec!["-c".into(), script.into()];
+            Command { program: "/bin/sh".into(), arguments }
+        };
+        // Asked all the time, by commands that leave something behind or hang.
+        probed.health = Some(Health {
+            probe: Probe::Exec(command("setsid sleep 1000 & [ $(($$ % 3)) = 0 ] && exec sleep 1000; true")),
+            interval: Duration::from_millis(10),
+            timeout: Duration::from_millis(50),
+            failures: 2,
+            start_after: Duration::ZERO,
+            action: GuardAction::Restart,
+        });
+        probed.evidence =
+            vec![Step::Run { command: command("echo evidence"), timeout: Duration::from_secs(5) }];
+        probed.cleanup =
+            Some(Cleanup { command: command("sleep 1000 & exit"), timeout: Duration::from_secs(5) });
+        let mut looked_up = shell("looked-up", "exec sleep 1000");
+        // Too long for any name service to be asked, so that the answer comes at once.
+        let probe = Probe::Tcp { host: "x".repeat(70), port: 1 };
+        looked_up.readiness =
+            Some(Readiness { when: ReadyWhen::Probed(probe), timeout: Duration::from_millis(100) });
+        looked_up.memory = Some(MemoryLimit { max: 1 << 40, action: GuardAction::Report });
+        let mut builder = Supervisor::builder().state_dir(folder.path().join("state")).components([
+            probed,
+            looked_up,
             shell("steady", "echo up; exec sleep 1000"),
             shell("loop", "echo again >&2; exit 1"),
             shell("forks", "setsid sleep 1000 & sleep 1000 & wait"),

@@ -15,13 +15,14 @@ mod signals;
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, after, never, select};
 use signal_hook::consts::SIGCHLD;
 use supervisor::registry::Registry;
 use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Request, Supervisor};
-use supervisor_control::Server;
+use supervisor_control::{HttpProber, Server};
 use tracing::{debug, error, info, warn};
 
 use self::home::Home;
@@ -89,6 +90,8 @@ impl Supervision {
         let mut builder = Supervisor::builder()
             .components(registry.components)
             .on_give_up(registry.config.on_give_up)
+            .prober(Arc::new(HttpProber::new()))
+            .state_dir(home.temp.path())
             .reap_orphans(sigchld.into());
         if let Some(budget) = registry.config.restart_budget {
             builder = builder.restart_budget(budget);

@@ -38,7 +38,7 @@ impl Core {
                     Dependants::Stop => Graph::closure(keys, |key| self.running_dependants(key)),
                     Dependants::Refuse | Dependants::Leave => keys,
                 };
-                self.for_each(request, keys, Self::unwant);
+                self.for_each(request, keys, Self::stop);
             }
             Ask::Restart(keys) => self.for_each(request, keys, Self::want_anew),
             Ask::Reset(keys) => self.for_each(request, keys, Self::reset),
@@ -194,18 +194,23 @@ impl Core {
         }
     }
 
+    /// Asked a second time, a stop does not wait any more.
+    fn stop(&mut self, request: RequestId, key: u32) {
+        let component = self.component(key);
+        let waits_for = component.was_told_to_stop_for(self.now).filter(|_| !component.wanted);
+        self.component_mut(key).hurry = waits_for.is_some_and(|time| time >= IMPATIENCE);
+        self.unwant(request, key);
+    }
+
     fn unwant(&mut self, request: RequestId, key: u32) {
         self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
-        let was_wanted = std::mem::replace(&mut self.component_mut(key).wanted, false);
+        self.component_mut(key).wanted = false;
         let component = self.component(key);
         if let Some(pids) = component.survivors() {
             self.resolve(request, key, Achieved::Unkillable(pids));
         } else if component.run().is_some() {
-            let is_impatient =
-                component.was_told_to_stop_for(self.now).is_some_and(|time| time >= IMPATIENCE);
             self.requests.wait(request, key, Goal::Stop);
             self.join_halt(key, Wave::of_request(request));
-            self.component_mut(key).hurry = is_impatient && !was_wanted;
         } else {
             let achieved = if component.is_down() { Achieved::AlreadySo } else { Achieved::Done };
             self.transition(key, Component::rest);

@@ -52,6 +52,7 @@ impl Component {
             spec: &self.spec,
             environment: &self.environment,
             token: &self.token,
+            errand: None,
             stdout: input.as_fd(),
             stderr: input.as_fd(),
         };

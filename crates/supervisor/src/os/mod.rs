@@ -22,25 +22,28 @@ mod priority;
 mod reserve;
 mod watched;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::BorrowedFd;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(unix)]
-pub(crate) use posix::drain;
+pub(crate) use posix::{Connecting, drain, pipe, read_some, words};
 pub(crate) use priority::lower_this_thread;
 #[cfg(target_os = "linux")]
 pub(crate) use reserve::{Reserve, descriptors_are_scarce};
 pub(crate) use watched::Watched;
 
-use crate::spec::ProcessSpec;
+use crate::spec::{Command, ProcessSpec};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("this version supervises on Linux only: `os/` has no part for this operating system yet");
 
 /// The variable by which the processes of a run are known, wherever they have gone.
 pub(crate) const RUN_VARIABLE: &str = "S7_RUN";
+
+/// The variable by which the processes of a command that is run for a component are told from those of its run.
+pub(crate) const TASK_VARIABLE: &str = "S7_TASK";
 
 /// What a run needs besides its specification. The driver prepares it.
 pub(crate) struct Launch<'a> {
@@ -51,17 +54,39 @@ pub(crate) struct Launch<'a> {
     pub(crate) environment: &'a [(OsString, OsString)],
     /// The value of [`RUN_VARIABLE`]: no other run ever has the same.
     pub(crate) token: &'a str,
+    /// What is run in the component's stead, as it would be run itself. `None`: the component.
+    pub(crate) errand: Option<Errand<'a>>,
     /// Its standard output.
     pub(crate) stdout: BorrowedFd<'a>,
     /// Its standard error.
     pub(crate) stderr: BorrowedFd<'a>,
 }
 
-/// A run whose leftovers are looked for.
+/// A command that is run for a component: a probe, or a step.
+#[derive(Clone, Copy)]
+pub(crate) struct Errand<'a> {
+    /// The command.
+    pub(crate) command: &'a Command,
+    /// The value of [`TASK_VARIABLE`]: no other command, and no run, ever has the same.
+    pub(crate) token: &'a str,
+}
+
+impl<'a> Launch<'a> {
+    /// A path, or a bare name.
+    fn program(&self) -> &'a OsStr {
+        self.errand.map_or(self.spec.executable.as_os_str(), |errand| &errand.command.program)
+    }
+
+    fn arguments(&self) -> &'a [OsString] {
+        self.errand.map_or(&self.spec.arguments, |errand| &errand.command.arguments)
+    }
+}
+
+/// A run, or a command that is run for one, whose leftovers are looked for.
 #[derive(Clone, Copy)]
 pub(crate) struct Run<'a> {
     /// Its main process, not reaped yet.
     pub(crate) process: &'a Process,
-    /// The token that [`Launch::token`] gave it.
+    /// The token that [`Launch::token`] gave it, or [`Errand::token`].
     pub(crate) token: &'a str,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use polling::{Event, PollMode, Poller};
 
-/// Something whose readability a poller reports, again and again for as long as it lasts.
+/// Something of which a poller reports that it can be read, or written to, again and again for as long as that lasts.
 ///
 /// A descriptor that is closed while it is watched leaves its entry behind for as long as any copy of it lives, in a
 /// child that was just forked for example. So this one leaves the poller first, in every case.
@@ -15,30 +15,38 @@ use polling::{Event, PollMode, Poller};
 pub(crate) struct Watched<D: AsFd> {
     source: D,
     poller: Arc<Poller>,
-    key: usize,
+    interest: Event,
     is_watched: bool,
 }
 
 impl<D: AsFd> Watched<D> {
-    /// Has `source` watched; its events bear `key`.
+    /// Has `source` watched for something to read; its events bear `key`.
     pub(crate) fn new(source: D, poller: &Arc<Poller>, key: usize) -> io::Result<Self> {
-        let mut watched = Self { source, poller: Arc::clone(poller), key, is_watched: false };
+        Self::with(source, poller, Event::readable(key))
+    }
+
+    /// Has `source` watched for room to write, which a socket also has once it is connected, or cannot be.
+    pub(crate) fn for_writing(source: D, poller: &Arc<Poller>, key: usize) -> io::Result<Self> {
+        Self::with(source, poller, Event::writable(key))
+    }
+
+    fn with(source: D, poller: &Arc<Poller>, interest: Event) -> io::Result<Self> {
+        let mut watched = Self { source, poller: Arc::clone(poller), interest, is_watched: false };
         watched.resume()?;
         Ok(watched)
     }
 
     /// The key that its events bear.
     pub(crate) fn key(&self) -> usize {
-        self.key
+        self.interest.key
     }
 
     /// Has it watched again after [`Watched::pause`].
     pub(crate) fn resume(&mut self) -> io::Result<()> {
         if !self.is_watched {
-            let readable = Event::readable(self.key);
             // SAFETY: the source is owned by `self` and only lent out by reference, and `pause`, which `drop` calls
             // before the fields are dropped, takes it out of the poller.
-            unsafe { self.poller.add_with_mode(&self.source.as_fd(), readable, PollMode::Level)? };
+            unsafe { self.poller.add_with_mode(&self.source.as_fd(), self.interest, PollMode::Level)? };
             self.is_watched = true;
         }
         Ok(())

@@ -44,6 +44,7 @@ impl ExitMatch {
     pub fn matches(self, exit: Exit) -> bool {
         match self {
             Self::Code(code) => exit == Exit::Code(code),
+            Self::Signal(Signal::KILL) if exit == Exit::OutOfMemory => true,
             Self::Signal(signal) => {
                 matches!(exit, Exit::Signal { signal: its, .. } if its == signal.number())
             }

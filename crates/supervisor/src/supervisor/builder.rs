@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -9,9 +10,12 @@ use crossbeam_channel::{Receiver, Sender};
 use polling::Poller;
 
 use super::Supervisor;
-use super::driver::Driver;
-use super::handle::{Command, Handle, command_queue};
+use super::driver::{Driver, Means};
+use super::handle::{Command, Handle, Mailbox, command_queue};
+use super::measuring::Measuring;
+use super::prober::Prober;
 use super::readers::Readers;
+use super::tasks::Tasks;
 use crate::core::{Core, Rules};
 use crate::event::Event;
 use crate::names::Names;
@@ -29,6 +33,8 @@ pub struct Builder {
     on_give_up: OnGiveUp,
     readers: Readers,
     sigchld: Option<OwnedFd>,
+    prober: Option<Arc<dyn Prober>>,
+    state_dir: Option<PathBuf>,
 }
 
 impl Builder {
@@ -82,6 +88,24 @@ impl Builder {
         self
     }
 
+    /// Who asks components by HTTP ([`Probe::Http`](crate::Probe::Http)). Default: nobody, so that such a probe fails.
+    #[must_use]
+    pub fn prober(mut self, prober: Arc<dyn Prober>) -> Self {
+        self.prober = Some(prober);
+        self
+    }
+
+    /// A folder for what outlives a run. Default: none, and nothing is kept.
+    ///
+    /// In `evidence/` below it is kept what the commands of [`ProcessSpec::evidence`] have said: up to 1 MiB of each in a
+    /// file `<id>-run<number>-<step>-<yyyymmdd-hhmmss>.txt` that only its owner can read, the last ten of each component.
+    /// The folder is made with mode 0700 if it, but not its parent, is missing.
+    #[must_use]
+    pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(folder.into());
+        self
+    }
+
     /// Checks the components and starts supervising them, in a thread of its own.
     ///
     /// # Errors
@@ -101,8 +125,12 @@ impl Builder {
         let (commands, queue) = command_queue();
         let pump = Pump::start(notice(&commands, &poller))
             .map_err(|error| StartError::system("prepare the components' output", &error))?;
+        let mailbox = Mailbox::new(&commands, &poller);
+        let state_dir = self.state_dir.map(Arc::from);
+        let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let handle = Handle::new(commands, Arc::clone(&poller), names);
-        let driver = Driver::new(core, poller, queue, pump, pad, self.readers, self.sigchld)
+        let means = Means { pump, pad, tasks, measuring: Measuring::new(mailbox) };
+        let driver = Driver::new(core, poller, queue, means, self.readers, self.sigchld)
             .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
         #[expect(clippy::disallowed_methods, reason = "the one thread of the driver")]
         let thread = thread::Builder::new()

@@ -12,9 +12,11 @@ use crossbeam_channel::{Receiver, Sender};
 use polling::{Events, Poller};
 
 use super::handle::{Command, Done};
+use super::measuring::Measuring;
 use super::readers::Readers;
-use super::runs::{Look, Runs};
-use crate::core::{Action, Ask, Core, Input, RequestId};
+use super::runs::{Ended, Look, Owner, Runs};
+use super::tasks::{Launcher, Tasks};
+use crate::core::{Action, Ask, Core, Input, RequestId, TaskId};
 use crate::environment;
 use crate::error::{SpawnError, SpawnStep};
 use crate::event::{Event, EventKind};
@@ -32,14 +34,24 @@ const LAST_OUTPUT: Duration = Duration::from_secs(2);
 /// How many events a round may bring before they are told in the middle of it.
 const OUTBOX: usize = 256;
 
+/// How long what is left of tasks may take to end when supervision does.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// By what the driver carries out what is decided.
+pub(super) struct Means {
+    pub(super) pump: Pump,
+    pub(super) pad: LaunchPad,
+    pub(super) tasks: Tasks,
+    pub(super) measuring: Measuring,
+}
+
 pub(super) struct Driver {
     core: Core,
     began: Instant,
     poller: Arc<Poller>,
     commands: Receiver<Command>,
     runs: Runs,
-    pump: Pump,
-    pad: LaunchPad,
+    means: Means,
     readers: Readers,
     /// What has happened in this round: told when the round's work is done, so that nobody waits for the telling.
     outbox: Vec<Event>,
@@ -56,8 +68,7 @@ impl Driver {
         core: Core,
         poller: Arc<Poller>,
         commands: Receiver<Command>,
-        pump: Pump,
-        pad: LaunchPad,
+        means: Means,
         readers: Readers,
         sigchld: Option<OwnedFd>,
     ) -> io::Result<Self> {
@@ -70,8 +81,7 @@ impl Driver {
             runs: Runs::new(Arc::clone(&poller), sigchld.is_some()),
             poller,
             commands,
-            pump,
-            pad,
+            means,
             readers,
             outbox: Vec::new(),
             sigchld,
@@ -91,8 +101,9 @@ impl Driver {
             self.runs.reap_ended();
             self.tell_readers();
             if let Some(outcome) = self.ended.take() {
+                self.end_tasks();
                 self.runs.end_orphans();
-                self.pump.finish(LAST_OUTPUT);
+                self.means.pump.finish(LAST_OUTPUT);
                 return outcome;
             }
             let timeout = self.core.deadline().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
@@ -108,10 +119,14 @@ impl Driver {
         let mut touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
         touched.sort_unstable();
         touched.dedup();
-        for run in &touched {
-            if let Some(exit) = self.runs.take_exit(*run) {
-                self.tell(Input::Exited { run: *run, exit, peak_memory: None });
+        for owner in &touched {
+            if let Some(ended) = self.runs.take_exit(*owner) {
+                self.ended(*owner, ended);
             }
+        }
+        for event in events.iter() {
+            let come_of = self.means.tasks.noticed(event.key);
+            self.tell_of(come_of);
         }
         self.look(&touched);
         if events.iter().any(|event| event.key == SIGCHLD_KEY) {
@@ -126,12 +141,28 @@ impl Driver {
         self.tell(Input::Tick);
     }
 
-    /// Looks what is left of runs whose main processes have ended, and tells of it.
-    fn look(&mut self, runs: &[RunId]) {
-        for (run, look) in self.runs.look(runs) {
-            match look {
-                Look::Left(pids) => self.tell(Input::Left { run, pids }),
-                Look::Gone => self.tell(Input::Gone { run }),
+    fn ended(&mut self, owner: Owner, ended: Ended) {
+        match owner {
+            Owner::Run(run) => {
+                let Ended { exit, peak_memory } = ended;
+                self.tell(Input::Exited { run, exit, peak_memory });
+            }
+            Owner::Task(serial) => {
+                self.runs.kill(owner);
+                let come_of = self.means.tasks.ended(serial, ended);
+                self.tell_of(come_of);
+            }
+        }
+    }
+
+    /// Looks what is left of runs whose main processes have ended, and tells of it. What is left of a task is killed.
+    fn look(&mut self, owners: &[Owner]) {
+        for (owner, look) in self.runs.look(owners) {
+            match (owner, look) {
+                (Owner::Run(run), Look::Left(pids)) => self.tell(Input::Left { run, pids }),
+                (Owner::Run(run), Look::Gone) => self.tell(Input::Gone { run }),
+                (Owner::Task(_), Look::Left(_)) => self.runs.kill(owner),
+                (Owner::Task(_), Look::Gone) => {}
             }
         }
     }
@@ -150,7 +181,7 @@ impl Driver {
             Command::Ask { ask, by, taken_up, done } => self.ask(ask, by, taken_up, done),
             Command::Status { keys, answer } => {
                 let mut status = self.core.status(self.began.elapsed(), &keys);
-                status.conditions = self.pump.conditions();
+                status.conditions = self.means.pump.conditions();
                 // Whoever asked may have gone away.
                 let _ = answer.try_send(status);
             }
@@ -162,9 +193,21 @@ impl Driver {
                 let component = Some(self.core.spec(component).id.clone());
                 self.outbox.push(Event { at, component, kind: EventKind::OutputStored { problem } });
             }
+            Command::Answered { serial, result } => {
+                let come_of = self.means.tasks.answered(serial, result);
+                self.tell_of(come_of);
+            }
+            Command::Resolved { serial, addresses } => {
+                let come_of = self.means.tasks.resolved(serial, addresses);
+                self.tell_of(come_of);
+            }
+            Command::Measured { run, memory } => {
+                self.means.measuring.done(run);
+                self.tell(Input::Measured { run, memory });
+            }
             Command::ReopenLogs => {
                 // Refused only if the pump's thread has gone, which `conditions` tells.
-                let _ = self.pump.reopen();
+                let _ = self.means.pump.reopen();
             }
         }
     }
@@ -181,8 +224,9 @@ impl Driver {
     fn tell(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            for action in self.core.step(self.began.elapsed(), input) {
-                inputs.extend(self.carry_out(action));
+            let now = self.began.elapsed();
+            for action in self.core.step(now, input) {
+                inputs.extend(self.carry_out(action, now));
             }
             if self.outbox.len() >= OUTBOX {
                 self.tell_readers();
@@ -190,20 +234,27 @@ impl Driver {
         }
     }
 
+    /// Tells the core what has come of a task, if anything has.
+    fn tell_of(&mut self, come_of: Option<Input>) {
+        if let Some(input) = come_of {
+            self.tell(input);
+        }
+    }
+
     fn tell_readers(&mut self) {
         self.outbox.drain(..).for_each(|event| self.readers.tell(&event));
     }
 
-    fn carry_out(&mut self, action: Action) -> Option<Input> {
+    fn carry_out(&mut self, action: Action, now: Duration) -> Option<Input> {
         match action {
             Action::Spawn { run } => return Some(self.spawn(run)),
             Action::Signal { run, signal, to } => self.runs.signal(run, signal, to),
             Action::Forward { run, signal } => self.runs.forward(run, signal),
-            Action::Begin { .. }
-            | Action::Abandon { .. }
-            | Action::Measure { .. }
-            | Action::Inspect { .. } => {}
-            Action::Kill { run } => self.runs.kill(run),
+            Action::Begin { task } => return self.begin(task),
+            Action::Abandon { task } => self.means.tasks.abandon(task, &mut self.runs),
+            Action::Measure { run } => self.means.measuring.begin(run, &self.runs),
+            Action::Inspect { run } => self.inspect(run, now),
+            Action::Kill { run } => self.runs.kill(Owner::Run(run)),
             Action::Emit(event) => self.outbox.push(event),
             Action::Accepted { request } => self.answer(request, Ok(())),
             Action::Refused { request, why } => {
@@ -228,6 +279,41 @@ impl Driver {
         }
     }
 
+    fn begin(&mut self, task: TaskId) -> Option<Input> {
+        let launcher = Launcher {
+            spec: self.core.spec(task.run.component),
+            inherited: &self.inherited,
+            pad: &mut self.means.pad,
+            runs: &mut self.runs,
+        };
+        self.means.tasks.begin(task, launcher)
+    }
+
+    fn inspect(&mut self, run: RunId, at: Duration) {
+        let Some((pid, _)) = self.runs.living(run) else { return };
+        let facts = os::facts(pid);
+        if !facts.is_empty() {
+            let component = Some(self.core.spec(run.component).id.clone());
+            let kind = EventKind::Facts { run, facts };
+            self.outbox.push(Event { at, component, kind });
+        }
+    }
+
+    /// Ends what is left of tasks, though not at any price.
+    fn end_tasks(&mut self) {
+        self.means.tasks.abandon_all(&mut self.runs);
+        let began = self.began.elapsed();
+        let mut events = Events::new();
+        while self.runs.has_tasks()
+            && let Some(remaining) = LAST_TASKS.checked_sub(self.began.elapsed().saturating_sub(began))
+        {
+            events.clear();
+            let _ = self.poller.wait(&mut events, Some(remaining));
+            self.round(&events);
+            self.runs.reap_ended();
+        }
+    }
+
     fn spawn(&mut self, run: RunId) -> Input {
         match self.try_spawn(run) {
             Ok(pid) => Input::Spawned { run, pid },
@@ -243,24 +329,29 @@ impl Driver {
             os_error: error.raw_os_error(),
         };
         let token = environment::token(&spec.id).map_err(|error| failed(SpawnStep::Process, &error))?;
-        let ends =
-            self.pump.open(run.component, &spec.output).map_err(|error| failed(SpawnStep::Output, &error))?;
+        let ends = self
+            .means
+            .pump
+            .open(run.component, &spec.output)
+            .map_err(|error| failed(SpawnStep::Output, &error))?;
         if os::descriptors_are_scarce(&ends.stdout) {
             let error =
                 io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
             return Err(failed(SpawnStep::Output, &error));
         }
+        self.means.tasks.expect(run, &token, spec);
         let environment = environment::of(&spec.environment, &self.inherited);
         let launch = Launch {
             spec,
             environment: &environment,
             token: &token,
+            errand: None,
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
         };
-        let process = os::spawn(&launch, &mut self.pad);
+        let process = os::spawn(&launch, &mut self.means.pad);
         // Only now, so that the start does not wait while another thread wakes up.
-        self.pump.wake();
-        self.runs.add(run, token, process?).map_err(|error| failed(SpawnStep::Process, &error))
+        self.means.pump.wake();
+        self.runs.add(Owner::Run(run), token, process?).map_err(|error| failed(SpawnStep::Process, &error))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::event::Event;
 use crate::names::Names;
 use crate::os::Meter;
 use crate::request::{Dependants, Outcome, Request, RequestError, Targets};
+use crate::run::RunId;
 use crate::status::{Status, Usage};
 
 /// Something for the driver to do.
@@ -31,6 +33,21 @@ pub(super) enum Command {
         answer: Sender<Receiver<Event>>,
     },
     ReopenLogs,
+    /// From a prober, or from a thread of ours: what has come of a task.
+    Answered {
+        serial: u64,
+        result: Result<String, String>,
+    },
+    /// What addresses the host of a task has.
+    Resolved {
+        serial: u64,
+        addresses: Result<Vec<SocketAddr>, String>,
+    },
+    /// How much memory, in bytes, a run uses.
+    Measured {
+        run: RunId,
+        memory: u64,
+    },
     /// From the pump: a component's output cannot be stored, or can be again.
     OutputStored {
         component: u32,
@@ -40,6 +57,26 @@ pub(super) enum Command {
 
 /// Who is told when a request is done.
 pub(super) type Done = Box<dyn FnOnce(Outcome) + Send>;
+
+/// Where threads that work for the driver tell it what has come of that.
+#[derive(Clone, Debug)]
+pub(super) struct Mailbox {
+    commands: Sender<Command>,
+    poller: Arc<Poller>,
+}
+
+impl Mailbox {
+    pub(super) fn new(commands: &Sender<Command>, poller: &Arc<Poller>) -> Self {
+        Self { commands: commands.clone(), poller: Arc::clone(poller) }
+    }
+
+    /// Tells the driver, if it still is there.
+    pub(super) fn send(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            let _ = self.poller.notify();
+        }
+    }
+}
 
 /// The queue from the handles to the driver.
 ///

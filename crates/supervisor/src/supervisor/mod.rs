@@ -3,13 +3,18 @@
 mod builder;
 mod driver;
 mod handle;
+mod helper;
+mod measuring;
+mod prober;
 mod readers;
 mod runs;
+mod tasks;
 
 use std::thread::JoinHandle;
 
 pub use builder::{Builder, StartError};
 pub use handle::{Handle, Pending};
+pub use prober::{HttpQuestion, ProbeAnswer, Prober};
 
 use crate::request::{Outcome, RequestError};
 

@@ -1,4 +1,5 @@
-//! The runs that have a process: at most one for each component, and what is watched of it.
+//! The processes that we have started: the main processes of runs, and the commands that tasks are; and what is watched
+//! of each of them, and of what lives beside it.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -7,35 +8,49 @@ use std::sync::Arc;
 
 use polling::Poller;
 
-use crate::os::{self, Leftover, Process, Reserve, Watched};
+use crate::os::{self, Leftover, OutOfMemory, Process, Reserve, Watched};
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
 use crate::spec::Recipient;
 
-/// All runs that have a process, and the poller that watches them.
+/// Whose process it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Owner {
+    /// That of a run: its main process.
+    Run(RunId),
+    /// That of the task of this serial number: a command.
+    Task(u64),
+}
+
+/// All that have a process, and the poller that watches them.
 #[derive(Debug)]
 pub(super) struct Runs {
     poller: Arc<Poller>,
     /// Boxed, because a map keeps room for as many again.
-    by_component: HashMap<u32, Box<Run>>,
+    by_owner: HashMap<Owner, Box<Run>>,
     main_pids: HashSet<u32>,
-    watched: HashMap<usize, RunId>,
-    /// The main processes of runs of which nothing else is left. They are reaped when the round's work is done, so that
+    watched: HashMap<usize, Owner>,
+    /// The main processes of those of which nothing else is left. They are reaped when the round's work is done, so that
     /// no replacement waits for it.
     ended: Vec<Watched<Process>>,
     last_key: usize,
     orphans_come_to_us: bool,
     /// Away only while it is lent out.
     reserve: Option<Reserve>,
+    out_of_memory: OutOfMemory,
+    /// How many processes the kernel has killed for memory of which this round has not shown whose they were.
+    killed_for_memory: u64,
 }
 
-/// One run, until it is reaped.
+/// One of them, until it is reaped.
 #[derive(Debug)]
 struct Run {
-    id: RunId,
+    owner: Owner,
     token: String,
     process: Watched<Process>,
     exit: Option<Exit>,
+    /// Whether SIGKILL has come from us.
+    killed: bool,
     leftovers: Vec<Held>,
 }
 
@@ -45,6 +60,14 @@ struct Held {
     leftover: Watched<Leftover>,
     /// The signals that it has got.
     told: Vec<Signal>,
+}
+
+/// How a main process has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) exit: Exit,
+    /// The most memory that it has had resident, in bytes, if that is known.
+    pub(super) peak_memory: Option<u64>,
 }
 
 /// What a look at a run has shown.
@@ -60,7 +83,7 @@ impl Runs {
     pub(super) fn new(poller: Arc<Poller>, orphans_come_to_us: bool) -> Self {
         Self {
             poller,
-            by_component: HashMap::new(),
+            by_owner: HashMap::new(),
             main_pids: HashSet::new(),
             watched: HashMap::new(),
             ended: Vec::new(),
@@ -68,53 +91,83 @@ impl Runs {
             last_key: 0,
             orphans_come_to_us,
             reserve: Some(Reserve::new()),
+            out_of_memory: OutOfMemory::watch(),
+            killed_for_memory: 0,
         }
     }
 
-    /// Takes charge of the process of a new run, and gives its pid.
+    /// Takes charge of the process of a new run, or of a task, and gives its pid.
     ///
     /// # Errors
     /// When it cannot be watched. It is then killed and reaped again.
-    pub(super) fn add(&mut self, id: RunId, token: String, process: Process) -> io::Result<u32> {
+    pub(super) fn add(&mut self, owner: Owner, token: String, process: Process) -> io::Result<u32> {
         let pid = process.pid();
-        let process = self.watch(id, process).inspect_err(|_| os::destroy(pid))?;
+        let process = self.watch(owner, process).inspect_err(|_| os::destroy(pid))?;
         self.main_pids.insert(pid);
-        let run = Run { id, token, process, exit: None, leftovers: Vec::new() };
-        self.by_component.insert(id.component, Box::new(run));
+        let run = Run { owner, token, process, exit: None, killed: false, leftovers: Vec::new() };
+        self.by_owner.insert(owner, Box::new(run));
         Ok(pid)
     }
 
-    /// Which run a notice of the poller is about, if it is still there: a notice can come after what it is about.
-    pub(super) fn noticed(&mut self, key: usize) -> Option<RunId> {
-        let id = self.watched.get(&key).copied()?;
-        let run = self.run_mut(id)?;
+    /// The pid of a main process that lives, and its token.
+    pub(super) fn living(&self, run: RunId) -> Option<(u32, &str)> {
+        let run = self.run(Owner::Run(run)).filter(|run| run.exit.is_none())?;
+        Some((run.process.pid(), &run.token))
+    }
+
+    /// Whether any process of a task is left, dead or alive.
+    pub(super) fn has_tasks(&self) -> bool {
+        self.by_owner.keys().any(|owner| matches!(owner, Owner::Task(_)))
+    }
+
+    /// Whether orphans come to us.
+    pub(super) fn orphans_come_to_us(&self) -> bool {
+        self.orphans_come_to_us
+    }
+
+    /// Whose a notice of the poller is, if that is still there: a notice can come after what it is about.
+    pub(super) fn noticed(&mut self, key: usize) -> Option<Owner> {
+        let owner = self.watched.get(&key).copied()?;
+        let run = self.run_mut(owner)?;
         if run.process.key() != key {
             run.leftovers.retain(|held| held.leftover.key() != key);
             self.watched.remove(&key);
         }
-        Some(id)
+        Some(owner)
     }
 
-    /// How the main process of a run ended, said once. It is not reaped yet: its pid stays its own.
-    pub(super) fn take_exit(&mut self, id: RunId) -> Option<Exit> {
-        let run = self.run_mut(id).filter(|run| run.exit.is_none())?;
-        run.exit = run.process.exit();
-        if run.exit.is_some() {
-            run.process.pause();
+    /// How a main process ended, said once. It is not reaped yet: its pid stays its own.
+    pub(super) fn take_exit(&mut self, owner: Owner) -> Option<Ended> {
+        let run = self.run_mut(owner).filter(|run| run.exit.is_none())?;
+        let mut exit = run.process.exit()?;
+        let peak_memory = run.process.peak_memory();
+        run.exit = Some(exit);
+        run.process.pause();
+        let is_strange_kill =
+            matches!(exit, Exit::Signal { signal, .. } if signal == Signal::KILL.number()) && !run.killed;
+        // Asked at each end and forgotten with the round: what the kernel has killed earlier was another process.
+        self.killed_for_memory += self.out_of_memory.kills();
+        if is_strange_kill && self.killed_for_memory > 0 {
+            self.killed_for_memory -= 1;
+            exit = Exit::OutOfMemory;
         }
-        run.exit
+        Some(Ended { exit, peak_memory })
     }
 
     /// Sends a signal to the processes of a run: its group while the main process lives, then what has left the group.
-    pub(super) fn signal(&mut self, id: RunId, signal: Signal, to: Recipient) {
+    pub(super) fn signal(&mut self, run: RunId, signal: Signal, to: Recipient) {
+        let owner = Owner::Run(run);
+        if let Some(run) = self.run_mut(owner) {
+            run.killed |= signal == Signal::KILL;
+        }
         if to == Recipient::Main {
-            if let Some(run) = self.run(id).filter(|run| run.exit.is_none()) {
+            if let Some(run) = self.run(owner).filter(|run| run.exit.is_none()) {
                 run.process.signal(signal);
             }
             return;
         }
-        self.hold_family(id);
-        let Some(run) = self.run_mut(id) else { return };
+        self.hold_family(owner);
+        let Some(run) = self.run_mut(owner) else { return };
         if run.exit.is_none() {
             run.process.signal_group(signal);
         }
@@ -128,51 +181,55 @@ impl Runs {
     }
 
     /// Sends just this signal to the main process of a run.
-    pub(super) fn forward(&self, id: RunId, signal: Signal) {
-        if let Some(run) = self.run(id).filter(|run| run.exit.is_none()) {
+    pub(super) fn forward(&mut self, run: RunId, signal: Signal) {
+        if let Some(run) = self.run_mut(Owner::Run(run)).filter(|run| run.exit.is_none()) {
+            run.killed |= signal == Signal::KILL;
             run.process.forward(signal);
         }
     }
 
     /// Kills every process of a run that is known.
-    pub(super) fn kill(&mut self, id: RunId) {
-        self.hold_family(id);
-        if let Some(run) = self.run(id) {
+    pub(super) fn kill(&mut self, owner: Owner) {
+        self.hold_family(owner);
+        if let Some(run) = self.run_mut(owner) {
+            run.killed = true;
             run.kill();
         }
     }
 
     /// Takes hold of what descends from a main process that lives: once it has ended, a descendant that has left its
     /// group and forgotten its token could not be told from a stranger.
-    fn hold_family(&mut self, id: RunId) {
-        let Some(run) = self.run(id).filter(|run| run.exit.is_none()) else { return };
+    fn hold_family(&mut self, owner: Owner) {
+        let Some(run) = self.run(owner).filter(|run| run.exit.is_none()) else { return };
         let family = os::descendants(&run.asked(), |pid| self.main_pids.contains(&pid));
-        self.hold(id, family);
+        self.hold(owner, family);
     }
 
     /// Looks what is left of these runs, whose main processes have ended. One walk over the processes serves all.
-    pub(super) fn look(&mut self, ids: &[RunId]) -> Vec<(RunId, Look)> {
-        if ids.is_empty() {
+    pub(super) fn look(&mut self, owners: &[Owner]) -> Vec<(Owner, Look)> {
+        if owners.is_empty() {
             return Vec::new();
         }
         // If nothing could be opened, nothing would be found: some descriptors are kept back for this moment.
         let mut reserve = self.reserve.take().unwrap_or_else(Reserve::new);
-        let looks = reserve.lend(|| self.look_now(ids));
+        let looks = reserve.lend(|| self.look_now(owners));
         self.reserve = Some(reserve);
         looks
     }
 
-    fn look_now(&mut self, ids: &[RunId]) -> Vec<(RunId, Look)> {
+    fn look_now(&mut self, owners: &[Owner]) -> Vec<(Owner, Look)> {
         let runs: Vec<_> =
-            ids.iter().filter_map(|id| self.run(*id).filter(|run| run.exit.is_some())).collect();
+            owners.iter().filter_map(|owner| self.run(*owner).filter(|run| run.exit.is_some())).collect();
         let asked: Vec<_> = runs.iter().map(|run| run.asked()).collect();
         let is_main = |pid| self.main_pids.contains(&pid);
-        let mut left: HashMap<RunId, Vec<Leftover>> = HashMap::new();
+        let mut left: HashMap<Owner, Vec<Leftover>> = HashMap::new();
         for (index, leftover) in os::leftovers(&asked, is_main, self.orphans_come_to_us) {
-            left.entry(runs[index].id).or_default().push(leftover);
+            left.entry(runs[index].owner).or_default().push(leftover);
         }
-        let looked_at: Vec<_> = runs.iter().map(|run| run.id).collect();
-        let looks = looked_at.into_iter().map(|id| (id, self.note(id, left.remove(&id).unwrap_or_default())));
+        let looked_at: Vec<_> = runs.iter().map(|run| run.owner).collect();
+        let looks = looked_at
+            .into_iter()
+            .map(|owner| (owner, self.note(owner, left.remove(&owner).unwrap_or_default())));
         looks.collect()
     }
 
@@ -191,18 +248,19 @@ impl Runs {
 
     /// Reaps the main processes of runs of which nothing else is left.
     pub(super) fn reap_ended(&mut self) {
+        self.killed_for_memory = 0;
         for process in self.ended.drain(..) {
             self.main_pids.remove(&process.pid());
             process.reap();
         }
     }
 
-    fn note(&mut self, id: RunId, found: Vec<Leftover>) -> Look {
+    fn note(&mut self, owner: Owner, found: Vec<Leftover>) -> Look {
         let none_found = found.is_empty();
-        self.hold(id, found);
-        let held = self.run(id).map_or(&[][..], |run| &run.leftovers);
+        self.hold(owner, found);
+        let held = self.run(owner).map_or(&[][..], |run| &run.leftovers);
         if none_found && held.is_empty() {
-            self.let_go(id);
+            self.let_go(owner);
             return Look::Gone;
         }
         Look::Left(held.iter().map(|held| held.leftover.pid()).collect())
@@ -210,22 +268,20 @@ impl Runs {
 
     /// Watches these, beside those of the run that are held already. One that cannot be watched is found again by
     /// the look that follows the end of another.
-    fn hold(&mut self, id: RunId, found: Vec<Leftover>) {
+    fn hold(&mut self, owner: Owner, found: Vec<Leftover>) {
         for leftover in found {
             let is_held = |run: &Run| run.leftovers.iter().any(|held| held.leftover.pid() == leftover.pid());
-            if self.run(id).is_none_or(is_held) {
+            if self.run(owner).is_none_or(is_held) {
                 continue;
             }
-            if let (Ok(watched), Some(run)) =
-                (self.watch(id, leftover), self.by_component.get_mut(&id.component))
-            {
+            if let (Ok(watched), Some(run)) = (self.watch(owner, leftover), self.by_owner.get_mut(&owner)) {
                 run.leftovers.push(Held { leftover: watched, told: Vec::new() });
             }
         }
     }
 
-    fn let_go(&mut self, id: RunId) {
-        if let Some(run) = self.by_component.remove(&id.component) {
+    fn let_go(&mut self, owner: Owner) {
+        if let Some(run) = self.by_owner.remove(&owner) {
             self.watched.remove(&run.process.key());
             for held in &run.leftovers {
                 self.watched.remove(&held.leftover.key());
@@ -234,19 +290,19 @@ impl Runs {
         }
     }
 
-    fn watch<D: AsFd>(&mut self, id: RunId, source: D) -> io::Result<Watched<D>> {
+    fn watch<D: AsFd>(&mut self, owner: Owner, source: D) -> io::Result<Watched<D>> {
         self.last_key += 1;
         let watched = Watched::new(source, &self.poller, self.last_key)?;
-        self.watched.insert(self.last_key, id);
+        self.watched.insert(self.last_key, owner);
         Ok(watched)
     }
 
-    fn run(&self, id: RunId) -> Option<&Run> {
-        self.by_component.get(&id.component).map(|run| &**run).filter(|run| run.id == id)
+    fn run(&self, owner: Owner) -> Option<&Run> {
+        self.by_owner.get(&owner).map(|run| &**run)
     }
 
-    fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
-        self.by_component.get_mut(&id.component).map(|run| &mut **run).filter(|run| run.id == id)
+    fn run_mut(&mut self, owner: Owner) -> Option<&mut Run> {
+        self.by_owner.get_mut(&owner).map(|run| &mut **run)
     }
 }
 
@@ -264,6 +320,6 @@ impl Run {
 impl Drop for Runs {
     /// After an orderly end nothing is here but what cannot be killed. After a fault of the driver's, everything is.
     fn drop(&mut self) {
-        self.by_component.values().for_each(|run| run.kill());
+        self.by_owner.values().for_each(|run| run.kill());
     }
 }

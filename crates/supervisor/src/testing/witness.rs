@@ -306,13 +306,14 @@ impl Witness {
 
     fn take_up(&mut self, now: Duration, request: RequestId) {
         self.undisturbed = false;
+        let is_stop = matches!(self.asks.get(&request), Some(Ask::Stop { .. }));
         let (keys, forbidden) = match self.asks.get(&request) {
             Some(Ask::Start(keys)) => (self.with_needed(keys), false),
             Some(Ask::Restart(keys)) => (keys.clone(), false),
             Some(Ask::Stop { keys, .. }) => (keys.clone(), true),
             Some(Ask::Shutdown { immediately }) => {
+                self.killing_everything |= *immediately || self.stopping_everything;
                 self.stopping_everything = true;
-                self.killing_everything |= *immediately;
                 ((0..).zip(&self.books).map(|(key, _)| key).collect(), true)
             }
             Some(Ask::Reset(_) | Ask::Reload(_) | Ask::Signal { .. } | Ask::Wait { .. }) => return,
@@ -323,7 +324,7 @@ impl Witness {
             book.forbidden = forbidden;
             book.next_try = None;
             book.is_restart = false;
-            book.impatient |= forbidden && book.told_to_stop.is_some_and(|(told, _)| now > told);
+            book.impatient |= is_stop && book.told_to_stop.is_some_and(|(told, _)| now > told);
         }
     }
 
@@ -422,9 +423,17 @@ fn needs(specs: &[ProcessSpec], spec: &ProcessSpec) -> Vec<(usize, Condition)> {
 
 /// The lowest priority among a component and all that need it.
 fn priority(specs: &[ProcessSpec], place: usize) -> u16 {
-    let needs_it = |other: &usize| needs(specs, &specs[*other]).iter().any(|(needed, _)| *needed == place);
-    let others = (0..specs.len()).filter(needs_it).map(|other| priority(specs, other));
-    others.chain([specs[place].start_priority]).min().unwrap_or_default()
+    let mut all = BTreeSet::from([place]);
+    loop {
+        let needs_one =
+            |other: &usize| needs(specs, &specs[*other]).iter().any(|(needed, _)| all.contains(needed));
+        let more: Vec<_> =
+            (0..specs.len()).filter(|other| !all.contains(other) && needs_one(other)).collect();
+        if more.is_empty() {
+            return all.iter().map(|place| specs[*place].start_priority).min().unwrap_or_default();
+        }
+        all.extend(more);
+    }
 }
 
 /// How long the commands may take that are not the last step of stopping: what they leave over of it is not waited for.

@@ -1,7 +1,8 @@
 //! What is left of runs beyond their main processes, and the orphans that come to us.
 //!
 //! A process belongs to a run if it is in the process group of the run's main process, if it was executed with the
-//! run's token in its environment, or if its parent belongs. A process that has changed group and environment and
+//! run's token in its environment, or if its parent belongs. A command that is run for a component bears the token too,
+//! but also one of its own, by which alone it is known. A process that has changed group and environment and
 //! whose parent has ended is not found, unless orphans come to us and its first ancestor below us belongs.
 //!
 //! Orphans come to us if this process is a subreaper or process 1. The kernel gives them to the first living thread
@@ -19,7 +20,7 @@ use rustix::process::{
 
 use super::proc::{Reader, all_processes};
 use super::process::{Process, as_sent};
-use crate::os::{RUN_VARIABLE, Run};
+use crate::os::{RUN_VARIABLE, Run, TASK_VARIABLE};
 
 /// The most that one look returns, for each holds a descriptor. Who ends them all looks again.
 const MOST: usize = 256;
@@ -210,7 +211,8 @@ impl<'a> Walk<'a> {
         if let Some(run) = self.by_group.get(&group) {
             return Some(*run);
         }
-        let token = self.reader.variable(pid, RUN_VARIABLE)?;
+        // A command that is run for a component bears the run's token as well.
+        let token = self.reader.variable(pid, [TASK_VARIABLE, RUN_VARIABLE])?;
         self.by_token.get(token).copied()
     }
 

@@ -1,7 +1,10 @@
 //! Linux: processes are held by pidfds, everything else is read from `/proc`.
 
+mod facts;
 mod launch_pad;
 mod leftovers;
+mod memory;
+mod out_of_memory;
 mod proc;
 mod process;
 mod usage;
@@ -10,9 +13,12 @@ use rustix::io;
 use rustix::process::{Gid, Uid};
 use rustix::thread;
 
+pub(crate) use facts::facts;
 pub(crate) use launch_pad::LaunchPad;
 pub(super) use launch_pad::reset_signals;
 pub(crate) use leftovers::{Leftover, descendants, end_orphans, leftovers, reap_orphans};
+pub(crate) use memory::memory;
+pub(crate) use out_of_memory::OutOfMemory;
 pub(crate) use process::{Process, destroy, spawn};
 pub(crate) use usage::Meter;
 

@@ -63,11 +63,30 @@ impl Reader {
         parse_stat(&self.buffer)
     }
 
-    /// The value of a variable in the environment that the process was executed with. Empty where there is none.
-    pub(super) fn variable(&mut self, pid: u32, name: &str) -> Option<&[u8]> {
+    /// The value of the first of these variables that is in the environment with which the process was executed.
+    pub(super) fn variable<const N: usize>(&mut self, pid: u32, names: [&str; N]) -> Option<&[u8]> {
         let environment = self.read(&format!("/proc/{pid}/environ"))?;
-        let mut assignments = environment.split(|byte| *byte == 0);
-        assignments.find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        let mut values = [None; N];
+        for assignment in environment.split(|byte| *byte == 0) {
+            for (name, value) in names.iter().zip(&mut values) {
+                let its = || assignment.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+                *value = value.or_else(its);
+            }
+        }
+        values.into_iter().flatten().next()
+    }
+
+    /// A process and all that descends from it: no more than the first so many.
+    pub(super) fn tree(&mut self, pid: u32, most: usize) -> Vec<u32> {
+        let mut found = vec![pid];
+        let mut next = 0;
+        while let Some(parent) = found.get(next).copied() {
+            let threads = self.stat(parent).map_or(1, |stat| stat.threads);
+            let room = most.saturating_sub(found.len());
+            found.extend(self.children(parent, threads).into_iter().take(room));
+            next += 1;
+        }
+        found
     }
 
     /// The children of one thread, zombies among them.
@@ -92,7 +111,8 @@ impl Reader {
         threads.filter_map(|thread| self.children_of_thread(pid, thread)).flatten().collect()
     }
 
-    fn read(&mut self, path: &str) -> Option<&[u8]> {
+    /// All of a file.
+    pub(super) fn read(&mut self, path: &str) -> Option<&[u8]> {
         let file = open(path)?;
         self.buffer.clear();
         loop {

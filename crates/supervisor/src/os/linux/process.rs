@@ -71,6 +71,33 @@ impl Process {
         self.look(WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
     }
 
+    /// The most memory, in bytes, that it or a child that it has waited for has had resident. Known of a process that
+    /// has ended, until it is reaped.
+    ///
+    /// What we have had ourselves counts for it too, because until it executed its program it lived in our memory:
+    /// below that, nothing is known.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let mut information = MaybeUninit::<libc::siginfo_t>::zeroed();
+        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: the call reads numbers and fills the two structs, which are there for all of it.
+        let answer = unsafe {
+            libc::syscall(
+                libc::SYS_waitid,
+                libc::P_PIDFD,
+                self.pidfd.as_raw_fd(),
+                information.as_mut_ptr(),
+                libc::WEXITED | libc::WNOHANG | libc::WNOWAIT,
+                usage.as_mut_ptr(),
+            )
+        };
+        if answer != 0 {
+            return None;
+        }
+        // SAFETY: a struct of numbers, which is all zeros where the call has not filled it.
+        let peak = resident_peak(unsafe { usage.assume_init_ref() });
+        (peak > our_peak_memory()).then_some(peak)
+    }
+
     /// Sends a signal to its whole group. A stopped process must run to hear of it.
     pub(crate) fn signal_group(&self, signal: crate::Signal) {
         self.send_group(as_sent(signal));
@@ -150,6 +177,20 @@ impl AsFd for Process {
     }
 }
 
+fn our_peak_memory() -> u64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the call fills the struct of numbers, or leaves it all zeros.
+    unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        resident_peak(usage.assume_init_ref())
+    }
+}
+
+/// Linux counts in units of 1,024 bytes.
+fn resident_peak(usage: &libc::rusage) -> u64 {
+    u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024)
+}
+
 /// The signal as it is sent.
 pub(super) fn as_sent(signal: crate::Signal) -> Signal {
     // SAFETY: its number is one of the kernel's, 1 to 64; those that a C library keeps for itself are only sent here, to other processes.
@@ -222,9 +263,30 @@ mod tests {
     }
 
     #[test]
+    fn the_most_memory_that_it_or_its_children_had_is_known_until_it_is_reaped() {
+        let script = "head -c 300m /dev/zero | tail -c 300m > /dev/null; exit 0";
+        let started = Component::shell(script).start();
+        started.wait();
+        let peak = started.process().peak_memory().unwrap();
+        assert!((300 << 20..400 << 20).contains(&peak), "{peak}");
+        started.process().reap();
+        assert_eq!(started.process().peak_memory(), None);
+    }
+
+    #[test]
+    fn our_own_memory_is_not_taken_for_that_of_a_small_component() {
+        let ours = vec![1_u8; 50 << 20];
+        let started = Component::new("/bin/true", &[]).start();
+        started.wait();
+        assert_eq!(started.process().peak_memory(), None);
+        drop(std::hint::black_box(ours));
+    }
+
+    #[test]
     fn a_process_that_runs_has_no_exit() {
         let started = Component::new("/bin/sleep", &["1000"]).start();
         assert_eq!(started.process().exit(), None);
+        assert_eq!(started.process().peak_memory(), None);
     }
 
     #[test]

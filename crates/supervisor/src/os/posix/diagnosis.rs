@@ -36,7 +36,7 @@ pub(super) fn explain(launch: &Launch<'_>, program: &Path, error: &io::Error) ->
 }
 
 /// The system's words for an error, without its number.
-pub(in crate::os) fn words(error: &io::Error) -> String {
+pub(crate) fn words(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),
@@ -165,15 +165,14 @@ fn read_head(program: &Path) -> Head {
 
 /// What of the launch contains a NUL byte, which the system cannot take.
 pub(super) fn with_nul(launch: &Launch<'_>) -> Option<String> {
-    let spec = launch.spec;
     let has_nul = |text: &std::ffi::OsStr| text.as_bytes().contains(&0);
-    if has_nul(spec.executable.as_os_str()) {
+    if has_nul(launch.program()) {
         return Some("the path of the executable".to_owned());
     }
-    if let Some(place) = spec.arguments.iter().position(|argument| has_nul(argument)) {
+    if let Some(place) = launch.arguments().iter().position(|argument| has_nul(argument)) {
         return Some(format!("argument {}", place + 1));
     }
-    if spec.working_directory.as_ref().is_some_and(|folder| has_nul(folder.as_os_str())) {
+    if launch.spec.working_directory.as_ref().is_some_and(|folder| has_nul(folder.as_os_str())) {
         return Some("the path of the working directory".to_owned());
     }
     let variable = launch.environment.iter().find(|(name, value)| has_nul(name) || has_nul(value));

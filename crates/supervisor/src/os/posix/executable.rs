@@ -18,13 +18,13 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// A path stays as it is. A bare name is looked up in the component's own `PATH`: here rather than by the standard
 /// library, which would leave `posix_spawn` for it and could not say what was wrong.
 pub(super) fn find(launch: &Launch<'_>) -> Result<PathBuf, SpawnError> {
-    let name = &launch.spec.executable;
+    let name = launch.program();
     let failed = |reason, os_error| Err(SpawnError { step: SpawnStep::Executable, reason, os_error });
-    if name.as_os_str().is_empty() {
+    if name.is_empty() {
         return failed("the name of the executable is empty".to_owned(), None);
     }
-    if name.as_os_str().as_bytes().contains(&b'/') {
-        return Ok(name.clone());
+    if name.as_bytes().contains(&b'/') {
+        return Ok(name.into());
     }
     let path = variable(launch, "PATH").unwrap_or(OsStr::new(DEFAULT_PATH));
     let mut unusable = None;

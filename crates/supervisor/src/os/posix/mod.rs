@@ -12,13 +12,14 @@
 
 mod account;
 mod attributes;
+mod connecting;
 mod diagnosis;
 mod executable;
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -26,11 +27,12 @@ use std::process::{Command, Stdio};
 use account::Account;
 use attributes::Attributes;
 pub(super) use attributes::Image;
-pub(super) use diagnosis::words;
+pub(crate) use connecting::Connecting;
+pub(crate) use diagnosis::words;
 
 use rustix::process::Pid;
 
-use super::{Launch, LaunchPad, RUN_VARIABLE};
+use super::{Launch, LaunchPad, RUN_VARIABLE, TASK_VARIABLE};
 use crate::error::{SpawnError, SpawnStep};
 
 /// Starts the component in a process group of its own and returns once its program runs.
@@ -41,7 +43,7 @@ pub(super) fn start(launch: &Launch<'_>, pad: &mut LaunchPad) -> Result<Pid, Spa
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts processes")]
     let mut command = Command::new(&program);
-    command.arg0(&spec.executable).args(&spec.arguments).process_group(0);
+    command.arg0(launch.program()).args(launch.arguments()).process_group(0);
     if let Some(folder) = &spec.working_directory {
         command.current_dir(folder);
     }
@@ -50,9 +52,12 @@ pub(super) fn start(launch: &Launch<'_>, pad: &mut LaunchPad) -> Result<Pid, Spa
         command.envs(account.variables_beside(&spec.environment));
     }
     command.env(RUN_VARIABLE, launch.token);
+    if let Some(errand) = launch.errand {
+        command.env(TASK_VARIABLE, errand.token);
+    }
 
     let explain = |error: &io::Error| diagnosis::explain(launch, &program, error);
-    let image = Image::of(&command, spec.executable.as_os_str()).map_err(|error| explain(&error.into()))?;
+    let image = Image::of(&command, launch.program()).map_err(|error| explain(&error.into()))?;
     let attributes = Attributes::of(spec, account.and_then(Account::into_change));
     // The standard library has replaced what contains a NUL byte, and will say so.
     if attributes.is_none() && diagnosis::with_nul(launch).is_none() {
@@ -109,6 +114,24 @@ pub(crate) fn drain(source: &impl AsFd) -> bool {
     match rustix::io::read(source, &mut [0; 512]) {
         Ok(length) => length > 0,
         Err(errno) => matches!(errno, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
+    }
+}
+
+/// A pipe: the end to read, which never blocks, and the one to write. Neither is inherited by accident.
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    Ok((reader.into(), writer.into()))
+}
+
+/// Reads what is there from a descriptor that does not wait: `None` if that is nothing now, nothing at all once its end
+/// is reached.
+pub(crate) fn read_some<'a>(source: &impl AsFd, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    match rustix::io::retry_on_intr(|| rustix::io::read(source, &mut *buffer)) {
+        Ok(length) => Some(&buffer[..length]),
+        Err(rustix::io::Errno::AGAIN) => None,
+        // Nothing more will come of it.
+        Err(_) => Some(&[]),
     }
 }
 

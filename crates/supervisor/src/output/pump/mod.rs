@@ -17,6 +17,7 @@ use polling::Poller;
 use self::worker::Worker;
 use super::LogSettings;
 use super::housekeeping::Housekeeper;
+use crate::os::pipe;
 use crate::spec::{Output, Stderr};
 
 /// How many commands may wait for the thread. It hangs only if a disk does; then starting more runs must fail, instead
@@ -208,13 +209,6 @@ impl Drop for Thread {
     fn drop(&mut self) {
         self.end(Duration::ZERO);
     }
-}
-
-/// A pipe: the end to read, which never blocks, and the one to write. Neither is inherited by accident.
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (reader, writer) = io::pipe()?;
-    rustix::io::ioctl_fionbio(&reader, true)?;
-    Ok((reader.into(), writer.into()))
 }
 
 #[expect(

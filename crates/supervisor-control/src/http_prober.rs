@@ -1,0 +1,239 @@
+//! HTTP probes: asks components whether they are ready or well.
+//!
+//! One thread asks all of them, each on a connection of its own that is closed after the answer, as a health check should
+//! see what a new client sees. It begins with the first question and sleeps without a timer while none is open: how long
+//! an answer may take is watched by the supervisor, which says when it is not wanted any more.
+
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::thread::JoinHandle;
+
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use supervisor::{HttpQuestion, ProbeAnswer, Prober};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::LocalSet;
+
+/// How many questions may wait to be asked.
+const MAX_WAITING: usize = 4_096;
+
+/// How many are asked at the same time; each takes a descriptor.
+const MAX_ASKED: usize = 256;
+
+/// How many names are looked up at the same time; each takes a thread of its own meanwhile.
+const MAX_LOOKED_UP: usize = 2;
+
+/// How much of the body of an answer is read, in bytes.
+const BODY_SIZE: usize = 64 * 1024;
+
+/// How large the head of an answer may be, in bytes.
+const HEAD_SIZE: usize = 64 * 1024;
+
+/// Asks by HTTP/1.1, in a thread of its own named `probes`: a [`Prober`] for
+/// [`supervisor::Builder::prober`].
+///
+/// A redirection is an answer like any other, and not followed. Up to 64 KiB of the body are read, so that a component that
+/// begins to answer and then hangs is not taken for one that is well. Dropping it ends the thread.
+///
+/// ```
+/// use std::sync::Arc;
+/// use supervisor_control::HttpProber;
+///
+/// let supervisor = supervisor::Supervisor::builder().prober(Arc::new(HttpProber::new())).start()?;
+/// # drop(supervisor);
+/// # Ok::<(), supervisor::StartError>(())
+/// ```
+#[derive(Default)]
+pub struct HttpProber {
+    thread: Mutex<Option<Thread>>,
+}
+
+struct Thread {
+    questions: mpsc::Sender<(HttpQuestion, ProbeAnswer)>,
+    handle: JoinHandle<()>,
+}
+
+impl HttpProber {
+    /// One that has asked nobody yet, and has no thread.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Prober for HttpProber {
+    fn probe(&self, question: HttpQuestion, answer: ProbeAnswer) {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = match thread.take() {
+            Some(started) => Ok(started),
+            None => Thread::start(),
+        };
+        match started {
+            Ok(started) => {
+                let sent = started.questions.try_send((question, answer));
+                *thread = Some(started);
+                if let Err(refused) = sent {
+                    let (_, answer) = refused.into_inner();
+                    answer.give(Err("too many probes wait to be asked".to_owned()));
+                }
+            }
+            Err(error) => answer.give(Err(format!("cannot start the thread that probes: {error}"))),
+        }
+    }
+}
+
+impl Drop for HttpProber {
+    fn drop(&mut self) {
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Thread { questions, handle }) = thread.take() {
+            drop(questions);
+            // A panic in it has been told by the panic hook.
+            let _ = handle.join();
+        }
+    }
+}
+
+impl fmt::Debug for HttpProber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpProber").finish_non_exhaustive()
+    }
+}
+
+impl Thread {
+    fn start() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .max_blocking_threads(MAX_LOOKED_UP)
+            .build()?;
+        let (questions, asked) = mpsc::channel(MAX_WAITING);
+        #[expect(clippy::disallowed_methods, reason = "the supervisor's thread must not wait for answers")]
+        let handle =
+            std::thread::Builder::new().name("probes".to_owned()).spawn(move || run(runtime, asked))?;
+        Ok(Self { questions, handle })
+    }
+}
+
+/// Asks until nobody can have questions any more. What is open then is dropped.
+fn run(runtime: Runtime, mut questions: mpsc::Receiver<(HttpQuestion, ProbeAnswer)>) {
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, async {
+        let room = Arc::new(Semaphore::new(MAX_ASKED));
+        // It is never closed.
+        while let Ok(place) = Arc::clone(&room).acquire_owned().await {
+            let Some((question, answer)) = questions.recv().await else { break };
+            tokio::task::spawn_local(async move {
+                probe(&question, answer).await;
+                drop(place);
+            });
+        }
+    });
+    drop(tasks);
+    // A name service that hangs is not waited for.
+    runtime.shutdown_background();
+}
+
+/// Asks and gives the answer, unless that is not wanted any more.
+async fn probe(question: &HttpQuestion, answer: ProbeAnswer) {
+    let (wake, mut abandoned) = oneshot::channel::<()>();
+    // Dropped when it is called, which wakes the other end.
+    answer.when_abandoned(move || drop(wake));
+    let mut asking = pin!(ask(question));
+    let told = poll_fn(|context| {
+        if Pin::new(&mut abandoned).poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        asking.as_mut().poll(context).map(Some)
+    });
+    if let Some(told) = told.await {
+        answer.give(told);
+    }
+}
+
+async fn ask(question: &HttpQuestion) -> Result<String, String> {
+    let url: Uri = question.url.parse().map_err(|_| "the URL is malformed".to_owned())?;
+    let (Some("http"), Some(host)) = (url.scheme_str(), url.host()) else {
+        return Err("the URL does not begin with http:// and a host".to_owned());
+    };
+    let port = url.port_u16().unwrap_or(80);
+    let stream = connect(host, port).await.map_err(|error| in_words(&error))?;
+    let path = url.path_and_query().map_or("/", |path| path.as_str());
+    let request = Request::get(path)
+        .header(HOST, if port == 80 { host.to_owned() } else { format!("{host}:{port}") })
+        .header(USER_AGENT, concat!("s7supervisor/", env!("CARGO_PKG_VERSION")))
+        .header(ACCEPT, "*/*")
+        .header(CONNECTION, "close")
+        .body(String::new())
+        .map_err(|error| error.to_string())?;
+    let status = exchange(stream, request).await.map_err(|error| in_words(&error))?;
+    let told = match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    };
+    if question.status.contains(&status.as_u16()) { Ok(told) } else { Err(told) }
+}
+
+/// What is an address is not looked up, and `localhost` is what it is meant to be.
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    if host.eq_ignore_ascii_case("localhost") {
+        let addresses = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        return TcpStream::connect(&addresses.map(|address| SocketAddr::new(address, port))[..]).await;
+    }
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    TcpStream::connect((bare, port)).await
+}
+
+/// Sends the request, and reads the answer as far as it is of interest.
+async fn exchange(stream: TcpStream, request: Request<String>) -> hyper::Result<StatusCode> {
+    let mut client = http1::Builder::new();
+    client.max_buf_size(HEAD_SIZE);
+    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await?;
+    let mut answered = pin!(async move {
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        read(body).await.map(|()| head.status)
+    });
+    let mut connection = pin!(connection);
+    let mut is_open = true;
+    poll_fn(|context| {
+        // What has gone wrong with the connection is told to the one who waits for the answer.
+        is_open = is_open && connection.as_mut().poll(context).is_pending();
+        answered.as_mut().poll(context)
+    })
+    .await
+}
+
+/// Reads a body to its end, or as far as we read.
+async fn read(mut body: Incoming) -> hyper::Result<()> {
+    let mut length = 0;
+    while length < BODY_SIZE {
+        let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await else { break };
+        length += frame?.data_ref().map_or(0, hyper::body::Bytes::len);
+    }
+    Ok(())
+}
+
+/// An error and what led to it, as the end of a sentence: "connection refused".
+fn in_words(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    let words = words.split(" (os error").next().unwrap_or_default();
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests;

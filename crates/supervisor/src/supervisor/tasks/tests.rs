@@ -1,0 +1,457 @@
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+use polling::Events;
+
+use super::*;
+use crate::os::LaunchPad;
+use crate::spec::{Cleanup, Health, Readiness, Variable};
+use crate::supervisor::handle::command_queue;
+use crate::supervisor::measuring::Measuring;
+
+/// What the driver does for tasks, and no core that would decide anything.
+struct Bench {
+    spec: ProcessSpec,
+    pad: LaunchPad,
+    poller: Arc<Poller>,
+    runs: Runs,
+    tasks: Tasks,
+    measuring: Measuring,
+    queue: Receiver<Command>,
+    last: u32,
+}
+
+const RUN: RunId = RunId { component: 0, number: 3 };
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(None, None)
+    }
+
+    fn with(prober: Option<Arc<dyn Prober>>, state: Option<PathBuf>) -> Self {
+        let poller = Arc::new(Poller::new().unwrap());
+        let (commands, queue) = command_queue();
+        let mailbox = Mailbox::new(&commands, &poller);
+        Self {
+            spec: ProcessSpec::new("ps", "/bin/sleep").unwrap(),
+            pad: LaunchPad::new().unwrap(),
+            runs: Runs::new(Arc::clone(&poller), false),
+            tasks: Tasks::new(Arc::clone(&poller), mailbox.clone(), prober, state.map(Arc::from)),
+            measuring: Measuring::new(mailbox),
+            poller,
+            queue,
+            last: 0,
+        }
+    }
+
+    fn probing(probe: Probe) -> Self {
+        let mut bench = Self::new();
+        bench.probe_with(probe);
+        bench
+    }
+
+    fn probe_with(&mut self, probe: Probe) {
+        self.spec.health = Some(Health {
+            probe,
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(2),
+            failures: 3,
+            start_after: Duration::ZERO,
+            action: crate::GuardAction::Restart,
+        });
+    }
+
+    /// Asks for the health of the component by a shell script.
+    fn script(script: &str) -> Self {
+        Self::probing(Probe::Exec(shell(script)))
+    }
+
+    fn begin(&mut self, task: Task) -> (TaskId, Option<Input>) {
+        self.last += 1;
+        let task = TaskId { run: RUN, task, number: self.last };
+        let inherited: [(OsString, OsString); 1] = [("PATH".into(), "/usr/bin:/bin".into())];
+        let launcher =
+            Launcher { spec: &self.spec, inherited: &inherited, pad: &mut self.pad, runs: &mut self.runs };
+        (task, self.tasks.begin(task, launcher))
+    }
+
+    /// Does a task to its end.
+    fn answer(&mut self, task: Task) -> Result<String, String> {
+        let (task, at_once) = self.begin(task);
+        let mut inputs = Vec::from_iter(at_once);
+        while inputs.is_empty() {
+            inputs = self.round();
+        }
+        let Input::Finished { task: finished, result } = inputs.remove(0) else { panic!("not finished") };
+        assert_eq!(finished, task);
+        assert!(self.tasks.serials.is_empty() && self.tasks.under_way.is_empty());
+        result.map(|text| text.to_string()).map_err(|text| text.to_string())
+    }
+
+    /// Waits until nothing is left of any command.
+    fn settle(&mut self) {
+        while self.runs.has_tasks() {
+            assert!(self.round().is_empty(), "nobody wants to know");
+        }
+        self.runs.reap_ended();
+    }
+
+    fn round(&mut self) -> Vec<Input> {
+        let mut events = Events::new();
+        self.poller.wait(&mut events, Some(Duration::from_secs(20))).unwrap();
+        let mut inputs = Vec::new();
+        let touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
+        for owner in &touched {
+            if let (Some(ended), Owner::Task(serial)) = (self.runs.take_exit(*owner), *owner) {
+                self.runs.kill(*owner);
+                inputs.extend(self.tasks.ended(serial, ended));
+            }
+        }
+        inputs.extend(events.iter().filter_map(|event| self.tasks.noticed(event.key)));
+        let left = self.runs.look(&touched);
+        left.into_iter().for_each(|(owner, _)| self.runs.kill(owner));
+        for command in self.queue.try_iter().collect::<Vec<_>>() {
+            inputs.extend(match command {
+                Command::Answered { serial, result } => self.tasks.answered(serial, result),
+                Command::Resolved { serial, addresses } => self.tasks.resolved(serial, addresses),
+                Command::Measured { run, memory } => Some(Input::Measured { run, memory }),
+                _ => None,
+            });
+        }
+        inputs
+    }
+
+    /// Gives the component a main process.
+    fn start_component(&mut self, script: &str) -> u32 {
+        self.spec.arguments = vec!["-c".into(), script.into()];
+        self.spec.executable = "/bin/sh".into();
+        let nowhere = File::options().write(true).open("/dev/null").unwrap();
+        let launch = os::Launch {
+            spec: &self.spec,
+            environment: &[("PATH".into(), "/usr/bin:/bin".into())],
+            token: "ps/token",
+            errand: None,
+            stdout: nowhere.as_fd(),
+            stderr: nowhere.as_fd(),
+        };
+        let process = os::spawn(&launch, &mut self.pad).unwrap();
+        self.runs.add(Owner::Run(RUN), "ps/token".to_owned(), process).unwrap()
+    }
+}
+
+impl Drop for Bench {
+    /// Whatever has become of the test, no process is left.
+    fn drop(&mut self) {
+        self.tasks.abandon_all(&mut self.runs);
+        let has_run = |bench: &Self| bench.runs.living(RUN).is_some();
+        self.runs.kill(Owner::Run(RUN));
+        while !std::thread::panicking() && (self.runs.has_tasks() || has_run(self)) {
+            self.round();
+        }
+        self.runs.reap_ended();
+    }
+}
+
+fn shell(script: &str) -> spec::Command {
+    spec::Command { program: "sh".into(), arguments: vec!["-c".into(), script.into()] }
+}
+
+fn step(script: &str) -> Step {
+    Step::Run { command: shell(script), timeout: Duration::from_secs(5) }
+}
+
+/// Whether a process has ended, reaped or not.
+fn is_dead(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z ")
+}
+
+#[test]
+fn the_answer_of_a_command_is_its_last_line_made_fit_to_be_shown() {
+    for (script, answer) in [
+        ("echo one; echo two >&2; echo", "two"),
+        ("printf '  accepting connections\\n\\n \\n'", "accepting connections"),
+        ("printf 'a\\033[31mb\\tc'", "a [31mb c"),
+        ("true", "exit code 0"),
+        ("printf '%s\\n' first; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo last", "last"),
+    ] {
+        assert_eq!(Bench::script(script).answer(Task::Health).as_deref(), Ok(answer), "{script}");
+    }
+    let long = Bench::script("head -c 3000 /dev/zero | tr '\\0' x").answer(Task::Health).unwrap();
+    assert_eq!(long, "x".repeat(LONGEST_ANSWER));
+}
+
+#[test]
+fn why_a_command_failed_is_told_with_its_last_line() {
+    for (script, answer) in [
+        ("echo no response; exit 2", "exit code 2: no response"),
+        ("exit 1", "exit code 1"),
+        ("echo going; kill -KILL $$", "SIGKILL: going"),
+        ("ulimit -c 0; kill -SEGV $$", "SIGSEGV"),
+    ] {
+        assert_eq!(Bench::script(script).answer(Task::Health), Err(answer.to_owned()));
+    }
+    let missing = spec::Command { program: "/no/such/program".into(), arguments: Vec::new() };
+    let answer = Bench::probing(Probe::Exec(missing)).answer(Task::Health);
+    assert_eq!(answer, Err("cannot run: /no/such/program: no such file".to_owned()));
+}
+
+#[test]
+fn a_command_runs_as_its_component_does_and_is_told_whose_it_is() {
+    let mut bench = Bench::script("");
+    let script = "echo $(pwd) $(umask) $MINE $S7_ID $S7_PID $S7_RUN $(readlink /proc/self/fd/0) $(ulimit -n)";
+    bench.spec.working_directory = Some("/usr".into());
+    bench.spec.umask = Some(0o027);
+    bench.spec.environment.variables =
+        vec![Variable { name: "MINE".into(), value: "mine".into(), secret: false }];
+    let limit = crate::ResourceLimit { resource: crate::Resource::OpenFiles, soft: Some(99), hard: Some(99) };
+    bench.spec.limits = vec![limit];
+    let pid = bench.start_component("exec sleep 1000");
+    bench.spec.stop = vec![step("exit 9"), step(script)];
+    let expected = format!("/usr 0027 mine ps {pid} ps/token /dev/null 99");
+    assert_eq!(bench.answer(Task::Stop(1)), Ok(expected));
+}
+
+#[test]
+fn a_command_runs_as_the_components_user() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: it takes root");
+        return;
+    }
+    let mut bench = Bench::new();
+    bench.spec.user = Some("daemon".to_owned());
+    bench.spec.reload = vec![step("echo $(id -un) $HOME")];
+    assert_eq!(bench.answer(Task::Reload(0)), Ok("daemon /usr/sbin".to_owned()));
+}
+
+#[test]
+fn cleanup_knows_the_run_that_is_gone() {
+    let mut bench = Bench::new();
+    bench.spec.cleanup =
+        Some(Cleanup { command: shell("echo $S7_RUN${S7_PID-}"), timeout: Duration::from_secs(1) });
+    bench.tasks.expect(RUN, "ps/of-this-run", &bench.spec);
+    assert_eq!(bench.answer(Task::Cleanup), Ok("ps/of-this-run".to_owned()));
+}
+
+#[test]
+fn what_a_command_leaves_behind_is_killed() {
+    let mut bench = Bench::script("setsid sleep 1000 & sleep 1000 & echo $! $(pgrep -P $$)");
+    let pids = bench.answer(Task::Health).unwrap();
+    bench.settle();
+    assert!(pids.split(' ').count() >= 2);
+    assert!(pids.split(' ').all(is_dead), "{pids}");
+}
+
+#[test]
+fn a_command_that_is_given_up_is_killed_with_all_that_it_has_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("pids");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    let script = format!(
+        "trap '' TERM; exec 9>{}; echo $$ >&9; setsid sh -c 'trap \"\" TERM; echo $$ >&9; sleep 1000' & wait",
+        fifo.display()
+    );
+    let mut bench = Bench::script(&script);
+    let (task, _) = bench.begin(Task::Health);
+    let lines = BufReader::new(File::open(&fifo).unwrap()).lines();
+    let pids: Vec<String> = lines.take(2).map(|line| line.unwrap()).collect();
+    bench.tasks.abandon(task, &mut bench.runs);
+    bench.tasks.abandon(task, &mut bench.runs);
+    bench.settle();
+    assert!(pids.iter().all(|pid| is_dead(pid)), "{pids:?}");
+}
+
+#[test]
+fn a_command_is_no_part_of_the_run_that_it_is_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("ready");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    let mut bench = Bench::script(&format!("echo > {}; exec sleep 1000", fifo.display()));
+    bench.start_component("exit 0");
+    bench.begin(Task::Health);
+    fs::read(&fifo).unwrap();
+    let owner = Owner::Run(RUN);
+    while bench.runs.take_exit(owner).is_none() {
+        let mut events = Events::new();
+        bench.poller.wait(&mut events, None).unwrap();
+    }
+    assert_eq!(bench.runs.look(&[owner]), [(owner, crate::supervisor::runs::Look::Gone)]);
+}
+
+#[test]
+fn a_port_that_takes_connections_is_told_from_one_that_does_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tcp = |host: &str, port| Bench::probing(Probe::Tcp { host: host.to_owned(), port });
+    for host in ["127.0.0.1", "localhost", "LOCALHOST"] {
+        assert_eq!(tcp(host, port).answer(Task::Health).as_deref(), Ok("connected"), "{host}");
+    }
+    drop(listener);
+    for host in ["127.0.0.1", "localhost", "[::1]"] {
+        let refused = Err("connection refused".to_owned());
+        assert_eq!(tcp(host, port).answer(Task::Health), refused, "{host}");
+    }
+}
+
+#[test]
+fn a_name_is_looked_up_beside_the_driver() {
+    // Too long for any name service to be asked.
+    let host = format!("{}.invalid", "x".repeat(70));
+    let mut bench = Bench::probing(Probe::Tcp { host: host.clone(), port: 1 });
+    let (task, at_once) = bench.begin(Task::Health);
+    assert!(at_once.is_none());
+    // What was given up is not answered any more.
+    bench.tasks.abandon(task, &mut bench.runs);
+    let why = bench.answer(Task::Health).unwrap_err();
+    assert!(why.starts_with(&format!("cannot look up {host:?}: ")), "{why}");
+}
+
+#[test]
+fn readiness_is_probed_too() {
+    let mut bench = Bench::new();
+    let when = ReadyWhen::Probed(Probe::Exec(shell("echo ready")));
+    bench.spec.readiness = Some(Readiness { when, timeout: Duration::from_secs(1) });
+    assert_eq!(bench.answer(Task::Readiness).as_deref(), Ok("ready"));
+}
+
+/// Does with a question what the test wants.
+struct Puppet<F>(F);
+
+impl<F> std::fmt::Debug for Puppet<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Puppet")
+    }
+}
+
+impl<F: Fn(HttpQuestion, ProbeAnswer) + Send + Sync> Prober for Puppet<F> {
+    fn probe(&self, question: HttpQuestion, answer: ProbeAnswer) {
+        (self.0)(question, answer);
+    }
+}
+
+fn http(prober: impl Fn(HttpQuestion, ProbeAnswer) + Send + Sync + 'static) -> Bench {
+    let mut bench = Bench::with(Some(Arc::new(Puppet(prober))), None);
+    bench.probe_with(Probe::Http { url: "http://localhost/is".to_owned(), status: 200..=399 });
+    bench
+}
+
+#[test]
+fn http_is_asked_by_the_hosts_prober() {
+    let mut bench = http(|question, answer| {
+        assert_eq!((question.url.as_str(), question.status), ("http://localhost/is", 200..=399));
+        answer.give(Ok("200 OK\n".to_owned()));
+    });
+    assert_eq!(bench.answer(Task::Health).as_deref(), Ok("200 OK"));
+    let mut bench = http(|_, answer| answer.give(Err("503".to_owned())));
+    assert_eq!(bench.answer(Task::Health), Err("503".to_owned()));
+
+    let probe = bench.spec.health.take().unwrap().probe;
+    let none = Bench::probing(probe).answer(Task::Health);
+    assert_eq!(none, Err("no prober: this supervisor speaks no HTTP".to_owned()));
+}
+
+#[test]
+fn a_prober_that_does_not_answer_or_breaks_has_failed() {
+    let silent = Err("the prober gave no answer".to_owned());
+    assert_eq!(http(|_, _| ()).answer(Task::Health), silent);
+    // The panic is told on standard error, as panics are.
+    assert_eq!(http(|_, _| panic!("a test wants it so")).answer(Task::Health), silent);
+}
+
+#[test]
+fn a_prober_hears_that_its_answer_is_not_wanted_any_more() {
+    let (sender, asked) = bounded(1);
+    let mut bench = http(move |_, answer| sender.send(answer).unwrap());
+    let (task, _) = bench.begin(Task::Health);
+    let answer: ProbeAnswer = asked.recv().unwrap();
+    let (told, heard) = bounded(2);
+    let again = told.clone();
+    answer.when_abandoned(move || told.send("abandoned").unwrap());
+    assert!(!answer.is_abandoned() && heard.is_empty());
+    bench.tasks.abandon(task, &mut bench.runs);
+    assert!(answer.is_abandoned());
+    answer.when_abandoned(move || again.send("at once").unwrap());
+    assert_eq!(heard.iter().collect::<Vec<_>>(), ["abandoned", "at once"]);
+    answer.give(Ok("too late".to_owned()));
+    assert!(bench.queue.is_empty());
+}
+
+fn evidence(script: &str) -> (tempfile::TempDir, Bench) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::with(None, Some(folder.path().join("state")));
+    bench.spec.evidence = vec![step("exit 9"), step(script)];
+    (folder, bench)
+}
+
+#[test]
+fn evidence_is_kept_whole_and_the_answer_says_where() {
+    let (folder, mut bench) = evidence("seq 1000; exit 3");
+    let answer = bench.answer(Task::Evidence(1)).unwrap_err();
+    let path = answer.strip_prefix("exit code 3: 1000; all of it is in ").unwrap();
+    assert!(path.starts_with(folder.path().join("state/evidence/ps-run3-2-").to_str().unwrap()), "{path}");
+    let numbers: Vec<String> = (1..=1000).map(|number| number.to_string()).collect();
+    assert_eq!(fs::read_to_string(path).unwrap().lines().collect::<Vec<_>>(), numbers);
+}
+
+#[test]
+fn evidence_without_end_is_cut() {
+    let (_folder, mut bench) = evidence("head -c 3000000 /dev/zero");
+    let answer = bench.answer(Task::Evidence(1)).unwrap();
+    let path = answer.split_once("all of it is in ").unwrap().1;
+    let text = fs::read(path).unwrap();
+    let cut = 3_000_000 - (1 << 20);
+    assert_eq!(text[1 << 20..], *format!("\n[{cut} more bytes were not stored]\n").as_bytes());
+}
+
+#[test]
+fn evidence_that_cannot_be_kept_is_evidence_nevertheless() {
+    let (folder, mut bench) = evidence("echo all well");
+    symlink(folder.path().join("nowhere"), folder.path().join("state")).unwrap();
+    let answer = bench.answer(Task::Evidence(1)).unwrap();
+    assert!(answer.starts_with("all well; cannot open the folder "), "{answer}");
+    // Without a folder for state, and for other tasks, nothing is kept at all.
+    let mut bench = Bench::new();
+    bench.spec.evidence = vec![step("echo thread dump")];
+    assert_eq!(bench.answer(Task::Evidence(0)).as_deref(), Ok("thread dump"));
+}
+
+#[test]
+fn what_evidence_that_was_given_up_had_said_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("ready");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    let mut bench = Bench::with(None, Some(folder.path().into()));
+    bench.spec.evidence = vec![step(&format!("echo half of it; echo > {}; exec sleep 1000", fifo.display()))];
+    let (task, _) = bench.begin(Task::Evidence(0));
+    fs::read(&fifo).unwrap();
+    bench.tasks.abandon(task, &mut bench.runs);
+    drop(bench);
+    let file = fs::read_dir(folder.path().join("evidence")).unwrap().next().unwrap().unwrap();
+    assert_eq!(fs::read_to_string(file.path()).unwrap(), "half of it\n");
+}
+
+#[test]
+fn the_memory_of_a_run_is_measured_once_at_a_time() {
+    let mut bench = Bench::new();
+    bench.measuring.begin(RUN, &bench.runs);
+    bench.start_component("exec sleep 1000");
+    bench.measuring.begin(RUN, &bench.runs);
+    bench.measuring.begin(RUN, &bench.runs);
+    let mut inputs = Vec::new();
+    while inputs.is_empty() {
+        inputs = bench.round();
+    }
+    let [Input::Measured { run: RUN, memory }] = inputs[..] else { panic!("{inputs:?}") };
+    assert!(memory > 0);
+    bench.measuring.done(RUN);
+    bench.measuring.begin(RUN, &bench.runs);
+    while bench.round().is_empty() {}
+    assert!(bench.queue.is_empty());
+}

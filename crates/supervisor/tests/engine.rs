@@ -1,0 +1,985 @@
+//! The restart engine, told rule by rule in the simulated world.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use supervisor::testing::{Behaviour, Circumstances, Mock, World};
+use supervisor::{
+    Achieved, Cleanup, Command, ComponentId, Condition, Dependants, Dependency, EventKind, Exit, ExitAction,
+    ExitMatch, ExitRule, Fault, GuardAction, Health, Intensity, MemoryLimit, Never, OnGiveUp, Probe,
+    Readiness, ReadyWhen, Recipient, RequestError, RestartBudget, RestartGroup, Signal, Step, Strategy,
+    Until,
+};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn steady() -> Behaviour {
+    Behaviour::steady()
+}
+
+fn id(name: &str) -> ComponentId {
+    ComponentId::new(name).expect("a name")
+}
+
+/// A component that needs others to be so.
+fn needs(name: &str, others: &[(&str, Condition)]) -> Mock {
+    let depends_on =
+        others.iter().map(|(on, condition)| Dependency { on: id(on), condition: *condition }).collect();
+    Mock::new(name).with(|spec| spec.depends_on = depends_on)
+}
+
+/// A component whose readiness is declared.
+fn declares(name: &str, when: ReadyWhen) -> Mock {
+    Mock::new(name).with(|spec| spec.readiness = Some(Readiness { when, timeout: seconds(60) }))
+}
+
+fn tcp() -> Probe {
+    Probe::Tcp { host: "127.0.0.1".into(), port: 8080 }
+}
+
+/// Asked every 10 s, with 2 s for an answer, and not well after 3 failures.
+fn health(action: GuardAction) -> Health {
+    Health {
+        probe: tcp(),
+        interval: seconds(10),
+        timeout: seconds(2),
+        failures: 3,
+        start_after: Duration::ZERO,
+        action,
+    }
+}
+
+fn in_group(name: &str, strategy: Strategy) -> Mock {
+    Mock::new(name).with(|spec| spec.restart_group = Some(RestartGroup { name: "web".into(), strategy }))
+}
+
+fn signal(signal: Signal, wait: Duration) -> Step {
+    Step::Signal { signal, wait, to: Recipient::Group }
+}
+
+fn command(timeout: Duration) -> Step {
+    Step::Run { command: Command::default(), timeout }
+}
+
+/// When these events of a component were told.
+fn times(world: &World, name: &str, is_meant: impl Fn(&EventKind) -> bool) -> Vec<Duration> {
+    let its = world.events().iter().filter(|event| event.component.as_ref().is_some_and(|id| id == name));
+    its.filter(|event| is_meant(&event.kind)).map(|event| event.at).collect()
+}
+
+fn spawn_times(world: &World, name: &str) -> Vec<Duration> {
+    times(world, name, |kind| matches!(kind, EventKind::Spawned { .. }))
+}
+
+fn achieved(world: &World, ticket: supervisor::testing::Ticket, name: &str) -> Achieved {
+    let outcome = world.outcome(ticket).expect("an answer");
+    outcome.components.iter().find(|(id, _)| id == name).expect("its part").1.clone()
+}
+
+mod dependencies {
+    use super::*;
+
+    #[test]
+    fn a_dependant_starts_when_its_dependency_has_started() {
+        let mut world = World::new([
+            needs("ps", &[("is", Condition::Started)]),
+            Mock::new("is").with(|spec| spec.start_delay = seconds(5)),
+        ]);
+        world.run_for(seconds(4));
+        assert_eq!(world.state("ps"), "waiting for is");
+        world.run_for(seconds(1));
+        assert_eq!(spawn_times(&world, "ps"), [seconds(5)]);
+    }
+
+    #[test]
+    fn a_dependant_starts_when_its_dependency_is_ready() {
+        let mut world = World::new([
+            needs("ps", &[("is", Condition::Ready)]),
+            declares("is", ReadyWhen::Notified).behaves(steady().ready_after(seconds(3))),
+        ]);
+        world.run_for(seconds(10));
+        assert_eq!(spawn_times(&world, "ps"), [seconds(3)]);
+    }
+
+    #[test]
+    fn a_dependant_starts_when_its_dependency_has_completed() {
+        let migrate = Mock::new("migrate")
+            .with(|spec| spec.restart = Arc::new(Never))
+            .behaves(steady().ends_after(seconds(7), Exit::Code(0)));
+        let mut world = World::new([needs("ps", &[("migrate", Condition::Completed)]), migrate]);
+        world.run_for(seconds(10));
+        assert_eq!(world.state("migrate"), "completed");
+        assert_eq!(spawn_times(&world, "ps"), [seconds(7)]);
+    }
+
+    #[test]
+    fn independent_components_start_in_parallel() {
+        let slow = |name: &str| Mock::new(name).with(|spec| spec.start_delay = seconds(5));
+        let world = World::new([slow("a"), slow("b"), needs("c", &[("a", Condition::Ready)])]);
+        assert_eq!(spawn_times(&world, "a"), spawn_times(&world, "b"));
+    }
+
+    #[test]
+    fn a_dependency_comes_first_whatever_its_priority() {
+        let world = World::new([
+            needs("ps", &[("is", Condition::Ready)]).with(|spec| spec.start_priority = 1),
+            Mock::new("is").with(|spec| spec.start_priority = 9),
+        ]);
+        assert_eq!((world.state("is").as_str(), world.state("ps").as_str()), ("up", "up"));
+        let order: Vec<_> = world.status().components.iter().map(|its| its.id.to_string()).collect();
+        assert_eq!(order, ["is", "ps"]);
+    }
+
+    #[test]
+    fn dependants_are_told_of_a_dependency_that_has_failed_and_hold_up_nobody() {
+        let mut world = World::new([
+            Mock::new("is")
+                .with(|spec| spec.restart = Arc::new(Never))
+                .behaves(steady().crashes_after(seconds(1)))
+                .with(|spec| spec.start_delay = seconds(5)),
+            needs("ps", &[("is", Condition::Ready)]),
+            needs("web", &[("ps", Condition::Ready)]),
+            Mock::new("later").with(|spec| spec.start_priority = 2),
+        ]);
+        world.run_for(seconds(2));
+        assert_eq!(world.state("ps"), "waiting for is: failed");
+        assert_eq!(world.state("web"), "waiting for ps: waiting");
+        assert_eq!(world.state("later"), "up");
+    }
+
+    #[test]
+    fn a_dependant_begins_by_itself_once_its_dependency_is_there() {
+        let mut world = World::new([
+            Mock::new("is").with(|spec| spec.autostart = false),
+            needs("ps", &[("is", Condition::Ready)]),
+        ]);
+        world.run_for(seconds(5));
+        assert_eq!(world.state("ps"), "waiting for is: stopped");
+        world.start("is");
+        world.run_for(Duration::ZERO);
+        assert_eq!(world.state("ps"), "up");
+    }
+
+    #[test]
+    fn the_crash_of_a_dependency_touches_only_itself() {
+        let mut world = World::new([Mock::new("is"), needs("ps", &[("is", Condition::Ready)])]);
+        world.run_for(seconds(2));
+        world.crash("is");
+        assert_eq!((world.runs("is"), world.runs("ps")), (2, 1));
+    }
+
+    #[test]
+    fn a_condition_gates_restarts_too() {
+        let is = Mock::new("is").behaves_by_run(|run| match run {
+            1 => steady(),
+            _ => steady().crashes_after(Duration::ZERO),
+        });
+        let mut world = World::new([is, needs("ps", &[("is", Condition::Ready)])]);
+        world.run_for(seconds(5));
+        world.crash("is");
+        world.run_for(seconds(5));
+        world.crash("ps");
+        assert_eq!((world.state("ps").as_str(), world.runs("ps")), ("waiting for is: backoff", 1));
+    }
+
+    #[test]
+    fn all_instances_of_a_dependency_are_needed() {
+        let instance = |name: &str, delay| {
+            Mock::new(name).with(|spec| {
+                spec.instance_of = Some(id("is"));
+                spec.start_delay = delay;
+            })
+        };
+        let mut world = World::new([
+            instance("is-1", seconds(1)),
+            instance("is-2", seconds(3)),
+            needs("ps", &[("is", Condition::Ready)]),
+        ]);
+        world.run_for(seconds(5));
+        assert_eq!(spawn_times(&world, "ps"), [seconds(3)]);
+    }
+
+    #[test]
+    fn dependants_stop_first_whatever_their_priority() {
+        let slow = || steady().slow_to_stop(seconds(2));
+        let mut world = World::new([
+            Mock::new("is").behaves(slow()),
+            needs("ps", &[("is", Condition::Ready)]).behaves(slow()),
+            needs("web", &[("ps", Condition::Ready)]).behaves(slow()),
+        ]);
+        world.run_for(seconds(1));
+        world.shutdown();
+        world.run_for(seconds(10));
+        let exits = |name| times(&world, name, |kind| matches!(kind, EventKind::Exited { .. }));
+        assert_eq!([exits("web"), exits("ps"), exits("is")], [[seconds(3)], [seconds(5)], [seconds(7)]]);
+    }
+
+    #[test]
+    fn a_stop_is_refused_while_dependants_run_unless_somebody_says_what_becomes_of_them() {
+        let build = || {
+            let mut world = World::new([
+                Mock::new("is"),
+                needs("ps", &[("is", Condition::Ready)]),
+                needs("web", &[("ps", Condition::Ready)]),
+            ]);
+            world.run_for(seconds(1));
+            world
+        };
+        let mut world = build();
+        let refused = world.stop("is");
+        let expected = RequestError::Dependants { id: id("is"), dependants: vec![id("ps"), id("web")] };
+        assert_eq!(world.refusal(refused), Some(&expected));
+        assert_eq!(world.state("is"), "up");
+        world.stop_with("is", Dependants::Leave);
+        world.run_for(Duration::ZERO);
+        assert_eq!((world.state("is").as_str(), world.state("ps").as_str()), ("stopped", "up"));
+        let mut world = build();
+        let stop = world.stop_with("is", Dependants::Stop);
+        world.run_for(Duration::ZERO);
+        assert!(world.outcome(stop).is_some_and(supervisor::Outcome::is_success));
+        assert!(["is", "ps", "web"].iter().all(|name| world.state(name) == "stopped"));
+        let again = world.stop("is");
+        assert_eq!(achieved(&world, again, "is"), Achieved::AlreadySo, "nobody runs who needs it");
+    }
+
+    #[test]
+    fn what_needed_it_only_to_complete_does_not_stand_in_the_way_of_its_stop() {
+        let setup = Mock::new("setup").behaves_by_run(|run| match run {
+            1 => steady().ends_after(seconds(1), Exit::Code(0)),
+            _ => steady(),
+        });
+        let mut world = World::new([
+            setup.with(|spec| spec.restart = Arc::new(Never)),
+            needs("ps", &[("setup", Condition::Completed)]),
+        ]);
+        world.run_for(seconds(2));
+        world.start("setup");
+        world.run_for(seconds(1));
+        let stop = world.stop("setup");
+        assert!(world.refusal(stop).is_none());
+    }
+
+    #[test]
+    fn a_start_starts_whom_it_needs_and_says_so() {
+        let off = |mock: Mock| mock.with(|spec| spec.autostart = false);
+        let mut world = World::new([
+            off(Mock::new("db")),
+            off(needs("is", &[("db", Condition::Ready)])),
+            off(needs("ps", &[("is", Condition::Ready)])),
+            off(Mock::new("other")),
+        ]);
+        let start = world.start("ps");
+        world.run_for(seconds(1));
+        let outcome = world.outcome(start).expect("an answer");
+        let names: Vec<_> = outcome.components.iter().map(|(id, _)| id.to_string()).collect();
+        assert_eq!((names, outcome.is_success()), (vec!["db".into(), "is".into(), "ps".into()], true));
+        assert_eq!(world.state("other"), "stopped");
+    }
+
+    #[test]
+    fn a_start_ends_when_whom_it_needs_fails() {
+        let mut world = World::new([
+            Mock::new("is").with(|spec| spec.autostart = false).behaves(steady().fails_to_start()),
+            needs("ps", &[("is", Condition::Ready)]).with(|spec| spec.autostart = false),
+        ]);
+        let start = world.start("ps");
+        world.run_for(Duration::ZERO);
+        assert!(matches!(achieved(&world, start, "is"), Achieved::FailedStart(_)));
+        assert_eq!(achieved(&world, start, "ps"), Achieved::Blocked { on: id("is"), state: "backoff" });
+    }
+
+    #[test]
+    fn a_circle_that_nobody_has_refused_is_waited_for_and_breaks_nothing() {
+        let mut world = World::new([
+            needs("a", &[("b", Condition::Ready)]),
+            needs("b", &[("a", Condition::Ready)]),
+            Mock::new("c"),
+        ]);
+        world.run_for(seconds(1));
+        assert_eq!(world.state("c"), "up");
+        assert!(world.state("a").starts_with("waiting for b"));
+        world.shutdown();
+        world.run_for(Duration::ZERO);
+        assert!(world.has_ended());
+    }
+}
+
+mod readiness {
+    use super::*;
+
+    #[test]
+    fn a_component_has_started_when_it_says_that_it_is_ready() {
+        for when in [ReadyWhen::Notified, ReadyWhen::Descriptor(3), ReadyWhen::Logged("up".into())] {
+            let mut world = World::new([declares("is", when).behaves(steady().ready_after(seconds(4)))]);
+            world.run_for(millis(3_999));
+            assert_eq!(world.state("is"), "starting");
+            world.run_for(millis(1));
+            assert_eq!((world.state("is").as_str(), world.component("is").since), ("up", seconds(4)));
+        }
+    }
+
+    #[test]
+    fn a_component_is_probed_at_once_and_ever_more_slowly_until_it_is_ready() {
+        let mut world =
+            World::new([declares("is", ReadyWhen::Probed(tcp())).behaves(steady().ready_after(seconds(10)))]);
+        world.run_for(seconds(10));
+        let probes: Vec<_> = world.trace().iter().filter(|line| line.contains("Begin")).collect();
+        assert!((12..=16).contains(&probes.len()), "50 ms, doubling up to 1 s: {probes:#?}");
+        world.run_for(seconds(1));
+        assert_eq!(world.state("is"), "up");
+    }
+
+    #[test]
+    fn one_that_is_not_ready_in_time_has_failed_to_start() {
+        let mut world = World::new([declares("is", ReadyWhen::Notified).behaves(steady().never_ready())]);
+        let wait = world.start("is");
+        world.run_for(seconds(60));
+        let Achieved::FailedStart(end) = achieved(&world, wait, "is") else { panic!("no failed start") };
+        assert_eq!(end.to_string(), "not ready within 1m");
+        assert_eq!(world.runs("is"), 2, "and is tried again");
+    }
+
+    #[test]
+    fn the_start_delay_counts_only_where_no_readiness_is_declared() {
+        let mut world = World::new([declares("is", ReadyWhen::Notified)
+            .with(|spec| spec.start_delay = seconds(30))
+            .behaves(steady().ready_after(seconds(2)))]);
+        world.run_for(seconds(2));
+        assert_eq!(world.state("is"), "up");
+    }
+}
+
+mod guards {
+    use super::*;
+
+    fn guarded(action: GuardAction) -> Mock {
+        Mock::new("is").with(|spec| spec.health = Some(health(action)))
+    }
+
+    #[test]
+    fn one_that_hangs_is_found_out_by_its_health_check_and_restarted() {
+        let mut world = World::new([guarded(GuardAction::Restart).behaves_by_run(|run| match run {
+            1 => steady().hangs_after(seconds(30)),
+            _ => steady(),
+        })]);
+        world.run_for(seconds(90));
+        assert_eq!((world.state("is").as_str(), world.runs("is")), ("up", 2));
+        let judged = times(&world, "is", |kind| matches!(kind, EventKind::Judged { .. }));
+        // Three probes, each with 2 s for an answer, the first within 10 s of the hang.
+        assert!((seconds(52)..=seconds(62)).contains(&judged[0]), "{judged:?}");
+        let end = world.component("is").last_end.expect("an end");
+        assert_eq!(end.to_string(), "health check failed 3 times: no answer within 2s");
+    }
+
+    #[test]
+    fn one_failure_is_none() {
+        let mut world = World::new([guarded(GuardAction::Restart)]);
+        world.run_for(seconds(600));
+        assert_eq!((world.runs("is"), world.state("is").as_str()), (1, "up"));
+    }
+
+    #[test]
+    fn what_is_only_told_is_shown_as_unhealthy_and_runs_on() {
+        let mut world = World::new([guarded(GuardAction::Report).behaves(steady().hangs_after(seconds(5)))]);
+        world.run_for(seconds(60));
+        assert_eq!((world.state("is").as_str(), world.runs("is")), ("unhealthy", 1));
+        assert!(matches!(world.component("is").fault, Some(Fault::Unhealthy { .. })));
+        assert_eq!(times(&world, "is", |kind| matches!(kind, EventKind::Unwell { .. })).len(), 1);
+    }
+
+    #[test]
+    fn health_is_asked_for_only_once_it_is_ready_and_its_time_has_come() {
+        let mut world = World::new([declares("is", ReadyWhen::Notified)
+            .with(|spec| {
+                spec.health = Some(Health { start_after: seconds(20), ..health(GuardAction::Restart) })
+            })
+            .behaves(steady().ready_after(seconds(30)).hangs_after(Duration::ZERO))]);
+        world.run_for(seconds(50));
+        assert!(!world.trace().iter().any(|line| line.contains("Begin")));
+        world.run_for(seconds(11));
+        assert!(world.trace().iter().any(|line| line.contains("Begin")));
+    }
+
+    #[test]
+    fn probes_of_many_are_spread_and_one_component_has_never_two_at_once() {
+        let mocks = (0..100).map(|n| {
+            Mock::new(&format!("c{n}")).with(|spec| spec.health = Some(health(GuardAction::Restart)))
+        });
+        let mut world = World::new(mocks);
+        world.run_for(seconds(10));
+        let begun: Vec<_> = world.trace().iter().filter(|line| line.contains("Begin")).collect();
+        assert_eq!(begun.len(), 100, "each once within its interval");
+        let early = begun
+            .iter()
+            .filter(|line| line.starts_with(['0', '1', '2', '3', '4']) && !line.starts_with("10"))
+            .count();
+        assert!((25..=75).contains(&early), "about half of them in the first half: {early}");
+    }
+
+    #[test]
+    fn not_more_than_256_probes_are_under_way_at_once() {
+        let hung = |n: usize| {
+            Mock::new(&format!("c{n}"))
+                .with(|spec| {
+                    spec.health = Some(Health {
+                        interval: seconds(1),
+                        timeout: seconds(30),
+                        ..health(GuardAction::Report)
+                    });
+                })
+                .behaves(steady().hangs_after(Duration::ZERO))
+        };
+        let mut world = World::new((0..300).map(hung));
+        world.run_for(seconds(20));
+        assert_eq!(world.trace().iter().filter(|line| line.contains("Begin")).count(), 256);
+        world.run_for(seconds(15));
+        assert!(
+            world.trace().iter().filter(|line| line.contains("Begin")).count() > 300,
+            "the others come later"
+        );
+    }
+
+    #[test]
+    fn one_that_gives_no_sign_of_life_is_restarted() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| spec.watchdog = Some(seconds(10)))
+            .behaves_by_run(|run| match run {
+                1 => steady().hangs_after(seconds(60)),
+                _ => steady(),
+            })]);
+        world.run_for(seconds(300));
+        assert_eq!((world.state("is").as_str(), world.runs("is")), ("up", 2));
+        let end = world.component("is").last_end.expect("an end");
+        assert_eq!(end.to_string(), "no sign of life for 10s");
+    }
+
+    #[test]
+    fn one_that_uses_too_much_memory_is_restarted_or_told() {
+        let large = |action| {
+            Mock::new("is")
+                .with(|spec| spec.memory = Some(MemoryLimit { max: 1 << 20, action }))
+                .behaves_by_run(|run| if run == 1 { steady().uses(1 << 30) } else { steady() })
+        };
+        let mut world = World::new([large(GuardAction::Restart)]);
+        world.run_for(seconds(20));
+        assert_eq!((world.state("is").as_str(), world.runs("is")), ("up", 2));
+        let mut world = World::new([large(GuardAction::Report)]);
+        world.run_for(seconds(20));
+        assert_eq!((world.state("is").as_str(), world.runs("is")), ("unhealthy", 1));
+    }
+
+    #[test]
+    fn what_a_person_has_stopped_stays_stopped_whatever_a_guard_thinks() {
+        let mut world = World::new([guarded(GuardAction::Restart)
+            .with(|spec| spec.watchdog = Some(seconds(10)))
+            .behaves(steady().hangs_after(seconds(1)).slow_to_stop(seconds(50)))]);
+        world.run_for(seconds(5));
+        world.stop("is");
+        world.run_for(seconds(300));
+        assert_eq!((world.state("is").as_str(), world.runs("is")), ("stopped", 1));
+    }
+}
+
+mod evidence {
+    use super::*;
+
+    #[test]
+    fn evidence_is_taken_of_what_hangs_before_it_is_stopped() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| {
+                spec.watchdog = Some(seconds(10));
+                spec.evidence = vec![signal(Signal::QUIT, seconds(2)), command(seconds(5))];
+            })
+            .behaves(steady().hangs_after(Duration::ZERO))]);
+        world.run_for(seconds(13));
+        let trace = world.trace().join("\n");
+        let place = |what: &str| trace.find(what).unwrap_or_else(|| panic!("no {what} in\n{trace}"));
+        let order = ["Judged", "Inspect", "Signal(3)", "Evidence(1)", "Signal(15)"].map(place);
+        assert!(order.is_sorted(), "{trace}");
+    }
+
+    #[test]
+    fn evidence_is_taken_when_a_stop_takes_too_long_and_its_time_counts_on_top() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| {
+                spec.stop_timeout = seconds(10);
+                spec.evidence = vec![signal(Signal::QUIT, seconds(2))];
+            })
+            .behaves(steady().ignores_stop())]);
+        world.stop("is");
+        world.run_for(seconds(30));
+        let killed = times(&world, "is", |kind| matches!(kind, EventKind::Killed { .. }));
+        assert_eq!(killed, [seconds(12)]);
+    }
+
+    #[test]
+    fn a_second_request_skips_the_evidence_and_kills() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| {
+                spec.stop_timeout = seconds(10);
+                spec.evidence = vec![signal(Signal::QUIT, seconds(20))];
+            })
+            .behaves(steady().ignores_stop())]);
+        let first = world.stop("is");
+        world.run_for(seconds(11));
+        let second = world.stop("is");
+        world.run_for(Duration::ZERO);
+        assert_eq!(world.state("is"), "stopped");
+        assert!([first, second].iter().all(|ticket| world.outcome(*ticket).is_some()));
+    }
+}
+
+mod restarting {
+    use super::*;
+
+    fn limited(max: u32, within: u64, retry_after: u64) -> Mock {
+        let intensity = Intensity { max, within: seconds(within), retry_after: seconds(retry_after) };
+        Mock::new("is").with(|spec| spec.intensity = Some(intensity))
+    }
+
+    #[test]
+    fn one_restart_too_many_trips_and_a_trial_run_follows() {
+        let mut world = World::new([limited(3, 60, 300).behaves_by_run(|run| match run {
+            1..=4 => steady().crashes_after(Duration::ZERO),
+            _ => steady(),
+        })]);
+        world.run_for(seconds(2));
+        assert_eq!((world.runs("is"), world.component("is").state.word()), (4, "tripped"));
+        assert!(world.state("is").starts_with("tripped, next try 4m 5"), "{}", world.state("is"));
+        world.run_for(seconds(300));
+        assert_eq!((world.state("is").as_str(), world.runs("is")), ("up", 5));
+    }
+
+    #[test]
+    fn the_rest_doubles_up_to_an_hour_while_trials_fail_and_a_stable_run_ends_that() {
+        let mut world = World::new([limited(1, 60, 600).behaves_by_run(|run| match run {
+            9 => steady().crashes_after(seconds(30)),
+            _ => steady().crashes_after(Duration::ZERO),
+        })]);
+        world.run_for(seconds(60 * 60 * 10));
+        let its = world.events().iter().filter_map(|event| match event.kind {
+            EventKind::Tripped { rest, .. } => Some(rest.as_secs() / 60),
+            _ => None,
+        });
+        assert_eq!(its.take(8).collect::<Vec<_>>(), [10, 20, 40, 60, 60, 60, 60, 10]);
+    }
+
+    #[test]
+    fn without_a_retry_a_trip_is_the_end() {
+        let mut world = World::new([limited(1, 60, 0).behaves(steady().crashes_after(Duration::ZERO))]);
+        world.run_for(seconds(100));
+        assert_eq!((world.state("is").as_str(), world.runs("is")), ("failed", 2));
+    }
+
+    #[test]
+    fn restarts_that_are_far_apart_do_not_trip() {
+        let mut world = World::new([limited(2, 60, 300).behaves(steady().crashes_after(seconds(31)))]);
+        world.run_for(seconds(3_000));
+        assert!(world.runs("is") > 90, "{}", world.runs("is"));
+    }
+
+    #[test]
+    fn a_start_by_a_person_forgives_a_trip() {
+        let mut world = World::new([limited(1, 60, 300).behaves_by_run(|run| match run {
+            1 | 2 => steady().crashes_after(Duration::ZERO),
+            _ => steady(),
+        })]);
+        world.run_for(seconds(1));
+        assert_eq!(world.component("is").state.word(), "tripped");
+        world.start("is");
+        world.run_for(Duration::ZERO);
+        assert_eq!(world.state("is"), "up");
+    }
+
+    #[test]
+    fn certain_ends_have_rules_of_their_own() {
+        let with_rule = |exit, action, end| {
+            let mut world = World::new([Mock::new("is")
+                .with(|spec| spec.exits = vec![ExitRule { exit, action }])
+                .behaves_by_run(
+                    move |run| if run == 1 { steady().ends_after(seconds(2), end) } else { steady() },
+                )]);
+            world.run_for(seconds(5));
+            (world.state("is"), world.component("is").wanted)
+        };
+        let killed = Exit::Signal { signal: 9, core_dumped: false };
+        let code = ExitMatch::Code(78);
+        assert_eq!(with_rule(code, ExitAction::Stop, Exit::Code(78)), ("stopped".into(), false));
+        assert_eq!(with_rule(code, ExitAction::GiveUp, Exit::Code(78)), ("failed".into(), true));
+        assert_eq!(with_rule(code, ExitAction::GiveUp, Exit::Code(77)), ("up".into(), true));
+        assert_eq!(
+            with_rule(ExitMatch::Signal(Signal::KILL), ExitAction::Stop, killed),
+            ("stopped".into(), false)
+        );
+        assert_eq!(
+            with_rule(ExitMatch::Signal(Signal::KILL), ExitAction::Stop, Exit::OutOfMemory),
+            ("stopped".into(), false)
+        );
+    }
+
+    #[test]
+    fn a_rule_can_restart_what_its_policy_would_not() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| {
+                spec.restart = Arc::new(Never);
+                spec.exits = vec![ExitRule { exit: ExitMatch::Code(75), action: ExitAction::Restart }];
+            })
+            .behaves_by_run(|run| {
+                let code = if run < 3 { 75 } else { 1 };
+                steady().ends_after(seconds(2), Exit::Code(code))
+            })]);
+        world.run_for(seconds(30));
+        assert_eq!((world.state("is").as_str(), world.runs("is")), ("failed", 3));
+    }
+
+    #[test]
+    fn the_budget_spreads_a_storm() {
+        let budget = RestartBudget { max: 5, within: seconds(10) };
+        let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+        let mocks = (0..20).map(|n| {
+            Mock::new(&format!("c{n}")).behaves_by_run(|run| match run {
+                1 => steady().crashes_after(seconds(100)),
+                _ => steady(),
+            })
+        });
+        let mut world = World::under(mocks, circumstances);
+        world.run_for(seconds(100));
+        let up =
+            |world: &World| world.status().components.iter().filter(|its| its.state.word() == "up").count();
+        assert_eq!(up(&world), 5, "as many as there are tokens");
+        world.run_for(seconds(10));
+        assert_eq!(up(&world), 10);
+        world.run_for(seconds(20));
+        assert_eq!(up(&world), 20);
+    }
+
+    #[test]
+    fn what_a_person_asks_for_takes_nothing_from_the_budget() {
+        let budget = RestartBudget { max: 1, within: seconds(1_000) };
+        let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+        let mut world = World::under([Mock::new("is"), Mock::new("ps")], circumstances);
+        for _ in 0..5 {
+            world.restart("is");
+            world.run_for(seconds(1));
+        }
+        world.crash("ps");
+        assert_eq!((world.runs("is"), world.state("ps").as_str()), (6, "up"));
+    }
+
+    #[test]
+    fn a_crash_loop_of_one_never_delays_the_restart_of_another() {
+        let mut world =
+            World::new([Mock::new("loop").behaves(steady().crashes_after(Duration::ZERO)), Mock::new("is")]);
+        world.run_for(seconds(100));
+        world.crash("is");
+        assert_eq!(world.state("is"), "up");
+    }
+
+    #[test]
+    fn the_supervisor_ends_with_an_essential_component_that_is_given_up() {
+        let essential = || {
+            limited(1, 60, 300)
+                .with(|spec| spec.essential = true)
+                .behaves(steady().crashes_after(Duration::ZERO))
+        };
+        let circumstances = Circumstances { on_give_up: OnGiveUp::Shutdown, ..Circumstances::default() };
+        let mut world = World::under([essential(), Mock::new("ps")], circumstances);
+        world.run_for(seconds(10));
+        assert!(world.has_ended(), "a trip is final for it");
+        assert!(
+            world
+                .events()
+                .iter()
+                .any(|event| { event.kind == EventKind::ShuttingDown { given_up: Some(id("is")) } })
+        );
+        let mut world = World::new([essential(), Mock::new("ps")]);
+        world.run_for(seconds(10));
+        assert_eq!((world.component("is").state.word(), world.state("ps").as_str()), ("tripped", "up"));
+    }
+}
+
+mod groups {
+    use super::*;
+
+    fn three(strategy: Strategy) -> World {
+        let mut world = World::new(["a", "b", "c"].map(|name| in_group(name, strategy)));
+        world.run_for(seconds(5));
+        world
+    }
+
+    fn runs(world: &World) -> [usize; 3] {
+        ["a", "b", "c"].map(|name| world.runs(name))
+    }
+
+    #[test]
+    fn one_for_one_restarts_the_dead_one_alone() {
+        let mut world = three(Strategy::OneForOne);
+        world.crash("b");
+        assert_eq!(runs(&world), [1, 2, 1]);
+    }
+
+    #[test]
+    fn one_for_all_restarts_all_and_counts_it_for_the_dead_one_only() {
+        let mut world = three(Strategy::OneForAll);
+        world.crash("b");
+        world.run_for(Duration::ZERO);
+        assert_eq!(runs(&world), [2, 2, 2]);
+        assert_eq!(["a", "b", "c"].map(|name| world.component(name).restarts), [0, 1, 0]);
+        assert!(["a", "b", "c"].iter().all(|name| world.state(name) == "up"));
+    }
+
+    #[test]
+    fn rest_for_one_restarts_those_that_come_later_in_start_order() {
+        let mut world = three(Strategy::RestForOne);
+        world.crash("b");
+        world.run_for(Duration::ZERO);
+        assert_eq!(runs(&world), [1, 2, 2]);
+    }
+
+    #[test]
+    fn the_others_stop_in_reverse_order_and_all_start_in_order_when_the_dead_one_may() {
+        let slow = |name: &str, priority| {
+            in_group(name, Strategy::OneForAll)
+                .with(|spec| spec.start_priority = priority)
+                .behaves(steady().slow_to_stop(seconds(2)))
+        };
+        let mut world = World::new([slow("a", 1), slow("b", 2), slow("c", 3)]);
+        world.run_for(seconds(10));
+        world.crash("a");
+        assert_eq!(world.state("a"), "waiting for b");
+        world.run_for(seconds(10));
+        let exits = |name| times(&world, name, |kind| matches!(kind, EventKind::Exited { .. })).pop();
+        assert_eq!((exits("c"), exits("b")), (Some(seconds(12)), Some(seconds(14))));
+        for name in ["a", "b", "c"] {
+            assert_eq!(spawn_times(&world, name).pop(), Some(seconds(14)), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_dead_ones_policy_decides_when() {
+        let mut world = World::new([
+            in_group("a", Strategy::OneForAll).with(|spec| {
+                spec.restart = Arc::new(supervisor::Fixed(seconds(30)));
+            }),
+            in_group("b", Strategy::OneForAll),
+        ]);
+        world.run_for(seconds(5));
+        world.crash("a");
+        world.run_for(seconds(29));
+        assert_eq!(world.state("b"), "waiting for a");
+        world.run_for(seconds(1));
+        assert_eq!((world.state("a").as_str(), world.state("b").as_str()), ("up", "up"));
+    }
+
+    #[test]
+    fn members_that_were_stopped_have_completed_or_never_restart_stay_as_they_are() {
+        let once = in_group("once", Strategy::OneForAll).with(|spec| spec.restart = Arc::new(Never));
+        let done = in_group("done", Strategy::OneForAll)
+            .with(|spec| spec.restart = Arc::new(Never))
+            .behaves(steady().ends_after(seconds(1), Exit::Code(0)));
+        let mut world = World::new([
+            in_group("dead", Strategy::OneForAll),
+            in_group("off", Strategy::OneForAll),
+            once,
+            done,
+        ]);
+        world.run_for(seconds(2));
+        world.stop("off");
+        world.run_for(seconds(2));
+        world.crash("dead");
+        world.run_for(seconds(2));
+        assert_eq!(["dead", "off", "once", "done"].map(|name| world.runs(name)), [2, 1, 1, 1]);
+        assert_eq!(world.state("off"), "stopped");
+    }
+
+    #[test]
+    fn a_member_stopped_by_a_person_meanwhile_stays_stopped() {
+        let slow =
+            |name: &str| in_group(name, Strategy::OneForAll).behaves(steady().slow_to_stop(seconds(5)));
+        let mut world = World::new([slow("a"), slow("b")]);
+        world.run_for(seconds(5));
+        world.crash("a");
+        world.stop("b");
+        world.run_for(seconds(10));
+        assert_eq!((world.state("a").as_str(), world.state("b").as_str()), ("up", "stopped"));
+        let mut world = World::new([slow("a"), slow("b")]);
+        world.run_for(seconds(5));
+        world.crash("a");
+        world.stop("a");
+        world.run_for(seconds(10));
+        assert_eq!((world.state("a").as_str(), world.state("b").as_str()), ("stopped", "up"));
+    }
+}
+
+mod stopping {
+    use super::*;
+
+    #[test]
+    fn the_steps_of_a_stop_follow_each_other_until_one_helps() {
+        let ladder = |behaviour: Behaviour| {
+            let mut world = World::new([Mock::new("is")
+                .with(|spec| {
+                    spec.stop = vec![
+                        signal(Signal::HUP, seconds(3)),
+                        signal(Signal::TERM, seconds(4)),
+                        signal(Signal::QUIT, seconds(5)),
+                    ];
+                })
+                .behaves(behaviour)]);
+            world.stop("is");
+            world.run_for(seconds(60));
+            times(&world, "is", |kind| matches!(kind, EventKind::Exited { .. }))
+                .pop()
+                .map(|time| time.as_secs())
+        };
+        assert_eq!(ladder(steady().stops_by(Signal::HUP)), Some(0));
+        assert_eq!(ladder(steady().stops_by(Signal::TERM)), Some(3));
+        assert_eq!(ladder(steady().stops_by(Signal::QUIT)), Some(7));
+        assert_eq!(ladder(steady().ignores_stop()), Some(12), "killed after the last");
+    }
+
+    #[test]
+    fn the_stop_timeout_caps_the_steps() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| {
+                spec.stop_timeout = seconds(5);
+                spec.stop = vec![signal(Signal::HUP, seconds(3)), signal(Signal::TERM, seconds(30))];
+            })
+            .behaves(steady().ignores_stop())]);
+        world.stop("is");
+        assert_eq!(world.state("is"), "stopping 0s/5s");
+        world.run_for(seconds(5));
+        assert_eq!(world.state("is"), "stopped");
+    }
+
+    #[test]
+    fn a_command_can_stop_it_and_what_it_brings_about_is_given_the_rest_of_its_time() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| spec.stop = vec![command(seconds(20))])
+            .behaves(steady().slow_to_stop(seconds(15)))]);
+        world.stop("is");
+        world.run_for(seconds(60));
+        let killed = times(&world, "is", |kind| matches!(kind, EventKind::Killed { .. }));
+        assert_eq!((world.state("is").as_str(), killed), ("stopped", vec![]));
+    }
+
+    #[test]
+    fn a_stop_asked_for_again_is_immediate_but_not_at_once() {
+        let stubborn = || Mock::new("is").behaves(steady().ignores_stop());
+        let mut world = World::new([stubborn()]);
+        world.stop("is");
+        world.run_for(millis(900));
+        world.stop("is");
+        world.run_for(millis(50));
+        assert!(world.state("is").starts_with("stopping"), "two that ask at the same time mean the same");
+        world.run_for(millis(100));
+        world.stop("is");
+        world.run_for(Duration::ZERO);
+        assert_eq!(world.state("is"), "stopped");
+        let mut world = World::new([stubborn()]);
+        world.shutdown();
+        world.run_for(seconds(2));
+        world.shutdown();
+        world.run_for(Duration::ZERO);
+        assert!(world.has_ended());
+    }
+
+    #[test]
+    fn the_cleanup_runs_after_every_end_and_before_the_next_run() {
+        let mut world = World::new([Mock::new("is").with(|spec| {
+            spec.cleanup = Some(Cleanup { command: Command::default(), timeout: seconds(5) });
+        })]);
+        world.run_for(seconds(2));
+        world.crash("is");
+        world.stop("is");
+        world.run_for(seconds(2));
+        let cleanups = world.trace().iter().filter(|line| line.contains("Begin") && line.contains("Cleanup"));
+        assert_eq!((cleanups.count(), world.runs("is"), world.state("is").as_str()), (2, 2, "stopped"));
+    }
+}
+
+mod asking {
+    use super::*;
+
+    #[test]
+    fn a_reset_forgets_what_went_wrong_and_starts_nothing() {
+        let mut world =
+            World::new([Mock::new("is").behaves(steady().crashes_after(Duration::ZERO)), Mock::new("ps")]);
+        world.run_for(seconds(10));
+        assert_eq!(world.component("is").state.word(), "backoff");
+        let reset = world.reset(["is", "ps"]);
+        assert_eq!(achieved(&world, reset, "is"), Achieved::Done);
+        assert_eq!(achieved(&world, reset, "ps"), Achieved::AlreadySo);
+        world.run_for(seconds(1_000));
+        assert_eq!((world.state("is").as_str(), world.state("ps").as_str()), ("stopped", "up"));
+    }
+
+    #[test]
+    fn a_reload_does_what_the_specification_says() {
+        let mut world = World::new([
+            Mock::new("is")
+                .with(|spec| spec.reload = vec![signal(Signal::HUP, seconds(1)), command(seconds(5))]),
+            Mock::new("ps"),
+        ]);
+        let reload = world.reload("is");
+        assert_eq!(world.outcome(reload), None);
+        world.run_for(seconds(1));
+        assert_eq!(achieved(&world, reload, "is"), Achieved::Done);
+        let refused = world.reload("ps");
+        assert_eq!(world.refusal(refused), Some(&RequestError::NoReload { id: id("ps") }));
+        let reload = world.reload("is");
+        world.crash("is");
+        assert!(matches!(achieved(&world, reload, "is"), Achieved::Failed(_)));
+        world.stop("is");
+        world.run_for(seconds(1));
+        let reload = world.reload("is");
+        assert_eq!(achieved(&world, reload, "is"), Achieved::NotRunning);
+    }
+
+    #[test]
+    fn a_signal_goes_to_the_main_process_of_what_runs() {
+        let mut world = World::new([Mock::new("is"), Mock::new("ps").with(|spec| spec.autostart = false)]);
+        let sent = world.signal(["is", "ps"], Signal::HUP);
+        assert_eq!(achieved(&world, sent, "is"), Achieved::Done);
+        assert_eq!(achieved(&world, sent, "ps"), Achieved::NotRunning);
+        assert!(world.trace().iter().any(|line| line.contains("Forward")));
+    }
+
+    #[test]
+    fn somebody_can_wait_for_what_others_bring_about() {
+        let mut world = World::new([
+            declares("is", ReadyWhen::Notified).behaves(steady().ready_after(seconds(9))),
+            Mock::new("ps"),
+        ]);
+        let ready = world.wait_for(["is", "ps"], Until::Ready);
+        let down = world.wait_for("ps", Until::Stopped);
+        world.run_for(seconds(8));
+        assert_eq!((world.outcome(ready), world.outcome(down)), (None, None));
+        world.run_for(seconds(1));
+        assert_eq!(achieved(&world, ready, "is"), Achieved::Done);
+        assert_eq!(achieved(&world, ready, "ps"), Achieved::AlreadySo);
+        world.stop("ps");
+        world.run_for(Duration::ZERO);
+        assert_eq!(achieved(&world, down, "ps"), Achieved::Done);
+    }
+
+    #[test]
+    fn a_wait_goes_on_through_failures_and_can_be_forgotten() {
+        let mut world = World::new([Mock::new("is").behaves_by_run(|run| match run {
+            1..=3 => steady().fails_to_start(),
+            _ => steady(),
+        })]);
+        let wait = world.wait_for("is", Until::Started);
+        let forgotten = world.wait_for("is", Until::Started);
+        world.forget(forgotten);
+        world.run_for(seconds(5));
+        assert_eq!(achieved(&world, wait, "is"), Achieved::Done);
+        assert_eq!(world.outcome(forgotten), None);
+    }
+}
