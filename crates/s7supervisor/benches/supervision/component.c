@@ -1,5 +1,5 @@
 /* The component of the benchmark. Its first act is to look at the clock; then it tells a FIFO when it began to run,
- * and who it is, and waits to be killed. While the file CRASHING exists it crashes instead.
+ * and who it is, and waits to be killed. While the file CRASHING/NUMBER exists it crashes instead.
  *
  *     component FIFO NUMBER CRASHING
  *     component                       does nothing at all
@@ -28,7 +28,7 @@ int main(int count, char **arguments)
     if (fifo < 0 || write(fifo, &report, sizeof report) != sizeof report)
         return 2;
     close(fifo);
-    if (access(arguments[3], F_OK) == 0)
+    if (chdir(arguments[3]) == 0 && access(arguments[2], F_OK) == 0)
         return 1;
     for (;;)
         pause();

@@ -19,7 +19,7 @@ impl Times {
 
     /// The median of how many times longer these took than those measured beside them.
     pub(crate) fn pairwise(&self, beside: &Self) -> f64 {
-        median(self.0.iter().zip(&beside.0).map(|(ours, bare)| ours / bare).collect())
+        median(self.0.iter().zip(&beside.0).map(|(ours, other)| ours / other).collect())
     }
 
     /// Median, least and most, in milliseconds.
@@ -47,18 +47,30 @@ fn milliseconds(time: f64) -> String {
     if time < 10.0 { format!("{time:.2}") } else { format!("{time:.0}") }
 }
 
-/// The table, which grows line by line, and what is wrong.
-#[derive(Default)]
+/// A table, which grows line by line, and what is wrong.
 pub(crate) struct Table {
+    /// What ours is compared with.
+    beside: &'static str,
     lines: Vec<[String; 5]>,
     pub(crate) wrong: Vec<String>,
 }
 
 impl Table {
-    /// Times of the bare loop and of ours, measured pair by pair.
-    pub(crate) fn pairs(&mut self, measure: &str, bare: &Times, ours: &Times, target: &str) {
-        let ratio = format!("{:.2} (pairwise {:.2})", ours.median() / bare.median(), ours.pairwise(bare));
-        self.line(measure, bare.text(), ours.text(), ratio, target);
+    /// A table that compares ours with this.
+    pub(crate) fn beside(beside: &'static str) -> Self {
+        Self { beside, lines: Vec::new(), wrong: Vec::new() }
+    }
+
+    /// Times of the other and of ours, measured pair by pair.
+    pub(crate) fn pairs(&mut self, measure: &str, other: &Times, ours: &Times, target: &str) {
+        let ratio = format!("{:.2} (pairwise {:.2})", ours.median() / other.median(), ours.pairwise(other));
+        self.line(measure, other.text(), ours.text(), ratio, target);
+    }
+
+    /// Shares of a processor, of the other and of ours.
+    pub(crate) fn shares(&mut self, measure: &str, other: f64, ours: f64, target: &str) {
+        let percent = |share: f64| format!("{:.2}", share * 100.0);
+        self.line(measure, percent(other), percent(ours), format!("{:.2}", ours / other), target);
     }
 
     /// A figure that ours alone has.
@@ -74,15 +86,15 @@ impl Table {
         self.figure(measure, ours, target);
     }
 
-    fn line(&mut self, measure: &str, bare: String, ours: String, ratio: String, target: &str) {
-        self.lines.push([measure.to_owned(), bare, ours, ratio, target.to_owned()]);
+    fn line(&mut self, measure: &str, other: String, ours: String, ratio: String, target: &str) {
+        self.lines.push([measure.to_owned(), other, ours, ratio, target.to_owned()]);
     }
 }
 
 impl Display for Table {
     /// As Markdown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["measure", "bare", "ours", "ratio", "target"].map(str::to_owned);
+        let head = ["measure", self.beside, "ours", "ratio", "target"].map(str::to_owned);
         let width = |column: usize| {
             let cells = self.lines.iter().chain([&head]).map(|line| line[column].chars().count());
             cells.max().unwrap_or(0)

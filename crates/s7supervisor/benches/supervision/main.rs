@@ -7,6 +7,10 @@
 //! It ends with an error if a *count* is wrong: a replacement lost or doubled, a zombie, an orphan, a descriptor
 //! leaked, wake-ups while nothing happens, memory. Times are told and never fail it.
 //!
+//! With `-- engine` it measures only what the restart engine takes: a crash loop, a thousand health checks.
+//!
+//! - `engine`: what the restart engine takes
+//! - `answerer`: whom health checks ask
 //! - `subject`: ours or the bare loop, running, with what its components tell
 //! - `bare`: the bare loop
 //! - `proc`: what the kernel says of processes
@@ -15,7 +19,9 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at clocks, idles, and starts processes")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints its table")]
 
+mod answerer;
 mod bare;
+mod engine;
 mod figures;
 mod proc;
 mod subject;
@@ -26,7 +32,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use figures::{Table, Times};
-use subject::{Kind, Subject};
+use subject::{AT_ONCE, Kind, Subject};
+use tempfile::TempDir;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -47,15 +54,33 @@ fn main() -> ExitCode {
     if !std::env::args().any(|argument| argument == "--bench") {
         return ExitCode::SUCCESS;
     }
-    let rounds = if std::env::args().any(|argument| argument == "--quick") { &QUICK } else { &FULL };
-    let mut table = Table::default();
-    let measured = measure(rounds, &mut table);
-    println!("{table}");
-    if let Err(failure) = measured {
-        table.wrong.push(failure.to_string());
+    let is_asked = |word: &str| std::env::args().any(|argument| argument == word);
+    let rounds = if is_asked("--quick") { &QUICK } else { &FULL };
+    let mut wrong = Vec::new();
+    if !is_asked("engine") {
+        wrong.extend(told("bare", rounds, Bench::supervision));
     }
-    table.wrong.iter().for_each(|wrong| eprintln!("WRONG: {wrong}"));
-    if table.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    wrong.extend(told("calm", rounds, Bench::crash_loop));
+    wrong.extend(told("bare", rounds, Bench::health));
+    wrong.iter().for_each(|wrong| eprintln!("WRONG: {wrong}"));
+    if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Measures, prints the table, and returns what is wrong.
+fn told(
+    beside: &'static str,
+    rounds: &'static Rounds,
+    measure: impl FnOnce(&mut Bench) -> Result<(), Failure>,
+) -> Vec<String> {
+    let mut bench = match Bench::new(beside, rounds) {
+        Ok(bench) => bench,
+        Err(failure) => return vec![failure.to_string()],
+    };
+    if let Err(failure) = measure(&mut bench) {
+        bench.table.wrong.push(failure.to_string());
+    }
+    println!("{}", bench.table);
+    bench.table.wrong
 }
 
 /// How often things are done.
@@ -65,28 +90,34 @@ struct Rounds {
     starts: usize,
     commands: usize,
     crashes: usize,
+    /// For how long processor time is watched.
+    watch: Duration,
 }
 
-const FULL: Rounds = Rounds { kills: 60, kills_in_a_row: 1_000, starts: 5, commands: 20, crashes: 10_000 };
-const QUICK: Rounds = Rounds { kills: 6, kills_in_a_row: 300, starts: 1, commands: 5, crashes: 2_000 };
+const FULL: Rounds = Rounds {
+    kills: 60,
+    kills_in_a_row: 1_000,
+    starts: 5,
+    commands: 20,
+    crashes: 10_000,
+    watch: Duration::from_secs(30),
+};
+const QUICK: Rounds = Rounds {
+    kills: 6,
+    kills_in_a_row: 300,
+    starts: 1,
+    commands: 5,
+    crashes: 2_000,
+    watch: Duration::from_secs(20),
+};
 
 /// Where things are, and where the figures go.
-struct Bench<'a> {
-    rounds: &'a Rounds,
-    folder: &'a Path,
+struct Bench {
+    rounds: &'static Rounds,
+    folder: TempDir,
     program: PathBuf,
     folders: usize,
-    table: &'a mut Table,
-}
-
-fn measure(rounds: &Rounds, table: &mut Table) -> Result<(), Failure> {
-    let folder = tempfile::tempdir()?;
-    let program = compile(folder.path())?;
-    let mut bench = Bench { rounds, folder: folder.path(), program, folders: 0, table };
-    bench.one()?;
-    bench.many()?;
-    bench.kills_in_a_row()?;
-    bench.crashes()
+    table: Table,
 }
 
 /// Compiles the component; a static program starts soonest, so that it adds the least to what is measured.
@@ -102,7 +133,21 @@ fn compile(folder: &Path) -> Result<PathBuf, Failure> {
     Err(format!("cc cannot compile {}", source.display()).into())
 }
 
-impl Bench<'_> {
+impl Bench {
+    fn new(beside: &'static str, rounds: &'static Rounds) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir()?;
+        let program = compile(folder.path())?;
+        Ok(Self { rounds, folder, program, folders: 0, table: Table::beside(beside) })
+    }
+
+    /// What supervision takes.
+    fn supervision(&mut self) -> Result<(), Failure> {
+        self.one()?;
+        self.many()?;
+        self.kills_in_a_row()?;
+        self.crashes()
+    }
+
     /// A component alone.
     fn one(&mut self) -> Result<(), Failure> {
         let (mut bare, _) = self.start(Kind::Bare, 1)?;
@@ -190,7 +235,7 @@ impl Bench<'_> {
     fn kills_in_a_row(&mut self) -> Result<(), Failure> {
         let kills = self.rounds.kills_in_a_row;
         let (mut bare, _) = self.start(Kind::Bare, 1)?;
-        let (mut ours, _) = self.start(Kind::OursAtOnce, 1)?;
+        let (mut ours, _) = self.start(Kind::OursWith(&|_| AT_ONCE.to_owned()), 1)?;
         let (mut bare_times, mut our_times) = (Times::default(), Times::default());
         for (subject, times) in [(&mut bare, &mut bare_times), (&mut ours, &mut our_times)] {
             for _ in 0..kills {
@@ -209,7 +254,7 @@ impl Bench<'_> {
     /// Ten components that crash as fast as they are started.
     fn crashes(&mut self) -> Result<(), Failure> {
         const COMPONENTS: usize = 10;
-        let (mut ours, _) = self.start(Kind::OursAtOnce, COMPONENTS)?;
+        let (mut ours, _) = self.start(Kind::OursWith(&|_| AT_ONCE.to_owned()), COMPONENTS)?;
         ours.await_up()?;
         ours.settle()?;
         let (descriptors, size) = (proc::descriptors(ours.pid())?, proc::resident_size(ours.pid())?);
@@ -241,11 +286,13 @@ impl Bench<'_> {
         ours.stop()
     }
 
-    fn start(&mut self, kind: Kind, count: usize) -> Result<(Subject, Duration), Failure> {
+    fn start(&mut self, kind: Kind<'_>, count: usize) -> Result<(Subject, Duration), Failure> {
         self.folders += 1;
-        let folder = self.folder.join(self.folders.to_string());
-        Subject::start(kind, &folder, &self.program, count)
-            .map_err(|error| format!("{kind:?}: {error}").into())
+        let folder = self.folder.path().join(self.folders.to_string());
+        Subject::start(kind, &folder, &self.program, count).map_err(|error| {
+            let name = if let Kind::Bare = kind { "the bare loop" } else { "ours" };
+            format!("{name}: {error}").into()
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::Failure;
 
@@ -29,6 +30,16 @@ pub(crate) fn context_switches(pid: u32) -> Result<u64, Failure> {
         }
     }
     Ok(all)
+}
+
+/// How much processor time a process has used, of user and system together, of all threads that it has had.
+pub(crate) fn processor_time(pid: u32) -> Result<Duration, Failure> {
+    let stat = read(&format!("/proc/{pid}/stat"))?;
+    // Behind the name, which may hold anything, the fields are numbered from 3; utime is 14, stime 15.
+    let fields = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
+    let ticks =
+        fields.split_ascii_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second()))
 }
 
 /// How many descriptors a process has open.

@@ -20,15 +20,18 @@ use crate::{Failure, bare, proc};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who supervises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[derive(Clone, Copy)]
+pub(crate) enum Kind<'a> {
     /// Nothing but pidfd, epoll and spawn.
     Bare,
     /// `s7supervisor run`, each component with the default settings.
     Ours,
-    /// `s7supervisor run`, each component restarted at once whatever happens.
-    OursAtOnce,
+    /// `s7supervisor run`, each component with these elements beside.
+    OursWith(&'a dyn Fn(usize) -> String),
 }
+
+/// The elements of a component that is restarted at once whatever happens.
+pub(crate) const AT_ONCE: &str = r#"<restart delay="0s" maxDelay="0s" resetAfter="0s"/>"#;
 
 /// A running supervisor, bare or ours, and what its components have told.
 pub(crate) struct Subject {
@@ -37,6 +40,8 @@ pub(crate) struct Subject {
     fifo: File,
     /// By component: the pid that told last that it began to run.
     pids: Vec<u32>,
+    /// The component that crashes again and again beside the others, if one does.
+    looping: Option<usize>,
     /// How many runs have begun.
     pub(crate) runs: usize,
 }
@@ -52,12 +57,12 @@ struct Report {
 impl Subject {
     /// Starts it with so many components in a new folder, and says how long it took until the last of them ran.
     pub(crate) fn start(
-        kind: Kind,
+        kind: Kind<'_>,
         folder: &Path,
         program: &Path,
         count: usize,
     ) -> Result<(Self, Duration), Failure> {
-        fs::create_dir_all(folder)?;
+        fs::create_dir_all(crashing_in(folder))?;
         // A copy of its own, so that its components can be told from those of others.
         fs::copy(program, program_in(folder))?;
         let fifo = folder.join("fifo");
@@ -69,7 +74,8 @@ impl Subject {
         let before = now();
         let process = command.spawn()?;
         let folder = folder.to_owned();
-        let mut subject = Self { process, folder, fifo: reader, pids: vec![0; count], runs: 0 };
+        let mut subject =
+            Self { process, folder, fifo: reader, pids: vec![0; count], looping: None, runs: 0 };
         let mut last = before;
         for _ in 0..count {
             last = last.max(subject.report()?.began);
@@ -80,7 +86,10 @@ impl Subject {
     /// Kills a component, and says how long it took until the replacement ran.
     pub(crate) fn kill(&mut self, component: usize) -> Result<Duration, Failure> {
         let before = self.send_kill(component)?;
-        let report = self.report()?;
+        let mut report = self.report()?;
+        while self.looping == Some(report.component) {
+            report = self.report()?;
+        }
         if report.component != component {
             return Err(format!("component {} began a run that nobody waited for", report.component).into());
         }
@@ -124,7 +133,18 @@ impl Subject {
 
     /// Has the components crash, or stay up, from their next runs on.
     pub(crate) fn set_crashing(&self, crashing: bool) -> Result<(), Failure> {
-        let file = crashing_in(&self.folder);
+        (0..self.components()).try_for_each(|component| self.set_crashing_of(component, crashing))
+    }
+
+    /// Has one component crash again and again from now on.
+    pub(crate) fn start_loop(&mut self, component: usize) -> Result<(), Failure> {
+        self.set_crashing_of(component, true)?;
+        self.looping = Some(component);
+        self.send_kill(component).map(drop)
+    }
+
+    fn set_crashing_of(&self, component: usize, crashing: bool) -> Result<(), Failure> {
+        let file = crashing_in(&self.folder).join(component.to_string());
         Ok(if crashing { fs::write(file, "") } else { fs::remove_file(file) }?)
     }
 
@@ -222,24 +242,21 @@ fn crashing_in(folder: &Path) -> PathBuf {
     folder.join("crashing")
 }
 
-fn command(kind: Kind, folder: &Path, count: usize) -> Result<Command, Failure> {
+fn command(kind: Kind<'_>, folder: &Path, count: usize) -> Result<Command, Failure> {
     let (program, fifo, crashing) = (program_in(folder), folder.join("fifo"), crashing_in(folder));
-    if kind == Kind::Bare {
+    if let Kind::Bare = kind {
         let [fifo, crashing, program] = [fifo, crashing, program].map(OsString::from);
         let mut command = Command::new(std::env::current_exe()?);
         command.args(bare::arguments(&fifo, &crashing, &program, count));
         return Ok(command);
     }
-    let restart = match kind {
-        Kind::OursAtOnce => r#"<restart delay="0s" maxDelay="0s" resetAfter="0s"/>"#,
-        _ => "",
-    };
     let mut servers = String::new();
     for number in 0..count {
+        let elements = if let Kind::OursWith(elements) = kind { elements(number) } else { String::new() };
         writeln!(
             servers,
             "<server id=\"component-{number}\"><executable>{}</executable><arguments><argument>{}</argument>\
-             <argument>{number}</argument><argument>{}</argument></arguments>{restart}</server>",
+             <argument>{number}</argument><argument>{}</argument></arguments>{elements}</server>",
             program.display(),
             fifo.display(),
             crashing.display(),
