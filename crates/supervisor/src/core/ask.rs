@@ -199,10 +199,15 @@ impl Core {
         let component = self.component(key);
         let waits_for = component.was_told_to_stop_for(self.now).filter(|_| !component.wanted);
         self.component_mut(key).hurry = waits_for.is_some_and(|time| time >= IMPATIENCE);
-        self.unwant(request, key);
+        // While everything stops, each keeps its place in the order of that.
+        self.end_wish(request, key, self.shutdown != Shutdown::No);
     }
 
     fn unwant(&mut self, request: RequestId, key: u32) {
+        self.end_wish(request, key, false);
+    }
+
+    fn end_wish(&mut self, request: RequestId, key: u32, keeps_its_place: bool) {
         self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
         self.component_mut(key).wanted = false;
         let component = self.component(key);
@@ -210,8 +215,7 @@ impl Core {
             self.resolve(request, key, Achieved::Unkillable(pids));
         } else if component.run().is_some() {
             self.requests.wait(request, key, Goal::Stop);
-            // While everything stops, each keeps its place in the order of that.
-            if self.component(key).halting.is_none() || self.shutdown == Shutdown::No {
+            if !keeps_its_place || self.component(key).halting.is_none() {
                 self.join_halt(key, Wave::of_request(request));
             }
         } else {
@@ -280,11 +284,14 @@ impl Core {
 
     /// Stops everything; the last step of it is `End`.
     fn shut_down(&mut self, request: RequestId, immediately: bool, given_up: Option<ComponentId>) {
-        let is_impatient = self.now.saturating_sub(self.shutdown_since) >= IMPATIENCE;
+        let waits_for = self.shutdown_asked_at.map(|asked_at| self.now.saturating_sub(asked_at));
+        let is_impatient = waits_for.is_some_and(|time| time >= IMPATIENCE);
+        if request != NOBODY {
+            self.shutdown_asked_at.get_or_insert(self.now);
+        }
         let immediately = immediately || self.shutdown == Shutdown::InOrder && is_impatient;
         if self.shutdown == Shutdown::No {
             self.shutdown = Shutdown::InOrder;
-            self.shutdown_since = self.now;
             self.given_up.clone_from(&given_up);
             let kind = EventKind::ShuttingDown { given_up };
             self.actions.push(Action::Emit(Event { at: self.now, component: None, kind }));
