@@ -30,12 +30,18 @@ impl Core {
         self.tell_of(&ask, by);
         match ask {
             Ask::Start(keys) => {
-                let keys = Graph::closure(keys, |key| self.missing(key));
+                let all = Graph::closure(keys.clone(), |key| self.missing(key));
+                self.tell_of_others("start", &all, &keys, by);
+                let keys = all;
                 self.for_each(request, keys, Self::want);
             }
             Ask::Stop { keys, dependants } => {
                 let keys = match dependants {
-                    Dependants::Stop => Graph::closure(keys, |key| self.running_dependants(key)),
+                    Dependants::Stop => {
+                        let all = Graph::closure(keys.clone(), |key| self.running_dependants(key));
+                        self.tell_of_others("stop", &all, &keys, by);
+                        all
+                    }
                     Dependants::Refuse | Dependants::Leave => keys,
                 };
                 self.for_each(request, keys, Self::stop);
@@ -121,6 +127,15 @@ impl Core {
         for component in about {
             let kind = EventKind::Requested { verb, by: Arc::clone(by) };
             self.actions.push(Action::Emit(Event { at: self.now, component, kind }));
+        }
+    }
+
+    /// Tells of those that nobody has named, but that those who were named bring with them.
+    fn tell_of_others(&mut self, verb: &'static str, all: &[u32], named: &[u32], by: &Arc<str>) {
+        for key in all.iter().filter(|key| !named.contains(key)) {
+            let by = format!("{by}, with {}", self.id(named[0])).into();
+            let kind = EventKind::Requested { verb, by };
+            self.actions.push(Action::Emit(Event { at: self.now, component: Some(self.id(*key)), kind }));
         }
     }
 
