@@ -66,9 +66,14 @@ impl House {
     }
 
     pub(crate) fn write_registry(&self, servers: &str) {
+        self.write_registry_with("", servers);
+    }
+
+    /// The same with more elements in `<config>`.
+    pub(crate) fn write_registry_with(&self, config: &str, servers: &str) {
         let folder = self.folder.path().to_str().unwrap();
         let servers = servers.replace("BELL", &format!("{folder}/bell")).replace("FOLDER", folder);
-        let config = "<config><tracelevel>4</tracelevel></config>";
+        let config = format!("<config><tracelevel>4</tracelevel>{config}</config>");
         let text = format!("<supervisor>{config}<servers>{servers}</servers></supervisor>");
         fs::write(self.registry(), text).unwrap();
     }

@@ -1,11 +1,15 @@
 //! The command line: commands, options that all of them have, and the texts of `--help`.
 
+mod verbs;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::verbs::{Chosen, SendSignal, Stop, Wait};
+use crate::commands;
 use crate::commands::stand_in::StandIn;
 use crate::duration::parse_duration;
 
@@ -58,21 +62,49 @@ pub(crate) enum Command {
     /// Show what will really be run, after settings and profiles
     Show(Show),
 
+    /// Show what would happen, in virtual time: nothing is started
+    #[command(after_long_help = commands::simulate::HELP)]
+    Simulate(Simulate),
+
     /// Start the supervisor in the background, or components of the one that runs
     #[command(after_long_help = START)]
     Start(Change),
 
     /// Stop components, or all of them and the supervisor
-    #[command(after_long_help = STOP)]
-    Stop(Change),
+    #[command(after_long_help = verbs::STOP)]
+    Stop(Stop),
 
     /// Restart components, or all of them and the supervisor
     #[command(after_long_help = RESTART)]
     Restart(Change),
 
+    /// Forget what went wrong with components: backoff, trip, failure
+    #[command(after_long_help = verbs::RESET)]
+    Reset(Chosen),
+
+    /// Have components read their configuration again
+    #[command(after_long_help = verbs::RELOAD)]
+    Reload(Chosen),
+
+    /// Send a signal to components
+    #[command(after_long_help = verbs::SIGNAL)]
+    Signal(SendSignal),
+
+    /// Wait until components are ready, started or stopped
+    #[command(after_long_help = verbs::WAIT)]
+    Wait(Wait),
+
     /// Show state, pid, uptime, memory, processor time, restarts and last exit
     #[command(after_long_help = STATUS)]
     Status(Status),
+
+    /// Tell what happened, and with -f what happens
+    #[command(after_long_help = commands::events::HELP)]
+    Events(commands::events::Events),
+
+    /// Tell why a component is in the state that it is in
+    #[command(after_long_help = commands::why::HELP)]
+    Why(commands::why::Why),
 
     /// Be a component for trying things out: listen, crash, ignore, flood, fork
     #[command(after_long_help = STAND_IN)]
@@ -115,6 +147,22 @@ pub(crate) struct Show {
     pub(crate) json: bool,
 }
 
+/// `simulate`
+#[derive(Args, Debug)]
+pub(crate) struct Simulate {
+    /// The registry
+    #[arg(value_name = "REGISTRY")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// What the components do and what people ask for; -: standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: PathBuf,
+
+    /// Print one JSON document for each event, and then one for each component
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `status`
 #[derive(Args, Debug)]
 pub(crate) struct Status {
@@ -127,7 +175,7 @@ pub(crate) struct Status {
     pub(crate) json: bool,
 }
 
-/// `start`, `stop`, `restart`
+/// `start`, `restart`
 #[derive(Args, Debug)]
 pub(crate) struct Change {
     /// The components: ids, names of several instances, or patterns ('web-*') [default: all, and the supervisor]
@@ -194,6 +242,7 @@ Exit codes:
   0   stopped in order
   1   cannot start: the message says why and what to do
   2   the registry or the arguments are wrong
+  10  an essential component was given up, and the registry says to stop then
   11  a second signal forced the end, or something could not be killed
 
 Examples:
@@ -208,24 +257,13 @@ start, and says which and why; the supervisor keeps trying. If a supervisor runs
 already, starts those that should run and do not: those that start by
 themselves, and those that somebody has started. The others stay as they are.
 
-With ID: starts these components now, whatever backoff or failure says.
+With ID: starts these components now, whatever backoff, trip or failure says,
+and before them those that they depend on.
 
 Examples:
   s7supervisor start
   s7supervisor start --timeout 2m
   s7supervisor start ps 'web-*'";
-
-const STOP: &str = "\
-Without ID: stops all components in reverse start order, then the supervisor,
-and returns when its process is gone. Without a supervisor there is nothing to
-stop, which is fine.
-
-With ID: stops these components until somebody starts them.
-
-Examples:
-  s7supervisor stop
-  s7supervisor stop ps
-  s7supervisor stop --no-wait";
 
 const RESTART: &str = "\
 Without ID: checks the registry first; an invalid one touches nothing. Then
@@ -247,15 +285,16 @@ Examples:
 
 const STATUS: &str = "\
 The components stand in the order in which they start. MEMORY and CPU are those
-of all processes of a component.
+of all processes of a component. Of a single component, what it says of itself
+and which rule it breaks are told as well.
 
 Exit codes; of several components, the worst counts, in the order 4, 1, 3, 150,
 0; without ID, only components that are wanted count:
   0    up, or completed
-  1    failed: dead though it is wanted
+  1    failed or tripped: dead though it is wanted
   3    stopped, or the supervisor is not running
   4    not known: no answer, no permission, unknown ID
-  150  on its way: waiting, starting, stopping, backoff
+  150  on its way: waiting, starting, stopping, backoff; unready, unhealthy
 
 Examples:
   s7supervisor status
@@ -295,7 +334,17 @@ mod tests {
 
     #[test]
     fn the_help_fits_80_columns() {
-        for text in [EXAMPLES, RUN, START, STOP, RESTART, STATUS, STAND_IN] {
+        for text in [
+            EXAMPLES,
+            RUN,
+            START,
+            RESTART,
+            STATUS,
+            STAND_IN,
+            commands::events::HELP,
+            commands::why::HELP,
+            commands::simulate::HELP,
+        ] {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");
             }

@@ -1,9 +1,11 @@
 //! Asking the running supervisor, and telling what came of it.
 
+mod telling;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use supervisor_control::wire::{ComponentOutcome, OutcomeDocument, OutcomeKind, StatusDocument};
+use supervisor_control::wire::{OutcomeDocument, StatusDocument};
 use supervisor_control::{Action, Client, ClientError, Wait};
 
 use crate::arguments::{Patience, Place};
@@ -40,35 +42,45 @@ pub(crate) fn act_on(client: &Client, action: Action, ids: &[String], patience: 
         say::tell(&format!("there is nothing to {action}"));
         return tell_document(patience, true).map(|()| Exit::Done);
     }
-    if !patience.no_wait {
-        let whom = ids.join(", ");
-        say::tell(&say::printable(&format!("waiting for {whom} to {}", words(action).wait)));
+    let awaited = telling::awaited(action, ids);
+    if let (false, Some(awaited)) = (patience.no_wait, &awaited) {
+        say::tell(&format!("waiting for {awaited}"));
     }
     let outcome = client.act(action, Some(ids), patience.wait());
     let outcome = outcome.map_err(|error| failure_in_time(&error, patience))?;
     if !outcome.finished {
-        return unfinished(patience, &format!("{action} goes on"));
+        return match (action, awaited) {
+            (Action::WaitFor(_), Some(awaited)) => in_vain(patience, &format!(" for {awaited}")),
+            _ => unfinished(patience, &format!("{action} goes on")),
+        };
     }
     if patience.json {
         print_json(&outcome)?;
     }
-    tell_outcome(action, &outcome, patience.json);
+    telling::tell(action, &outcome, patience.json);
     Ok(if outcome.is_success() { Exit::Done } else { Exit::Failed })
 }
 
 /// What is to be said when nobody waited, or not long enough.
 pub(crate) fn unfinished(patience: Patience, goes_on: &str) -> Ended {
-    tell_document(patience, false)?;
     if patience.no_wait {
-        return Ok(Exit::Done);
+        return tell_document(patience, false).map(|()| Exit::Done);
     }
-    let advice = "see `s7supervisor status`";
-    Err(Failure::new(Exit::TimedOut, format!("waited in vain: {goes_on} all the same; {advice}")))
+    in_vain(patience, &format!(": {goes_on} all the same"))
+}
+
+fn in_vain(patience: Patience, what: &str) -> Ended {
+    tell_document(patience, false)?;
+    Err(Failure::new(Exit::TimedOut, format!("waited in vain{what}; see `s7supervisor status`")))
 }
 
 /// With `--json`: what came of a request that was not about single components.
 pub(crate) fn tell_document(patience: Patience, finished: bool) -> Result<(), Failure> {
-    if patience.json { print_json(&OutcomeDocument { finished, components: Vec::new() }) } else { Ok(()) }
+    if patience.json {
+        print_json(&OutcomeDocument { finished, ..OutcomeDocument::default() })
+    } else {
+        Ok(())
+    }
 }
 
 /// Prints an outcome as the document that it is.
@@ -84,52 +96,6 @@ pub(crate) fn status(client: &Client, patience: Patience) -> Result<StatusDocume
     match patience.timeout {
         Some(timeout) => client.status_within(&[], timeout),
         None => client.status(&[]),
-    }
-}
-
-fn tell_outcome(action: Action, outcome: &OutcomeDocument, json: bool) {
-    for component in &outcome.components {
-        let line = say::printable(&format!("{}: {}", component.id, result(action, component)));
-        match component.result.is_success() {
-            true if json => {}
-            true => say::answer(&line),
-            false => say::tell(&line),
-        }
-    }
-}
-
-/// What came of it for one component, in words.
-fn result(action: Action, component: &ComponentOutcome) -> String {
-    let words = words(action);
-    let why = component.message.as_deref().unwrap_or("for an unknown reason");
-    match component.result {
-        OutcomeKind::Done => words.done.to_owned(),
-        OutcomeKind::Already => format!("already {}", words.so),
-        OutcomeKind::FailedStart => {
-            let id = &component.id;
-            format!(
-                "did not start: {why}; if its policy says so, the tries go on: see `s7supervisor status {id}`"
-            )
-        }
-        OutcomeKind::Unkillable => {
-            let pids = component.pids.iter().flatten().map(u32::to_string).collect::<Vec<_>>().join(", ");
-            format!("not {}: {why}: {pids}; see what the kernel keeps them busy with", words.done)
-        }
-        _ => format!("not {}: {why}", words.done),
-    }
-}
-
-struct Words {
-    wait: &'static str,
-    so: &'static str,
-    done: &'static str,
-}
-
-fn words(action: Action) -> Words {
-    match action {
-        Action::Start => Words { wait: "come up", so: "up", done: "started" },
-        Action::Stop => Words { wait: "stop", so: "stopped", done: "stopped" },
-        Action::Restart => Words { wait: "come up again", so: "up", done: "restarted" },
     }
 }
 
@@ -151,6 +117,9 @@ pub(crate) fn failure(error: &ClientError) -> Failure {
         ClientError::PermissionDenied { .. } => (Exit::Unknown, ""),
         ClientError::Refused { status: 404, .. } => (Exit::Invalid, "; `s7supervisor status` names all"),
         ClientError::Refused { status: 401 | 403, .. } => (Exit::Unknown, ""),
+        ClientError::HasDependants { .. } => {
+            (Exit::Failed, "; stop those too (--with-dependants), or let them run on (--only)")
+        }
         ClientError::NoAnswer { .. } => (Exit::Failed, "; see its log"),
         ClientError::Closed { .. } => (Exit::Failed, "; try again, and see its log"),
         _ => (Exit::Failed, ""),
@@ -183,24 +152,6 @@ impl Patience {
 mod tests {
     use super::*;
 
-    fn outcome(kind: OutcomeKind) -> ComponentOutcome {
-        ComponentOutcome {
-            id: "ps".into(),
-            result: kind,
-            message: Some("exit code 1".into()),
-            pids: Some(vec![41]),
-        }
-    }
-
-    #[test]
-    fn an_outcome_is_told_in_the_words_of_what_was_asked_for() {
-        assert_eq!(result(Action::Start, &outcome(OutcomeKind::Done)), "started");
-        assert_eq!(result(Action::Start, &outcome(OutcomeKind::Already)), "already up");
-        assert_eq!(result(Action::Stop, &outcome(OutcomeKind::Already)), "already stopped");
-        assert!(result(Action::Restart, &outcome(OutcomeKind::FailedStart)).contains("exit code 1"));
-        assert!(result(Action::Stop, &outcome(OutcomeKind::Unkillable)).contains("41"));
-    }
-
     #[test]
     fn each_error_of_the_client_has_its_exit_code() {
         let socket = std::path::PathBuf::from("s");
@@ -209,6 +160,8 @@ mod tests {
         assert_eq!(exit(ClientError::PermissionDenied { socket: socket.clone() }), Exit::Unknown);
         assert_eq!(exit(ClientError::NoAnswer { socket }), Exit::Failed);
         assert_eq!(exit(ClientError::Refused { status: 404, detail: String::new() }), Exit::Invalid);
+        let dependants = vec!["ps".to_owned()];
+        assert_eq!(exit(ClientError::HasDependants { detail: String::new(), dependants }), Exit::Failed);
         assert_eq!(exit(ClientError::Refused { status: 503, detail: String::new() }), Exit::Failed);
     }
 }

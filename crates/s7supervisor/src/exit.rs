@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     Unknown = 4,
     /// There is no supervisor that could be asked.
     NotRunning = 7,
+    /// `run` only: an essential component was given up, and everything was stopped for that.
+    GivenUp = 10,
     /// `run` only: a second signal forced the end, or something could not be killed.
     Forced = 11,
     /// `status` only: it is on its way to another state.
@@ -35,7 +37,7 @@ impl Exit {
             Self::Down => 2,
             Self::Failed => 3,
             Self::Unknown => 4,
-            Self::Invalid | Self::NotRunning | Self::Forced | Self::TimedOut => 5,
+            Self::Invalid | Self::NotRunning | Self::GivenUp | Self::Forced | Self::TimedOut => 5,
         }
     }
 
@@ -107,7 +109,13 @@ mod tests {
         let codes =
             [(Exit::Done, 0), (Exit::Failed, 1), (Exit::Invalid, 2), (Exit::Down, 3), (Exit::Unknown, 4)];
         assert!(codes.iter().all(|(exit, code)| exit.code() == *code));
-        let codes = [(Exit::NotRunning, 7), (Exit::Forced, 11), (Exit::OnItsWay, 150), (Exit::TimedOut, 151)];
+        let codes = [
+            (Exit::NotRunning, 7),
+            (Exit::GivenUp, 10),
+            (Exit::Forced, 11),
+            (Exit::OnItsWay, 150),
+            (Exit::TimedOut, 151),
+        ];
         assert!(codes.iter().all(|(exit, code)| exit.code() == *code));
     }
 }

@@ -9,8 +9,10 @@ mod control;
 mod duration;
 mod exit;
 mod lock;
+mod naming;
 mod os;
 mod own_log;
+mod past;
 mod place;
 mod say;
 mod shell;
@@ -21,9 +23,10 @@ mod waiting;
 use std::process::ExitCode;
 
 use clap::Parser;
+use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
-use crate::commands::{check, restart, run, show, stand_in, start, status, stop};
+use crate::commands::{check, events, restart, run, show, simulate, stand_in, start, status, stop, why};
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
@@ -33,10 +36,19 @@ fn main() -> ExitCode {
         Command::Run(asked) => run::run(&place, asked),
         Command::Check(asked) => check::check(&place, asked),
         Command::Show(asked) => show::show(&place, asked),
+        Command::Simulate(asked) => simulate::simulate(&place, asked),
         Command::Start(asked) => start::start(&place, asked),
         Command::Stop(asked) => stop::stop(&place, asked),
+        Command::Reset(asked) => control::act(&place, Action::Reset, &asked.ids, asked.patience),
+        Command::Reload(asked) => control::act(&place, Action::Reload, &asked.ids, asked.patience),
+        Command::Signal(asked) => {
+            control::act(&place, Action::Signal(asked.signal), &asked.to.ids, asked.to.patience)
+        }
+        Command::Wait(asked) => control::act(&place, asked.action(), &asked.ids, asked.patience()),
         Command::Restart(asked) => restart::restart(&place, asked),
         Command::Status(asked) => status::status(&place, asked),
+        Command::Events(asked) => events::events(&place, asked),
+        Command::Why(asked) => why::why(&place, asked),
         Command::StandIn(told) => stand_in::run(told),
     };
     match ended {

@@ -4,6 +4,7 @@
 //! that cannot be written for another reason, such as a full disk, is one: see [`lost`].
 
 use std::io::{Error, ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use supervisor::registry::RegistryError;
@@ -11,14 +12,23 @@ use supervisor::registry::RegistryError;
 /// Why the first answer that was lost could not be written.
 static LOST: Mutex<Option<Error>> = Mutex::new(None);
 
+/// Whether whoever read the answers has gone away.
+static GONE: AtomicBool = AtomicBool::new(false);
+
 /// Writes the answer of a command, colours only where a terminal shows them.
 pub(crate) fn answer(text: &str) {
     match write_line(anstream::stdout(), text) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
-        _ => {}
+        Err(_) => GONE.store(true, Ordering::Relaxed),
+        Ok(()) => {}
     }
+}
+
+/// Whether whoever read the answers has gone away, so that there is no use in more of them.
+pub(crate) fn reader_is_gone() -> bool {
+    GONE.load(Ordering::Relaxed)
 }
 
 /// Why an answer could not be written, if one could not though somebody may have waited for it.

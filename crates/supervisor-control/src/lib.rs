@@ -32,19 +32,23 @@
 //! | `GET /v1/status`, of some: `?id=NAME&id=NAME` | [`wire::StatusDocument`] |
 //! | `GET /v1/components`, of some: `?id=NAME` | a list of [`wire::ComponentDocument`] |
 //! | `GET /v1/components/{id}` | [`wire::ComponentDocument`] |
-//! | `POST /v1/components/{id}/start`, `stop`, `restart` | [`wire::OutcomeDocument`] |
-//! | `POST /v1/start`, `stop`, `restart` with a [`wire::SelectionDocument`] | [`wire::OutcomeDocument`] |
+//! | `POST /v1/start`, `restart`, `reset`, `reload` with a [`wire::SelectionDocument`] | [`wire::OutcomeDocument`] |
+//! | `POST /v1/stop` with a [`wire::StopDocument`] | [`wire::OutcomeDocument`] |
+//! | `POST /v1/signal` with a [`wire::SignalDocument`] | [`wire::OutcomeDocument`] |
+//! | `POST /v1/wait` with a [`wire::WaitDocument`] | [`wire::OutcomeDocument`] |
+//! | `POST /v1/components/{id}/start`, …: the same of one, without `components` | [`wire::OutcomeDocument`] |
+//! | `GET /v1/events` | a stream of [`wire::EventDocument`] as Server-Sent Events, until the supervisor ends |
 //! | `POST /v1/shutdown` with a [`wire::ShutdownDocument`] | [`wire::OutcomeDocument`] |
 //!
 //! A name is an id, the common name of several instances, or a glob. A `POST` is answered when what was asked for has
 //! happened or can no longer happen; with `?timeout=SECONDS` no later than that, and with `?wait=false` at once. What
-//! was taken up goes on, also when the client goes away.
+//! was taken up goes on, also when the client goes away; only a `wait`, which changes nothing, is over then.
 //!
 //! | status | meaning |
 //! |---|---|
 //! | 200 | here it is; all that was asked for is so |
 //! | 202 | taken up, not finished yet |
-//! | 409 | finished, but not all of it came to be: the outcome tells what |
+//! | 409 | finished, but not all of it came to be: the outcome tells what; or refused, as a problem: running components depend on what was to stop, it has no `<reload>`, too many requests wait |
 //! | 400, 415, 413, 431, 408 | the request cannot be understood, is no JSON, too large, or too slow |
 //! | 404, 405 | there is no such component or path; it does not take this method |
 //! | 503 | the supervisor is shutting down or has ended |
@@ -55,10 +59,11 @@
 
 mod client;
 mod http_prober;
+pub mod journal;
 mod server;
 mod socket;
 pub mod wire;
 
-pub use crate::client::{Action, Client, ClientError, Wait};
+pub use crate::client::{Action, Client, ClientError, Follow, Wait};
 pub use crate::http_prober::HttpProber;
 pub use crate::server::{Builder, Limits, Server};

@@ -4,11 +4,23 @@
 //! in later versions and never changed: whoever reads an answer ignores what it does not know. Requests are read
 //! strictly, because a misspelt field must not be taken for its default.
 
+mod event;
+mod order;
+mod outcome;
+mod sentence;
+
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize, Serializer};
-use supervisor::{Achieved, ComponentState, ComponentStatus, End, Exit, Outcome, Status};
+use supervisor::{ComponentState, ComponentStatus, End, Exit, Status};
+
+pub use self::order::{SelectionDocument, ShutdownDocument, SignalDocument, StopDocument, WaitDocument};
+pub use self::outcome::{ComponentOutcome, OutcomeDocument, OutcomeKind, ProblemDocument};
+
+pub use self::event::{EventDocument, FaultDocument, What};
+pub(crate) use self::event::{Numbering, wall_clock};
+pub use self::sentence::Sentence;
 
 /// The answer to `GET /v1/status`, and what `status --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,8 +58,8 @@ pub struct ComponentDocument {
     pub id: String,
     /// The line for people.
     pub description: Option<String>,
-    /// What it is doing, in one word: `waiting`, `starting`, `up`, `stopping`, `stopped`, `backoff`, `failed` or
-    /// `completed`. Later versions know more words.
+    /// What it is doing, in one word: `waiting`, `starting`, `up`, `unready`, `unhealthy`, `stopping`, `stopped`,
+    /// `backoff`, `tripped`, `failed` or `completed`. Later versions know more words.
     pub state: String,
     /// The state as people see it (`backoff 8s (3)`), where that says more than the word.
     pub detail: Option<String>,
@@ -69,16 +81,25 @@ pub struct ComponentDocument {
     pub since: String,
     /// In `waiting`: the component that it waits for.
     pub waiting_for: Option<String>,
-    /// In `backoff`: how long it is until the next try.
+    /// In `waiting`: what that one is doing (`tripped`), where it may never come to what is needed of it by itself.
+    #[serde(default)]
+    pub waiting_for_state: Option<String>,
+    /// In `backoff` and `tripped`: how long it is until the next try.
     pub next_try: Option<f64>,
     /// In `backoff`: the how manieth restart in a row that will be.
     pub in_a_row: Option<u32>,
     /// In `stopping`: the pids that are still there though they were killed.
     pub survivors: Option<Vec<u32>>,
+    /// What it said last, in words, of what it is doing, while it runs.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// The rule that it breaks, in words, while it is only told of it.
+    #[serde(default)]
+    pub fault: Option<String>,
 }
 
 /// How a run ended. Of `code` and `signal` at most one is there: neither, where it could not be started at all or
-/// nobody told how it ended.
+/// nobody told how it ended. Of a run that was ended for a fault, they say how it ended then, and `message` the fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastExit {
@@ -90,87 +111,6 @@ pub struct LastExit {
     pub core_dumped: bool,
     /// The same for people: `exit code 1`.
     pub message: String,
-}
-
-/// The body of `POST /v1/start`, `/v1/stop` and `/v1/restart`; an empty body is the same as `{}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct SelectionDocument {
-    /// Ids, common names of instances, or globs; absent or `null`: every component.
-    #[serde(default)]
-    pub components: Option<Vec<String>>,
-}
-
-/// The body of `POST /v1/shutdown`; an empty body is the same as `{}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct ShutdownDocument {
-    /// Kill everything now instead of stopping it in order. Default: false.
-    #[serde(default)]
-    pub immediately: bool,
-}
-
-/// The answer to a request that changes something.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OutcomeDocument {
-    /// Whether this is the end of it. `false`: it was taken up and goes on; whoever asked did not want to wait longer.
-    pub finished: bool,
-    /// Each component that the request was about, in start order. Empty unless finished.
-    pub components: Vec<ComponentOutcome>,
-}
-
-/// What came of a request for one component.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ComponentOutcome {
-    /// Its name.
-    pub id: String,
-    /// What came of it.
-    pub result: OutcomeKind,
-    /// Where it did not come to be: why, in words.
-    pub message: Option<String>,
-    /// Of `unkillable`: the processes that did not end.
-    pub pids: Option<Vec<u32>>,
-}
-
-/// What came of a request for one component, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum OutcomeKind {
-    /// It has happened.
-    Done,
-    /// It was so already.
-    Already,
-    /// The first try failed; if its policy says so, the tries go on.
-    FailedStart,
-    /// Somebody asked for the contrary before it had happened.
-    Overtaken,
-    /// Some of its processes did not end even when they were killed.
-    Unkillable,
-    /// Something that this version does not know; it is no success.
-    #[serde(other)]
-    Other,
-}
-
-/// Why a request was refused, as RFC 9457 has it: <https://www.rfc-editor.org/rfc/rfc9457>.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProblemDocument {
-    /// `about:blank`: the status says what kind of problem it is.
-    #[serde(rename = "type", default = "about_blank")]
-    pub kind: String,
-    /// The status in words: `Not Found`.
-    #[serde(default)]
-    pub title: String,
-    /// The HTTP status.
-    pub status: u16,
-    /// What could not be done, why, and what to do.
-    #[serde(default)]
-    pub detail: String,
-}
-
-fn about_blank() -> String {
-    "about:blank".to_owned()
 }
 
 /// A [`StatusDocument`] that is written without ever being whole in memory: of a thousand components, it is large.
@@ -185,6 +125,7 @@ impl<'a> StatusAnswer<'a> {
     /// is the wall clock at the moment of `status`.
     pub(crate) fn new(supervisor: SupervisorDocument, status: &'a Status, now: SystemTime) -> Self {
         let mut conditions = status.conditions.clone();
+        conditions.extend(supervisor.conditions);
         if status.shutting_down {
             conditions.push("shutting down".to_owned());
         }
@@ -239,19 +180,20 @@ impl ComponentDocument {
             restarts: component.restarts,
             last_exit: component.last_end.as_ref().map(LastExit::from),
             since: started.checked_add(component.since).map_or_else(String::new, rfc3339),
-            waiting_for: None,
-            next_try: None,
-            in_a_row: None,
-            survivors: None,
+            note: component.note.as_deref().map(str::to_owned),
+            fault: component.fault.as_ref().map(ToString::to_string),
+            ..Self::default()
         };
         match &component.state {
-            ComponentState::Waiting { for_component, .. } => {
+            ComponentState::Waiting { for_component, which_is } => {
                 document.waiting_for = Some(for_component.to_string());
+                document.waiting_for_state = which_is.map(str::to_owned);
             }
             ComponentState::Backoff { remaining, in_a_row } => {
                 document.next_try = Some(remaining.as_secs_f64());
                 document.in_a_row = Some(*in_a_row);
             }
+            ComponentState::Tripped { remaining } => document.next_try = Some(remaining.as_secs_f64()),
             ComponentState::Stopping { survivors, .. } if !survivors.is_empty() => {
                 document.survivors = Some(survivors.clone());
             }
@@ -268,7 +210,7 @@ fn rfc3339(time: SystemTime) -> String {
 impl From<&End> for LastExit {
     fn from(end: &End) -> Self {
         let exit = match end {
-            End::Exited(exit) => *exit,
+            End::Exited(exit) | End::Judged { exit, .. } => *exit,
             _ => Exit::Unknown,
         };
         Self {
@@ -277,49 +219,6 @@ impl From<&End> for LastExit {
             core_dumped: matches!(exit, Exit::Signal { core_dumped: true, .. }),
             message: end.to_string(),
         }
-    }
-}
-
-impl OutcomeDocument {
-    /// Whether all that was asked for is so.
-    #[must_use]
-    pub fn is_success(&self) -> bool {
-        self.finished && self.components.iter().all(|component| component.result.is_success())
-    }
-}
-
-impl OutcomeKind {
-    /// Whether what was asked for is so.
-    #[must_use]
-    pub fn is_success(self) -> bool {
-        matches!(self, Self::Done | Self::Already)
-    }
-}
-
-impl From<&Outcome> for OutcomeDocument {
-    fn from(outcome: &Outcome) -> Self {
-        let component = |(id, achieved): &(_, Achieved)| ComponentOutcome::new(id, achieved);
-        Self { finished: true, components: outcome.components.iter().map(component).collect() }
-    }
-}
-
-impl ComponentOutcome {
-    fn new(id: &supervisor::ComponentId, achieved: &Achieved) -> Self {
-        let (result, message, pids) = match achieved {
-            Achieved::Done => (OutcomeKind::Done, None, None),
-            Achieved::AlreadySo => (OutcomeKind::Already, None, None),
-            Achieved::FailedStart(end) => (OutcomeKind::FailedStart, Some(end.to_string()), None),
-            Achieved::Overtaken => {
-                let message = "somebody asked for the contrary before it had happened";
-                (OutcomeKind::Overtaken, Some(message.to_owned()), None)
-            }
-            Achieved::Unkillable(pids) => {
-                let message = "some of its processes did not end even when they were killed";
-                (OutcomeKind::Unkillable, Some(message.to_owned()), Some(pids.clone()))
-            }
-            _ => (OutcomeKind::Other, None, None),
-        };
-        Self { id: id.to_string(), result, message, pids }
     }
 }
 
@@ -343,6 +242,11 @@ mod tests {
             told(End::Exited(Exit::Signal { signal: 64, core_dumped: true })),
             json!({"code": null, "signal": "64", "coreDumped": true, "message": "signal 64 (core dumped)"})
         );
+        let fault = supervisor::Fault::Silent { timeout: Duration::from_secs(30) };
+        assert_eq!(
+            told(End::Judged { fault, exit: Exit::OutOfMemory }),
+            json!({"code": null, "signal": "KILL", "coreDumped": false, "message": "no sign of life for 30s"})
+        );
         let error = supervisor::SpawnError {
             step: supervisor::SpawnStep::Executable,
             reason: "/x: no such file".into(),
@@ -352,34 +256,5 @@ mod tests {
             told(End::NotSpawned(error)),
             json!({"code": null, "signal": null, "coreDumped": false, "message": "cannot run: /x: no such file"})
         );
-    }
-
-    #[test]
-    fn an_outcome_is_a_success_only_when_it_is_finished_and_every_part_is() {
-        let id = supervisor::ComponentId::new("ps").unwrap();
-        let document = |achieved| {
-            OutcomeDocument::from(&Outcome { components: vec![(id.clone(), achieved)], given_up: None })
-        };
-        assert!(document(Achieved::Done).is_success());
-        assert!(document(Achieved::AlreadySo).is_success());
-        assert!(!document(Achieved::Overtaken).is_success());
-        assert!(!document(Achieved::Unkillable(vec![7])).is_success());
-        assert!(!document(Achieved::FailedStart(End::Exited(Exit::Code(1)))).is_success());
-        assert!(!OutcomeDocument::default().is_success());
-        assert_eq!(
-            serde_json::to_value(document(Achieved::Unkillable(vec![7]))).unwrap()["components"][0]["pids"],
-            json!([7])
-        );
-    }
-
-    #[test]
-    fn a_newer_answer_can_be_read_and_a_misspelt_request_cannot() {
-        let newer = json!({"finished": true, "new": 1, "components": [
-            {"id": "ps", "result": "postponed", "message": null, "pids": null, "new": 2}]});
-        let read: OutcomeDocument = serde_json::from_value(newer).unwrap();
-        assert_eq!(read.components[0].result, OutcomeKind::Other);
-        assert!(!read.is_success());
-        assert!(serde_json::from_value::<SelectionDocument>(json!({"component": ["ps"]})).is_err());
-        assert!(serde_json::from_value::<ShutdownDocument>(json!({"immediatly": true})).is_err());
     }
 }

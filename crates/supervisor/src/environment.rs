@@ -42,14 +42,19 @@ pub(crate) fn of<'a>(
 
 /// What no other run has, by which the processes of this one are known: `ps/` and 128 random bits.
 pub(crate) fn token(id: &ComponentId) -> io::Result<String> {
+    unique(id.as_str())
+}
+
+/// A name that nobody else has, and that nobody can guess: what is given, a slash, and 128 random bits.
+pub(crate) fn unique(what: &str) -> io::Result<String> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(io::Error::other)?;
-    let mut token = format!("{id}/");
+    let mut name = format!("{what}/");
     for byte in bits {
         // Writing to a string cannot fail.
-        let _ = write!(token, "{byte:02x}");
+        let _ = write!(name, "{byte:02x}");
     }
-    Ok(token)
+    Ok(name)
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub enum EventKind {
         /// Which run.
         run: RunId,
     },
-    /// It said in words what it is doing (`STATUS=` of sd_notify).
+    /// It said in words what it is doing (`STATUS=` of `sd_notify`).
     Noted {
         /// Which run.
         run: RunId,
@@ -136,11 +136,12 @@ pub enum EventKind {
         /// The most resident memory its main process, or a child that it waited for, has had; in bytes, where known.
         peak_memory: Option<u64>,
     },
-    /// The last lines that a run wrote to its standard error, or to its output where the two are joined.
+    /// The last lines that a run wrote to its standard error, or to its output where the two are joined: told when nothing of
+    /// the run is left, if it goes to a file and there were any. The next run may have been spawned before.
     LastWords {
         /// Which run.
         run: RunId,
-        /// At most 20 lines, the oldest first.
+        /// At most 20 lines, the oldest first, each cut after 512 bytes. Control characters are shown as `\u{1b}`.
         lines: Vec<String>,
     },
     /// What was left of a run was killed.
@@ -215,6 +216,33 @@ pub enum EventKind {
         /// How many.
         count: u64,
     },
+}
+
+impl EventKind {
+    /// The run that it is about, if it is about one.
+    #[must_use]
+    pub fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Spawned { run, .. }
+            | Self::Started { run }
+            | Self::Unready { run, .. }
+            | Self::ReadyAgain { run }
+            | Self::Noted { run, .. }
+            | Self::ProbeFailed { run, .. }
+            | Self::Unwell { run, .. }
+            | Self::Well { run }
+            | Self::Judged { run, .. }
+            | Self::Facts { run, .. }
+            | Self::Step { run, .. }
+            | Self::NotSpawned { run, .. }
+            | Self::Stopping { run, .. }
+            | Self::Exited { run, .. }
+            | Self::LastWords { run, .. }
+            | Self::Killed { run, .. }
+            | Self::Unkillable { run, .. } => Some(*run),
+            _ => None,
+        }
+    }
 }
 
 /// Why a component is not ready any more.

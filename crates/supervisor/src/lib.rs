@@ -39,7 +39,8 @@
 //!
 //! [`Handle::start`], [`stop`](Handle::stop), [`restart`](Handle::restart) and [`shutdown`](Handle::shutdown) return as
 //! soon as the supervisor has taken the request up; [`Pending::wait`] waits until it has happened, and says of each
-//! component what came of it. Requests are welcome at any moment, also in the middle of starting or stopping; the
+//! component what came of it. So do [`reset`](Handle::reset), which forgets what went wrong, [`reload`](Handle::reload),
+//! [`signal`](Handle::signal), and [`wait_for`](Handle::wait_for), which changes nothing. Requests are welcome at any moment, also in the middle of starting or stopping; the
 //! later one wins. [`Handle::status`] is what is true now; [`Handle::subscribe`] and [`Builder::subscribe`] tell
 //! everything that happens, as [`Event`]s on a bounded channel.
 //!
@@ -47,8 +48,8 @@
 //!
 //! The library installs no signal handler, sets no subreaper, reaps no child but its own, forces no async runtime,
 //! prints nothing, opens only close-on-exec descriptors, and writes no file but the logs that components were given.
-//! It runs one thread, `supervisor`, and if a component has [`Output::File`] another, `output`, and at times a third,
-//! `housekeeping`, while old files are deleted and compressed. A supervisor that is dropped takes its components with it.
+//! It runs one thread, `supervisor`, and if a component has [`Output::File`] or [`ReadyWhen::Logged`] another, `output`, and
+//! at times a third, `housekeeping`, while old files are deleted and compressed. A supervisor that is dropped takes its components with it.
 //!
 //! # Testing
 //!
@@ -105,5 +106,5 @@ pub use crate::spec::{
 };
 pub use crate::status::{ComponentState, ComponentStatus, Short, Status, Usage};
 pub use crate::supervisor::{
-    Builder, Handle, HttpQuestion, Pending, ProbeAnswer, Prober, StartError, Supervisor,
+    Builder, Handle, HttpQuestion, Pending, ProbeAnswer, Prober, StartError, Submitted, Supervisor,
 };

@@ -26,6 +26,11 @@ impl Names {
         names
     }
 
+    /// The component of this key.
+    pub(crate) fn id(&self, key: u32) -> Option<&ComponentId> {
+        self.ids.get(key as usize)
+    }
+
     /// The components that this name means, in ascending order: one by its id, or instances by what they share.
     pub(crate) fn named(&self, name: &ComponentId) -> Option<&[u32]> {
         self.by_name.get(name).map(Vec::as_slice)

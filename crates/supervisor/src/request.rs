@@ -61,6 +61,21 @@ impl Request {
             Self::Shutdown { .. } => "shutdown",
         }
     }
+
+    /// Which components it is about; `None`: the supervisor itself.
+    #[must_use]
+    pub fn targets(&self) -> Option<&Targets> {
+        match self {
+            Self::Start(targets)
+            | Self::Stop { targets, .. }
+            | Self::Restart(targets)
+            | Self::Reset(targets)
+            | Self::Reload(targets)
+            | Self::Signal { targets, .. }
+            | Self::Wait { targets, .. } => Some(targets),
+            Self::Shutdown { .. } => None,
+        }
+    }
 }
 
 /// What happens to running components that depend on one that is to stop.

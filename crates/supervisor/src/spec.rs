@@ -192,7 +192,8 @@ pub struct ProcessSpec {
     pub readiness: Option<Readiness>,
     /// How it is known that it is still well, once it has started. Default: as long as it lives.
     pub health: Option<Health>,
-    /// How often it must send `WATCHDOG=1` to its `NOTIFY_SOCKET` once it has started. Default: not at all.
+    /// How often it must send `WATCHDOG=1` to its `NOTIFY_SOCKET` once it has started. It
+    /// finds this time in `WATCHDOG_USEC`, and no `WATCHDOG_PID`: any of its processes may send that. Default: not at all.
     pub watchdog: Option<Duration>,
     /// The most memory it may use. Default: no limit of ours.
     pub memory: Option<MemoryLimit>,

@@ -53,7 +53,7 @@ pub struct ComponentStatus {
     pub restarts: u64,
     /// How its last run ended.
     pub last_end: Option<End>,
-    /// What it said last, in words, of what it is doing (`STATUS=` of sd_notify), while it runs.
+    /// What it said last, in words, of what it is doing (`STATUS=` of `sd_notify`), while it runs.
     pub note: Option<Arc<str>>,
     /// The rule that it breaks, while it is only told of it.
     pub fault: Option<Fault>,

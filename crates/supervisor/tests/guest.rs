@@ -59,6 +59,13 @@ fn nothing_of_a_supervisor_is_left_in_its_host() {
             spec.output = Output::File { log, stderr: Stderr::File };
             spec
         };
+        let when = |mut spec: ProcessSpec, when| {
+            spec.readiness = Some(Readiness { when, timeout: Duration::from_secs(60) });
+            spec
+        };
+        let mut logged =
+            when(shell("logged", "echo ready; exec sleep 1000"), ReadyWhen::Logged("ready".into()));
+        logged.output = Output::Null;
         let mut probed = shell("probed", "exec sleep 1000");
         let command = |script: &str| {
             let arguments = vec!["-c".into(), script.into()];
@@ -86,6 +93,13 @@ fn nothing_of_a_supervisor_is_left_in_its_host() {
         let mut builder = Supervisor::builder().state_dir(folder.path().join("state")).components([
             probed,
             looked_up,
+            // Each of these once in a life that lasts, and once in a loop.
+            when(shell("notified", "exec sleep 1000"), ReadyWhen::Notified),
+            when(shell("on-descriptor", "exec sleep 1000"), ReadyWhen::Descriptor(3)),
+            logged,
+            when(shell("notified-loop", "exit 1"), ReadyWhen::Notified),
+            when(shell("on-descriptor-loop", "echo >&3; exit 1"), ReadyWhen::Descriptor(3)),
+            when(shell("logged-loop", "echo ready; exit 1"), ReadyWhen::Logged("ready".into())),
             shell("steady", "echo up; exec sleep 1000"),
             shell("loop", "echo again >&2; exit 1"),
             shell("forks", "setsid sleep 1000 & sleep 1000 & wait"),

@@ -7,10 +7,11 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use supervisor::{
-    Achieved, ComponentState, Condition, Dependency, End, Event, EventKind, Exit, Handle, Never, ProcessSpec,
-    RelationProblem, RequestError, RestartGroup, SpawnStep, StartError, Strategy, Supervisor, Targets,
+    Achieved, ComponentState, Condition, Dependency, End, Event, EventKind, Exit, Handle, Never, Outcome,
+    ProcessSpec, RelationProblem, Request, RequestError, RestartGroup, SpawnStep, StartError, Strategy,
+    Supervisor, Targets, Until,
 };
 
 /// Longer than anything takes on a busy machine: only a fault waits for it.
@@ -25,6 +26,13 @@ fn shell(id: &str, script: &str) -> ProcessSpec {
 /// A component that runs until it is told to stop.
 fn steady(id: &str) -> ProcessSpec {
     shell(id, "exec sleep 1000")
+}
+
+/// A component that runs only when somebody starts it.
+fn asleep(id: &str) -> ProcessSpec {
+    let mut spec = steady(id);
+    spec.autostart = false;
+    spec
 }
 
 fn start(specs: impl IntoIterator<Item = ProcessSpec>) -> (Supervisor, Handle, Receiver<Event>) {
@@ -215,6 +223,42 @@ fn a_shutdown_by_a_handle_ends_the_supervisor_and_every_handle() {
     assert_eq!(handle.status().unwrap_err(), RequestError::Ended);
     assert_eq!(handle.stop(Targets::All).unwrap_err(), RequestError::Ended);
     assert!(events.iter().last().is_some(), "the channel ends with the supervisor");
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_does_not_count_as_waiting() {
+    let (_supervisor, handle, events) = start([steady("ps"), asleep("off")]);
+    wait_for(&events, spawned);
+    // More than may be without an answer at once.
+    for _ in 0..1_500 {
+        drop(handle.wait_for("off", Until::Ready).unwrap());
+    }
+    let waiting = handle.wait_for("off", Until::Ready).unwrap();
+    assert_eq!(waiting.wait_timeout(Duration::ZERO).unwrap(), None);
+    handle.start("off").unwrap().wait().unwrap();
+    assert!(waiting.wait().unwrap().is_success());
+}
+
+#[test]
+fn a_request_whose_answer_is_forgotten_goes_on() {
+    let mut slow = asleep("slow");
+    slow.start_delay = Duration::from_millis(100);
+    let (_supervisor, handle, events) = start([slow]);
+    let (sender, answer) = crossbeam_channel::bounded::<Outcome>(1);
+    let request = Request::Start(Targets::from("slow"));
+    let submitted = handle.submit(request, "a test", move |outcome| drop(sender.send(outcome))).unwrap();
+    submitted.forget();
+    wait_for(&events, |event| matches!(event.kind, EventKind::Started { .. }).then_some(()));
+    assert_eq!(answer.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn the_components_that_a_name_means_are_told_in_start_order() {
+    let (_supervisor, handle, _events) = start([asleep("web-2"), asleep("ps"), asleep("web-1")]);
+    let meant = |targets: &Targets| handle.meant_by(targets).unwrap();
+    assert_eq!(meant(&Targets::from(["web-*"])), ["web-2", "web-1"]);
+    assert_eq!(meant(&Targets::All).len(), 3);
+    assert!(matches!(handle.meant_by(&"x".into()), Err(RequestError::Unknown { .. })));
 }
 
 #[test]

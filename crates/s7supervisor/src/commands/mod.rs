@@ -1,10 +1,13 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod events;
 pub(crate) mod restart;
 pub(crate) mod run;
 pub(crate) mod show;
+pub(crate) mod simulate;
 pub(crate) mod stand_in;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod why;

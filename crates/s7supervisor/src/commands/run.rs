@@ -14,7 +14,7 @@ pub(crate) mod report;
 mod signals;
 
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crossbeam_channel::{Receiver, after, never, select};
 use signal_hook::consts::SIGCHLD;
 use supervisor::registry::Registry;
 use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Request, Supervisor};
+use supervisor_control::journal::{Header, Journal, Trouble};
 use supervisor_control::{HttpProber, Server};
 use tracing::{debug, error, info, warn};
 
@@ -49,7 +50,7 @@ pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
     let registry = place.load(asked.file.as_deref())?;
     let home = Home::open(&place.temp_of(&registry), &registry, asked.background)?;
     let signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
-    Ok(Supervision::begin(registry, home, signals, asked.background)?.watch())
+    Supervision::begin(registry, home, signals, asked.background)?.watch()
 }
 
 /// Everything that the main thread looks after.
@@ -61,6 +62,7 @@ struct Supervision {
     home: Home,
     registry: PathBuf,
     server: Server,
+    journal: Journal,
     narrator: Narrator,
     report: Option<Report>,
     statistics_interval: Option<Duration>,
@@ -96,10 +98,12 @@ impl Supervision {
         if let Some(budget) = registry.config.restart_budget {
             builder = builder.restart_budget(budget);
         }
-        let events = builder.subscribe();
+        let (events, to_journal) = (builder.subscribe(), builder.subscribe());
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
         let handle = supervisor.handle();
-        let server = serve(&handle, &home, &registry.path).map_err(|error| {
+        let journal = keep_journal(to_journal, &home, &registry.path)
+            .map_err(|error| cannot("keep a journal", &error))?;
+        let server = serve(&handle, &home, &registry.path, journal.trouble()).map_err(|error| {
             cannot(&format!("make the control socket {}", home.temp.path().join(SOCKET).display()), &error)
         })?;
         let mut supervision = Self {
@@ -110,6 +114,7 @@ impl Supervision {
             home,
             registry: registry.path,
             server,
+            journal,
             narrator: Narrator::default(),
             report: None,
             statistics_interval: registry.config.trace_stats_interval,
@@ -124,7 +129,7 @@ impl Supervision {
     }
 
     /// Looks after everything until supervision has ended.
-    fn watch(mut self) -> Exit {
+    fn watch(mut self) -> Ended {
         loop {
             select! {
                 recv(self.events) -> event => match event {
@@ -143,9 +148,15 @@ impl Supervision {
             error!("supervision broke off by a fault of its own, and every component was killed: {error}");
         }
         self.server.finish(FAREWELL);
+        self.journal.finish(FAREWELL);
         let exit = exit(&outcome, self.stopping);
         info!("ended with exit code {}", exit.code());
-        exit
+        match outcome.ok().and_then(|outcome| outcome.given_up) {
+            Some(id) => {
+                Err(Failure::new(exit, format!("stopped because {id}, which is essential, was given up")))
+            }
+            None => Ok(exit),
+        }
     }
 
     fn take_note(&mut self, event: &Event) {
@@ -191,7 +202,7 @@ impl Supervision {
         if self.home.temp.has(SOCKET) {
             return;
         }
-        match serve(&self.handle, &self.home, &self.registry) {
+        match serve(&self.handle, &self.home, &self.registry, self.journal.trouble()) {
             Ok(server) => self.server = server,
             Err(error) => error!("cannot make the control socket again: {error}"),
         }
@@ -219,9 +230,17 @@ fn reap_orphans() -> std::io::Result<UnixStream> {
     Ok(reader)
 }
 
+/// Keeps the journal in the `temp` folder.
+fn keep_journal(events: Receiver<Event>, home: &Home, registry: &Path) -> std::io::Result<Journal> {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let header = Header { version, registry: Some(registry.display().to_string()) };
+    Journal::start(home.temp.folder().try_clone_to_owned()?, events, &header)
+}
+
 /// Serves control at the socket in the `temp` folder. We hold the lock, so that nobody listens on one that is there.
-fn serve(handle: &Handle, home: &Home, registry: &std::path::Path) -> std::io::Result<Server> {
+fn serve(handle: &Handle, home: &Home, registry: &Path, journal: Trouble) -> std::io::Result<Server> {
     Server::builder(handle.clone())
+        .condition(move || journal.now())
         .registry(registry)
         .supervisor_version(env!("CARGO_PKG_VERSION"))
         .replace_socket(true)
@@ -234,6 +253,8 @@ fn exit<E>(outcome: &Result<Outcome, E>, stopping: Stopping) -> Exit {
     let unkillable = |(_, achieved): &(_, Achieved)| matches!(achieved, Achieved::Unkillable(_));
     if stopping == Stopping::AtOnce || outcome.components.iter().any(unkillable) {
         Exit::Forced
+    } else if outcome.given_up.is_some() {
+        Exit::GivenUp
     } else {
         Exit::Done
     }

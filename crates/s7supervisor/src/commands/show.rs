@@ -13,6 +13,7 @@ use supervisor::{OnGiveUp, ProcessSpec, Variable};
 
 use crate::arguments::{Place, Show};
 use crate::exit::{Ended, Exit, Failure};
+use crate::naming::{means, most_like};
 use crate::say;
 
 pub(super) use document::dependency;
@@ -56,7 +57,8 @@ fn split(names: &[String]) -> (Option<PathBuf>, &[String]) {
 fn choose<'a>(components: &'a [ProcessSpec], names: &[String]) -> Result<Vec<&'a ProcessSpec>, Failure> {
     for name in names {
         if !components.iter().any(|spec| means(name, spec)) {
-            let advice = match most_like(name, components) {
+            let ids = components.iter().map(|spec| spec.id.as_str());
+            let advice = match most_like(name, ids) {
                 Some(id) => format!("did you mean {id:?}?"),
                 None => "`s7supervisor check` names all".to_owned(),
             };
@@ -66,23 +68,6 @@ fn choose<'a>(components: &'a [ProcessSpec], names: &[String]) -> Result<Vec<&'a
     }
     let chosen = |spec: &&ProcessSpec| names.is_empty() || names.iter().any(|name| means(name, spec));
     Ok(components.iter().filter(chosen).collect())
-}
-
-/// The id that looks most like this name, if one does.
-fn most_like<'a>(name: &str, components: &'a [ProcessSpec]) -> Option<&'a str> {
-    /// Less than this is no likeness.
-    const LIKE: f64 = 0.7;
-    let likeness = |id: &str| strsim::jaro_winkler(&id.to_ascii_lowercase(), &name.to_ascii_lowercase());
-    let ids = components.iter().map(|spec| spec.id.as_str());
-    let likely = ids.map(|id| (likeness(id), id)).filter(|(likeness, _)| *likeness > LIKE);
-    likely.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, id)| id)
-}
-
-fn means(name: &str, spec: &ProcessSpec) -> bool {
-    let pattern = glob::Pattern::new(name);
-    spec.id == *name
-        || spec.instance_of.as_ref().is_some_and(|common| *common == *name)
-        || pattern.is_ok_and(|pattern| pattern.matches(spec.id.as_str()))
 }
 
 fn head(place: &Place, registry: &Registry) -> String {

@@ -24,7 +24,7 @@ pub(crate) fn status(place: &Place, asked: &Status) -> Ended {
             if asked.json {
                 print_json(&document)?;
             } else {
-                print_table(&document);
+                print_table(&document, !asked.ids.is_empty());
             }
             Ok(exit(&document, asked.ids.is_empty()))
         }
@@ -55,11 +55,21 @@ fn print_json(document: &StatusDocument) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_table(document: &StatusDocument) {
+fn print_table(document: &StatusDocument, asked_for_some: bool) {
     for condition in &document.supervisor.conditions {
         say::tell(&say::printable(condition));
     }
     say::answer(&table(&document.components));
+    if let ([component], true) = (&*document.components, asked_for_some) {
+        remarks(component).iter().for_each(|line| say::answer(line));
+    }
+}
+
+/// What else there is to know of a single component, a line each.
+fn remarks(component: &ComponentDocument) -> Vec<String> {
+    let told = [("it breaks a rule", &component.fault), ("it says", &component.note)];
+    let lines = told.into_iter().filter_map(|(what, text)| Some(format!("{what}: {}", text.as_ref()?)));
+    lines.map(|line| say::printable(&line)).collect()
 }
 
 /// Exit code for these components; of `all`, only those count that are wanted, unless nothing is.
@@ -116,7 +126,9 @@ fn state(component: &ComponentDocument) -> String {
     let state = component.detail.as_ref().unwrap_or(&component.state);
     match (component.state.as_str(), component.wanted) {
         ("stopped" | "failed" | "stopping", true) => format!("{state}, wanted up"),
-        ("up" | "starting" | "waiting" | "backoff", false) => format!("{state}, wanted down"),
+        ("up" | "unready" | "unhealthy" | "starting" | "waiting" | "backoff" | "tripped", false) => {
+            format!("{state}, wanted down")
+        }
         _ => state.clone(),
     }
 }
@@ -148,6 +160,9 @@ mod tests {
         assert_eq!(code(false, &[("up", true), ("stopped", false)]), 3);
         assert_eq!(code(false, &[("backoff", true), ("stopped", false)]), 3);
         assert_eq!(code(true, &[("failed", true), ("meditating", true)]), 4);
+        assert_eq!(code(true, &[("up", true), ("unready", true)]), 150);
+        assert_eq!(code(true, &[("up", true), ("unhealthy", true)]), 150);
+        assert_eq!(code(true, &[("unhealthy", true), ("tripped", true)]), 1);
     }
 
     #[test]
@@ -164,6 +179,19 @@ mod tests {
         assert_eq!(state(&component("ps", "stopped", true)), "stopped, wanted up");
         assert_eq!(state(&component("ps", "up", false)), "up, wanted down");
         assert_eq!(state(&component("ps", "stopping", false)), "stopping");
+    }
+
+    #[test]
+    fn of_a_single_component_its_own_words_and_its_fault_are_told_in_a_line_each() {
+        let component = ComponentDocument {
+            note: Some("loading\nindex".into()),
+            fault: Some("health check failed: 500".into()),
+            ..component("ps", "unhealthy", true)
+        };
+        let lines = remarks(&component);
+        assert_eq!(lines[0], "it breaks a rule: health check failed: 500");
+        assert_eq!(lines[1], r"it says: loading\nindex");
+        assert_eq!(remarks(&ComponentDocument::default()).len(), 0);
     }
 
     #[test]

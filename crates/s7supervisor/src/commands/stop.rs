@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use supervisor_control::wire::OutcomeDocument;
-use supervisor_control::{Action, Client, ClientError};
+use supervisor_control::{Client, ClientError};
 
-use crate::arguments::{Change, Patience, Place};
+use crate::arguments::{Patience, Place, Stop};
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
 use crate::{say, waiting};
@@ -16,9 +16,9 @@ use crate::{say, waiting};
 const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
 /// Stops these components, or everything.
-pub(crate) fn stop(place: &Place, asked: &Change) -> Ended {
+pub(crate) fn stop(place: &Place, asked: &Stop) -> Ended {
     if !asked.ids.is_empty() {
-        return control::act(place, Action::Stop, &asked.ids, asked.patience);
+        return control::act(place, asked.action(), &asked.ids, asked.patience);
     }
     let Some(client) = control::connect(place)? else {
         say::tell("not running");

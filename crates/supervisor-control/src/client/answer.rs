@@ -1,6 +1,7 @@
 //! An HTTP answer: read whole, bounded, and understood.
 //!
-//! Only what our own server sends is understood: answers with a `Content-Length`.
+//! Only what our own server sends is understood: answers with a `Content-Length`, and a stream that ends with its
+//! connection.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -37,30 +38,30 @@ pub(super) enum ReadError {
 impl Answer {
     /// Reads the next answer from `stream`.
     pub(super) fn read(stream: &mut impl Read) -> Result<Self, ReadError> {
-        let mut bytes = Vec::new();
-        let head = loop {
-            let before = bytes.len();
-            bytes.resize(before + CHUNK, 0);
-            let count = match stream.read(&mut bytes[before..]) {
-                Ok(0) => return Err(ReadError::Failed(io::ErrorKind::UnexpectedEof.into())),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                Err(error) => return Err(ReadError::Failed(error)),
-            };
-            bytes.truncate(before + count);
-            if let Some(head) = Head::parse(&bytes)? {
-                break head;
-            }
-            if bytes.len() > HEAD_SIZE {
-                return Err(broken("its head does not end"));
-            }
-        };
-        let mut body = bytes.split_off(head.length);
+        let (head, body) = read_head(stream)?;
+        Self::read_rest(stream, &head, body)
+    }
+
+    /// Reads an answer that goes on until its connection ends: what has come of it so far, or the answer that came
+    /// instead.
+    pub(super) fn read_endless(stream: &mut impl Read) -> Result<Result<Vec<u8>, Self>, ReadError> {
+        let (head, body) = read_head(stream)?;
+        if head.status == 200 {
+            return Ok(Ok(body));
+        }
+        Ok(Err(Self::read_rest(stream, &head, body)?))
+    }
+
+    fn read_rest(stream: &mut impl Read, head: &Head, mut body: Vec<u8>) -> Result<Self, ReadError> {
+        let length = head.body_length.ok_or_else(|| broken("it has no Content-Length"))?;
+        if length > BODY_SIZE {
+            return Err(broken(format_args!("its {length} bytes are more than {BODY_SIZE}")));
+        }
         let arrived = body.len();
-        if arrived > head.body_length {
+        if arrived > length {
             return Err(broken("there is more than was announced"));
         }
-        body.resize(head.body_length, 0);
+        body.resize(length, 0);
         stream.read_exact(&mut body[arrived..]).map_err(ReadError::Failed)?;
         Ok(Self { status: head.status, is_problem: head.is_problem, body })
     }
@@ -71,12 +72,39 @@ impl Answer {
         let refused = |detail| Err(ClientError::Refused { status: self.status, detail });
         if self.is_problem {
             let problem: ProblemDocument = serde_json::from_slice(&self.body).map_err(unreadable)?;
-            return refused(problem.detail);
+            if problem.dependants.is_empty() {
+                return refused(problem.detail);
+            }
+            let (detail, dependants) = (problem.detail, problem.dependants);
+            return Err(ClientError::HasDependants { detail, dependants });
         }
         match self.status {
             200 | 202 | 409 => serde_json::from_slice(&self.body).map_err(unreadable),
             431 => refused("the request has too many names; use a glob".to_owned()),
             status => refused(format!("the supervisor refuses the request with status {status}")),
+        }
+    }
+}
+
+/// Reads a head, and with it the beginning of what follows.
+fn read_head(stream: &mut impl Read) -> Result<(Head, Vec<u8>), ReadError> {
+    let mut bytes = Vec::new();
+    loop {
+        let before = bytes.len();
+        bytes.resize(before + CHUNK, 0);
+        let count = match stream.read(&mut bytes[before..]) {
+            Ok(0) => return Err(ReadError::Failed(io::ErrorKind::UnexpectedEof.into())),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => return Err(ReadError::Failed(error)),
+        };
+        bytes.truncate(before + count);
+        if let Some(head) = Head::parse(&bytes)? {
+            let body = bytes.split_off(head.length);
+            return Ok((head, body));
+        }
+        if bytes.len() > HEAD_SIZE {
+            return Err(broken("its head does not end"));
         }
     }
 }
@@ -87,7 +115,8 @@ struct Head {
     length: usize,
     status: u16,
     is_problem: bool,
-    body_length: usize,
+    /// `None` where it is not announced.
+    body_length: Option<usize>,
 }
 
 impl Head {
@@ -104,11 +133,8 @@ impl Head {
             let found = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
             found.and_then(|header| std::str::from_utf8(header.value).ok())
         };
-        let body_length = header("Content-Length").and_then(|value| value.parse().ok());
-        let body_length = body_length.ok_or_else(|| broken("it has no Content-Length"))?;
-        if body_length > BODY_SIZE {
-            return Err(broken(format_args!("its {body_length} bytes are more than {BODY_SIZE}")));
-        }
+        let body_length = header("Content-Length").map(|value| value.parse()).transpose();
+        let body_length = body_length.map_err(|_| broken("its Content-Length is no number"))?;
         let is_problem =
             header("Content-Type").is_some_and(|kind| kind.starts_with("application/problem+json"));
         Ok(Some(Self { length, status: response.code.unwrap_or_default(), is_problem, body_length }))

@@ -4,6 +4,7 @@
 //! an answer is read straight into the buffer that it is parsed from.
 
 mod answer;
+mod follow;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -13,10 +14,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use supervisor::{Dependants, Signal, Until};
 
 use self::answer::{Answer, ReadError};
+pub use self::follow::Follow;
 use crate::socket::Place;
-use crate::wire::{OutcomeDocument, SelectionDocument, ShutdownDocument, StatusDocument};
+use crate::wire::{
+    OutcomeDocument, SelectionDocument, ShutdownDocument, SignalDocument, StatusDocument, StopDocument,
+    WaitDocument,
+};
 
 /// How long the supervisor may take to answer what it can answer at once.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,10 +44,20 @@ pub struct Client {
 pub enum Action {
     /// Run, whatever backoff or failure says, and from now on.
     Start,
-    /// Not run until somebody asks for it.
+    /// Not run until somebody asks for it; refused where running components depend on it.
     Stop,
+    /// Likewise, and this is done about running components that depend on it.
+    StopWith(Dependants),
     /// End the run, if there is one, and begin another.
     Restart,
+    /// Have what went wrong before forgotten: backoff, trip and failure.
+    Reset,
+    /// Read its configuration again.
+    Reload,
+    /// Take a signal.
+    Signal(Signal),
+    /// Nothing: the answer comes when this is true.
+    WaitFor(Until),
 }
 
 /// How long to wait until what was asked for has happened.
@@ -100,6 +116,14 @@ pub enum ClientError {
         /// Why, for people.
         detail: String,
     },
+    /// Running components depend on what was to stop, and nothing was said of them ([`Action::StopWith`]).
+    #[error("{detail}")]
+    HasDependants {
+        /// Why, for people.
+        detail: String,
+        /// Those components.
+        dependants: Vec<String>,
+    },
     /// The answer makes no sense.
     #[error("cannot understand the supervisor's answer: {0}")]
     Broken(String),
@@ -109,7 +133,7 @@ impl Client {
     /// Connects to the supervisor that listens at `socket`, however long that path is.
     ///
     /// # Errors
-    /// [`ClientError`], but for `Refused` and `Broken`.
+    /// [`ClientError`], but for `Refused`, `HasDependants` and `Broken`.
     pub fn connect(socket: &Path) -> Result<Self, ClientError> {
         let connected = Place::at(socket).and_then(|place| {
             let stream = place.connect(PATIENCE)?;
@@ -181,8 +205,20 @@ impl Client {
         names: Option<&[String]>,
         wait: Wait,
     ) -> Result<OutcomeDocument, ClientError> {
-        let document = SelectionDocument { components: names.map(<[String]>::to_vec) };
-        self.post(action.path(), &document, wait)
+        let components = names.map(<[String]>::to_vec);
+        let path = action.path();
+        match action {
+            Action::Start | Action::Restart | Action::Reset | Action::Reload => {
+                self.post(path, &SelectionDocument { components }, wait)
+            }
+            Action::Stop => self.post(path, &StopDocument { components, ..StopDocument::default() }, wait),
+            Action::StopWith(dependants) => self.post(path, &StopDocument { components, dependants }, wait),
+            Action::Signal(signal) => {
+                let signal = signal.name().map_or_else(|| signal.number().to_string(), str::to_owned);
+                self.post(path, &SignalDocument { components, signal }, wait)
+            }
+            Action::WaitFor(until) => self.post(path, &WaitDocument { components, until }, wait),
+        }
     }
 
     /// Stops everything, in order or `immediately`, and then the supervisor.
@@ -191,6 +227,20 @@ impl Client {
     /// [`ClientError`], as [`Client::act`].
     pub fn shutdown(&self, immediately: bool, wait: Wait) -> Result<OutcomeDocument, ClientError> {
         self.post("/v1/shutdown", &ShutdownDocument { immediately }, wait)
+    }
+
+    /// Follows all that happens from now on, for as long as the supervisor runs.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn follow(self) -> Result<Follow, ClientError> {
+        // The body of an HTTP/1.0 answer ends with its connection: there are no chunks to put together.
+        self.send(b"GET /v1/events HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        self.stream.set_read_timeout(Some(PATIENCE)).map_err(|error| self.failed(&error))?;
+        let answer = Answer::read_endless(&mut &self.stream).map_err(|error| self.unread(error))?;
+        let beginning = answer.or_else(|instead| self.refused(instead))?;
+        self.stream.set_read_timeout(None).map_err(|error| self.failed(&error))?;
+        Ok(Follow::new(beginning, self.stream))
     }
 
     fn post(
@@ -225,21 +275,39 @@ impl Client {
         }
         request.extend_from_slice(b"\r\n");
         request.extend_from_slice(body);
-        // A request that was refused before it was read whole breaks the pipe, but has an answer.
-        match (&self.stream).write_all(&request) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(self.failed(&error)),
-            _ => {}
-        }
+        self.send(&request)?;
         self.stream.set_read_timeout(patience).map_err(|error| self.failed(&error))?;
-        match Answer::read(&mut &self.stream) {
-            Ok(answer) => answer.document().map_err(|error| match error {
-                ClientError::Refused { status: 403, .. } => {
-                    ClientError::PermissionDenied { socket: self.socket.clone() }
-                }
-                other => other,
-            }),
-            Err(ReadError::Failed(error)) => Err(self.failed(&error)),
-            Err(ReadError::Broken(what)) => Err(ClientError::Broken(what)),
+        let answer = Answer::read(&mut &self.stream).map_err(|error| self.unread(error))?;
+        self.document(answer)
+    }
+
+    fn send(&self, request: &[u8]) -> Result<(), ClientError> {
+        match (&self.stream).write_all(request) {
+            // A request that was refused before it was read whole breaks the pipe, but has an answer.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(self.failed(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn document<T: DeserializeOwned>(&self, answer: Answer) -> Result<T, ClientError> {
+        answer.document().map_err(|error| match error {
+            ClientError::Refused { status: 403, .. } => {
+                ClientError::PermissionDenied { socket: self.socket.clone() }
+            }
+            other => other,
+        })
+    }
+
+    /// Why an answer is no stream.
+    fn refused<T>(&self, answer: Answer) -> Result<T, ClientError> {
+        self.document::<serde::de::IgnoredAny>(answer)?;
+        Err(ClientError::Broken("it is no stream of events".to_owned()))
+    }
+
+    fn unread(&self, error: ReadError) -> ClientError {
+        match error {
+            ReadError::Failed(error) => self.failed(&error),
+            ReadError::Broken(what) => ClientError::Broken(what),
         }
     }
 
@@ -274,8 +342,12 @@ impl Action {
     fn path(self) -> &'static str {
         match self {
             Self::Start => "/v1/start",
-            Self::Stop => "/v1/stop",
+            Self::Stop | Self::StopWith(_) => "/v1/stop",
             Self::Restart => "/v1/restart",
+            Self::Reset => "/v1/reset",
+            Self::Reload => "/v1/reload",
+            Self::Signal(_) => "/v1/signal",
+            Self::WaitFor(_) => "/v1/wait",
         }
     }
 }

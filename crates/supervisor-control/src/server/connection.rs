@@ -58,7 +58,9 @@ pub(super) async fn serve(
         let activity = &activity;
         async move {
             let answer = answering.await;
-            activity.answer_is_made();
+            if answer.as_ref().is_ok_and(|answer| answer.extensions().get::<Endless>().is_none()) {
+                activity.answer_is_made();
+            }
             answer.inspect(|answer| logged.answered(answer.status().as_u16()))
         }
     });
@@ -87,6 +89,10 @@ pub(super) async fn serve(
 /// Says of a request that so many are waiting for their answers that this one must not wait too.
 #[derive(Clone, Copy)]
 pub(super) struct Crowded;
+
+/// Says of an answer that it ends with its connection: until then, that waits for an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Endless;
 
 /// What a connection is doing, for its own time limits and for choosing which one to close when there are too many.
 pub(super) struct Activity {

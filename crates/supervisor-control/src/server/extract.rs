@@ -107,11 +107,6 @@ impl FromRequestParts<App> for Patience {
 /// The document in the body; an empty body is the same as `{}`.
 pub(super) struct Document<T>(pub(super) T);
 
-/// The document of requests that have nothing to say.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
-
 impl<T: DeserializeOwned + Default> FromRequest<App> for Document<T> {
     type Rejection = Problem;
 

@@ -4,12 +4,16 @@
 //! - `connection`: one connection and its time limits
 //! - `routes`: what can be asked for
 //! - `extract`: what a request says, read strictly
+//! - `order`: what that asks of the supervisor
 //! - `problem`: answers
 //! - `peer`: who asks
+//! - `feed`: events for those who follow them
 
 mod connection;
 mod connections;
 mod extract;
+mod feed;
+mod order;
 mod peer;
 mod problem;
 mod routes;
@@ -35,6 +39,7 @@ use tokio::task::LocalSet;
 
 use crate::socket::{BoundSocket, Place};
 use connections::Connections;
+use feed::Feed;
 
 /// Answers on a Unix socket whoever wants to know of or control a supervisor, in a thread of its own named `control`.
 ///
@@ -63,11 +68,13 @@ pub struct Limits {
     /// One that waits for an answer never is: if all do, a few more are taken in, on which everything can be asked for
     /// but to wait (503). Default: 64.
     pub connections: usize,
+    /// How many of them may follow events. Default: 16.
+    pub streams: usize,
     /// How long the head of a request may take. Default: 5 s.
     pub head_time: Duration,
     /// How long the body of a request may take. Default: 10 s.
     pub body_time: Duration,
-    /// How long a connection may idle after an answer. Default: 60 s.
+    /// How long a connection may idle after an answer; one that follows events may as long as it likes. Default: 60 s.
     pub idle_time: Duration,
 }
 
@@ -75,6 +82,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 64,
+            streams: 16,
             head_time: Duration::from_secs(5),
             body_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(60),
@@ -88,18 +96,40 @@ struct App {
     handle: Handle,
     registry: Option<Arc<str>>,
     version: Arc<str>,
+    conditions: Conditions,
     limits: Limits,
+    feed: Arc<Feed>,
+}
+
+/// What tells of conditions that the supervisor itself does not know of.
+#[derive(Clone, Default)]
+struct Conditions(Vec<Arc<dyn Fn() -> Option<String> + Send + Sync>>);
+
+impl Conditions {
+    /// Those that hold now.
+    fn now(&self) -> Vec<String> {
+        self.0.iter().filter_map(|condition| condition()).collect()
+    }
+}
+
+impl fmt::Debug for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Conditions").field(&self.now()).finish()
+    }
 }
 
 impl Server {
     /// How to make a server that controls what `handle` controls.
     #[must_use]
     pub fn builder(handle: Handle) -> Builder {
+        let limits = Limits::default();
         let app = App {
+            feed: Arc::new(Feed::new(handle.clone(), limits.streams)),
             handle,
             registry: None,
             version: env!("CARGO_PKG_VERSION").into(),
-            limits: Limits::default(),
+            conditions: Conditions::default(),
+            limits,
         };
         Builder { app, replace: false }
     }
@@ -150,10 +180,19 @@ impl Builder {
         self
     }
 
+    /// Something of the host's that may not be as it should be: asked at each status, it says what is wrong, as a
+    /// sentence, if anything is, and must answer at once. Default: nothing.
+    #[must_use]
+    pub fn condition(mut self, condition: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.app.conditions.0.push(Arc::new(condition));
+        self
+    }
+
     /// What the server bears. Default: [`Limits::default`].
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.app.limits = limits;
+        self.app.feed = Arc::new(Feed::new(self.app.handle.clone(), limits.streams));
         self
     }
 

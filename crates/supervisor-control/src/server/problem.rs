@@ -15,11 +15,12 @@ const PROBLEM: &str = "application/problem+json";
 pub(super) struct Problem {
     status: StatusCode,
     detail: String,
+    dependants: Vec<String>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into() }
+        Self { status, detail: detail.into(), dependants: Vec::new() }
     }
 
     /// The whole answer for a peer whose requests are not read: it is the last on its connection.
@@ -39,6 +40,7 @@ impl Problem {
             title: self.status.canonical_reason().unwrap_or_default().to_owned(),
             status: self.status.as_u16(),
             detail: self.detail,
+            dependants: self.dependants,
         }
     }
 }
@@ -50,7 +52,13 @@ impl From<RequestError> for Problem {
             RequestError::ShuttingDown | RequestError::Ended => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::CONFLICT,
         };
-        Self::new(status, error.to_string())
+        let problem = Self::new(status, error.to_string());
+        match error {
+            RequestError::Dependants { dependants, .. } => {
+                Self { dependants: dependants.iter().map(ToString::to_string).collect(), ..problem }
+            }
+            _ => problem,
+        }
     }
 }
 

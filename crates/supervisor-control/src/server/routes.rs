@@ -1,44 +1,72 @@
 //! What can be asked for, by path and method.
 
-use std::time::SystemTime;
+use std::collections::HashSet;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
-use supervisor::{Dependants, Request, Targets};
+use axum::routing::{get, post};
+use supervisor::{ComponentId, Request, RequestError, Submitted, Targets};
 use tokio::sync::oneshot;
 
 use super::App;
-use super::extract::{BODY_SIZE, Document, Name, Names, Nothing, Patience, named};
+use super::connection::{Crowded, Endless};
+use super::extract::{BODY_SIZE, Document, Name, Names, Patience, named};
+use super::order::{self, Order};
 use super::peer::Peer;
 use super::problem::{Problem, json};
 use crate::wire::{
-    ComponentsAnswer, OutcomeDocument, SelectionDocument, ShutdownDocument, StatusAnswer, SupervisorDocument,
+    ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument, wall_clock,
 };
 
 /// Every path under `/v1/`.
 pub(super) fn router(app: App) -> Router {
-    Router::new()
+    let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/components", get(components))
+        .route("/v1/events", get(events))
         .route("/v1/components/{id}", get(component))
-        .route("/v1/components/{id}/start", act_on_one(Request::Start))
-        .route("/v1/components/{id}/stop", act_on_one(stop))
-        .route("/v1/components/{id}/restart", act_on_one(Request::Restart))
-        .route("/v1/start", act_on_several(Request::Start))
-        .route("/v1/stop", act_on_several(stop))
-        .route("/v1/restart", act_on_several(Request::Restart))
-        .route("/v1/shutdown", post(shutdown))
+        .route("/v1/shutdown", post(shutdown));
+    let router = verb(router, "start", order::start);
+    let router = verb(router, "stop", order::stop);
+    let router = verb(router, "restart", order::restart);
+    let router = verb(router, "reset", order::reset);
+    let router = verb(router, "reload", order::reload);
+    let router = verb(router, "signal", order::signal);
+    let router = verb(router, "wait", order::wait);
+    router
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_SIZE))
         .with_state(app)
 }
 
-fn stop(targets: Targets) -> Request {
-    Request::Stop { targets, dependants: Dependants::Refuse }
+/// What can be asked of one component by its path, and of several by the document in the body.
+fn verb<D: Order>(router: Router<App>, verb: &str, read: order::Read<D>) -> Router<App> {
+    let one = async move |State(app): State<App>,
+                          Extension(peer): Extension<Peer>,
+                          Name(name): Name,
+                          patience: Patience,
+                          Document(mut document): Document<D>| {
+        if document.take_components().is_some() {
+            let detail =
+                "cannot read the body: its \"components\" do not belong where the path names the component";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        }
+        act(&app, read(&document, Targets::Named(vec![name]))?, peer, patience).await
+    };
+    let several = async move |State(app): State<App>,
+                              Extension(peer): Extension<Peer>,
+                              patience: Patience,
+                              Document(mut document): Document<D>| {
+        let targets = document.take_components().map_or(Ok(Targets::All), named)?;
+        act(&app, read(&document, targets)?, peer, patience).await
+    };
+    router
+        .route(&format!("/v1/components/{{id}}/{verb}"), post(one))
+        .route(&format!("/v1/{verb}"), post(several))
 }
 
 async fn status(State(app): State<App>, Names(targets): Names) -> Result<Response, Problem> {
@@ -47,6 +75,7 @@ async fn status(State(app): State<App>, Names(targets): Names) -> Result<Respons
         pid: std::process::id(),
         version: app.version.to_string(),
         registry: app.registry.as_deref().map(str::to_owned),
+        conditions: app.conditions.now(),
         ..SupervisorDocument::default()
     };
     Ok(json(StatusCode::OK, &StatusAnswer::new(supervisor, &status, wall_clock())))
@@ -69,28 +98,19 @@ async fn component(State(app): State<App>, Name(name): Name) -> Result<Response,
     Err(Problem::new(StatusCode::NOT_FOUND, detail))
 }
 
-fn act_on_one(request: fn(Targets) -> Request) -> MethodRouter<App> {
-    post(
-        async move |State(app): State<App>,
-                    Extension(peer): Extension<Peer>,
-                    Name(name): Name,
-                    patience: Patience,
-                    Document(Nothing {}): Document<Nothing>| {
-            ask(&app, request(Targets::Named(vec![name])), peer, patience).await
-        },
-    )
-}
-
-fn act_on_several(request: fn(Targets) -> Request) -> MethodRouter<App> {
-    post(
-        async move |State(app): State<App>,
-                    Extension(peer): Extension<Peer>,
-                    patience: Patience,
-                    Document(selection): Document<SelectionDocument>| {
-            let targets = selection.components.map_or(Ok(Targets::All), named)?;
-            ask(&app, request(targets), peer, patience).await
-        },
-    )
+/// All that happens from now on. The answer is under way until the supervisor ends, or whoever reads it goes away.
+async fn events(State(app): State<App>, crowded: Option<Extension<Crowded>>) -> Result<Response, Problem> {
+    if crowded.is_some() {
+        let detail = "too many requests are waiting already; try again later";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+    }
+    let mut answer = Response::new(Body::new(app.feed.follow()?));
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer.extensions_mut().insert(Endless);
+    Ok(answer)
 }
 
 async fn shutdown(
@@ -99,26 +119,58 @@ async fn shutdown(
     patience: Patience,
     Document(document): Document<ShutdownDocument>,
 ) -> Result<Response, Problem> {
-    ask(&app, Request::Shutdown { immediately: document.immediately }, peer, patience).await
+    act(&app, Request::Shutdown { immediately: document.immediately }, peer, patience).await
+}
+
+/// Asks for something about components, and tells of each what came of it.
+async fn act(app: &App, request: Request, peer: Peer, patience: Patience) -> Result<Response, Problem> {
+    // Who is meant need not be looked up where everybody is.
+    let asked: Option<HashSet<ComponentId>> = match request.targets() {
+        None | Some(Targets::All) => None,
+        Some(targets) => Some(app.handle.meant_by(targets)?.into_iter().collect()),
+    };
+    ask(app, request, peer, patience, |id| asked.as_ref().is_none_or(|asked| asked.contains(id))).await
 }
 
 /// Passes the request on and waits as long as whoever asks wants to. If it goes away meanwhile, this future is
-/// dropped and the request goes on.
-async fn ask(app: &App, request: Request, peer: Peer, patience: Patience) -> Result<Response, Problem> {
+/// dropped, and the request goes on without it.
+async fn ask(
+    app: &App,
+    request: Request,
+    peer: Peer,
+    patience: Patience,
+    asked: impl Fn(&ComponentId) -> bool,
+) -> Result<Response, Problem> {
     let (done, outcome) = oneshot::channel();
-    app.handle.submit(request, peer.0, move |outcome| drop(done.send(outcome)))?;
+    let submitted = app.handle.submit(request, peer.0, move |outcome| drop(done.send(outcome)))?;
+    let mut waiter = Waiter { submitted, is_answered: false };
     let outcome = match patience {
         Patience::None => None,
         Patience::For(limit) => tokio::time::timeout(limit, outcome).await.ok(),
         Patience::Forever => Some(outcome.await),
     };
+    waiter.is_answered = outcome.is_some();
     match outcome {
         None => Ok(json(StatusCode::ACCEPTED, &OutcomeDocument::default())),
         Some(Ok(outcome)) => {
             let status = if outcome.is_success() { StatusCode::OK } else { StatusCode::CONFLICT };
-            Ok(json(status, &OutcomeDocument::from(&outcome)))
+            Ok(json(status, &OutcomeDocument::new(&outcome, asked)))
         }
-        Some(Err(_)) => Err(supervisor::RequestError::Ended.into()),
+        Some(Err(_)) => Err(RequestError::Ended.into()),
+    }
+}
+
+/// Waits for the answer to a request. It is forgotten when the wait ends without one, however that comes about.
+struct Waiter {
+    submitted: Submitted,
+    is_answered: bool,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.submitted.forget();
+        }
     }
 }
 
@@ -129,9 +181,4 @@ async fn unknown_path(uri: Uri) -> Problem {
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
     let detail = format!("{:?} does not take {method}", uri.path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
-}
-
-#[expect(clippy::disallowed_methods, reason = "answers tell people since when a component is in its state")]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
 }

@@ -6,5 +6,7 @@
 )]
 
 mod common;
+mod events;
 mod limits;
 mod requests;
+mod verbs;

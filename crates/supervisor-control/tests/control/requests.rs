@@ -123,8 +123,9 @@ fn a_component_is_acted_on_by_its_own_path() {
     start_all(&running);
     let answer = running.ask(&post("/v1/components/ps/stop", ""));
     assert_eq!(answer.status, 200);
-    let done = json!({"id": "ps", "result": "done", "message": null, "pids": null});
-    assert_eq!(answer.body, json!({"finished": true, "components": [done]}));
+    let done = json!({"id": "ps", "asked": true, "result": "done", "message": null, "waitingFor": null,
+        "waitingForState": null, "pids": null});
+    assert_eq!(answer.body, json!({"finished": true, "components": [done], "givenUp": null}));
     let answer = running.ask(&post("/v1/components/ps/stop", "{}"));
     assert_eq!(answer.body["components"][0]["result"], "already");
     assert_eq!(running.ask(&post("/v1/components/ps/start", "")).status, 200);
@@ -139,7 +140,7 @@ fn what_is_not_waited_for_goes_on() {
     stubborn.wait_until_it_ignores_the_stop_signal();
     let client = running.client();
 
-    let taken_up = json!({"finished": false, "components": []});
+    let taken_up = json!({"finished": false, "components": [], "givenUp": null});
     let answer = running.ask(&post("/v1/stop?wait=false", ""));
     assert_eq!((answer.status, answer.body), (202, taken_up.clone()));
     let answer = running.ask(&post("/v1/stop?timeout=0.01", ""));
@@ -257,7 +258,10 @@ fn no_names_are_nobody_and_absent_names_are_everybody() {
     let running = Running::with([steady("ps"), steady("svg")]);
     start_all(&running);
     let nobody = running.ask(&post("/v1/stop", r#"{"components": []}"#));
-    assert_eq!((nobody.status, nobody.body), (200, json!({"finished": true, "components": []})));
+    assert_eq!(
+        (nobody.status, &nobody.body["finished"], &nobody.body["components"]),
+        (200, &json!(true), &json!([]))
+    );
     assert!(running.client().status(&[]).unwrap().components.iter().all(|one| one.wanted));
     for (everybody, result) in [(r#"{"components": null}"#, "done"), ("{}", "already"), ("", "already")] {
         let answer = running.ask(&post("/v1/stop", everybody));
@@ -277,6 +281,15 @@ fn what_is_not_understood_is_refused_and_nothing_is_touched() {
         ("/v1/stop", r#"{"components": ["ps"]} {}"#),
         ("/v1/stop", "\u{0}"),
         ("/v1/components/ps/stop", r#"{"components": ["ps"]}"#),
+        ("/v1/components/ps/stop", r#"{"dependants": "ignore"}"#),
+        ("/v1/components/ps/start", r#"{"dependants": "stop"}"#),
+        ("/v1/components/ps/signal", ""),
+        ("/v1/components/ps/signal", r#"{"signal": "SIGNAL"}"#),
+        ("/v1/components/ps/signal", r#"{"signal": "65"}"#),
+        ("/v1/components/ps/signal", r#"{"signal": 1}"#),
+        ("/v1/signal", r#"{"components": ["ps"]}"#),
+        ("/v1/wait", r#"{"until": "up"}"#),
+        ("/v1/reload", r#"{"until": "ready"}"#),
         ("/v1/shutdown", r#"{"immediatly": true}"#),
         ("/v1/stop?wait=maybe", ""),
         ("/v1/stop?timeout=-1", ""),

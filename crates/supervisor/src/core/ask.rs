@@ -210,7 +210,10 @@ impl Core {
             self.resolve(request, key, Achieved::Unkillable(pids));
         } else if component.run().is_some() {
             self.requests.wait(request, key, Goal::Stop);
-            self.join_halt(key, Wave::of_request(request));
+            // While everything stops, each keeps its place in the order of that.
+            if self.component(key).halting.is_none() || self.shutdown == Shutdown::No {
+                self.join_halt(key, Wave::of_request(request));
+            }
         } else {
             let achieved = if component.is_down() { Achieved::AlreadySo } else { Achieved::Done };
             self.transition(key, Component::rest);

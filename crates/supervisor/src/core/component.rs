@@ -47,7 +47,7 @@ enum State {
     Tripped { until: Duration },
     Spawning { run: Run },
     Up { run: Run, process: Process, started: Option<Duration> },
-    Ending { run: Run, process: Option<Process>, started: Option<Duration>, ending: Ending },
+    Ending { run: Run, process: Option<Process>, started: Option<Duration>, ending: Box<Ending> },
 }
 
 /// Why a component is down.
@@ -78,8 +78,8 @@ struct Process {
 pub(super) enum Milestone {
     /// A run has started.
     Started,
-    /// A run is ready again, or not any more.
-    ReadyChanged,
+    /// A run is ready again.
+    ReadyAgain,
     /// A run that nobody asked to end has.
     Ended(End),
     /// A run that somebody asked to end has.

@@ -56,7 +56,7 @@ pub(crate) enum Task {
     Cleanup,
 }
 
-/// What a program said by sd_notify, in one datagram. <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
+/// What a program said by `sd_notify`, in one datagram. <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Said {
     /// `READY=1`

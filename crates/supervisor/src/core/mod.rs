@@ -259,11 +259,9 @@ impl Core {
                 self.resolve_waiting(key, Goal::Ready, &Achieved::Done);
                 self.tell_dependants(key);
             }
-            Some(Milestone::ReadyChanged) => {
-                if self.component(key).satisfies(crate::spec::Condition::Ready) {
-                    self.resolve_waiting(key, Goal::Ready, &Achieved::Done);
-                    self.tell_dependants(key);
-                }
+            Some(Milestone::ReadyAgain) => {
+                self.resolve_waiting(key, Goal::Ready, &Achieved::Done);
+                self.tell_dependants(key);
             }
             Some(Milestone::Ended(end)) => {
                 let achieved = if end.is_success() { Achieved::Done } else { Achieved::FailedStart(end) };

@@ -95,7 +95,7 @@ impl Core {
             None if self.component(key).owes_a_token() => self.begin_restart(key),
             None => self.transition(key, Component::begin),
             Some(Obstacle::Needs(on, condition)) if !self.is_on_its_way(on) => {
-                self.blocked(key, on, condition)
+                self.blocked(key, on, condition);
             }
             Some(_) => {}
         }

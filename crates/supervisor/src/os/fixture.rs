@@ -21,6 +21,8 @@ pub(super) struct Component {
     pub(super) token: String,
     /// Whether the system is one that has no launch pad.
     pub(super) on_old_system: bool,
+    /// The number under which it finds its output once more.
+    pub(super) ready: Option<i32>,
 }
 
 impl Component {
@@ -30,7 +32,7 @@ impl Component {
         spec.arguments = arguments.iter().map(OsString::from).collect();
         let token = format!("test/{}-{}-", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let environment = vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())];
-        Self { spec, environment, token, on_old_system: false }
+        Self { spec, environment, token, on_old_system: false, ready: None }
     }
 
     pub(super) fn shell(script: &str) -> Self {
@@ -55,6 +57,7 @@ impl Component {
             errand: None,
             stdout: input.as_fd(),
             stderr: input.as_fd(),
+            ready: self.ready.map(|number| (number, input.as_fd())),
         };
         let process = spawn(&launch, pad)?;
         let output = BufReader::new(File::from(std::os::fd::OwnedFd::from(output)));

@@ -23,7 +23,7 @@ mod reserve;
 mod watched;
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
@@ -60,6 +60,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) stdout: BorrowedFd<'a>,
     /// Its standard error.
     pub(crate) stderr: BorrowedFd<'a>,
+    /// What it finds beside these three, and under which number: where it says that it is ready.
+    pub(crate) ready: Option<(RawFd, BorrowedFd<'a>)>,
 }
 
 /// A command that is run for a component: a probe, or a step.

@@ -7,8 +7,9 @@
 //!                                   housekeeper: old files are deleted, ended ones compressed
 //! ```
 //!
-//! - `pump` is the one thread that reads what all components write. It looks at no byte, waits only for bytes, and
-//!   needs the same memory whatever is written.
+//! - `pump` is the one thread that reads what all components write. It waits only for bytes, and needs the same memory
+//!   whatever is written. It looks at bytes only where something asks for it: until the line by which a component says
+//!   that it is ready (`pump/seek`), and at the end of each chunk of standard error for the last lines (`last_words`).
 //! - `sink` stands between a stream and its file: what cannot be written is held, so that the component waits, and
 //!   after a while dropped, so that it does not wait for ever. What was dropped is told in the file.
 //! - `log_file` appends to the file of the day and begins a new one when it is due; `names` knows what these files
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 mod folder;
 mod housekeeping;
+mod last_words;
 mod log_file;
 mod names;
 mod pump;
@@ -30,7 +32,7 @@ mod testbench;
 
 pub use log_file::LogFile;
 pub(crate) use names::owners;
-pub(crate) use pump::{Notice, Pump};
+pub(crate) use pump::{News, Notice, Pump};
 
 /// A log file: where it is, when a new one begins, and how long old ones are kept.
 ///

@@ -8,6 +8,8 @@
 //! ```
 //!
 //! While it holds a chunk nobody may bring more: its pipes are not read, and in time the component waits.
+//!
+//! A stream that is only looked at has no log: what it brings is thrown away.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What stands between a stream and its log file.
 #[derive(Debug)]
 pub(super) struct Sink {
-    settings: LogSettings,
+    /// None for a stream without a log.
+    settings: Option<LogSettings>,
     housekeeper: Housekeeper,
     /// None until it could be opened.
     log: Option<LogFile>,
@@ -54,7 +57,7 @@ struct Failure {
 
 impl Sink {
     /// Opens the log. If that fails it is tried again, as everything else.
-    pub(super) fn new(settings: LogSettings, housekeeper: Housekeeper, now: Instant) -> Self {
+    pub(super) fn new(settings: Option<LogSettings>, housekeeper: Housekeeper, now: Instant) -> Self {
         let (held, lost) = (Vec::new(), Lost::default());
         let mut sink = Self { settings, housekeeper, log: None, held, lost, failure: None, is_moved: false };
         let opened = sink.open();
@@ -62,12 +65,15 @@ impl Sink {
         sink
     }
 
-    pub(super) fn settings(&self) -> &LogSettings {
-        &self.settings
+    pub(super) fn settings(&self) -> Option<&LogSettings> {
+        self.settings.as_ref()
     }
 
     /// Stores `chunk`, or holds what cannot be stored of it. While something else fails already it is lost.
     pub(super) fn write(&mut self, chunk: &[u8], now: Instant) {
+        if self.settings.is_none() {
+            return;
+        }
         if self.failure.is_some() {
             self.lost.count(chunk);
         } else if let Err((stored, reason)) = self.store(chunk) {
@@ -128,8 +134,10 @@ impl Sink {
     }
 
     fn open(&mut self) -> Result<(), String> {
-        if self.log.is_none() {
-            let opened = LogFile::open_with(self.settings.clone(), self.housekeeper.clone(), unix_now());
+        if self.log.is_none()
+            && let Some(settings) = self.settings.clone()
+        {
+            let opened = LogFile::open_with(settings, self.housekeeper.clone(), unix_now());
             self.log = Some(opened.map_err(|error| error.to_string())?);
         }
         Ok(())
@@ -197,7 +205,8 @@ mod tests {
 
     /// A sink whose log cannot be opened, because the folder above its folder is missing.
     fn failing_sink(folder: &Path, now: Instant) -> Sink {
-        Sink::new(LogSettings::new(folder.join("missing/logs/ps.log")), Housekeeper::default(), now)
+        let log = LogSettings::new(folder.join("missing/logs/ps.log"));
+        Sink::new(Some(log), Housekeeper::default(), now)
     }
 
     #[expect(clippy::disallowed_methods, reason = "a beginning to count from")]
@@ -209,8 +218,8 @@ mod tests {
     fn what_could_not_be_stored_is_held_and_stored_later() {
         let folder = tempfile::tempdir().unwrap();
         let start = beginning();
-        let mut sink =
-            Sink::new(LogSettings::new(folder.path().join("logs/ps.log")), Housekeeper::default(), start);
+        let log = LogSettings::new(folder.path().join("logs/ps.log"));
+        let mut sink = Sink::new(Some(log), Housekeeper::default(), start);
         assert!(!sink.is_holding() && sink.condition().is_none());
         sink.log = None;
         sink.write(b"one\ntwo", start);

@@ -23,13 +23,19 @@ pub struct Readiness {
 pub enum ReadyWhen {
     /// It sends `READY=1` to its `NOTIFY_SOCKET`.
     /// <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
+    ///
+    /// Any process of it may send that, and so may any of its user, of the supervisor's, or of root. With `MAINPID=` it may
+    /// name another of its processes as its main process, as a daemon does: then it runs as long as that.
     Notified,
-    /// It writes a newline to this descriptor. <https://skarnet.org/software/s6/notifywhenup.html>
+    /// It writes a newline to this descriptor, which is above 2. <https://skarnet.org/software/s6/notifywhenup.html>
     Descriptor(i32),
     /// A probe succeeds: it is tried again and again until then.
     Probed(Probe),
     /// A line of its output matches this regular expression, as the `regex` package reads it.
     /// <https://docs.rs/regex/latest/regex/#syntax>
+    ///
+    /// The first 16 KiB of a line count. The output may go nowhere, but not to that of the host
+    /// ([`Output::Inherit`](crate::Output::Inherit)).
     Logged(String),
 }
 

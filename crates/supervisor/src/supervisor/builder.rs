@@ -22,7 +22,9 @@ use crate::names::Names;
 use crate::os::LaunchPad;
 use crate::output::{Notice, Pump};
 use crate::relations::{self, RelationError, Wrong};
-use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, RestartBudget};
+use crate::spec::{
+    ComponentId, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern,
+};
 
 /// How to make a [`Supervisor`].
 #[derive(Debug, Default)]
@@ -145,10 +147,9 @@ impl Builder {
 /// pump, not the other way round.
 fn notice(commands: &Sender<Command>, poller: &Arc<Poller>) -> Notice {
     let (commands, poller) = (commands.clone(), Arc::clone(poller));
-    Arc::new(move |component, problem| {
-        let problem = problem.map(str::to_owned);
+    Arc::new(move |news| {
         // Refused only when the driver has ended, and with it everybody who could be told.
-        let _ = commands.send(Command::OutputStored { component, problem });
+        let _ = commands.send(Command::Output(news));
         let _ = poller.notify();
     })
 }
@@ -161,11 +162,21 @@ fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
     if let Some(spec) = components.iter().find(|spec| !names.insert(spec.id.as_str().to_ascii_lowercase())) {
         return Err(StartError::Duplicate(spec.id.clone()));
     }
-    match relations::check(components).into_iter().next() {
-        Some(Wrong { component, problem, .. }) => {
-            Err(RelationError { component: components[component].id.clone(), problem }.into())
+    if let Some(Wrong { component, problem, .. }) = relations::check(components).into_iter().next() {
+        return Err(RelationError { component: components[component].id.clone(), problem }.into());
+    }
+    components.iter().try_for_each(check_readiness)
+}
+
+fn check_readiness(spec: &ProcessSpec) -> Result<(), StartError> {
+    let Some(Readiness { when: ReadyWhen::Logged(text), .. }) = &spec.readiness else { return Ok(()) };
+    let refused = |why| Err(StartError::Readiness { component: spec.id.clone(), why });
+    match log_pattern(text) {
+        Err(why) => refused(format!("{text:?} is no regular expression: {why}")),
+        Ok(_) if spec.output == Output::Inherit => {
+            refused("its output is that of the host, where nobody looks for it".to_owned())
         }
-        None => Ok(()),
+        Ok(_) => Ok(()),
     }
 }
 
@@ -179,6 +190,14 @@ pub enum StartError {
     /// There are more than [`Builder::MAX_COMPONENTS`].
     #[error("there are more than 10,000 components")]
     TooMany,
+    /// It could never be known that a component is ready.
+    #[error("cannot find out whether {component} is ready: {why}")]
+    Readiness {
+        /// Which.
+        component: ComponentId,
+        /// Why not.
+        why: String,
+    },
     /// A component depends on what is not there or on itself, or its restart group is at odds.
     #[error(transparent)]
     Relation(#[from] RelationError),

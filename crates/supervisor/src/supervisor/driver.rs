@@ -1,5 +1,7 @@
 //! The one thread that waits: it feeds facts to the core and carries out what the core decides.
 
+mod hearing;
+
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io;
@@ -8,14 +10,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 use polling::{Events, Poller};
 
-use super::handle::{Command, Done};
+use super::handle::{Command, Done, TakenUp};
 use super::measuring::Measuring;
 use super::readers::Readers;
 use super::runs::{Ended, Look, Owner, Runs};
 use super::tasks::{Launcher, Tasks};
+use super::voices::Voices;
 use crate::core::{Action, Ask, Core, Input, RequestId, TaskId};
 use crate::environment;
 use crate::error::{SpawnError, SpawnStep};
@@ -27,9 +30,6 @@ use crate::run::RunId;
 
 /// The poller's key for SIGCHLD; every other key is of a process.
 const SIGCHLD_KEY: usize = 0;
-
-/// How long the components' last output may take to reach its files when supervision ends.
-const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
 /// How many events a round may bring before they are told in the middle of it.
 const OUTBOX: usize = 256;
@@ -51,6 +51,7 @@ pub(super) struct Driver {
     poller: Arc<Poller>,
     commands: Receiver<Command>,
     runs: Runs,
+    voices: Voices,
     means: Means,
     readers: Readers,
     /// What has happened in this round: told when the round's work is done, so that nobody waits for the telling.
@@ -58,7 +59,7 @@ pub(super) struct Driver {
     sigchld: Option<Watched<OwnedFd>>,
     inherited: Vec<(OsString, OsString)>,
     last_request: u64,
-    taken_up: HashMap<RequestId, Sender<Result<(), RequestError>>>,
+    taken_up: HashMap<RequestId, TakenUp>,
     done: HashMap<RequestId, Done>,
     ended: Option<Outcome>,
 }
@@ -79,6 +80,7 @@ impl Driver {
             core,
             began,
             runs: Runs::new(Arc::clone(&poller), sigchld.is_some()),
+            voices: Voices::new(Arc::clone(&poller)),
             poller,
             commands,
             means,
@@ -103,7 +105,7 @@ impl Driver {
             if let Some(outcome) = self.ended.take() {
                 self.end_tasks();
                 self.runs.end_orphans();
-                self.means.pump.finish(LAST_OUTPUT);
+                self.finish_output();
                 return outcome;
             }
             let timeout = self.core.deadline().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
@@ -119,6 +121,8 @@ impl Driver {
         let mut touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
         touched.sort_unstable();
         touched.dedup();
+        // Before their ends: the last that a run has said may be which process goes on for it.
+        self.hear(events, &touched);
         for owner in &touched {
             if let Some(ended) = self.runs.take_exit(*owner) {
                 self.ended(*owner, ended);
@@ -157,13 +161,22 @@ impl Driver {
 
     /// Looks what is left of runs whose main processes have ended, and tells of it. What is left of a task is killed.
     fn look(&mut self, owners: &[Owner]) {
+        let mut has_last_words = false;
         for (owner, look) in self.runs.look(owners) {
             match (owner, look) {
                 (Owner::Run(run), Look::Left(pids)) => self.tell(Input::Left { run, pids }),
-                (Owner::Run(run), Look::Gone) => self.tell(Input::Gone { run }),
+                (Owner::Run(run), Look::Gone) => {
+                    self.voices.close(run.component);
+                    has_last_words |= self.means.pump.ended(run, self.core.spec(run.component));
+                    self.tell(Input::Gone { run });
+                }
                 (Owner::Task(_), Look::Left(_)) => self.runs.kill(owner),
                 (Owner::Task(_), Look::Gone) => {}
             }
+        }
+        // Only now, so that no replacement waits while another thread wakes up.
+        if has_last_words {
+            self.means.pump.wake();
         }
     }
 
@@ -179,6 +192,11 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Ask { ask, by, taken_up, done } => self.ask(ask, by, taken_up, done),
+            Command::Forget { request } => {
+                if self.done.remove(&request).is_some() {
+                    self.tell(Input::Forget { request });
+                }
+            }
             Command::Status { keys, answer } => {
                 let mut status = self.core.status(self.began.elapsed(), &keys);
                 status.conditions = self.means.pump.conditions();
@@ -186,13 +204,9 @@ impl Driver {
                 let _ = answer.try_send(status);
             }
             Command::Subscribe { answer } => {
-                let _ = answer.try_send(self.readers.add());
+                let _ = answer.try_send((self.readers.told(), self.readers.add()));
             }
-            Command::OutputStored { component, problem } => {
-                let at = self.began.elapsed();
-                let component = Some(self.core.spec(component).id.clone());
-                self.outbox.push(Event { at, component, kind: EventKind::OutputStored { problem } });
-            }
+            Command::Output(news) => self.hear_of_output(news),
             Command::Answered { serial, result } => {
                 let come_of = self.means.tasks.answered(serial, result);
                 self.tell_of(come_of);
@@ -212,7 +226,7 @@ impl Driver {
         }
     }
 
-    fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: Sender<Result<(), RequestError>>, done: Done) {
+    fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: TakenUp, done: Done) {
         self.last_request += 1;
         let request = RequestId(self.last_request);
         self.taken_up.insert(request, taken_up);
@@ -256,7 +270,7 @@ impl Driver {
             Action::Inspect { run } => self.inspect(run, now),
             Action::Kill { run } => self.runs.kill(Owner::Run(run)),
             Action::Emit(event) => self.outbox.push(event),
-            Action::Accepted { request } => self.answer(request, Ok(())),
+            Action::Accepted { request } => self.answer(request, Ok(request)),
             Action::Refused { request, why } => {
                 self.done.remove(&request);
                 self.answer(request, Err(why));
@@ -272,7 +286,7 @@ impl Driver {
         None
     }
 
-    fn answer(&mut self, request: RequestId, answer: Result<(), RequestError>) {
+    fn answer(&mut self, request: RequestId, answer: Result<RequestId, RequestError>) {
         if let Some(taken_up) = self.taken_up.remove(&request) {
             // Whoever asked may have gone away.
             let _ = taken_up.try_send(answer);
@@ -317,7 +331,10 @@ impl Driver {
     fn spawn(&mut self, run: RunId) -> Input {
         match self.try_spawn(run) {
             Ok(pid) => Input::Spawned { run, pid },
-            Err(error) => Input::NotSpawned { run, error },
+            Err(error) => {
+                self.voices.close(run.component);
+                Input::NotSpawned { run, error }
+            }
         }
     }
 
@@ -329,18 +346,19 @@ impl Driver {
             os_error: error.raw_os_error(),
         };
         let token = environment::token(&spec.id).map_err(|error| failed(SpawnStep::Process, &error))?;
-        let ends = self
-            .means
-            .pump
-            .open(run.component, &spec.output)
-            .map_err(|error| failed(SpawnStep::Output, &error))?;
+        let ends = self.means.pump.open(run, spec).map_err(|error| failed(SpawnStep::Output, &error))?;
         if os::descriptors_are_scarce(&ends.stdout) {
             let error =
                 io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
             return Err(failed(SpawnStep::Output, &error));
         }
         self.means.tasks.expect(run, &token, spec);
-        let environment = environment::of(&spec.environment, &self.inherited);
+        let mut mouth = self.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
+        let mut environment = environment::of(&spec.environment, &self.inherited);
+        if !mouth.variables.is_empty() {
+            // What stands last of a name counts.
+            environment.to_mut().append(&mut mouth.variables);
+        }
         let launch = Launch {
             spec,
             environment: &environment,
@@ -348,6 +366,7 @@ impl Driver {
             errand: None,
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
+            ready: mouth.ready(),
         };
         let process = os::spawn(&launch, &mut self.means.pad);
         // Only now, so that the start does not wait while another thread wakes up.

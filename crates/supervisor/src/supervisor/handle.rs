@@ -6,15 +6,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use polling::Poller;
 
-use crate::core::Ask;
+use crate::core::{Ask, RequestId};
 use crate::event::Event;
 use crate::names::Names;
 use crate::os::Meter;
-use crate::request::{Dependants, Outcome, Request, RequestError, Targets};
+use crate::output::News;
+use crate::request::{Dependants, Outcome, Request, RequestError, Targets, Until};
 use crate::run::RunId;
+use crate::signal::Signal;
+use crate::spec::ComponentId;
 use crate::status::{Status, Usage};
 
 /// Something for the driver to do.
@@ -22,15 +25,19 @@ pub(super) enum Command {
     Ask {
         ask: Ask,
         by: Arc<str>,
-        taken_up: Sender<Result<(), RequestError>>,
+        taken_up: TakenUp,
         done: Done,
+    },
+    /// Nobody waits for the answer to this request any more.
+    Forget {
+        request: RequestId,
     },
     Status {
         keys: Vec<u32>,
         answer: Sender<Status>,
     },
     Subscribe {
-        answer: Sender<Receiver<Event>>,
+        answer: Sender<(u64, Receiver<Event>)>,
     },
     ReopenLogs,
     /// From a prober, or from a thread of ours: what has come of a task.
@@ -48,12 +55,12 @@ pub(super) enum Command {
         run: RunId,
         memory: u64,
     },
-    /// From the pump: a component's output cannot be stored, or can be again.
-    OutputStored {
-        component: u32,
-        problem: Option<String>,
-    },
+    /// From the pump.
+    Output(News),
 }
+
+/// Who is told under which number a request was taken up, or why it was refused.
+pub(super) type TakenUp = Sender<Result<RequestId, RequestError>>;
 
 /// Who is told when a request is done.
 pub(super) type Done = Box<dyn FnOnce(Outcome) + Send>;
@@ -81,7 +88,7 @@ impl Mailbox {
 /// The queue from the handles to the driver.
 ///
 /// It has no bound of its own: each caller waits for the answer to its one command, so that there are never more of
-/// them than threads that ask. And when the driver ends, an unbounded channel drops what nobody has read, which lets go
+/// them than threads that ask; and each request, of which there are 1,024 at most, is forgotten once. And when the driver ends, an unbounded channel drops what nobody has read, which lets go
 /// of those who wait; a bounded one would keep it.
 pub(super) fn command_queue() -> (Sender<Command>, Receiver<Command>) {
     unbounded()
@@ -118,7 +125,19 @@ impl Handle {
     /// # Errors
     /// [`RequestError`]; nothing was touched then.
     pub fn stop(&self, targets: impl Into<Targets>) -> Result<Pending, RequestError> {
-        self.ask(Request::Stop { targets: targets.into(), dependants: Dependants::Refuse })
+        self.stop_with(targets, Dependants::Refuse)
+    }
+
+    /// Stops these components until somebody asks for them, and does this about running components that depend on them.
+    ///
+    /// # Errors
+    /// [`RequestError`]; nothing was touched then.
+    pub fn stop_with(
+        &self,
+        targets: impl Into<Targets>,
+        dependants: Dependants,
+    ) -> Result<Pending, RequestError> {
+        self.ask(Request::Stop { targets: targets.into(), dependants })
     }
 
     /// Ends the run of each of these components, if it has one, and begins another.
@@ -127,6 +146,38 @@ impl Handle {
     /// [`RequestError`]; nothing was touched then.
     pub fn restart(&self, targets: impl Into<Targets>) -> Result<Pending, RequestError> {
         self.ask(Request::Restart(targets.into()))
+    }
+
+    /// Forgets what went wrong with these components before: backoff, trip and failure. Nothing is started by that.
+    ///
+    /// # Errors
+    /// [`RequestError`]; nothing was touched then.
+    pub fn reset(&self, targets: impl Into<Targets>) -> Result<Pending, RequestError> {
+        self.ask(Request::Reset(targets.into()))
+    }
+
+    /// Has these components read their configuration again, each as its [`reload`](crate::ProcessSpec::reload) says.
+    ///
+    /// # Errors
+    /// [`RequestError`]; nothing was touched then.
+    pub fn reload(&self, targets: impl Into<Targets>) -> Result<Pending, RequestError> {
+        self.ask(Request::Reload(targets.into()))
+    }
+
+    /// Sends a signal to the main process of each of these components.
+    ///
+    /// # Errors
+    /// [`RequestError`]; nobody has got the signal then.
+    pub fn signal(&self, targets: impl Into<Targets>, signal: Signal) -> Result<Pending, RequestError> {
+        self.ask(Request::Signal { targets: targets.into(), signal })
+    }
+
+    /// Changes nothing; [`Pending::wait`] then waits until this is true of these components, or can no longer be.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub fn wait_for(&self, targets: impl Into<Targets>, until: Until) -> Result<Pending, RequestError> {
+        self.ask(Request::Wait { targets: targets.into(), until })
     }
 
     /// Stops everything in reverse start order and then ends the supervisor.
@@ -171,6 +222,15 @@ impl Handle {
         Ok(status)
     }
 
+    /// The components that these names mean, in start order.
+    ///
+    /// # Errors
+    /// [`RequestError::Unknown`] if a name means nothing.
+    pub fn meant_by(&self, targets: &Targets) -> Result<Vec<ComponentId>, RequestError> {
+        let keys = self.names.resolve(targets)?;
+        Ok(keys.into_iter().filter_map(|key| self.names.id(key)).cloned().collect())
+    }
+
     /// A reader of all that happens from now on, the oldest first.
     ///
     /// The queue is bounded (4,096 events): a reader that is too slow loses news, never holds supervision up, and is
@@ -180,6 +240,15 @@ impl Handle {
     /// # Errors
     /// [`RequestError::Ended`] if it has ended.
     pub fn subscribe(&self) -> Result<Receiver<Event>, RequestError> {
+        Ok(self.subscribe_numbered()?.1)
+    }
+
+    /// The same, and how many events there have been before. With that, and with what
+    /// [`EventKind::Lost`](crate::EventKind::Lost) counts, every reader can give each event the same number.
+    ///
+    /// # Errors
+    /// [`RequestError::Ended`] if it has ended.
+    pub fn subscribe_numbered(&self) -> Result<(u64, Receiver<Event>), RequestError> {
         self.call(|answer| Command::Subscribe { answer })
     }
 
@@ -194,7 +263,8 @@ impl Handle {
     /// Passes a request on in somebody's name (`by` is shown in events), and calls `done` once, when what was asked
     /// for has happened or can no longer happen. For callers that must not wait in a thread: `done` runs on the
     /// supervisor's own thread, must return at once, and must not ask the supervisor for anything. A panic in it is
-    /// caught. If supervision breaks off by a fault of its own, it is dropped without being called.
+    /// caught. It is dropped without being called if supervision breaks off by a fault of its own, and where the answer is
+    /// [forgotten](Submitted::forget).
     ///
     /// # Errors
     /// [`RequestError`]; nothing was touched then, and `done` is not called.
@@ -203,7 +273,7 @@ impl Handle {
         request: Request,
         by: impl Into<Arc<str>>,
         done: impl FnOnce(Outcome) + Send + 'static,
-    ) -> Result<(), RequestError> {
+    ) -> Result<Submitted, RequestError> {
         let ask = match request {
             Request::Start(targets) => Ask::Start(self.names.resolve(&targets)?),
             Request::Stop { targets, dependants } => {
@@ -218,7 +288,9 @@ impl Handle {
             Request::Wait { targets, until } => Ask::Wait { keys: self.names.resolve(&targets)?, until },
             Request::Shutdown { immediately } => Ask::Shutdown { immediately },
         };
-        self.call(|taken_up| Command::Ask { ask, by: by.into(), taken_up, done: Box::new(done) })?
+        let taken_up =
+            self.call(|taken_up| Command::Ask { ask, by: by.into(), taken_up, done: Box::new(done) });
+        taken_up?.map(|request| Submitted { request, handle: self.clone() })
     }
 
     /// Sends a command and waits for its answer, which the driver always gives soon.
@@ -237,8 +309,8 @@ impl Handle {
 
     fn ask(&self, request: Request) -> Result<Pending, RequestError> {
         let (sender, receiver) = bounded(1);
-        self.submit(request, "the host", move |outcome| drop(sender.send(outcome)))?;
-        Ok(Pending { receiver })
+        let submitted = self.submit(request, "the host", move |outcome| drop(sender.send(outcome)))?;
+        Ok(Pending { receiver, submitted })
     }
 }
 
@@ -248,10 +320,27 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// A request that was taken up. Dropping it changes nothing.
+/// A request that was taken up and may be answered later. Dropping it changes nothing.
+#[derive(Debug)]
+pub struct Submitted {
+    request: RequestId,
+    handle: Handle,
+}
+
+impl Submitted {
+    /// Does without the answer, if it has not been given yet: the request goes on, and no longer counts as one without
+    /// an answer. One that [waits](Request::Wait) is over by that.
+    pub fn forget(&self) {
+        // Refused only if the supervisor has ended, and with it everything that it could forget.
+        let _ = self.handle.send(Command::Forget { request: self.request });
+    }
+}
+
+/// A request that was taken up. Dropping it only means that nobody waits for its answer any more.
 #[derive(Debug)]
 pub struct Pending {
     receiver: Receiver<Outcome>,
+    submitted: Submitted,
 }
 
 impl Pending {
@@ -272,6 +361,15 @@ impl Pending {
             Ok(outcome) => Ok(Some(outcome)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(RequestError::Ended),
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // Whoever has answered holds the other end no longer.
+        if self.receiver.try_recv() == Err(TryRecvError::Empty) {
+            self.submitted.forget();
         }
     }
 }

@@ -24,7 +24,7 @@ impl Measuring {
     /// Begins to measure a run, unless that is under way already or its main process has ended. (If it ends meanwhile,
     /// and its pid becomes another's, then the run is over before anybody hears of the figure.)
     pub(super) fn begin(&mut self, run: RunId, runs: &Runs) {
-        let Some((pid, token)) = runs.living(run) else { return };
+        let Some((pid, token)) = runs.root(run) else { return };
         if !self.under_way.insert(run) {
             return;
         }

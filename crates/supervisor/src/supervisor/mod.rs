@@ -8,12 +8,14 @@ mod measuring;
 mod prober;
 mod readers;
 mod runs;
+mod said;
 mod tasks;
+mod voices;
 
 use std::thread::JoinHandle;
 
 pub use builder::{Builder, StartError};
-pub use handle::{Handle, Pending};
+pub use handle::{Handle, Pending, Submitted};
 pub use prober::{HttpQuestion, ProbeAnswer, Prober};
 
 use crate::request::{Outcome, RequestError};

@@ -11,6 +11,7 @@ const QUEUE: usize = 4_096;
 #[derive(Debug, Default)]
 pub(super) struct Readers {
     readers: Vec<Reader>,
+    told: u64,
 }
 
 #[derive(Debug)]
@@ -28,8 +29,14 @@ impl Readers {
         receiver
     }
 
+    /// How many events have been told so far.
+    pub(super) fn told(&self) -> u64 {
+        self.told
+    }
+
     /// Tells every reader. Those that have gone are forgotten.
     pub(super) fn tell(&mut self, event: &Event) {
+        self.told += 1;
         self.readers.retain_mut(|reader| reader.tell(event));
     }
 }

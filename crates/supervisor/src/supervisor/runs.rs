@@ -1,6 +1,8 @@
 //! The processes that we have started: the main processes of runs, and the commands that tasks are; and what is watched
 //! of each of them, and of what lives beside it.
 
+mod named;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::AsFd;
@@ -8,6 +10,7 @@ use std::sync::Arc;
 
 use polling::Poller;
 
+use self::named::Named;
 use crate::os::{self, Leftover, OutOfMemory, Process, Reserve, Watched};
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
@@ -29,6 +32,8 @@ pub(super) struct Runs {
     /// Boxed, because a map keeps room for as many again.
     by_owner: HashMap<Owner, Box<Run>>,
     main_pids: HashSet<u32>,
+    /// Those that runs have named instead, until their ends are looked at: nobody else may reap them.
+    named_pids: HashSet<u32>,
     watched: HashMap<usize, Owner>,
     /// The main processes of those of which nothing else is left. They are reaped when the round's work is done, so that
     /// no replacement waits for it.
@@ -48,6 +53,7 @@ struct Run {
     owner: Owner,
     token: String,
     process: Watched<Process>,
+    named: Named,
     exit: Option<Exit>,
     /// Whether SIGKILL has come from us.
     killed: bool,
@@ -85,6 +91,7 @@ impl Runs {
             poller,
             by_owner: HashMap::new(),
             main_pids: HashSet::new(),
+            named_pids: HashSet::new(),
             watched: HashMap::new(),
             ended: Vec::new(),
             // Zero is the key of SIGCHLD.
@@ -104,7 +111,8 @@ impl Runs {
         let pid = process.pid();
         let process = self.watch(owner, process).inspect_err(|_| os::destroy(pid))?;
         self.main_pids.insert(pid);
-        let run = Run { owner, token, process, exit: None, killed: false, leftovers: Vec::new() };
+        let run =
+            Run { owner, token, process, named: Named::No, exit: None, killed: false, leftovers: Vec::new() };
         self.by_owner.insert(owner, Box::new(run));
         Ok(pid)
     }
@@ -112,7 +120,7 @@ impl Runs {
     /// The pid of a main process that lives, and its token.
     pub(super) fn living(&self, run: RunId) -> Option<(u32, &str)> {
         let run = self.run(Owner::Run(run)).filter(|run| run.exit.is_none())?;
-        Some((run.process.pid(), &run.token))
+        Some((run.named_process().map_or(run.process.pid(), Leftover::pid), &run.token))
     }
 
     /// Whether any process of a task is left, dead or alive.
@@ -129,20 +137,27 @@ impl Runs {
     pub(super) fn noticed(&mut self, key: usize) -> Option<Owner> {
         let owner = self.watched.get(&key).copied()?;
         let run = self.run_mut(owner)?;
-        if run.process.key() != key {
-            run.leftovers.retain(|held| held.leftover.key() != key);
+        let place = run.leftovers.iter().position(|held| held.leftover.key() == key);
+        if let Some(ended) = place.map(|place| run.leftovers.swap_remove(place).leftover) {
             self.watched.remove(&key);
+            self.note_end(owner, &ended);
         }
         Some(owner)
     }
 
-    /// How a main process ended, said once. It is not reaped yet: its pid stays its own.
+    /// How a main process ended, said once. The first process is not reaped yet: its pid stays its own.
     pub(super) fn take_exit(&mut self, owner: Owner) -> Option<Ended> {
-        let run = self.run_mut(owner).filter(|run| run.exit.is_none())?;
-        let mut exit = run.process.exit()?;
-        let peak_memory = run.process.peak_memory();
+        let run = self.run_mut(owner)?;
+        let first = run.process.exit();
+        if first.is_some() {
+            run.process.pause();
+        }
+        if run.exit.is_some() {
+            return None;
+        }
+        let mut exit = run.named.exit_beside(first)?;
         run.exit = Some(exit);
-        run.process.pause();
+        let peak_memory = if run.named == Named::No { run.process.peak_memory() } else { None };
         let is_strange_kill =
             matches!(exit, Exit::Signal { signal, .. } if signal == Signal::KILL.number()) && !run.killed;
         // Asked at each end and forgotten with the round: what the kernel has killed earlier was another process.
@@ -162,7 +177,10 @@ impl Runs {
         }
         if to == Recipient::Main {
             if let Some(run) = self.run(owner).filter(|run| run.exit.is_none()) {
-                run.process.signal(signal);
+                match run.named_process() {
+                    Some(named) => named.signal(signal),
+                    None => run.process.signal(signal),
+                }
             }
             return;
         }
@@ -184,7 +202,10 @@ impl Runs {
     pub(super) fn forward(&mut self, run: RunId, signal: Signal) {
         if let Some(run) = self.run_mut(Owner::Run(run)).filter(|run| run.exit.is_none()) {
             run.killed |= signal == Signal::KILL;
-            run.process.forward(signal);
+            match run.named_process() {
+                Some(named) => named.forward(signal),
+                None => run.process.forward(signal),
+            }
         }
     }
 
@@ -201,7 +222,14 @@ impl Runs {
     /// group and forgotten its token could not be told from a stranger.
     fn hold_family(&mut self, owner: Owner) {
         let Some(run) = self.run(owner).filter(|run| run.exit.is_none()) else { return };
-        let family = os::descendants(&run.asked(), |pid| self.main_pids.contains(&pid));
+        let is_main = |pid| self.main_pids.contains(&pid);
+        let family = if run.process.exit().is_none() {
+            os::descendants(&run.asked(), is_main)
+        } else {
+            // The family of a daemon has nobody to descend from any more.
+            let found = os::leftovers(&[run.asked()], is_main, self.orphans_come_to_us);
+            found.into_iter().map(|(_, leftover)| leftover).collect()
+        };
         self.hold(owner, family);
     }
 
@@ -235,7 +263,7 @@ impl Runs {
 
     /// Reaps orphans that came to us and have ended.
     pub(super) fn reap_orphans(&self) {
-        os::reap_orphans(|pid| self.main_pids.contains(&pid));
+        os::reap_orphans(|pid| self.main_pids.contains(&pid) || self.named_pids.contains(&pid));
     }
 
     /// Kills what is left among the orphans that came to us once all runs are over: it can only be what a component
@@ -258,12 +286,16 @@ impl Runs {
     fn note(&mut self, owner: Owner, found: Vec<Leftover>) -> Look {
         let none_found = found.is_empty();
         self.hold(owner, found);
-        let held = self.run(owner).map_or(&[][..], |run| &run.leftovers);
-        if none_found && held.is_empty() {
+        let Some(run) = self.run(owner) else { return Look::Gone };
+        // The first process may live on when another that it has named has ended.
+        let first = run.process.exit().is_none().then(|| run.process.pid());
+        let left: Vec<_> =
+            first.into_iter().chain(run.leftovers.iter().map(|held| held.leftover.pid())).collect();
+        if none_found && left.is_empty() {
             self.let_go(owner);
             return Look::Gone;
         }
-        Look::Left(held.iter().map(|held| held.leftover.pid()).collect())
+        Look::Left(left)
     }
 
     /// Watches these, beside those of the run that are held already. One that cannot be watched is found again by
@@ -286,6 +318,7 @@ impl Runs {
             for held in &run.leftovers {
                 self.watched.remove(&held.leftover.key());
             }
+            self.forget_name(run.named);
             self.ended.push(run.process);
         }
     }

@@ -358,12 +358,3 @@ impl World {
         Ticket(request)
     }
 }
-
-impl Drop for World {
-    /// Whoever looks for the reason of a failed test can see what came before: `S7_TRACE=1`.
-    fn drop(&mut self) {
-        if std::thread::panicking() && std::env::var_os("S7_TRACE").is_some() {
-            eprintln!("{}", self.trace.join("\n"));
-        }
-    }
-}

@@ -1,10 +1,14 @@
 //! Events as lines of the log.
+//!
+//! At trace level 1: starts, stops, crashes, trips, and what is wrong; at 2: requests and decisions; at 3: probes, and
+//! every event in full.
 
 use std::collections::HashMap;
 
 use bytesize::ByteSize;
-use supervisor::{ComponentId, ComponentStatus, Event, EventKind, KillReason, Short};
-use tracing::{debug, error, info, trace, warn};
+use supervisor::{ComponentId, ComponentStatus, Event, EventKind, Short};
+use supervisor_control::wire::Sentence;
+use tracing::{Level, debug, error, info, trace, warn};
 
 /// Tells events to the log, and remembers what a later line needs.
 #[derive(Default)]
@@ -17,64 +21,68 @@ impl Narrator {
     /// Tells one event.
     pub(super) fn tell(&mut self, event: &Event) {
         trace!("{event:?}");
-        match &event.component {
-            Some(id) => self.tell_of(id, &event.kind),
-            None => tell_of_all(&event.kind),
+        let Some(id) = &event.component else {
+            return write(level(&event.kind), None, &Sentence(&event.kind).to_string());
+        };
+        let mut text = Sentence(&event.kind).to_string();
+        if let Some(pid) = self.pid(id, &event.kind) {
+            text = format!("{text}, pid {pid}");
         }
+        if let Some(run) = event.kind.run() {
+            text = format!("{text} ({run})");
+        }
+        write(level(&event.kind), Some(id), &text);
     }
 
-    fn tell_of(&mut self, id: &ComponentId, kind: &EventKind) {
-        let subject = id.as_str();
+    /// The pid, where the event tells a part of the run's life but does not name it itself.
+    fn pid(&mut self, id: &ComponentId, kind: &EventKind) -> Option<u32> {
         match kind {
-            EventKind::Requested { verb, by } => debug!(subject, "{verb}, asked for by {by}"),
-            EventKind::Spawned { run, pid } => {
+            EventKind::Spawned { pid, .. } => {
                 self.pids.insert(id.clone(), *pid);
-                debug!(subject, "starting, pid {pid} ({run})");
+                None
             }
-            EventKind::Started { run } => {
-                let pid = self.pids.get(id).copied().unwrap_or_default();
-                info!(subject, "up, pid {pid} ({run})");
-            }
-            EventKind::NotSpawned { run, error } => error!(subject, "{error} ({run})"),
-            EventKind::Stopping { run, timeout } => {
-                debug!(subject, "stopping, has {} ({run})", Short(*timeout));
-            }
-            EventKind::Exited { run, exit, uptime, asked, .. } => {
-                let (uptime, pid) = (Short(*uptime), self.pids.remove(id).unwrap_or_default());
-                match (asked, exit.is_success()) {
-                    (true, _) => info!(subject, "ended as told: {exit} after {uptime}, pid {pid} ({run})"),
-                    (false, true) => info!(subject, "ended: {exit} after {uptime}, pid {pid} ({run})"),
-                    (false, false) => warn!(subject, "crashed: {exit} after {uptime}, pid {pid} ({run})"),
-                }
-            }
-            EventKind::Killed { run, why } => match why {
-                KillReason::Timeout => warn!(subject, "killed: did not stop in time ({run})"),
-                KillReason::Leftovers => warn!(subject, "killed what it left behind ({run})"),
-                _ => warn!(subject, "killed: somebody did not want to wait ({run})"),
-            },
-            EventKind::Unkillable { run, pids } => {
-                error!(subject, "cannot be killed: processes {pids:?} are still there ({run})");
-            }
-            EventKind::Backoff { delay, in_a_row } => {
-                debug!(subject, "next try in {}, restart {in_a_row} in a row", Short(*delay));
-            }
-            EventKind::Stopped => info!(subject, "stopped"),
-            EventKind::Completed => info!(subject, "completed"),
-            EventKind::GivenUp { end } => error!(subject, "given up: {end}"),
-            EventKind::OutputStored { problem: Some(problem) } => warn!(subject, "{problem}"),
-            EventKind::OutputStored { problem: None } => info!(subject, "its output is stored again"),
-            EventKind::PolicyPanicked => error!(subject, "its restart policy panicked; the default decided"),
-            other => debug!(subject, "{other:?}"),
+            EventKind::Started { .. } => self.pids.get(id).copied(),
+            EventKind::Exited { .. } => self.pids.remove(id),
+            _ => None,
         }
     }
 }
 
-fn tell_of_all(kind: &EventKind) {
+fn level(kind: &EventKind) -> Level {
     match kind {
-        EventKind::Requested { verb, by } => debug!("{verb}, asked for by {by}"),
-        EventKind::ShuttingDown { .. } => info!("stopping all components"),
-        EventKind::Lost { count } => warn!("{count} events were lost: the log was too slow for them"),
-        other => debug!("{other:?}"),
+        EventKind::NotSpawned { .. }
+        | EventKind::GivenUp { .. }
+        | EventKind::Unkillable { .. }
+        | EventKind::PolicyPanicked
+        | EventKind::ShuttingDown { given_up: Some(_) } => Level::ERROR,
+        EventKind::Exited { asked: false, exit, .. } if !exit.is_success() => Level::WARN,
+        EventKind::Killed { .. }
+        | EventKind::Judged { .. }
+        | EventKind::Unwell { .. }
+        | EventKind::Tripped { .. }
+        | EventKind::OutputStored { problem: Some(_) }
+        | EventKind::Lost { .. } => Level::WARN,
+        EventKind::Started { .. }
+        | EventKind::Exited { .. }
+        | EventKind::Well { .. }
+        | EventKind::Stopped
+        | EventKind::Completed
+        | EventKind::OutputStored { problem: None }
+        | EventKind::ShuttingDown { given_up: None } => Level::INFO,
+        EventKind::ProbeFailed { .. } | EventKind::Noted { .. } => Level::TRACE,
+        // Requests and decisions, and whatever the library will tell of beyond.
+        _ => Level::DEBUG,
+    }
+}
+
+fn write(level: Level, id: Option<&ComponentId>, text: &str) {
+    let subject = id.map(ComponentId::as_str);
+    match level {
+        Level::ERROR => error!(subject, "{text}"),
+        Level::WARN => warn!(subject, "{text}"),
+        Level::INFO => info!(subject, "{text}"),
+        Level::DEBUG => debug!(subject, "{text}"),
+        Level::TRACE => trace!(subject, "{text}"),
     }
 }
 

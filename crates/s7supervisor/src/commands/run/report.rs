@@ -47,11 +47,18 @@ impl Report {
     pub(crate) fn resume(mut self, status: &Status) -> Option<Self> {
         let mut verdict = None;
         for component in &status.components {
-            match component.state {
-                ComponentState::Up | ComponentState::Completed => {
+            match &component.state {
+                ComponentState::Up
+                | ComponentState::Unready
+                | ComponentState::Unhealthy
+                | ComponentState::Completed => {
                     self.pending.remove(&component.id);
                 }
-                ComponentState::Backoff { .. } | ComponentState::Failed => {
+                ComponentState::Waiting { for_component, which_is: Some(state) } => {
+                    let why = format!("it waits for {for_component}: {state}");
+                    verdict = verdict.or_else(|| self.failure(&component.id, &why));
+                }
+                ComponentState::Backoff { .. } | ComponentState::Tripped { .. } | ComponentState::Failed => {
                     let why = component.last_end.as_ref().map(ToString::to_string).unwrap_or_default();
                     verdict = verdict.or_else(|| self.failure(&component.id, &why));
                 }
@@ -63,8 +70,11 @@ impl Report {
     }
 
     fn heed(&mut self, event: &Event) -> Option<Verdict> {
-        if matches!(event.kind, EventKind::ShuttingDown { .. }) {
-            return Some(Verdict::Failed("the supervisor was told to stop".to_owned()));
+        if let EventKind::ShuttingDown { given_up } = &event.kind {
+            return Some(Verdict::Failed(match given_up {
+                None => "the supervisor was told to stop".to_owned(),
+                Some(id) => format!("{id}, which is essential, was given up"),
+            }));
         }
         let id = event.component.as_ref()?;
         match &event.kind {
@@ -76,6 +86,8 @@ impl Report {
             EventKind::Exited { exit, asked: false, .. } if !exit.is_success() => {
                 self.failure(id, &exit.to_string())
             }
+            EventKind::Judged { fault, .. } => self.failure(id, &fault.to_string()),
+            EventKind::Blocked { on, state, .. } => self.failure(id, &format!("it waits for {on}: {state}")),
             // It ended with success, but its policy wants it up.
             EventKind::Backoff { .. } => self.failure(id, "it ended before it was up"),
             EventKind::GivenUp { end } => self.failure(id, &end.to_string()),

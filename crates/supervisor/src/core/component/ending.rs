@@ -160,7 +160,7 @@ impl Component {
         }
         let reload = self.abandon_tasks(context);
         let State::Up { run, process, started } = self.state else { return None };
-        let ending = Ending::because(why, context.now);
+        let ending = Box::new(Ending::because(why, context.now));
         self.enter(State::Ending { run, process: Some(process), started, ending }, context);
         Some((run.id, reload))
     }

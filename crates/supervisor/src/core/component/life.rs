@@ -130,12 +130,12 @@ impl Component {
             Some(why) if has_started => {
                 self.guards.set_unready(Some(why));
                 self.emit(EventKind::Unready { run, why }, context);
-                Some(Milestone::ReadyChanged)
+                None
             }
             None if said.ready && self.guards.is_unready() => {
                 self.guards.set_unready(None);
                 self.emit(EventKind::ReadyAgain { run }, context);
-                Some(Milestone::ReadyChanged)
+                Some(Milestone::ReadyAgain)
             }
             _ => None,
         }
@@ -167,11 +167,11 @@ impl Component {
             State::Ending { .. } => self.main_has_ended(exit, context),
             State::Up { run, process, started } => {
                 let (run, process, started) = (*run, Some(*process), *started);
-                let ending = Ending::by_itself(exit, now);
+                let ending = Box::new(Ending::by_itself(exit, now));
                 self.enter(State::Ending { run, process, started, ending }, context);
             }
             State::Spawning { run } => {
-                let (run, ending) = (*run, Ending::by_itself(exit, now));
+                let (run, ending) = (*run, Box::new(Ending::by_itself(exit, now)));
                 self.enter(State::Ending { run, process: None, started: None, ending }, context);
             }
             _ => return None,

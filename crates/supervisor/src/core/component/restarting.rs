@@ -20,7 +20,7 @@ const LONGEST_REST: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Default)]
 pub(super) struct Record {
     history: History,
-    /// When it was decided to restart it, since it was last stable; only where there is a limit.
+    /// When it was decided to restart it, within the window of its limit.
     decided: VecDeque<Duration>,
     /// Whether its run is a trial after it had tripped.
     trial: bool,
@@ -39,7 +39,6 @@ impl Component {
         let end = past.end.clone();
         self.last_end = Some(end.clone());
         if past.stable {
-            self.record.decided.clear();
             self.record.trial = false;
             self.record.failed_trials = 0;
         }

@@ -3,21 +3,23 @@
 //! As with `posix_spawn`, the child lives in our memory until it executes its program, while the thread that starts it
 //! waits. But `posix_spawn` copies the table of descriptors as well, and the exec closes them again one by one: beside
 //! a thousand components that takes as long as everything else together. This child shares our table, and its first act
-//! is to ask for one of its own with only the lowest descriptors in it. So what it needs must be among these: three low
-//! ones are reserved from the beginning, and hold its input and output while it starts.
+//! is to ask for one of its own with only the lowest descriptors in it. So what it needs must be among these: four low
+//! ones are reserved from the beginning, and hold its input and output, and where it says that it is ready, while it
+//! starts.
 //!
 //! It takes `close_range` of Linux 5.9; elsewhere the standard library starts programs.
 
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::fs::OpenOptions;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::{io, ptr};
 
 use rustix::io::{DupFlags, Errno, dup3, fcntl_dupfd_cloexec, retry_on_intr};
 use rustix::process::{Pid, WaitId, WaitIdOptions, chdir, setpgid, waitid};
 
 use super::close_others_on_exec;
+use crate::os::Launch;
 use crate::os::posix::Image;
 
 /// More than enough for what the child calls, none of which has large variables.
@@ -29,9 +31,9 @@ const LAST_SIGNAL: c_int = 64;
 /// Where children are started from.
 #[derive(Debug)]
 pub(crate) struct LaunchPad {
-    /// The input, output and error of the child that starts. The first is always `/dev/null`, and so are the others
-    /// while none does.
-    stdio: [OwnedFd; 3],
+    /// The input, output and error of the child that starts, and where it says that it is ready. The first is always
+    /// `/dev/null`, and so are the others while none does.
+    reserved: [OwnedFd; 4],
     stack: Box<MaybeUninit<Stack>>,
     /// Whether the system can do it, as far as we know.
     is_able: bool,
@@ -50,8 +52,8 @@ impl LaunchPad {
         let nowhere = OpenOptions::new().read(true).write(true).open("/dev/null")?;
         // Not the numbers that are the child's own.
         let reserved = || fcntl_dupfd_cloexec(&nowhere, 3);
-        let stdio = [reserved()?, reserved()?, reserved()?];
-        Ok(Self { stdio, stack: Box::new_uninit(), is_able: true })
+        let reserved = [reserved()?, reserved()?, reserved()?, reserved()?];
+        Ok(Self { reserved, stack: Box::new_uninit(), is_able: true })
     }
 
     /// A system that has to leave it to the standard library.
@@ -66,13 +68,13 @@ impl LaunchPad {
         &mut self,
         image: &Image,
         folder: Option<&CStr>,
-        stdout: BorrowedFd<'_>,
-        stderr: BorrowedFd<'_>,
+        launch: &Launch<'_>,
     ) -> Option<io::Result<Pid>> {
         if !self.is_able {
             return None;
         }
-        let launched = self.place(stdout, stderr).and_then(|()| self.start(image, folder));
+        let ready = launch.ready.map(|(number, _)| number);
+        let launched = self.place(launch).and_then(|()| self.start(image, folder, ready));
         self.clear();
         match launched {
             Ok(pid) => Some(Ok(pid)),
@@ -84,22 +86,26 @@ impl LaunchPad {
         }
     }
 
-    fn place(&mut self, stdout: BorrowedFd<'_>, stderr: BorrowedFd<'_>) -> Result<(), Failure> {
-        let [_, out, err] = &mut self.stdio;
-        dup3(stdout, out, DupFlags::CLOEXEC).map_err(Failure::Told)?;
-        dup3(stderr, err, DupFlags::CLOEXEC).map_err(Failure::Told)
+    fn place(&mut self, launch: &Launch<'_>) -> Result<(), Failure> {
+        let [nowhere, out, err, ready] = &mut self.reserved;
+        let at_ready = launch.ready.map_or(nowhere.as_fd(), |(_, writer)| writer);
+        for (source, place) in [(launch.stdout, out), (launch.stderr, err), (at_ready, ready)] {
+            dup3(source, place, DupFlags::CLOEXEC).map_err(Failure::Told)?;
+        }
+        Ok(())
     }
 
     /// No descriptor of ours may keep a component's pipe open. It cannot fail: no descriptor is added.
     fn clear(&mut self) {
-        let [nowhere, out, err] = &mut self.stdio;
-        let _ = dup3(&*nowhere, out, DupFlags::CLOEXEC);
-        let _ = dup3(&*nowhere, err, DupFlags::CLOEXEC);
+        let [nowhere, others @ ..] = &mut self.reserved;
+        for place in others {
+            let _ = dup3(&*nowhere, place, DupFlags::CLOEXEC);
+        }
     }
 
-    fn start(&mut self, image: &Image, folder: Option<&CStr>) -> Result<Pid, Failure> {
-        let stdio = self.stdio.each_ref().map(AsRawFd::as_raw_fd);
-        let mut plan = Plan { image, folder, stdio, failure: None };
+    fn start(&mut self, image: &Image, folder: Option<&CStr>, ready: Option<RawFd>) -> Result<Pid, Failure> {
+        let reserved = self.reserved.each_ref().map(AsRawFd::as_raw_fd);
+        let mut plan = Plan { image, folder, reserved, ready, failure: None };
         // Signals wait: a handler of ours must not run in the child, which would do its work in our memory.
         let mask = swap_signal_mask(&full_mask());
         // SAFETY: the stack is ours alone and its top, the end of an aligned type, is aligned. The child runs `child`
@@ -125,7 +131,9 @@ impl LaunchPad {
 struct Plan<'a> {
     image: &'a Image,
     folder: Option<&'a CStr>,
-    stdio: [RawFd; 3],
+    reserved: [RawFd; 4],
+    /// The number under which it finds the last of these.
+    ready: Option<RawFd>,
     /// What has kept it from running its program.
     failure: Option<Failure>,
 }
@@ -152,20 +160,23 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
 
 impl Plan<'_> {
     fn prepare(&self) -> Result<(), Failure> {
-        let beyond = self.stdio.iter().fold(2, |highest, fd| highest.max(*fd)) + 1;
+        let beyond = self.reserved.iter().fold(2, |highest, fd| highest.max(*fd)) + 1;
         // SAFETY: a call with numbers. The descriptors that it closes are those of the new table.
         let answer =
             unsafe { libc::syscall(libc::SYS_close_range, beyond, c_uint::MAX, libc::CLOSE_RANGE_UNSHARE) };
         if answer != 0 {
             return Err(Failure::NoTable);
         }
-        for (number, descriptor) in (0..).zip(self.stdio) {
+        let [stdio @ .., ready] = self.reserved;
+        for (number, descriptor) in (0..).zip(stdio) {
             // SAFETY: the table is the child's own, and nothing in it is used again but by its program.
-            if unsafe { libc::dup2(descriptor, number) } < 0 {
-                return Err(Failure::Told(last_errno()));
-            }
+            unsafe { pass_on(descriptor, number) }.map_err(Failure::Told)?;
         }
         close_others_on_exec();
+        if let Some(number) = self.ready {
+            // SAFETY: as above. If the number is one of those that are reserved, that one has been passed on already.
+            unsafe { pass_on(ready, number) }.map_err(Failure::Told)?;
+        }
         setpgid(None, None).map_err(Failure::Told)?;
         if let Some(folder) = self.folder {
             chdir(folder).map_err(Failure::Told)?;
@@ -173,6 +184,22 @@ impl Plan<'_> {
         reset_signals();
         Ok(())
     }
+}
+
+/// Has the program that is executed next find `descriptor` as `number`. For the child of a fork: it makes system calls and
+/// nothing else.
+///
+/// # Safety
+/// Whatever this process has open as `number` is closed by it.
+pub(in crate::os) unsafe fn pass_on(descriptor: RawFd, number: RawFd) -> Result<(), Errno> {
+    // SAFETY: calls with numbers; the caller knows what is closed. The first changes nothing if both are the same.
+    let answer = unsafe {
+        match libc::dup2(descriptor, number) {
+            refused @ ..0 => refused,
+            _ => libc::fcntl(number, libc::F_SETFD, 0),
+        }
+    };
+    if answer < 0 { Err(last_errno()) } else { Ok(()) }
 }
 
 /// Has every signal as the system has it: our handlers are given up, and so is what we ignore or have inherited as ignored
@@ -226,9 +253,11 @@ mod tests {
     fn a_pad_keeps_no_pipe_open_whether_the_program_runs_or_not() {
         let mut pad = LaunchPad::new().unwrap();
         for (program, runs) in [("/bin/sleep", true), ("/does/not/exist", false)] {
-            let started = Component::new(program, &["1000"]).try_start_from(&mut pad);
+            let mut component = Component::new(program, &["1000"]);
+            component.ready = Some(3);
+            let started = component.try_start_from(&mut pad);
             assert_eq!(started.is_ok(), runs);
-            for descriptor in &pad.stdio {
+            for descriptor in &pad.reserved {
                 let path = std::fs::read_link(format!("/proc/self/fd/{}", descriptor.as_raw_fd())).unwrap();
                 assert_eq!(path.to_str(), Some("/dev/null"));
             }

@@ -18,7 +18,7 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, pidfd_open, pidfd_send_signal, waitid,
 };
 
-use super::proc::{Reader, all_processes};
+use super::proc::{Reader, Stat, all_processes};
 use super::process::{Process, as_sent};
 use crate::os::{RUN_VARIABLE, Run, TASK_VARIABLE};
 
@@ -34,6 +34,14 @@ pub(crate) struct Leftover {
 }
 
 impl Leftover {
+    /// Takes hold of a process that lives, whosever it is.
+    pub(super) fn hold(reader: &mut Reader, pid: u32) -> Option<(Self, Stat)> {
+        // Opened before anything is read: if the pid changes hands now, the descriptor means one that is dead.
+        let pidfd = pidfd_open(pid_of(pid)?, PidfdFlags::empty()).ok()?;
+        let stat = reader.stat(pid).filter(|stat| !stat.is_dead())?;
+        Some((Self { pid, group: stat.group, pidfd }, stat))
+    }
+
     /// Its pid, for people: only the descriptor is surely its own.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
@@ -48,6 +56,11 @@ impl Leftover {
     pub(crate) fn signal(&self, signal: crate::Signal) {
         self.send(as_sent(signal));
         self.send(Signal::CONT);
+    }
+
+    /// Sends it just this signal.
+    pub(crate) fn forward(&self, signal: crate::Signal) {
+        self.send(as_sent(signal));
     }
 
     /// Kills it.
@@ -196,12 +209,10 @@ impl<'a> Walk<'a> {
 
     /// Takes note of a process; returns how many threads it has, `None` if it does not live.
     fn look_at(&mut self, pid: u32) -> Option<u32> {
-        // Opened before anything is read: if the pid changes hands now, the descriptor means one that is dead.
-        let pidfd = pidfd_open(pid_of(pid)?, PidfdFlags::empty()).ok()?;
-        let stat = self.reader.stat(pid).filter(|stat| !stat.is_dead())?;
+        let (process, stat) = Leftover::hold(&mut self.reader, pid)?;
         match self.run_of(pid, stat.group) {
             Some(_) if self.found.len() == MOST => {}
-            Some(run) => self.found.push((run, Leftover { pid, group: stat.group, pidfd })),
+            Some(run) => self.found.push((run, process)),
             None => self.others.entry(stat.parent).or_default().push(pid),
         }
         Some(stat.threads)
@@ -253,7 +264,7 @@ fn confirmed(
     })
 }
 
-fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
+pub(super) fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
     let mut waiting = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     retry_on_intr(|| poll(&mut waiting, Some(&at_once))) != Ok::<usize, Errno>(0)

@@ -3,7 +3,9 @@
 mod facts;
 mod launch_pad;
 mod leftovers;
+mod member;
 mod memory;
+mod notify_socket;
 mod out_of_memory;
 mod proc;
 mod process;
@@ -15,9 +17,11 @@ use rustix::thread;
 
 pub(crate) use facts::facts;
 pub(crate) use launch_pad::LaunchPad;
-pub(super) use launch_pad::reset_signals;
+pub(super) use launch_pad::{pass_on, reset_signals};
 pub(crate) use leftovers::{Leftover, descendants, end_orphans, leftovers, reap_orphans};
+pub(crate) use member::{may_speak_for, member};
 pub(crate) use memory::memory;
+pub(crate) use notify_socket::{NotifySocket, Sender};
 pub(crate) use out_of_memory::OutOfMemory;
 pub(crate) use process::{Process, destroy, spawn};
 pub(crate) use usage::Meter;

@@ -63,6 +63,22 @@ impl Reader {
         parse_stat(&self.buffer)
     }
 
+    /// How a process ended that is not reaped yet, as the kernel writes it down. Only for one of our own user, unless
+    /// we are root: of others zero is read.
+    pub(super) fn exit_status(&mut self, pid: u32) -> Option<i32> {
+        let text = self.read(&format!("/proc/{pid}/stat"))?;
+        // The last of its 52 fields.
+        parse_stat(text).filter(Stat::is_dead)?;
+        str::from_utf8(text.trim_ascii_end()).ok()?.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// Its real user.
+    pub(super) fn user(&mut self, pid: u32) -> Option<u32> {
+        let text = str::from_utf8(self.read(&format!("/proc/{pid}/status"))?).ok()?;
+        let ids = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        ids.split_ascii_whitespace().next()?.parse().ok()
+    }
+
     /// The value of the first of these variables that is in the environment with which the process was executed.
     pub(super) fn variable<const N: usize>(&mut self, pid: u32, names: [&str; N]) -> Option<&[u8]> {
         let environment = self.read(&format!("/proc/{pid}/environ"))?;

@@ -139,22 +139,8 @@ impl Process {
     fn look(&self, options: WaitIdOptions) -> Option<Exit> {
         match retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), options)) {
             Ok(status) => status.as_ref().map(exit_of),
-            Err(_) => Some(self.told_by_pidfd().unwrap_or(Exit::Unknown)),
+            Err(_) => Some(told_by_pidfd(self.pidfd.as_fd()).unwrap_or(Exit::Unknown)),
         }
-    }
-
-    /// The exit of a process that somebody else has reaped, from Linux 6.15 on.
-    fn told_by_pidfd(&self) -> Option<Exit> {
-        let mut info = MaybeUninit::<libc::pidfd_info>::zeroed();
-        // SAFETY: a struct of plain numbers, for which zeros are a value.
-        let info = unsafe { info.assume_init_mut() };
-        info.mask = u64::from(libc::PIDFD_INFO_EXIT);
-        // SAFETY: the request reads and writes one `pidfd_info`, whose size is part of its number; on a descriptor
-        // that is no pidfd it fails.
-        let answer =
-            unsafe { libc::ioctl(self.pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, ptr::from_mut(info)) };
-        let told = answer == 0 && info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0;
-        told.then(|| exit_of_status(info.exit_code))
     }
 
     fn send_group(&self, signal: Signal) {
@@ -197,7 +183,20 @@ pub(super) fn as_sent(signal: crate::Signal) -> Signal {
     unsafe { Signal::from_raw_unchecked(signal.number()) }
 }
 
-fn exit_of(status: &WaitIdStatus) -> Exit {
+/// The exit of a process that somebody else has reaped, from Linux 6.15 on.
+pub(super) fn told_by_pidfd(pidfd: BorrowedFd<'_>) -> Option<Exit> {
+    let mut info = MaybeUninit::<libc::pidfd_info>::zeroed();
+    // SAFETY: a struct of plain numbers, for which zeros are a value.
+    let info = unsafe { info.assume_init_mut() };
+    info.mask = u64::from(libc::PIDFD_INFO_EXIT);
+    // SAFETY: the request reads and writes one `pidfd_info`, whose size is part of its number; on a descriptor
+    // that is no pidfd it fails.
+    let answer = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, ptr::from_mut(info)) };
+    let told = answer == 0 && info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0;
+    told.then(|| exit_of_status(info.exit_code))
+}
+
+pub(super) fn exit_of(status: &WaitIdStatus) -> Exit {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Exit::Code(code),
         (None, Some(signal)) => Exit::Signal { signal, core_dumped: status.dumped() },
@@ -205,7 +204,8 @@ fn exit_of(status: &WaitIdStatus) -> Exit {
     }
 }
 
-fn exit_of_status(status: c_int) -> Exit {
+/// An exit as the kernel writes it down.
+pub(super) fn exit_of_status(status: c_int) -> Exit {
     if libc::WIFEXITED(status) {
         Exit::Code(libc::WEXITSTATUS(status))
     } else if libc::WIFSIGNALED(status) {
@@ -231,6 +231,16 @@ fn pidfd_signal_group(pidfd: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno
         return Ok(());
     }
     Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL))
+}
+
+/// Whether the process that the pidfd means is not reaped yet, so that its pid is its own.
+pub(super) fn has_its_pid(pidfd: BorrowedFd<'_>) -> bool {
+    // SAFETY: as above; signal zero is sent to nobody.
+    let answer = unsafe {
+        let (none, nothing) = (ptr::null::<c_void>(), 0);
+        libc::syscall(libc::SYS_pidfd_send_signal, c_long::from(pidfd.as_raw_fd()), nothing, none, 0)
+    };
+    answer == 0 || Errno::from_io_error(&io::Error::last_os_error()) == Some(Errno::PERM)
 }
 
 /// Undoes a spawn whose process cannot be held or watched.

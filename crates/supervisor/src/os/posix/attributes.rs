@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, NulError, OsStr, c_char, c_int};
 use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 use std::{io, ptr};
@@ -13,11 +14,11 @@ use rustix::process::{self, Resource as Number, Rlimit};
 use super::account::Change;
 use super::words;
 use crate::error::{SpawnError, SpawnStep};
-use crate::os::linux::{close_others_on_exec, reset_signals, set_group, set_groups, set_user};
+use crate::os::linux::{close_others_on_exec, pass_on, reset_signals, set_group, set_groups, set_user};
 use crate::spec::{ProcessSpec, Resource};
 
 /// Everything that the child does to itself, made ready beforehand.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Attributes {
     limits: Vec<(Number, Rlimit)>,
     nice: Option<i32>,
@@ -55,6 +56,7 @@ const GROUPS: i32 = 2;
 const GROUP: i32 = 3;
 const USER: i32 = 4;
 const EXECUTE: i32 = 5;
+const READY: i32 = 6;
 const FIRST_LIMIT: i32 = 16;
 const ERRNO_BITS: u32 = 12;
 
@@ -112,6 +114,15 @@ impl Attributes {
         Ok(())
     }
 
+    /// Has the program find this descriptor under this number.
+    ///
+    /// # Safety
+    /// Whatever this process has open under this number is closed by it.
+    pub(super) unsafe fn pass_on(descriptor: RawFd, number: RawFd) -> io::Result<()> {
+        // SAFETY: the caller knows what is closed.
+        unsafe { pass_on(descriptor, number) }.map_err(failed(READY))
+    }
+
     /// What an error of the spawn means if it came from a step in the child: the failure, or (as an error) that of
     /// the exec itself. `None` if it came from elsewhere.
     pub(super) fn explain(
@@ -127,6 +138,7 @@ impl Attributes {
             GROUP => format!("group {}", name(spec.group.as_deref().or(spec.user.as_deref()))),
             USER => format!("user {}", name(spec.user.as_deref())),
             EXECUTE => return Some(Err(io::Error::from_raw_os_error(errno))),
+            READY => "the descriptor of its readiness".to_owned(),
             limit => {
                 let limit = spec.limits.get(usize::try_from(limit - FIRST_LIMIT).ok()?)?;
                 format!(

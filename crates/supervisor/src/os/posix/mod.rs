@@ -19,7 +19,7 @@ mod executable;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -30,7 +30,8 @@ pub(super) use attributes::Image;
 pub(crate) use connecting::Connecting;
 pub(crate) use diagnosis::words;
 
-use rustix::process::Pid;
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{Pid, Resource, getrlimit};
 
 use super::{Launch, LaunchPad, RUN_VARIABLE, TASK_VARIABLE};
 use crate::error::{SpawnError, SpawnStep};
@@ -38,6 +39,7 @@ use crate::error::{SpawnError, SpawnStep};
 /// Starts the component in a process group of its own and returns once its program runs.
 pub(super) fn start(launch: &Launch<'_>, pad: &mut LaunchPad) -> Result<Pid, SpawnError> {
     let spec = launch.spec;
+    launch.ready.map_or(Ok(()), |(number, _)| check_number(number))?;
     let account = Account::of(spec)?;
     let program = executable::find(launch)?;
 
@@ -64,16 +66,28 @@ pub(super) fn start(launch: &Launch<'_>, pad: &mut LaunchPad) -> Result<Pid, Spa
         let folder = spec.working_directory.as_ref();
         let folder = folder.map(|folder| CString::new(folder.as_os_str().as_bytes())).transpose();
         let folder = folder.map_err(|error| explain(&error.into()))?;
-        if let Some(launched) = pad.launch(&image, folder.as_deref(), launch.stdout, launch.stderr) {
+        if let Some(launched) = pad.launch(&image, folder.as_deref(), launch) {
             return launched.map_err(|error| explain(&error));
         }
     }
     command.stdin(no_input()?).stdout(output(launch.stdout)?).stderr(output(launch.stderr)?);
+    let reserved = launch.ready.map(reserve).transpose()?;
+    let ready = reserved.as_ref().map(|(number, reserved)| (*number, reserved.as_raw_fd()));
+    let attributes = attributes.or_else(|| ready.map(|_| Attributes::default()));
     if let Some(attributes) = attributes.clone() {
+        let become_it = move || {
+            attributes.apply()?;
+            if let Some((number, descriptor)) = ready {
+                // SAFETY: the number is ours already, or else was taken by something in the parent that the child
+                // needs no more.
+                unsafe { Attributes::pass_on(descriptor, number)? };
+            }
+            image.execute()
+        };
         // SAFETY: in the child of a fork only async-signal-safe calls may be made, for another thread may have held
-        // any lock. `apply` and `execute` make raw system calls on values that were made ready here: they allocate
-        // nothing and take no lock. They return only with an error, which holds no allocation either.
-        unsafe { command.pre_exec(move || attributes.apply().and_then(|()| image.execute())) };
+        // any lock. `become_it` makes raw system calls on values that were made ready here: it allocates nothing and
+        // takes no lock. It returns only with an error, which holds no allocation either.
+        unsafe { command.pre_exec(become_it) };
     }
     let child = command.spawn().map_err(|error| {
         let in_child = attributes.and_then(|attributes| attributes.explain(spec, &error));
@@ -84,6 +98,27 @@ pub(super) fn start(launch: &Launch<'_>, pad: &mut LaunchPad) -> Result<Pid, Spa
         }
     })?;
     Ok(Pid::from_child(&child))
+}
+
+/// What a component may find its descriptor of readiness as.
+fn check_number(number: RawFd) -> Result<(), SpawnError> {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let why = match u64::try_from(number) {
+        Ok(3..) if (number as u64) < limit => return Ok(()),
+        Ok(3..) => format!("is beyond the limit nofile, which is {limit}"),
+        _ => "is not above 2, the standard error".to_owned(),
+    };
+    let reason = format!("descriptor {number} of its readiness: {why}");
+    Err(SpawnError { step: SpawnStep::Attributes, reason, os_error: None })
+}
+
+/// A copy of this descriptor that has this number, if that is free, or else a higher one.
+///
+/// If it were free in the child, the standard library could use it for the pipe by which it learns of failures. And
+/// what has it already cannot be that.
+fn reserve((number, writer): (RawFd, BorrowedFd<'_>)) -> Result<(RawFd, OwnedFd), SpawnError> {
+    let copy = fcntl_dupfd_cloexec(writer, number);
+    copy.map(|copy| (number, copy)).map_err(|errno| output_error("", &errno.into()))
 }
 
 /// Opened here rather than by the standard library, whose error would not say that it was this file.
@@ -178,12 +213,18 @@ mod tests {
         };
         let ours = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name());
         let clean: BTreeSet<OsString> = ["0", "1", "2"].map(OsString::from).into();
+        let with_ready = clean.iter().cloned().chain(["9".into()]).collect();
         let with_inherited: BTreeSet<_> = ours.filter(is_inherited).chain(clean.clone()).collect();
-        for road in ROADS {
+        for (road, ready) in ROADS.into_iter().flat_map(|road| [(road, None), (road, Some(9))]) {
             // A shell that stops: a program that is just beginning has its libraries open.
             let mut component = Component::shell("echo; kill -STOP $$");
             road(&mut component);
-            let expected = if component.on_old_system { &with_inherited } else { &clean };
+            component.ready = ready;
+            let expected = match ready {
+                Some(_) => &with_ready,
+                None if component.on_old_system => &with_inherited,
+                None => &clean,
+            };
             let mut started = component.start();
             started.line();
             let folder = format!("/proc/{}/fd", started.pid());
@@ -191,6 +232,45 @@ mod tests {
                 fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
             assert_eq!(open, *expected);
             assert_eq!(fs::read_link(format!("{folder}/0")).unwrap().to_str(), Some("/dev/null"));
+        }
+    }
+
+    #[test]
+    fn a_component_finds_its_descriptor_of_readiness_under_its_number() {
+        // Low numbers are those that a launch pad has reserved, or that the standard library would take.
+        for number in (3..24).chain([1000]) {
+            for road in ROADS {
+                // A shell that stops: a program that is just beginning has its libraries open.
+                let mut component = Component::shell("echo; kill -STOP $$");
+                road(&mut component);
+                component.ready = Some(number);
+                let mut started = component.start();
+                started.line();
+                let link = |number| fs::read_link(format!("/proc/{}/fd/{number}", started.pid())).unwrap();
+                assert_eq!(link(number), link(1), "{number}");
+            }
+        }
+        for (number, rule) in [(-1, "above 2"), (2, "above 2"), (i32::MAX, "nofile")] {
+            let mut component = sleeper();
+            component.ready = Some(number);
+            let refused = component.try_start().err().unwrap();
+            assert!(
+                refused.step == crate::SpawnStep::Attributes && refused.reason.contains(rule),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_though_the_number_of_readiness_is_one_that_we_use() {
+        for number in 3..40 {
+            for road in ROADS {
+                let mut component = Component::new("/does/not/exist", &[]);
+                road(&mut component);
+                component.ready = Some(number);
+                let refused = component.try_start().err().unwrap();
+                assert_eq!(refused.step, crate::SpawnStep::Executable, "{number}: {refused}");
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! The thread that moves what components write into their logs, as the driver sees it.
 
+mod seek;
+mod stream;
 mod worker;
 
 use std::cell::OnceCell;
@@ -14,11 +16,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use polling::Poller;
 
+use self::stream::StreamId;
 use self::worker::Worker;
 use super::LogSettings;
 use super::housekeeping::Housekeeper;
 use crate::os::pipe;
-use crate::spec::{Output, Stderr};
+use crate::run::RunId;
+use crate::spec::{Output, ProcessSpec, ReadyWhen, Stderr};
 
 /// How many commands may wait for the thread. It hangs only if a disk does; then starting more runs must fail, instead
 /// of piling up descriptors.
@@ -45,6 +49,8 @@ pub(crate) struct Ends {
 enum Command {
     /// A component has a new run, which writes to these pipes.
     Attach(Run),
+    /// Nothing of this run is left.
+    Ended(RunId),
     /// Log files may have been moved away.
     Reopen,
     /// Store what the pipes hold by now, in this time, and end.
@@ -53,19 +59,39 @@ enum Command {
 
 #[derive(Debug)]
 struct Run {
-    component: u32,
-    log: LogSettings,
-    stdout: OwnedFd,
-    /// Where standard error has a file of its own.
-    stderr: Option<OwnedFd>,
+    id: RunId,
+    stdout: Source,
+    /// Where standard error has a pipe of its own.
+    stderr: Option<Source>,
+    /// What the line looks like by which it says that it is ready.
+    ready: Option<String>,
+}
+
+#[derive(Debug)]
+struct Source {
+    reader: OwnedFd,
+    /// Where what comes out of it goes, if it is not only looked at.
+    log: Option<LogSettings>,
+    /// Whether its last lines are kept.
+    has_last_words: bool,
 }
 
 /// What is wrong, by the stream that it concerns.
-type Conditions = Arc<Mutex<BTreeMap<worker::StreamId, String>>>;
+type Conditions = Arc<Mutex<BTreeMap<StreamId, String>>>;
 
-/// Is told of a component whose output cannot be stored, and why; and, with nothing, when it can be again. It runs on the
-/// pump's thread.
-pub(crate) type Notice = Arc<dyn Fn(u32, Option<&str>) + Send + Sync>;
+/// What the thread has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// The output of this component cannot be stored, and why; or, with nothing, it can be again.
+    Stored { component: u32, problem: Option<String> },
+    /// This run has written the line by which it says that it is ready.
+    Ready(RunId),
+    /// This run has ended, and these were its last lines, the oldest first. Never none.
+    LastWords { run: RunId, lines: Vec<String> },
+}
+
+/// Is told what the thread has to tell, and runs on it.
+pub(crate) type Notice = Arc<dyn Fn(News) + Send + Sync>;
 
 impl Pump {
     pub(crate) fn start(notice: Notice) -> io::Result<Self> {
@@ -73,30 +99,52 @@ impl Pump {
         Ok(Self { nowhere: nowhere.into(), notice, thread: OnceCell::new() })
     }
 
-    /// New ends for one run of a component. Opens no file: the thread does, once it is [woken](Self::wake), which may
+    /// New ends for a run of this component. Opens no file: the thread does, once it is [woken](Self::wake), which may
     /// come after the start that is waited for.
-    pub(crate) fn open(&self, component: u32, output: &Output) -> io::Result<Ends> {
-        match output {
-            Output::Null => Ok(Ends { stdout: self.nowhere.try_clone()?, stderr: self.nowhere.try_clone()? }),
-            Output::Inherit => Ok(Ends {
-                stdout: io::stdout().as_fd().try_clone_to_owned()?,
-                stderr: io::stderr().as_fd().try_clone_to_owned()?,
-            }),
-            Output::File { log, stderr } => {
-                let (stdout_reader, stdout) = pipe()?;
-                let (stderr_reader, stderr) = match stderr {
-                    Stderr::Join => (None, stdout.try_clone()?),
-                    Stderr::Null => (None, self.nowhere.try_clone()?),
-                    Stderr::File => {
-                        let (reader, writer) = pipe()?;
-                        (Some(reader), writer)
-                    }
-                };
-                let run = Run { component, log: log.clone(), stdout: stdout_reader, stderr: stderr_reader };
-                self.thread()?.send(Command::Attach(run))?;
-                Ok(Ends { stdout, stderr })
+    ///
+    /// A component that says in its output that it is ready has pipes in any case, also for what goes nowhere: the
+    /// thread looks at that until then, and throws it away.
+    pub(crate) fn open(&self, run: RunId, spec: &ProcessSpec) -> io::Result<Ends> {
+        let ready = pattern_of(spec);
+        let (log, stderr) = match &spec.output {
+            Output::Null if ready.is_none() => {
+                return Ok(Ends { stdout: self.nowhere.try_clone()?, stderr: self.nowhere.try_clone()? });
             }
-        }
+            // The builder refuses one that should be looked at as well.
+            Output::Inherit => {
+                return Ok(Ends {
+                    stdout: io::stdout().as_fd().try_clone_to_owned()?,
+                    stderr: io::stderr().as_fd().try_clone_to_owned()?,
+                });
+            }
+            Output::Null => (None, Stderr::Join),
+            Output::File { log, stderr } => (Some(log.clone()), *stderr),
+        };
+        let (stdout_reader, stdout) = pipe()?;
+        let (stderr_source, stderr_end) = match stderr {
+            Stderr::Join => (None, stdout.try_clone()?),
+            Stderr::Null if ready.is_none() => (None, self.nowhere.try_clone()?),
+            Stderr::Null | Stderr::File => {
+                let is_kept = stderr == Stderr::File;
+                let (reader, writer) = pipe()?;
+                let log = log.as_ref().filter(|_| is_kept).map(LogSettings::for_stderr);
+                (Some(Source { reader, log, has_last_words: is_kept }), writer)
+            }
+        };
+        let has_last_words = log.is_some() && stderr == Stderr::Join;
+        let stdout_source = Source { reader: stdout_reader, log, has_last_words };
+        let run =
+            Run { id: run, stdout: stdout_source, stderr: stderr_source, ready: ready.map(str::to_owned) };
+        self.thread()?.send(Command::Attach(run))?;
+        Ok(Ends { stdout, stderr: stderr_end })
+    }
+
+    /// Has the thread tell the last words of a run that has ended, once it is [woken](Self::wake). Says whether it has
+    /// to be.
+    pub(crate) fn ended(&self, run: RunId, spec: &ProcessSpec) -> bool {
+        let has_pipes = matches!(spec.output, Output::File { .. }) || pattern_of(spec).is_some();
+        // Refused only if the thread hangs or has ended, which `conditions` tells.
+        has_pipes && self.thread.get().is_some_and(|thread| thread.send(Command::Ended(run)).is_ok())
     }
 
     /// Has the thread take up what was opened.
@@ -126,8 +174,8 @@ impl Pump {
 
     /// Stores what the pipes hold by now and ends the thread, in little more than `limit`, even if somebody holds a pipe
     /// or a disk hangs. Then the thread is left to itself.
-    pub(crate) fn finish(self, limit: Duration) {
-        if let Some(thread) = self.thread.into_inner() {
+    pub(crate) fn finish(&mut self, limit: Duration) {
+        if let Some(thread) = self.thread.take() {
             thread.finish(limit);
         }
     }
@@ -208,6 +256,14 @@ impl Drop for Thread {
     /// A host that is unwinding does not wait, and leaves no thread behind either.
     fn drop(&mut self) {
         self.end(Duration::ZERO);
+    }
+}
+
+/// What the line looks like by which a component says that it is ready, if it says so in its output.
+fn pattern_of(spec: &ProcessSpec) -> Option<&str> {
+    match &spec.readiness.as_ref()?.when {
+        ReadyWhen::Logged(pattern) => Some(pattern),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::testbench::{names_in, text, whole_log};
 use super::*;
+use crate::spec::Readiness;
 
 /// Longer than anything here should take.
 const LONG: Duration = Duration::from_secs(60);
@@ -13,6 +14,7 @@ const LONG: Duration = Duration::from_secs(60);
 struct Bench {
     folder: tempfile::TempDir,
     pump: Pump,
+    news: Receiver<News>,
 }
 
 /// A run of a component, which is this test.
@@ -23,10 +25,10 @@ struct Component {
 
 impl Bench {
     fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            pump: Pump::start(std::sync::Arc::new(|_, _| {})).unwrap(),
-        }
+        let (told, news) = crossbeam_channel::unbounded();
+        let notice = move |news| told.send(news).unwrap_or(());
+        let pump = Pump::start(Arc::new(notice)).unwrap();
+        Self { folder: tempfile::tempdir().unwrap(), pump, news }
     }
 
     fn log(&self, name: &str) -> LogSettings {
@@ -34,15 +36,38 @@ impl Bench {
     }
 
     fn run(&self, component: u32, log: LogSettings, stderr: Stderr) -> Component {
-        let ends = self.pump.open(component, &Output::File { log, stderr }).unwrap();
+        self.run_of(1, component, &spec(Output::File { log, stderr }, None))
+    }
+
+    fn run_of(&self, number: u64, component: u32, spec: &ProcessSpec) -> Component {
+        let ends = self.pump.open(RunId { component, number }, spec).unwrap();
         self.pump.wake();
         Component { stdout: ends.stdout.into(), stderr: ends.stderr.into() }
     }
 
-    fn finish(self) -> tempfile::TempDir {
+    /// The last words of a run, which ends now.
+    fn last_words(&self, number: u64, spec: &ProcessSpec) -> Vec<String> {
+        let run = RunId { component: 0, number };
+        assert!(self.pump.ended(run, spec));
+        self.pump.wake();
+        match self.news.recv_timeout(LONG).unwrap() {
+            News::LastWords { run: of, lines } if of == run => lines,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn finish(mut self) -> tempfile::TempDir {
         self.pump.finish(LONG);
         self.folder
     }
+}
+
+fn spec(output: Output, ready: Option<&str>) -> ProcessSpec {
+    let mut spec = ProcessSpec::new("ps", "true").unwrap();
+    spec.output = output;
+    spec.readiness =
+        ready.map(|pattern| Readiness { when: ReadyWhen::Logged(pattern.to_owned()), timeout: LONG });
+    spec
 }
 
 impl Component {
@@ -106,9 +131,9 @@ fn standard_error_may_go_nowhere() {
 
 #[test]
 fn what_needs_no_thread_starts_none() {
-    let pump = Pump::start(std::sync::Arc::new(|_, _| {})).unwrap();
+    let mut pump = Pump::start(Arc::new(|_| {})).unwrap();
     for output in [Output::Null, Output::Inherit] {
-        let ends = pump.open(0, &output).unwrap();
+        let ends = pump.open(RunId { component: 0, number: 1 }, &spec(output, None)).unwrap();
         assert!(rustix::io::fcntl_getfd(&ends.stdout).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
         assert!(rustix::io::fcntl_getfd(&ends.stderr).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
     }
@@ -200,7 +225,7 @@ fn what_a_run_left_behind_may_go_on_writing_but_not_for_ever() {
 
 #[test]
 fn finishing_is_bounded_though_somebody_goes_on_writing() {
-    let bench = Bench::new();
+    let mut bench = Bench::new();
     let silent = bench.run(0, bench.log("silent.log"), Stderr::Join);
     let flood = bench.run(1, bench.log("flood.log"), Stderr::Join);
     std::thread::scope(|scope| {
@@ -312,7 +337,8 @@ fn a_thread_that_has_ended_is_told_and_takes_no_more_runs() {
     bench.pump.thread().unwrap().end(Duration::ZERO);
     until("it is told", || bench.pump.conditions().iter().any(|told| told.contains("has ended")));
     let log = bench.log("ps.log");
-    assert!(bench.pump.open(0, &Output::File { log, stderr: Stderr::Join }).is_err());
+    let run = RunId { component: 0, number: 1 };
+    assert!(bench.pump.open(run, &spec(Output::File { log, stderr: Stderr::Join }, None)).is_err());
     assert!((&component.stdout).write_all(b"x").is_err());
     bench.finish();
 }
@@ -414,4 +440,113 @@ fn a_line_without_end_needs_no_memory() {
     let folder = bench.finish();
     assert!(peak_kib() - before < 8 * 1024);
     assert!(names_in(folder.path()).len() == 2);
+}
+
+#[test]
+fn a_run_that_says_so_in_its_output_is_ready_once_wherever_that_goes() {
+    let bench = Bench::new();
+    let log = || bench.log("ps.log");
+    let outputs = [
+        Output::Null,
+        Output::File { log: log(), stderr: Stderr::Join },
+        Output::File { log: log(), stderr: Stderr::File },
+        Output::File { log: log(), stderr: Stderr::Null },
+    ];
+    for (number, output) in (1..).zip(outputs.iter().flat_map(|output| [output, output])) {
+        let component = bench.run_of(number, 0, &spec(output.clone(), Some("^ready in [0-9]+ ms$")));
+        component.say("not ready in 5 ms\nready");
+        let on_stderr = number % 2 == 0;
+        if on_stderr {
+            component.complain("\nready in 7 ms\n");
+        } else {
+            component.say(" in 7 ms\n");
+        }
+        let run = RunId { component: 0, number };
+        assert_eq!(bench.news.recv_timeout(LONG), Ok(News::Ready(run)), "{output:?}");
+        component.say("ready in 8 ms\n");
+        component.complain("ready in 9 ms\n");
+    }
+    let news = bench.news.clone();
+    let folder = bench.finish();
+    assert!(news.try_recv().is_err(), "it is said once");
+    let stderr = "\nready in 7 ms\nready in 9 ms\n";
+    assert!(text(&folder.path().join("ps-stderr.log")).ends_with(stderr));
+    assert!(!text(&folder.path().join("ps.log")).contains("\n\n"), "what goes nowhere is not in the log");
+}
+
+#[test]
+fn what_an_earlier_run_says_too_late_does_not_make_the_next_one_ready() {
+    let bench = Bench::new();
+    let spec = spec(Output::Null, Some("ready"));
+    let first = bench.run_of(1, 0, &spec);
+    let second = bench.run_of(2, 0, &spec);
+    first.say("ready\n");
+    second.say("ready\n");
+    assert_eq!(bench.news.recv_timeout(LONG), Ok(News::Ready(RunId { component: 0, number: 2 })));
+    drop((first, second));
+    bench.finish();
+}
+
+#[test]
+fn a_flood_that_goes_nowhere_is_read_on_after_its_run_is_ready() {
+    let bench = Bench::new();
+    let component = bench.run_of(1, 0, &spec(Output::Null, Some("ready")));
+    component.say("ready\n");
+    // Far more than a pipe holds: it returns only if somebody reads.
+    component.say(&"x".repeat(4 << 20));
+    bench.finish();
+}
+
+#[test]
+fn the_last_words_of_a_run_are_what_it_wrote_last_to_its_standard_error() {
+    let bench = Bench::new();
+    let own_file = spec(Output::File { log: bench.log("ps.log"), stderr: Stderr::File }, None);
+    let joined = spec(Output::File { log: bench.log("ps.log"), stderr: Stderr::Join }, None);
+    for (number, spec, expected) in [
+        (1, &own_file, &["panic", "bye"][..]),
+        (2, &joined, &["fine", "panic", "bye"]),
+        (3, &own_file, &["panic", "bye"]),
+    ] {
+        let component = bench.run_of(number, 0, spec);
+        component.say("fine\n");
+        component.complain("panic\nbye");
+        drop(component);
+        assert_eq!(bench.last_words(number, spec), expected);
+    }
+    bench.finish();
+}
+
+#[test]
+fn last_words_are_told_though_somebody_holds_the_pipe_and_are_then_over() {
+    let bench = Bench::new();
+    let spec = spec(Output::File { log: bench.log("ps.log"), stderr: Stderr::Join }, None);
+    let escaped = bench.run_of(1, 0, &spec);
+    escaped.say("one\n");
+    assert_eq!(bench.last_words(1, &spec), ["one"]);
+    let next = bench.run_of(2, 0, &spec);
+    escaped.say("of the first\n");
+    next.say("of the second\n");
+    assert_eq!(bench.last_words(2, &spec), ["of the second"]);
+    drop((escaped, next));
+    let folder = bench.finish();
+    let log = text(&folder.path().join("ps.log"));
+    assert!(log.contains("of the first\n") && log.contains("of the second\n"));
+}
+
+#[test]
+fn who_said_nothing_has_no_last_words() {
+    let bench = Bench::new();
+    let spec = spec(Output::File { log: bench.log("ps.log"), stderr: Stderr::Join }, None);
+    for number in [1, 2] {
+        let component = bench.run_of(number, 0, &spec);
+        if number == 2 {
+            component.say("words\n");
+        }
+        assert!(bench.pump.ended(RunId { component: 0, number }, &spec));
+        bench.pump.wake();
+    }
+    let run = RunId { component: 0, number: 2 };
+    let told = News::LastWords { run, lines: vec!["words".to_owned()] };
+    assert_eq!(bench.news.recv_timeout(LONG), Ok(told), "the first that is told is of the second run");
+    bench.finish();
 }

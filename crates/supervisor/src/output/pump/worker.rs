@@ -5,18 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use polling::{Events, Poller};
+use regex::bytes::Regex;
 use rustix::io::Errno;
 
 use super::super::housekeeping::Housekeeper;
 use super::super::sink::Sink;
-use super::{Command, Conditions, Notice, Run, now};
+use super::stream::{Pipe, Stream, StreamId};
+use super::{Command, Conditions, News, Notice, Run, Source, now};
 use crate::os::Watched;
+use crate::run::RunId;
+use crate::spec::log_pattern;
 
 /// What is read at a time: the size of a pipe.
 const CHUNK: usize = 64 * 1024;
@@ -25,13 +28,6 @@ const ROUND: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 /// How many pipes of ended runs a component may have beside that of its run. Whatever a run left behind may hold its pipe
 /// for ever; beyond this number the oldest is closed.
 const MAX_OLD_PIPES: usize = 4;
-
-/// A component's standard output, with what joined it, or its standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct StreamId {
-    component: u32,
-    is_stderr: bool,
-}
 
 /// What the thread knows.
 pub(super) struct Worker {
@@ -47,27 +43,10 @@ pub(super) struct Worker {
     next_key: usize,
     /// The streams that have something to try again.
     failing: BTreeSet<StreamId>,
+    /// What is looked for in the pipes of these runs, by component.
+    sought: BTreeMap<u32, (RunId, Regex)>,
     /// The first byte is kept free for the end of a line that the run before left open.
     buffer: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Stream {
-    sink: Sink,
-    /// The keys of its pipes, that of the present run last.
-    pipes: VecDeque<usize>,
-    /// Why a pipe of it is not read.
-    problem: Option<String>,
-    /// What people were told is wrong.
-    condition: Option<String>,
-}
-
-#[derive(Debug)]
-struct Pipe {
-    reader: Watched<OwnedFd>,
-    stream: StreamId,
-    /// Nothing was read of it yet.
-    is_fresh: bool,
 }
 
 impl Worker {
@@ -87,6 +66,7 @@ impl Worker {
             pipes: BTreeMap::new(),
             next_key: 0,
             failing: BTreeSet::new(),
+            sought: BTreeMap::new(),
             buffer: vec![0; 1 + CHUNK],
         }
     }
@@ -110,6 +90,7 @@ impl Worker {
             while let Ok(command) = self.commands.try_recv() {
                 match command {
                     Command::Attach(run) => self.attach(run),
+                    Command::Ended(run) => self.ended(run),
                     Command::Reopen => self.reopen(),
                     Command::Finish(limit) => return self.finish(limit),
                 }
@@ -119,19 +100,45 @@ impl Worker {
     }
 
     fn attach(&mut self, run: Run) {
-        let Run { component, log, stdout, stderr } = run;
-        let stderr = stderr.map(|reader| (true, reader, log.for_stderr()));
-        for (is_stderr, reader, settings) in [Some((false, stdout, log)), stderr].into_iter().flatten() {
-            let id = StreamId { component, is_stderr };
-            if self.streams.get(&id).is_none_or(|stream| *stream.sink.settings() != settings) {
+        let Run { id: run, stdout, stderr, ready } = run;
+        self.sought.remove(&run.component);
+        // What cannot be a pattern was refused before.
+        if let Some(pattern) = ready.and_then(|text| log_pattern(&text).ok()) {
+            self.sought.insert(run.component, (run, pattern));
+        }
+        let stderr = stderr.map(|source| (true, source));
+        for (is_stderr, source) in [Some((false, stdout)), stderr].into_iter().flatten() {
+            let id = StreamId { component: run.component, is_stderr };
+            if self.streams.get(&id).is_none_or(|stream| stream.sink.settings() != source.log.as_ref()) {
                 self.close_all(id);
-                let sink = Sink::new(settings, self.housekeeper.clone(), now());
-                let stream = Stream { sink, pipes: VecDeque::new(), problem: None, condition: None };
-                self.streams.insert(id, Box::new(stream));
+                let sink = Sink::new(source.log.clone(), self.housekeeper.clone(), now());
+                self.streams.insert(id, Box::new(Stream::new(sink)));
             }
             self.make_way(id);
-            self.add_pipe(id, reader);
+            self.add_pipe(id, run, source);
             self.settle(id);
+        }
+    }
+
+    /// Tells the last words of a run.
+    fn ended(&mut self, run: RunId) {
+        self.sought.retain(|_, (sought, _)| *sought != run);
+        for is_stderr in [false, true] {
+            let id = StreamId { component: run.component, is_stderr };
+            for key in self.pipes_of(id) {
+                if self.pipes.get(&key).is_some_and(|pipe| pipe.run == run) {
+                    self.drain(key, None, Self::read);
+                }
+                // Who holds it still is not of this run.
+                if let Some(pipe) = self.pipes.get_mut(&key) {
+                    pipe.has_last_words = false;
+                }
+            }
+            let words = self.streams.get_mut(&id).and_then(|stream| stream.last_words.take());
+            let lines = words.map(|words| words.lines()).unwrap_or_default();
+            if !lines.is_empty() {
+                (self.notice)(News::LastWords { run, lines });
+            }
         }
     }
 
@@ -149,17 +156,20 @@ impl Worker {
         }
     }
 
-    fn add_pipe(&mut self, id: StreamId, reader: OwnedFd) {
+    fn add_pipe(&mut self, id: StreamId, run: RunId, source: Source) {
+        let has_last_words = source.has_last_words;
+        let seeker = self.sought.contains_key(&run.component).then(Box::default);
         let key = self.next_key;
         self.next_key += 1;
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        match Watched::new(reader, &self.poller, key) {
+        match Watched::new(source.reader, &self.poller, key) {
             Ok(reader) => {
-                self.pipes.insert(key, Pipe { reader, stream: id, is_fresh: true });
+                let pipe = Pipe { reader, stream: id, run, seeker, has_last_words, is_fresh: true };
+                self.pipes.insert(key, pipe);
                 stream.pipes.push_back(key);
                 stream.problem = None;
             }
-            Err(error) => stream.problem = Some(deaf_to(stream, &error)),
+            Err(error) => stream.problem = Some(stream.deaf_to(&error)),
         }
     }
 
@@ -178,15 +188,20 @@ impl Worker {
         let id = pipe.stream;
         match rustix::io::read(&*pipe.reader, &mut self.buffer[1..]) {
             Ok(0) => {
+                self.seek(key, None);
                 self.close(key);
                 0
             }
             Ok(length) => {
+                if pipe.has_last_words {
+                    stream.last_words.get_or_insert_default().hear(&self.buffer[1..=length]);
+                }
                 let is_fresh = std::mem::take(&mut pipe.is_fresh);
                 let ends_line = is_fresh && stream.sink.is_writing() && stream.sink.is_mid_line();
                 self.buffer[0] = b'\n';
                 let chunk = &self.buffer[usize::from(!ends_line)..=length];
                 stream.sink.write(chunk, now());
+                self.seek(key, Some(length));
                 self.settle(id);
                 length
             }
@@ -194,6 +209,27 @@ impl Worker {
             Err(_) => {
                 self.close(key);
                 0
+            }
+        }
+    }
+
+    /// Looks for what a run says when it is ready in so much that was just read, or at its end; until it is found.
+    fn seek(&mut self, key: usize, length: Option<usize>) {
+        let Some(pipe) = self.pipes.get_mut(&key) else { return };
+        let Some(seeker) = &mut pipe.seeker else { return };
+        let sought = self.sought.get(&pipe.run.component).filter(|(run, _)| *run == pipe.run);
+        let found = sought.map(|(run, pattern)| match length {
+            Some(length) => (*run, seeker.finds(pattern, &self.buffer[1..=length])),
+            None => (*run, seeker.finds_at_end(pattern)),
+        });
+        match found {
+            Some((_, false)) => {}
+            // Found in another pipe, or the run is over.
+            None => pipe.seeker = None,
+            Some((run, true)) => {
+                pipe.seeker = None;
+                self.sought.remove(&run.component);
+                (self.notice)(News::Ready(run));
             }
         }
     }
@@ -286,7 +322,7 @@ impl Worker {
             if stream.sink.is_holding() {
                 pipe.reader.pause();
             } else if let Err(error) = pipe.reader.resume() {
-                stream.problem = Some(deaf_to(stream, &error));
+                stream.problem = Some(stream.deaf_to(&error));
                 stream.pipes.retain(|&other| other != key);
                 self.pipes.remove(&key);
             }
@@ -299,7 +335,7 @@ impl Worker {
                 None => conditions.remove(&id),
             };
             drop(conditions);
-            (self.notice)(id.component, condition.as_deref());
+            (self.notice)(News::Stored { component: id.component, problem: condition.clone() });
             stream.condition = condition;
         }
     }
@@ -318,18 +354,6 @@ impl Worker {
     }
 }
 
-impl Stream {
-    fn is_fine(&self) -> bool {
-        self.problem.is_none() && self.sink.is_writing()
-    }
-}
-
-/// A pipe that cannot be listened to is closed, which its component sees when it writes.
-fn deaf_to(stream: &Stream, error: &std::io::Error) -> String {
-    let log = stream.sink.settings().path.display();
-    format!("cannot read what should go to {log}: {error}; restart the component to try again")
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::{File, create_dir};
@@ -346,15 +370,13 @@ mod tests {
         let log = LogSettings::new(folder.path().join("missing/logs/ps.log"));
         let (_, commands) = crossbeam_channel::unbounded();
         let poller = Arc::new(Poller::new().unwrap());
-        let mut worker = Worker::new(
-            poller,
-            commands,
-            (Conditions::default(), Arc::new(|_, _| {})),
-            Housekeeper::default(),
-        );
+        let mut worker =
+            Worker::new(poller, commands, (Conditions::default(), Arc::new(|_| {})), Housekeeper::default());
         let (stdout, writer) = pipe().unwrap();
         File::from(writer).write_all(b"patience\n").unwrap();
-        worker.attach(Run { component: 0, log, stdout, stderr: None });
+        let id = RunId { component: 0, number: 1 };
+        let stdout = Source { reader: stdout, log: Some(log), has_last_words: true };
+        worker.attach(Run { id, stdout, stderr: None, ready: None });
 
         let key = *worker.pipes.keys().next().unwrap();
         assert_eq!(worker.read(key), 0);

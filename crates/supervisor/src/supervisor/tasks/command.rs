@@ -78,6 +78,7 @@ pub(super) fn start(
         errand: Some(Errand { command, token: &token }),
         stdout: writer.as_fd(),
         stderr: writer.as_fd(),
+        ready: None,
     };
     let process = os::spawn(&launch, launcher.pad).map_err(|error| error.to_string())?;
     launcher.runs.add(place.owner, token, process).map_err(cannot)?;

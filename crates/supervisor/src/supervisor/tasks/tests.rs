@@ -140,6 +140,7 @@ impl Bench {
             errand: None,
             stdout: nowhere.as_fd(),
             stderr: nowhere.as_fd(),
+            ready: None,
         };
         let process = os::spawn(&launch, &mut self.pad).unwrap();
         self.runs.add(Owner::Run(RUN), "ps/token".to_owned(), process).unwrap()

@@ -1,0 +1,166 @@
+//! The journal: what happened and why, one [`EventDocument`] a line, in a file that outlives the supervisor.
+//!
+//! ```text
+//! supervision ──bounded queue──▶ thread `journal` ──whole lines──▶ journal.jsonl ──4 MiB──▶ journal.jsonl.1
+//! ```
+//!
+//! Nothing that happens to the file holds supervision up: the thread has its own queue, and what does not fit there, or
+//! cannot be written, is counted. The count stands in the journal, as a `lost`, at the place where it is missing, and
+//! in [`Trouble`] while the file cannot be written. Nobody looks whether it can be again: the next event tries.
+//!
+//! - `book`: the file, appended to, mended and rolled over
+//! - `past`: what can be read of it, also while no supervisor runs
+
+mod book;
+mod past;
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+use supervisor::Event;
+
+pub use self::past::{Entry, Past};
+
+use self::book::Book;
+use crate::wire::{EventDocument, Numbering, What, wall_clock};
+
+/// The journal in the `temp` folder.
+pub const FILE: &str = "journal.jsonl";
+/// What went before it.
+pub const OLD_FILE: &str = "journal.jsonl.1";
+
+/// The size at which the journal becomes the old one, before the line that would pass it.
+const MAX_SIZE: u64 = 4 * 1024 * 1024;
+
+/// So much is written at once where much happens.
+const BATCH: usize = 64 * 1024;
+
+/// Keeps the journal, in a thread of its own named `journal`, until the supervisor ends.
+pub struct Journal {
+    trouble: Trouble,
+    /// Disconnected when the last line has been written.
+    written: Receiver<()>,
+}
+
+/// What the journal says of the supervisor when it begins.
+#[derive(Clone, Debug, Default)]
+pub struct Header {
+    /// Its version.
+    pub version: String,
+    /// The registry that it was started with.
+    pub registry: Option<String>,
+}
+
+/// What is wrong with the journal, if anything. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Journal {
+    /// Keeps the journal in this folder, which must be private. `events` must have been there from the very beginning:
+    /// see [`supervisor::Builder::subscribe`].
+    ///
+    /// A file that cannot be written is no error but a [`Trouble`].
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn start(folder: OwnedFd, events: Receiver<Event>, header: &Header) -> io::Result<Self> {
+        let trouble = Trouble::default();
+        let mut book = Book::new(folder, MAX_SIZE, trouble.clone());
+        let began = began(header);
+        let (writing, written) = bounded::<()>(0);
+        #[expect(clippy::disallowed_methods, reason = "a slow disk must hold up nobody")]
+        let _detached = std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
+            keep(&mut book, &events, &began);
+            drop(writing);
+        })?;
+        Ok(Self { trouble, written })
+    }
+
+    /// What is wrong with it, now and later.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.clone()
+    }
+
+    /// Waits until the end of the supervisor is written down, no longer than `limit`: a disk may hang.
+    pub fn finish(self, limit: Duration) {
+        // Nothing is ever sent: it is disconnected, or the time is over.
+        let _ = self.written.recv_timeout(limit);
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("trouble", &self.trouble.now()).finish_non_exhaustive()
+    }
+}
+
+impl Trouble {
+    /// What is wrong at this moment, as a sentence.
+    #[must_use]
+    pub fn now(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, trouble: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+/// Lines that are written together.
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    count: u64,
+    last: u64,
+}
+
+impl Batch {
+    fn of(document: &EventDocument) -> Self {
+        let mut batch = Self::default();
+        batch.add(document);
+        batch
+    }
+
+    fn add(&mut self, document: &EventDocument) {
+        let before = self.bytes.len();
+        match serde_json::to_writer(&mut self.bytes, document) {
+            Ok(()) => self.bytes.push(b'\n'),
+            // No document has what JSON cannot say; were there one, it would be missed by its number.
+            Err(_) => self.bytes.truncate(before),
+        }
+        self.count += 1;
+        self.last = document.seq;
+    }
+}
+
+/// Writes down what happens until nothing more can.
+fn keep(book: &mut Book, events: &Receiver<Event>, began: &EventDocument) {
+    book.write(&Batch::of(began));
+    let mut numbering = Numbering::default();
+    while let Ok(event) = events.recv() {
+        let mut batch = Batch::of(&numbering.document(&event));
+        while batch.bytes.len() < BATCH
+            && let Ok(event) = events.try_recv()
+        {
+            batch.add(&numbering.document(&event));
+        }
+        book.write(&batch);
+    }
+    let pid = std::process::id();
+    let text = format!("the supervisor ended, pid {pid}");
+    let seq = numbering.count + 1;
+    let ended = EventDocument::of_supervisor(What::SupervisorEnded { pid }, seq, wall_clock(), text);
+    book.write(&Batch::of(&ended));
+}
+
+fn began(header: &Header) -> EventDocument {
+    let (pid, version, registry) = (std::process::id(), header.version.clone(), header.registry.clone());
+    let of = registry.as_ref().map(|registry| format!(", registry {registry}")).unwrap_or_default();
+    let text = format!("the supervisor started, version {version}, pid {pid}{of}");
+    EventDocument::of_supervisor(What::SupervisorStarted { pid, version, registry }, 0, wall_clock(), text)
+}

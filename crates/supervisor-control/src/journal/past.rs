@@ -1,0 +1,85 @@
+//! The journal as it can be read: by whoever may, whether its supervisor runs or not.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{FILE, MAX_SIZE, OLD_FILE};
+use crate::wire::EventDocument;
+
+/// What the journal tells of the past.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    old: Vec<u8>,
+    new: Vec<u8>,
+}
+
+/// A line of the journal.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// As it stands there.
+    pub line: &'a str,
+    /// What it says.
+    pub document: EventDocument,
+}
+
+impl Past {
+    /// Reads the journal in this folder, following no links. Where there is none, nothing is known of the past.
+    ///
+    /// # Errors
+    /// It cannot be read, for want of permission for instance.
+    pub fn read(folder: BorrowedFd<'_>) -> io::Result<Self> {
+        // The new one first: should it become the old one meanwhile, it is read twice instead of not at all.
+        let new = open(folder, FILE)?;
+        let old = open(folder, OLD_FILE)?;
+        let old = old.filter(|(_, inode)| new.as_ref().is_none_or(|(_, new)| new != inode));
+        let content =
+            |file: Option<(File, _)>| file.map_or_else(|| Ok(Vec::new()), |(file, _)| content(file));
+        Ok(Self { new: content(new)?, old: content(old)? })
+    }
+
+    /// Whether it knows nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries().next().is_none()
+    }
+
+    /// All that can be read, the oldest first; from the other end, the newest first. Each line is looked at when its
+    /// turn comes. What is torn or makes no sense is passed over.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = Entry<'_>> {
+        let newline = |byte: &u8| *byte == b'\n';
+        self.old.split(newline).chain(self.new.split(newline)).filter_map(|line| {
+            let line = std::str::from_utf8(line).ok()?;
+            Some(Entry { line, document: serde_json::from_str(line).ok()? })
+        })
+    }
+}
+
+type Inode = (rustix::fs::Dev, u64);
+
+fn open(folder: BorrowedFd<'_>, name: &str) -> io::Result<Option<(File, Inode)>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let stat = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(io::Error::other(format!("{name} is no file")));
+    }
+    Ok(Some((file, (stat.st_dev, stat.st_ino))))
+}
+
+/// The file; of one that is larger than any of ours, the end.
+fn content(mut file: File) -> io::Result<Vec<u8>> {
+    const LIMIT: u64 = 2 * MAX_SIZE;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LIMIT)))?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length.min(LIMIT)).unwrap_or_default());
+    file.take(LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

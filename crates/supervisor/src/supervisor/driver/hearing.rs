@@ -1,0 +1,64 @@
+//! What the driver hears of runs: from themselves, and from the thread that reads their output.
+
+use std::time::Duration;
+
+use polling::Events;
+
+use super::super::handle::Command;
+use super::super::runs::Owner;
+use super::super::voices::Heard;
+use super::Driver;
+use crate::core::Input;
+use crate::event::{Event, EventKind};
+use crate::output::News;
+
+/// How long the components' last output may take to reach its files when supervision ends.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
+
+impl Driver {
+    /// Hears the runs that have something to say, and those that may have ended.
+    pub(super) fn hear(&mut self, events: &Events, touched: &[Owner]) {
+        let mut runs: Vec<_> = events.iter().filter_map(|event| self.voices.noticed(event.key)).collect();
+        runs.extend(touched.iter().filter_map(|owner| match owner {
+            Owner::Run(run) => Some(*run),
+            Owner::Task(_) => None,
+        }));
+        runs.sort_unstable();
+        runs.dedup();
+        for run in runs {
+            for heard in self.voices.hear(run) {
+                match heard {
+                    Heard::Ready => self.tell(Input::Ready { run }),
+                    Heard::Notified(sender, mut said) if self.runs.may_speak(run, sender) => {
+                        said.main_pid = said.main_pid.filter(|pid| self.runs.name_main(run, *pid));
+                        self.tell(Input::Notified { run, said });
+                    }
+                    Heard::Notified(..) => {}
+                }
+            }
+        }
+    }
+
+    /// Hears what the thread of the output has to tell.
+    pub(super) fn hear_of_output(&mut self, news: News) {
+        let (component, kind) = match news {
+            News::Ready(run) => return self.tell(Input::Ready { run }),
+            News::Stored { component, problem } => (component, EventKind::OutputStored { problem }),
+            News::LastWords { run, lines } => (run.component, EventKind::LastWords { run, lines }),
+        };
+        let component = Some(self.core.spec(component).id.clone());
+        self.outbox.push(Event { at: self.began.elapsed(), component, kind });
+    }
+
+    /// Has everything stored that was written, and tells what the last runs said last.
+    pub(super) fn finish_output(&mut self) {
+        self.means.pump.finish(LAST_OUTPUT);
+        while let Ok(command) = self.commands.try_recv() {
+            // Whoever still asks for something learns that supervision has ended.
+            if let Command::Output(news) = command {
+                self.hear_of_output(news);
+            }
+        }
+        self.tell_readers();
+    }
+}

@@ -1,0 +1,313 @@
+//! What runs say of themselves: by `sd_notify`, and on the descriptor of their readiness.
+//!
+//! Each run has a socket of its own if it has a use for one, so that the socket tells whose run it is. A run that
+//! floods us is heard a bounded while in each round of the driver's, as everybody else.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use polling::Poller;
+use rustix::io::Errno;
+
+use super::said;
+use crate::core::Said;
+use crate::environment;
+use crate::os::{NotifySocket, Sender, Watched};
+use crate::run::RunId;
+use crate::spec::{ProcessSpec, ReadyWhen};
+
+/// The keys of the poller from here on are given here; those below to processes, and those with the highest bit to tasks.
+const FIRST_KEY: usize = 1 << (usize::BITS - 2);
+
+/// How many datagrams of a run are heard in a round.
+const MOST_DATAGRAMS: usize = 32;
+
+/// The longest datagram that is heard.
+const LONGEST_DATAGRAM: usize = 8 * 1024;
+
+/// Where the runs are heard that have something to say.
+#[derive(Debug)]
+pub(super) struct Voices {
+    poller: Arc<Poller>,
+    by_component: HashMap<u32, Box<Voice>>,
+    by_key: HashMap<usize, RunId>,
+    last_key: usize,
+    /// Empty before the first datagram.
+    buffer: Vec<u8>,
+}
+
+/// Where one run is heard, until nothing of it is left.
+#[derive(Debug)]
+struct Voice {
+    run: RunId,
+    socket: Option<Watched<NotifySocket>>,
+    /// Open until it is ready, or has closed its end.
+    ready: Option<Watched<OwnedFd>>,
+}
+
+/// What a run that is about to be spawned needs to be heard.
+#[derive(Debug, Default)]
+pub(super) struct Mouth {
+    /// What it finds in its environment.
+    pub(super) variables: Vec<(OsString, OsString)>,
+    ready: Option<(RawFd, OwnedFd)>,
+}
+
+impl Mouth {
+    /// The descriptor for its readiness, and the number under which it finds that.
+    pub(super) fn ready(&self) -> Option<(RawFd, BorrowedFd<'_>)> {
+        self.ready.as_ref().map(|(number, writer)| (*number, writer.as_fd()))
+    }
+}
+
+/// What was heard.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// A datagram, of this sender, who may be anybody.
+    Notified(Sender, Said),
+    /// The newline that says that it is ready.
+    Ready,
+}
+
+impl Voices {
+    pub(super) fn new(poller: Arc<Poller>) -> Self {
+        let (by_component, by_key) = Default::default();
+        Self { poller, by_component, by_key, last_key: FIRST_KEY, buffer: Vec::new() }
+    }
+
+    /// Prepares to hear a run of this component, as far as it has something to say: a socket costs a descriptor. What
+    /// is left of the component's run before is not heard any more.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub(super) fn open(&mut self, run: RunId, spec: &ProcessSpec) -> io::Result<Mouth> {
+        self.close(run.component);
+        let mut mouth = Mouth::default();
+        let mut voice = Voice { run, socket: None, ready: None };
+        let when = spec.readiness.as_ref().map(|readiness| &readiness.when);
+        if when == Some(&ReadyWhen::Notified) || spec.watchdog.is_some() {
+            let socket = NotifySocket::open(environment::unique("s7-notify")?)?;
+            mouth.variables.push(("NOTIFY_SOCKET".into(), socket.address().into()));
+            voice.socket = Some(self.watch(socket)?);
+        }
+        if let Some(watchdog) = spec.watchdog {
+            // No `WATCHDOG_PID`: the program may be the child of a script, and need not care about the others.
+            mouth.variables.push(("WATCHDOG_USEC".into(), watchdog.as_micros().to_string().into()));
+        }
+        if let Some(&ReadyWhen::Descriptor(number)) = when {
+            let (reader, writer) = io::pipe()?;
+            rustix::io::ioctl_fionbio(&reader, true)?;
+            voice.ready = Some(self.watch(reader.into())?);
+            mouth.ready = Some((number, writer.into()));
+        }
+        let keys: Vec<_> = voice.keys().collect();
+        if !keys.is_empty() {
+            self.by_key.extend(keys.into_iter().map(|key| (key, run)));
+            self.by_component.insert(run.component, Box::new(voice));
+        }
+        Ok(mouth)
+    }
+
+    /// Whose voice a notice of the poller is about.
+    pub(super) fn noticed(&self, key: usize) -> Option<RunId> {
+        self.by_key.get(&key).copied()
+    }
+
+    /// What this run has said since it was last heard, or the beginning of it: then the poller will tell again.
+    pub(super) fn hear(&mut self, run: RunId) -> Vec<Heard> {
+        let Some(voice) = self.by_component.get_mut(&run.component).filter(|voice| voice.run == run) else {
+            return Vec::new();
+        };
+        let mut heard = Vec::new();
+        if let Some(socket) = &voice.socket {
+            self.buffer.resize(LONGEST_DATAGRAM, 0);
+            let datagrams = std::iter::from_fn(|| {
+                let (sender, length) = socket.receive(&mut self.buffer)?;
+                Some(Heard::Notified(sender, said::parse(&self.buffer[..length])))
+            });
+            let datagrams = datagrams.take(MOST_DATAGRAMS);
+            heard.extend(
+                datagrams
+                    .filter(|heard| !matches!(heard, Heard::Notified(_, said) if *said == Said::default())),
+            );
+        }
+        if let Some(pipe) = &voice.ready {
+            let said = read_ready(pipe);
+            if said != Some(false) {
+                self.by_key.remove(&pipe.key());
+                voice.ready = None;
+            }
+            heard.extend((said == Some(true)).then_some(Heard::Ready));
+        }
+        heard
+    }
+
+    /// Hears no more of the run of this component.
+    pub(super) fn close(&mut self, component: u32) {
+        if let Some(voice) = self.by_component.remove(&component) {
+            for key in voice.keys() {
+                self.by_key.remove(&key);
+            }
+        }
+    }
+
+    fn watch<D: AsFd>(&mut self, source: D) -> io::Result<Watched<D>> {
+        self.last_key += 1;
+        Watched::new(source, &self.poller, self.last_key)
+    }
+}
+
+impl Voice {
+    fn keys(&self) -> impl Iterator<Item = usize> + use<> {
+        let keys = [self.socket.as_ref().map(Watched::key), self.ready.as_ref().map(Watched::key)];
+        keys.into_iter().flatten()
+    }
+}
+
+/// Whether a newline has come; `None` if none ever will.
+fn read_ready(pipe: &OwnedFd) -> Option<bool> {
+    let mut buffer = [0; 512];
+    match rustix::io::read(pipe, &mut buffer) {
+        Ok(0) => None,
+        Ok(length) => Some(buffer[..length].contains(&b'\n')),
+        Err(Errno::AGAIN | Errno::INTR) => Some(false),
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    use std::time::Duration;
+
+    use polling::Events;
+
+    use super::*;
+    use crate::spec::Readiness;
+
+    const RUN: RunId = RunId { component: 3, number: 1 };
+
+    struct Bench {
+        poller: Arc<Poller>,
+        voices: Voices,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let poller = Arc::new(Poller::new().unwrap());
+            Self { voices: Voices::new(Arc::clone(&poller)), poller }
+        }
+
+        /// The runs that have something to say by now.
+        fn noticed(&self) -> Vec<RunId> {
+            let mut events = Events::new();
+            self.poller.wait(&mut events, Some(Duration::ZERO)).unwrap();
+            events.iter().filter_map(|event| self.voices.noticed(event.key)).collect()
+        }
+    }
+
+    fn spec(when: Option<ReadyWhen>) -> ProcessSpec {
+        let mut spec = ProcessSpec::new("ps", "true").unwrap();
+        spec.readiness = when.map(|when| Readiness { when, timeout: Duration::from_secs(60) });
+        spec
+    }
+
+    fn variable(mouth: &Mouth, name: &str) -> Option<String> {
+        let (_, value) = mouth.variables.iter().find(|(of, _)| of == name)?;
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    fn speaker(mouth: &Mouth) -> UnixDatagram {
+        let address = variable(mouth, "NOTIFY_SOCKET").unwrap();
+        let speaker = UnixDatagram::unbound().unwrap();
+        speaker.connect_addr(&SocketAddr::from_abstract_name(&address[1..]).unwrap()).unwrap();
+        speaker
+    }
+
+    #[test]
+    fn who_has_nothing_to_say_costs_no_descriptor() {
+        let mut bench = Bench::new();
+        for when in [None, Some(ReadyWhen::Logged("ready".to_owned()))] {
+            let mouth = bench.voices.open(RUN, &spec(when)).unwrap();
+            assert!(mouth.variables.is_empty() && mouth.ready().is_none());
+            assert!(bench.voices.by_component.is_empty() && bench.voices.by_key.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_flood_is_heard_a_bounded_while_and_noticed_again() {
+        let mut bench = Bench::new();
+        let mouth = bench.voices.open(RUN, &spec(Some(ReadyWhen::Notified))).unwrap();
+        let speaker = speaker(&mouth);
+        speaker.set_nonblocking(true).unwrap();
+        // As many as the system keeps for one who does not read (`net.unix.max_dgram_qlen`, and the sender's buffer).
+        let said = (0..1000)
+            .take_while(|number| speaker.send(format!("STATUS={number}").as_bytes()).is_ok())
+            .count();
+        let mut heard = 0;
+        while bench.noticed() == [RUN] {
+            let now = bench.voices.hear(RUN).len();
+            assert!((1..=MOST_DATAGRAMS).contains(&now));
+            heard += now;
+        }
+        assert_eq!(heard, said);
+    }
+
+    #[test]
+    fn garbage_is_no_news() {
+        let mut bench = Bench::new();
+        let mouth = bench.voices.open(RUN, &spec(Some(ReadyWhen::Notified))).unwrap();
+        let speaker = speaker(&mouth);
+        let long = [b"READY=1\n".as_slice(), &[b'x'; LONGEST_DATAGRAM]].concat();
+        for datagram in [b"".as_slice(), b"\xff\0\n==", &long, b"READY=1"] {
+            speaker.send(datagram).unwrap();
+        }
+        let heard = bench.voices.hear(RUN);
+        let ready = Said { ready: true, ..Said::default() };
+        assert!(matches!(&heard[..], [Heard::Notified(_, said)] if *said == ready), "{heard:?}");
+    }
+
+    #[test]
+    fn a_descriptor_of_readiness_is_heard_until_its_newline_or_its_end() {
+        for (said, last) in [("not yet\n", vec![Heard::Ready]), ("never", Vec::new())] {
+            let mut bench = Bench::new();
+            let mut mouth = bench.voices.open(RUN, &spec(Some(ReadyWhen::Descriptor(5)))).unwrap();
+            let (number, writer) = mouth.ready.take().unwrap();
+            assert_eq!(number, 5);
+            let mut writer = std::fs::File::from(writer);
+            assert_eq!(bench.voices.hear(RUN), []);
+            writer.write_all(b"x").unwrap();
+            assert_eq!((bench.noticed(), bench.voices.hear(RUN)), (vec![RUN], Vec::new()));
+            writer.write_all(said.as_bytes()).unwrap();
+            assert_eq!(bench.voices.hear(RUN), last);
+            drop(writer);
+            assert_eq!(bench.voices.hear(RUN), []);
+            assert!(bench.noticed().is_empty() && bench.voices.by_key.is_empty(), "it is closed");
+        }
+    }
+
+    #[test]
+    fn an_old_run_is_not_heard_when_the_next_one_is_there() {
+        let mut bench = Bench::new();
+        let mut spec = spec(Some(ReadyWhen::Notified));
+        spec.watchdog = Some(Duration::from_millis(1500));
+        let old = bench.voices.open(RUN, &spec).unwrap();
+        let old_speaker = speaker(&old);
+        old_speaker.send(b"READY=1").unwrap();
+        let next = RunId { number: 2, ..RUN };
+        let mouth = bench.voices.open(next, &spec).unwrap();
+        assert_eq!(variable(&mouth, "WATCHDOG_USEC").as_deref(), Some("1500000"));
+        assert_ne!(variable(&mouth, "NOTIFY_SOCKET"), variable(&old, "NOTIFY_SOCKET"));
+        assert!(old_speaker.send(b"READY=1").is_err(), "nobody is there any more");
+        assert!(bench.noticed().is_empty() && bench.voices.hear(RUN).is_empty());
+        speaker(&mouth).send(b"READY=1").unwrap();
+        assert_eq!((bench.noticed(), bench.voices.hear(next).len()), (vec![next], 1));
+        bench.voices.close(RUN.component);
+        assert!(bench.voices.by_key.is_empty());
+    }
+}
