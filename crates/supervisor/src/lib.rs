@@ -47,9 +47,12 @@
 //! # A guest in its host
 //!
 //! The library installs no signal handler, sets no subreaper, reaps no child but its own, forces no async runtime,
-//! prints nothing, opens only close-on-exec descriptors, and writes no file but the logs that components were given.
-//! It runs one thread, `supervisor`, and if a component has [`Output::File`] or [`ReadyWhen::Logged`] another, `output`, and
-//! at times a third, `housekeeping`, while old files are deleted and compressed. A supervisor that is dropped takes its components with it.
+//! prints nothing, opens only close-on-exec descriptors, and writes no file but the logs that components were given, and
+//! evidence if it was given a folder ([`Builder::state_dir`]).
+//! It runs one thread, `supervisor`, and others only where they are needed: `output` if a component has [`Output::File`] or
+//! [`ReadyWhen::Logged`], and at times `housekeeping`, while old files are deleted and compressed; `memory` if one has a limit
+//! for it; `resolver` if the host of a probe is no address; `evidence` once some was taken. A supervisor that is dropped takes
+//! its components with it.
 //!
 //! # Testing
 //!
@@ -62,7 +65,12 @@
 //! - A process that leaves its session, clears its environment *and* whose parents have ended cannot be told to be a
 //!   component's. It outlives that component's stop; if orphans come to this process ([`Builder::reap_orphans`]), it is
 //!   killed at the latest when supervision ends.
-//! - Without [`Builder::reap_orphans`], each end of a run costs one look at the processes of the machine.
+//! - Without [`Builder::reap_orphans`], each end of a run, or of a command that is run for one, costs one look at the
+//!   processes of the machine.
+//! - A main process that has used no more memory than the host itself has no known peak: the kernel counts what it had of the
+//!   host's before it executed its own program.
+//! - That a process was killed for memory is known only where the kernel counts it for our own control group, and it may be
+//!   taken for another's that was killed (SIGKILL) by a stranger in the same moment.
 //! - Users and groups are looked up at each spawn, by the system's name service: one that hangs holds supervision up.
 //! - Components end with the supervisor, except if it is killed (SIGKILL): then they run on, unsupervised.
 //!

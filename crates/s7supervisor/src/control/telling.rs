@@ -12,7 +12,7 @@ pub(super) fn awaited(action: Action, ids: &[String]) -> Option<String> {
         Action::Start => "come up",
         Action::Stop | Action::StopWith(_) | Action::WaitFor(Until::Stopped) => "stop",
         Action::Restart => "come up again",
-        Action::Reload => "read its configuration again",
+        Action::Reload => "reload",
         Action::WaitFor(Until::Ready) => "be ready",
         Action::WaitFor(Until::Started) => "start",
         Action::Reset | Action::Signal(_) => return None,
@@ -44,11 +44,11 @@ fn line(action: Action, component: &ComponentOutcome) -> Option<String> {
         OutcomeKind::Already if !asked => return None,
         OutcomeKind::Already => already(action),
         OutcomeKind::FailedStart => format!(
-            "did not start: {why}; if its policy says so, the tries go on: see `s7supervisor status {id}`"
+            "did not start: {why}; if its policy says so, the tries go on: see `s7supervisor why {id}`"
         ),
         OutcomeKind::Blocked => {
             let on = component.waiting_for.as_deref().unwrap_or(id);
-            return Some(format!("{id} {why}; see `s7supervisor status {on}`"));
+            return Some(format!("{id} {why}; see `s7supervisor why {on}`"));
         }
         OutcomeKind::NotRunning => format!("not {done}: {why}; start it with `s7supervisor start {id}`"),
         OutcomeKind::Unkillable => {

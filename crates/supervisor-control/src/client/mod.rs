@@ -117,7 +117,7 @@ pub enum ClientError {
         detail: String,
     },
     /// Running components depend on what was to stop, and nothing was said of them ([`Action::StopWith`]).
-    #[error("{detail}")]
+    #[error("cannot stop: {detail}")]
     HasDependants {
         /// Why, for people.
         detail: String,

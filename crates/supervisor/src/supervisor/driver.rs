@@ -304,7 +304,7 @@ impl Driver {
     }
 
     fn inspect(&mut self, run: RunId, at: Duration) {
-        let Some((pid, _)) = self.runs.living(run) else { return };
+        let Some(pid) = self.runs.living(run) else { return };
         let facts = os::facts(pid);
         if !facts.is_empty() {
             let component = Some(self.core.spec(run.component).id.clone());
@@ -352,7 +352,7 @@ impl Driver {
                 io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
             return Err(failed(SpawnStep::Output, &error));
         }
-        self.means.tasks.expect(run, &token, spec);
+        self.means.tasks.remember(run, &token, spec);
         let mut mouth = self.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
         let mut environment = environment::of(&spec.environment, &self.inherited);
         if !mouth.variables.is_empty() {

@@ -117,10 +117,15 @@ impl Runs {
         Ok(pid)
     }
 
-    /// The pid of a main process that lives, and its token.
-    pub(super) fn living(&self, run: RunId) -> Option<(u32, &str)> {
+    /// The pid of a main process that lives.
+    pub(super) fn living(&self, run: RunId) -> Option<u32> {
         let run = self.run(Owner::Run(run)).filter(|run| run.exit.is_none())?;
-        Some((run.named_process().map_or(run.process.pid(), Leftover::pid), &run.token))
+        Some(run.named_process().map_or(run.process.pid(), Leftover::pid))
+    }
+
+    /// The token of a run of which something is left.
+    pub(super) fn token(&self, run: RunId) -> Option<&str> {
+        self.run(Owner::Run(run)).map(|run| run.token.as_str())
     }
 
     /// Whether any process of a task is left, dead or alive.
@@ -209,7 +214,7 @@ impl Runs {
         }
     }
 
-    /// Kills every process of a run that is known.
+    /// Kills every process that is known of a run, or of a task.
     pub(super) fn kill(&mut self, owner: Owner) {
         self.hold_family(owner);
         if let Some(run) = self.run_mut(owner) {
@@ -354,5 +359,73 @@ impl Drop for Runs {
     /// After an orderly end nothing is here but what cannot be killed. After a fault of the driver's, everything is.
     fn drop(&mut self) {
         self.by_owner.values().for_each(|run| run.kill());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use polling::Events;
+
+    use super::*;
+    use crate::os::{Launch, LaunchPad};
+    use crate::spec::ProcessSpec;
+
+    /// How a sleeper ends that is killed while the kernel counts so many that it has killed for memory.
+    fn end_of_killed(kill: impl FnOnce(&mut Runs, RunId), counted: u32) -> Exit {
+        let token = format!("runs/{}", std::process::id());
+        let folder = tempfile::tempdir().unwrap();
+        let count = folder.path().join("memory.events");
+        fs::write(&count, "oom_kill 7\n").unwrap();
+        let poller = Arc::new(Poller::new().unwrap());
+        let mut runs = Runs::new(Arc::clone(&poller), false);
+        runs.out_of_memory = OutOfMemory::in_file(Some(&count));
+
+        let mut spec = ProcessSpec::new("ps", "/bin/sleep").unwrap();
+        spec.arguments = vec!["1000".into()];
+        let nowhere = File::options().write(true).open("/dev/null").unwrap();
+        let (stdout, stderr) = (nowhere.as_fd(), nowhere.as_fd());
+        let launch = Launch {
+            spec: &spec,
+            environment: &[],
+            token: &token,
+            errand: None,
+            ready: None,
+            stdout,
+            stderr,
+        };
+        let process = os::spawn(&launch, &mut LaunchPad::new().unwrap()).unwrap();
+        let run = RunId { component: 0, number: 1 };
+        runs.add(Owner::Run(run), token.clone(), process).unwrap();
+
+        fs::write(&count, format!("oom_kill {}\n", 7 + counted)).unwrap();
+        kill(&mut runs, run);
+        let ended = loop {
+            if let Some(ended) = runs.take_exit(Owner::Run(run)) {
+                break ended;
+            }
+            poller.wait(&mut Events::new(), None).unwrap();
+        };
+        while runs.look(&[Owner::Run(run)]) != [(Owner::Run(run), Look::Gone)] {}
+        runs.reap_ended();
+        ended.exit
+    }
+
+    fn by_a_stranger(runs: &mut Runs, run: RunId) {
+        let pid = i32::try_from(runs.living(run).unwrap()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+
+    #[test]
+    fn killed_for_memory_is_said_only_when_the_kernel_says_so_and_it_was_not_us() {
+        let plain = Exit::Signal { signal: 9, core_dumped: false };
+        assert_eq!(end_of_killed(by_a_stranger, 1), Exit::OutOfMemory);
+        assert_eq!(end_of_killed(by_a_stranger, 0), plain);
+        assert_eq!(end_of_killed(|runs, run| runs.kill(Owner::Run(run)), 1), plain);
+        assert_eq!(end_of_killed(|runs, run| runs.forward(run, Signal::KILL), 1), plain);
+        let terminate = |runs: &mut Runs, run| runs.signal(run, Signal::TERM, Recipient::Group);
+        assert_eq!(end_of_killed(terminate, 1), Exit::Signal { signal: 15, core_dumped: false });
     }
 }

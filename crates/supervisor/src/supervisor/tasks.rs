@@ -29,7 +29,7 @@ use crate::core::{Input, Task, TaskId};
 use crate::environment;
 use crate::os::{self, Connecting, Watched};
 use crate::run::RunId;
-use crate::spec::{self, ComponentId, Probe, ProcessSpec, ReadyWhen, Step};
+use crate::spec::{self, Probe, ProcessSpec, ReadyWhen, Step};
 
 pub(super) use self::command::Launcher;
 
@@ -106,8 +106,8 @@ impl Tasks {
         }
     }
 
-    /// A run is about to begin with this token.
-    pub(super) fn expect(&mut self, run: RunId, token: &str, spec: &ProcessSpec) {
+    /// A run is about to begin with this token, which its cleanup will ask for.
+    pub(super) fn remember(&mut self, run: RunId, token: &str, spec: &ProcessSpec) {
         if spec.cleanup.is_some() {
             self.tokens.insert(run.component, token.to_owned());
         }
@@ -120,16 +120,17 @@ impl Tasks {
         let spec = launcher.spec;
         let begun = match errand(spec, task.task) {
             Some(Errand::Command(command) | Errand::Probe(Probe::Exec(command))) => {
-                self.run(serial, task, command, &mut launcher)
+                self.run(serial, task, command, &mut launcher).map(Some)
             }
             Some(Errand::Probe(Probe::Tcp { host, port })) => self.connect(serial, host, *port),
             Some(Errand::Probe(Probe::Http { url, status })) => {
-                self.ask_prober(serial, HttpQuestion::new(url, status.clone()))
+                self.ask_prober(serial, HttpQuestion::new(url, status.clone())).map(Some)
             }
             None => Err("there is nothing to do".to_owned()),
         };
         match begun {
-            Ok(work) => {
+            Ok(None) => Some(finished(task, connected())),
+            Ok(Some(work)) => {
                 self.serials.insert(task, serial);
                 self.under_way.insert(serial, UnderWay { task, work });
                 None
@@ -171,8 +172,8 @@ impl Tasks {
                 said.read();
                 None
             }
-            Work::Connecting { socket, others, failure } => match socket.outcome() {
-                Ok(()) => self.finish(serial, Ok("connected".to_owned())),
+            Work::Connecting { socket, others, failure } => match socket.outcome()? {
+                Ok(()) => self.finish(serial, connected()),
                 Err(error) => {
                     let failure = failure.take().unwrap_or_else(|| in_words(&error));
                     let others = std::mem::take(others);
@@ -233,9 +234,13 @@ impl Tasks {
         command: &spec::Command,
         launcher: &mut Launcher<'_>,
     ) -> Result<Work, String> {
-        let (pid, token) = match launcher.runs.living(task.run) {
-            Some((pid, token)) => (Some(pid), token.to_owned()),
-            None => (None, self.token(task.run, &launcher.spec.id)?),
+        let kept =
+            || launcher.runs.token(task.run).or(self.tokens.get(&task.run.component).map(|its| &**its));
+        let token = match kept() {
+            Some(token) => token.to_owned(),
+            // Only cleanup comes when nothing is left of a run, and its token is kept.
+            None => environment::token(&launcher.spec.id)
+                .map_err(|error| format!("cannot run: {}", os::words(&error)))?,
         };
         let subject = match task.task {
             Task::Evidence(step) if self.state.is_some() => {
@@ -248,22 +253,15 @@ impl Tasks {
             owner: Owner::Task(serial),
             token: &token,
             number: task.number,
-            pid,
+            pid: launcher.runs.living(task.run),
             is_evidence: subject.is_some(),
         };
         let said = command::start(command, &place, launcher, &self.poller)?;
         Ok(Work::Command { said, subject })
     }
 
-    /// The token of a run whose main process has ended.
-    fn token(&self, run: RunId, id: &ComponentId) -> Result<String, String> {
-        match self.tokens.get(&run.component) {
-            Some(token) => Ok(token.clone()),
-            None => environment::token(id).map_err(|error| format!("cannot run: {}", os::words(&error))),
-        }
-    }
-
-    fn connect(&mut self, serial: u64, host: &str, port: u16) -> Result<Work, String> {
+    /// Begins to connect; `None` if that is done already.
+    fn connect(&mut self, serial: u64, host: &str, port: u16) -> Result<Option<Work>, String> {
         if let Some(addresses) = addresses_of(host, port) {
             return self.connecting(serial, addresses, None);
         }
@@ -274,21 +272,28 @@ impl Tasks {
             let addresses = addresses.map_err(|error| format!("cannot look up {name:?}: {error}"));
             mailbox.send(Command::Resolved { serial, addresses });
         });
-        if taken { Ok(Work::Helped) } else { Err("too many names are being looked up".to_owned()) }
+        if taken { Ok(Some(Work::Helped)) } else { Err("too many names are being looked up".to_owned()) }
     }
 
-    /// Begins to connect to the first address to which that is possible.
+    /// Begins to connect to the first address to which that is possible; `None` if that is done already.
     fn connecting(
         &self,
         serial: u64,
         addresses: Vec<SocketAddr>,
         mut failure: Option<String>,
-    ) -> Result<Work, String> {
+    ) -> Result<Option<Work>, String> {
         let mut others = addresses.into_iter();
         while let Some(address) = others.next() {
-            let socket = Connecting::begin(address);
-            match socket.and_then(|socket| Watched::for_writing(socket, &self.poller, key_of(serial))) {
-                Ok(socket) => return Ok(Work::Connecting { socket, others: others.collect(), failure }),
+            // What is known at once needs no poller.
+            let begun = Connecting::begin(address).and_then(|socket| match socket.outcome() {
+                Some(outcome) => outcome.map(|()| None),
+                None => Watched::for_writing(socket, &self.poller, key_of(serial)).map(Some),
+            });
+            match begun {
+                Ok(None) => return Ok(None),
+                Ok(Some(socket)) => {
+                    return Ok(Some(Work::Connecting { socket, others: others.collect(), failure }));
+                }
                 Err(error) => {
                     failure.get_or_insert_with(|| in_words(&error));
                 }
@@ -306,7 +311,8 @@ impl Tasks {
         // The socket that failed leaves the poller before the next one comes.
         self.under_way.get_mut(&serial)?.work = Work::Helped;
         match self.connecting(serial, addresses, failure) {
-            Ok(work) => {
+            Ok(None) => self.finish(serial, connected()),
+            Ok(Some(work)) => {
                 self.under_way.get_mut(&serial)?.work = work;
                 None
             }
@@ -350,6 +356,10 @@ fn command(step: &Step) -> Option<Errand<'_>> {
 fn finished(task: TaskId, answer: Answer) -> Input {
     let shared = |text: String| Arc::from(text);
     Input::Finished { task, result: answer.map(shared).map_err(shared) }
+}
+
+fn connected() -> Answer {
+    Ok("connected".to_owned())
 }
 
 /// What needs no looking up. `localhost` is what it is meant to be, whatever a name service says.

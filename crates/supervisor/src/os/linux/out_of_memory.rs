@@ -27,7 +27,8 @@ impl OutOfMemory {
         Self::in_file(file.as_deref())
     }
 
-    fn in_file(file: Option<&Path>) -> Self {
+    /// Counts what this file says.
+    pub(crate) fn in_file(file: Option<&Path>) -> Self {
         let mut watching = Self { count: file.and_then(|file| File::open(file).ok()), seen: 0 };
         watching.seen = watching.read().unwrap_or(0);
         watching

@@ -9,7 +9,7 @@ use rustix::net::{
     AddressFamily, SocketFlags, SocketType, connect, getpeername, getsockname, socket_with, sockopt,
 };
 
-/// A TCP connection that is being made. Once it can be written to, its [`outcome`](Self::outcome) is known.
+/// A TCP connection that is being made. Once it can be written to, if not before, its [`outcome`](Self::outcome) is known.
 #[derive(Debug)]
 pub(crate) struct Connecting(OwnedFd);
 
@@ -28,17 +28,25 @@ impl Connecting {
         }
     }
 
-    /// What has come of it.
-    ///
-    /// # Errors
-    /// Why there is no connection.
-    pub(crate) fn outcome(&self) -> io::Result<()> {
-        sockopt::socket_error(&self.0)??;
-        // A port of ours where nobody listens may, once in a while, be taken for our own end: we would talk to ourselves.
-        if Some(getsockname(&self.0)?) == getpeername(&self.0)? {
-            return Err(Errno::CONNREFUSED.into());
+    /// What has come of it: `None` while that is open, an error if there is no connection. For a port of this machine it is
+    /// mostly known at once.
+    pub(crate) fn outcome(&self) -> Option<io::Result<()>> {
+        match self.is_connected() {
+            Ok(true) => Some(Ok(())),
+            Ok(false) => None,
+            Err(errno) => Some(Err(errno.into())),
         }
-        Ok(())
+    }
+
+    fn is_connected(&self) -> Result<bool, Errno> {
+        sockopt::socket_error(&self.0)??;
+        match getpeername(&self.0) {
+            // A port of ours where nobody listens may, once in a while, be taken for our own end: we would talk to ourselves.
+            Ok(peer) if peer == Some(getsockname(&self.0)?) => Err(Errno::CONNREFUSED),
+            Ok(_) => Ok(true),
+            Err(Errno::NOTCONN) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 }
 

@@ -68,7 +68,7 @@ impl Runs {
     pub(in super::super) fn root(&self, run: RunId) -> Option<(u32, &str)> {
         let lives = |run: &&Run| run.exit.is_none() && run.process.exit().is_none();
         let first = self.run(Owner::Run(run)).filter(lives).map(|run| (run.process.pid(), &*run.token));
-        first.or_else(|| self.living(run))
+        first.or_else(|| Some((self.living(run)?, self.token(run)?)))
     }
 
     /// Takes note that a process that was held has ended: it may be the one that was named.

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
@@ -26,6 +27,8 @@ struct Bench {
     measuring: Measuring,
     queue: Receiver<Command>,
     last: u32,
+    /// Its own, because tests look at the processes of the whole machine.
+    token: String,
 }
 
 const RUN: RunId = RunId { component: 0, number: 3 };
@@ -36,6 +39,8 @@ impl Bench {
     }
 
     fn with(prober: Option<Arc<dyn Prober>>, state: Option<PathBuf>) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let token = format!("ps/{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let poller = Arc::new(Poller::new().unwrap());
         let (commands, queue) = command_queue();
         let mailbox = Mailbox::new(&commands, &poller);
@@ -48,6 +53,7 @@ impl Bench {
             poller,
             queue,
             last: 0,
+            token,
         }
     }
 
@@ -136,14 +142,14 @@ impl Bench {
         let launch = os::Launch {
             spec: &self.spec,
             environment: &[("PATH".into(), "/usr/bin:/bin".into())],
-            token: "ps/token",
+            token: &self.token,
             errand: None,
             stdout: nowhere.as_fd(),
             stderr: nowhere.as_fd(),
             ready: None,
         };
         let process = os::spawn(&launch, &mut self.pad).unwrap();
-        self.runs.add(Owner::Run(RUN), "ps/token".to_owned(), process).unwrap()
+        self.runs.add(Owner::Run(RUN), self.token.clone(), process).unwrap()
     }
 }
 
@@ -216,7 +222,7 @@ fn a_command_runs_as_its_component_does_and_is_told_whose_it_is() {
     bench.spec.limits = vec![limit];
     let pid = bench.start_component("exec sleep 1000");
     bench.spec.stop = vec![step("exit 9"), step(script)];
-    let expected = format!("/usr 0027 mine ps {pid} ps/token /dev/null 99");
+    let expected = format!("/usr 0027 mine ps {pid} {} /dev/null 99", bench.token);
     assert_eq!(bench.answer(Task::Stop(1)), Ok(expected));
 }
 
@@ -237,7 +243,7 @@ fn cleanup_knows_the_run_that_is_gone() {
     let mut bench = Bench::new();
     bench.spec.cleanup =
         Some(Cleanup { command: shell("echo $S7_RUN${S7_PID-}"), timeout: Duration::from_secs(1) });
-    bench.tasks.expect(RUN, "ps/of-this-run", &bench.spec);
+    bench.tasks.remember(RUN, "ps/of-this-run", &bench.spec);
     assert_eq!(bench.answer(Task::Cleanup), Ok("ps/of-this-run".to_owned()));
 }
 
@@ -299,6 +305,25 @@ fn a_port_that_takes_connections_is_told_from_one_that_does_not() {
         let refused = Err("connection refused".to_owned());
         assert_eq!(tcp(host, port).answer(Task::Health), refused, "{host}");
     }
+}
+
+#[test]
+fn a_connection_that_takes_its_time_is_waited_for() {
+    use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    // There is room for one who waits to be accepted, and that is taken: the next has to ask again, a second later.
+    listen(&socket, 0).unwrap();
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().unwrap();
+    let first = std::net::TcpStream::connect(address).unwrap();
+    let mut bench = Bench::probing(Probe::Tcp { host: address.ip().to_string(), port: address.port() });
+    let (_, at_once) = bench.begin(Task::Health);
+    assert!(at_once.is_none());
+    listener.accept().unwrap();
+    drop(first);
+    let inputs = bench.round();
+    assert!(matches!(&inputs[..], [Input::Finished { result: Ok(_), .. }]), "{inputs:?}");
 }
 
 #[test]
