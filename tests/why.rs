@@ -59,6 +59,8 @@ fn a_component_that_crashed_tells_how_who_wanted_it_and_when_it_is_tried_again()
     assert_eq!(answer["causes"][1]["exit"]["code"], 3);
     assert_eq!(answer["lastRun"]["run"], 2);
     assert_eq!(answer["lastRun"]["exit"], "exit code 3");
+    // Its two outputs go to one file, and so are told as one.
+    assert_eq!(answer["lastRun"]["lastLines"], serde_json::json!(["loading", "no luck today"]));
     assert_eq!(answer["next"]["what"], "try");
     assert!(answer["next"]["after"].as_f64().unwrap() > 3_000.0);
 

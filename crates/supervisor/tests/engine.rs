@@ -397,7 +397,7 @@ mod guards {
     fn health_is_asked_for_only_once_it_is_ready_and_its_time_has_come() {
         let mut world = World::new([declares("is", ReadyWhen::Notified)
             .with(|spec| {
-                spec.health = Some(Health { start_after: seconds(20), ..health(GuardAction::Restart) })
+                spec.health = Some(Health { start_after: seconds(20), ..health(GuardAction::Restart) });
             })
             .behaves(steady().ready_after(seconds(30)).hangs_after(Duration::ZERO))]);
         world.run_for(seconds(50));

@@ -133,7 +133,7 @@ impl Head {
             let found = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
             found.and_then(|header| std::str::from_utf8(header.value).ok())
         };
-        let body_length = header("Content-Length").map(|value| value.parse()).transpose();
+        let body_length = header("Content-Length").map(str::parse).transpose();
         let body_length = body_length.map_err(|_| broken("its Content-Length is no number"))?;
         let is_problem =
             header("Content-Type").is_some_and(|kind| kind.starts_with("application/problem+json"));

@@ -252,7 +252,7 @@ impl EventDocument {
             component: event.component.as_ref().map(ToString::to_string),
             run: event.kind.run().map(RunId::number),
             what: What::from(&event.kind),
-            text: clipped(Sentence(&event.kind)),
+            text: clipped(&Sentence(&event.kind)),
         }
     }
 
@@ -398,7 +398,7 @@ impl From<&Fault> for FaultDocument {
 }
 
 /// The text, and where it is too long, its beginning.
-fn clipped(text: impl ToString) -> String {
+fn clipped(text: &(impl ToString + ?Sized)) -> String {
     let mut text = text.to_string();
     if let Some((end, _)) = text.char_indices().nth(LONGEST) {
         text.truncate(end);

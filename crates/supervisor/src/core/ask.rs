@@ -30,12 +30,18 @@ impl Core {
         self.tell_of(&ask, by);
         match ask {
             Ask::Start(keys) => {
-                let keys = Graph::closure(keys, |key| self.missing(key));
+                let all = Graph::closure(keys.clone(), |key| self.missing(key));
+                self.tell_of_others("start", &all, &keys, by);
+                let keys = all;
                 self.for_each(request, keys, Self::want);
             }
             Ask::Stop { keys, dependants } => {
                 let keys = match dependants {
-                    Dependants::Stop => Graph::closure(keys, |key| self.running_dependants(key)),
+                    Dependants::Stop => {
+                        let all = Graph::closure(keys.clone(), |key| self.running_dependants(key));
+                        self.tell_of_others("stop", &all, &keys, by);
+                        all
+                    }
                     Dependants::Refuse | Dependants::Leave => keys,
                 };
                 self.for_each(request, keys, Self::stop);
@@ -124,6 +130,15 @@ impl Core {
         }
     }
 
+    /// Tells of those that nobody has named, but that those who were named bring with them.
+    fn tell_of_others(&mut self, verb: &'static str, all: &[u32], named: &[u32], by: &Arc<str>) {
+        for key in all.iter().filter(|key| !named.contains(key)) {
+            let by = format!("{by}, with {}", self.id(named[0])).into();
+            let kind = EventKind::Requested { verb, by };
+            self.actions.push(Action::Emit(Event { at: self.now, component: Some(self.id(*key)), kind }));
+        }
+    }
+
     /// Does this to each component first, and only then lets each take its turn: so that they go in order.
     fn for_each(&mut self, request: RequestId, keys: Vec<u32>, what: fn(&mut Self, RequestId, u32)) {
         if request != NOBODY {
@@ -199,10 +214,15 @@ impl Core {
         let component = self.component(key);
         let waits_for = component.was_told_to_stop_for(self.now).filter(|_| !component.wanted);
         self.component_mut(key).hurry = waits_for.is_some_and(|time| time >= IMPATIENCE);
-        self.unwant(request, key);
+        // While everything stops, each keeps its place in the order of that.
+        self.end_wish(request, key, self.shutdown != Shutdown::No);
     }
 
     fn unwant(&mut self, request: RequestId, key: u32) {
+        self.end_wish(request, key, false);
+    }
+
+    fn end_wish(&mut self, request: RequestId, key: u32, keeps_its_place: bool) {
         self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
         self.component_mut(key).wanted = false;
         let component = self.component(key);
@@ -210,8 +230,7 @@ impl Core {
             self.resolve(request, key, Achieved::Unkillable(pids));
         } else if component.run().is_some() {
             self.requests.wait(request, key, Goal::Stop);
-            // While everything stops, each keeps its place in the order of that.
-            if self.component(key).halting.is_none() || self.shutdown == Shutdown::No {
+            if !keeps_its_place || self.component(key).halting.is_none() {
                 self.join_halt(key, Wave::of_request(request));
             }
         } else {
@@ -280,11 +299,14 @@ impl Core {
 
     /// Stops everything; the last step of it is `End`.
     fn shut_down(&mut self, request: RequestId, immediately: bool, given_up: Option<ComponentId>) {
-        let is_impatient = self.now.saturating_sub(self.shutdown_since) >= IMPATIENCE;
+        let waits_for = self.shutdown_asked_at.map(|asked_at| self.now.saturating_sub(asked_at));
+        let is_impatient = waits_for.is_some_and(|time| time >= IMPATIENCE);
+        if request != NOBODY {
+            self.shutdown_asked_at.get_or_insert(self.now);
+        }
         let immediately = immediately || self.shutdown == Shutdown::InOrder && is_impatient;
         if self.shutdown == Shutdown::No {
             self.shutdown = Shutdown::InOrder;
-            self.shutdown_since = self.now;
             self.given_up.clone_from(&given_up);
             let kind = EventKind::ShuttingDown { given_up };
             self.actions.push(Action::Emit(Event { at: self.now, component: None, kind }));

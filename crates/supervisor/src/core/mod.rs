@@ -77,7 +77,8 @@ pub(crate) struct Core {
     /// How many components have something that a shutdown waits for.
     busy: usize,
     shutdown: Shutdown,
-    shutdown_since: Duration,
+    /// When somebody asked for the shutdown first, if somebody did.
+    shutdown_asked_at: Option<Duration>,
     /// The essential component for which everything is stopped.
     given_up: Option<ComponentId>,
     seed: u64,
@@ -105,7 +106,7 @@ impl Core {
             probes: 0,
             busy: 0,
             shutdown: Shutdown::No,
-            shutdown_since: Duration::ZERO,
+            shutdown_asked_at: None,
             given_up: None,
             seed,
             now: Duration::ZERO,
