@@ -51,11 +51,11 @@ impl Home {
             Failure::failed(format!("cannot open the log {}: {error}; {advice}", settings.path.display()))
         })?;
         temp.replace(PID_FILE, &format!("{}\n", holder.pid))?;
-        let notify = NotifyFolder::make(&temp)
-            .inspect_err(|error| {
-                debug!("no folder for the sockets of sd_notify: {error}; they have abstract addresses")
-            })
-            .ok();
+        let notify = NotifyFolder::make(&temp);
+        if let Err(error) = &notify {
+            debug!("no folder for the sockets of sd_notify: {error}; they have abstract addresses");
+        }
+        let notify = notify.ok();
         Ok(Self { temp, log, notify, _locks: [lock, log_lock] })
     }
 }
