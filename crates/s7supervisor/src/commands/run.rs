@@ -10,6 +10,7 @@
 
 mod home;
 mod narrate;
+mod notify_folder;
 pub(crate) mod report;
 mod signals;
 
@@ -97,6 +98,9 @@ impl Supervision {
             .reap_orphans(sigchld.into());
         if let Some(budget) = registry.config.restart_budget {
             builder = builder.restart_budget(budget);
+        }
+        if let Some(folder) = &home.notify {
+            builder = builder.notify_dir(folder.path());
         }
         let (events, to_journal) = (builder.subscribe(), builder.subscribe());
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;

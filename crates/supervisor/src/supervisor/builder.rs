@@ -16,6 +16,7 @@ use super::measuring::Measuring;
 use super::prober::Prober;
 use super::readers::Readers;
 use super::tasks::Tasks;
+use super::voices::Voices;
 use crate::core::{Core, Rules};
 use crate::event::Event;
 use crate::names::Names;
@@ -37,6 +38,7 @@ pub struct Builder {
     sigchld: Option<OwnedFd>,
     prober: Option<Arc<dyn Prober>>,
     state_dir: Option<PathBuf>,
+    notify_dir: Option<PathBuf>,
 }
 
 impl Builder {
@@ -108,6 +110,17 @@ impl Builder {
         self
     }
 
+    /// An existing folder for the sockets on which components speak `sd_notify`; each is gone when its run is. Default: none, and
+    /// the sockets have abstract addresses, which not every client knows: the crate `sd-notify` does not.
+    ///
+    /// Components must be able to enter it, whatever their user (mode 0711), and its path should be short: with the name of
+    /// a socket, at most 107 bytes. Where no socket can be made in it, that one has an abstract address.
+    #[must_use]
+    pub fn notify_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.notify_dir = Some(folder.into());
+        self
+    }
+
     /// Checks the components and starts supervising them, in a thread of its own.
     ///
     /// # Errors
@@ -131,7 +144,8 @@ impl Builder {
         let state_dir = self.state_dir.map(Arc::from);
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let handle = Handle::new(commands, Arc::clone(&poller), names);
-        let means = Means { pump, pad, tasks, measuring: Measuring::new(mailbox) };
+        let voices = Voices::new(Arc::clone(&poller), self.notify_dir);
+        let means = Means { pump, pad, tasks, measuring: Measuring::new(mailbox), voices };
         let driver = Driver::new(core, poller, queue, means, self.readers, self.sigchld)
             .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
         #[expect(clippy::disallowed_methods, reason = "the one thread of the driver")]

@@ -43,6 +43,7 @@ pub(super) struct Means {
     pub(super) pad: LaunchPad,
     pub(super) tasks: Tasks,
     pub(super) measuring: Measuring,
+    pub(super) voices: Voices,
 }
 
 pub(super) struct Driver {
@@ -51,7 +52,6 @@ pub(super) struct Driver {
     poller: Arc<Poller>,
     commands: Receiver<Command>,
     runs: Runs,
-    voices: Voices,
     means: Means,
     readers: Readers,
     /// What has happened in this round: told when the round's work is done, so that nobody waits for the telling.
@@ -80,7 +80,6 @@ impl Driver {
             core,
             began,
             runs: Runs::new(Arc::clone(&poller), sigchld.is_some()),
-            voices: Voices::new(Arc::clone(&poller)),
             poller,
             commands,
             means,
@@ -166,7 +165,7 @@ impl Driver {
             match (owner, look) {
                 (Owner::Run(run), Look::Left(pids)) => self.tell(Input::Left { run, pids }),
                 (Owner::Run(run), Look::Gone) => {
-                    self.voices.close(run.component);
+                    self.means.voices.close(run.component);
                     has_last_words |= self.means.pump.ended(run, self.core.spec(run.component));
                     self.tell(Input::Gone { run });
                 }
@@ -332,7 +331,7 @@ impl Driver {
         match self.try_spawn(run) {
             Ok(pid) => Input::Spawned { run, pid },
             Err(error) => {
-                self.voices.close(run.component);
+                self.means.voices.close(run.component);
                 Input::NotSpawned { run, error }
             }
         }
@@ -353,7 +352,8 @@ impl Driver {
             return Err(failed(SpawnStep::Output, &error));
         }
         self.means.tasks.remember(run, &token, spec);
-        let mut mouth = self.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
+        let mut mouth =
+            self.means.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
         let mut environment = environment::of(&spec.environment, &self.inherited);
         if !mouth.variables.is_empty() {
             // What stands last of a name counts.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use polling::Poller;
@@ -32,6 +33,8 @@ const LONGEST_DATAGRAM: usize = 8 * 1024;
 #[derive(Debug)]
 pub(super) struct Voices {
     poller: Arc<Poller>,
+    /// Where sockets are made as files.
+    folder: Option<PathBuf>,
     by_component: HashMap<u32, Box<Voice>>,
     by_key: HashMap<usize, RunId>,
     last_key: usize,
@@ -73,9 +76,10 @@ pub(super) enum Heard {
 }
 
 impl Voices {
-    pub(super) fn new(poller: Arc<Poller>) -> Self {
+    /// Sockets are made as files in this folder, if there is one, else with abstract addresses.
+    pub(super) fn new(poller: Arc<Poller>, folder: Option<PathBuf>) -> Self {
         let (by_component, by_key) = Default::default();
-        Self { poller, by_component, by_key, last_key: FIRST_KEY, buffer: Vec::new() }
+        Self { poller, folder, by_component, by_key, last_key: FIRST_KEY, buffer: Vec::new() }
     }
 
     /// Prepares to hear a run of this component, as far as it has something to say: a socket costs a descriptor. What
@@ -89,8 +93,8 @@ impl Voices {
         let mut voice = Voice { run, socket: None, ready: None };
         let when = spec.readiness.as_ref().map(|readiness| &readiness.when);
         if when == Some(&ReadyWhen::Notified) || spec.watchdog.is_some() {
-            let socket = NotifySocket::open(environment::unique("s7-notify")?)?;
-            mouth.variables.push(("NOTIFY_SOCKET".into(), socket.address().into()));
+            let socket = self.socket()?;
+            mouth.variables.push(("NOTIFY_SOCKET".into(), socket.address()));
             voice.socket = Some(self.watch(socket)?);
         }
         if let Some(watchdog) = spec.watchdog {
@@ -109,6 +113,15 @@ impl Voices {
             self.by_component.insert(run.component, Box::new(voice));
         }
         Ok(mouth)
+    }
+
+    fn socket(&self) -> io::Result<NotifySocket> {
+        let name = environment::unique("s7-notify")?;
+        let in_folder = self.folder.as_ref().and_then(|folder| {
+            // Where no file can be made (its path is too long, or the folder is gone), most are heard all the same.
+            NotifySocket::open_in(folder, &name.replace('/', "-")).ok()
+        });
+        in_folder.map_or_else(|| NotifySocket::open(name), Ok)
     }
 
     /// Whose voice a notice of the poller is about.
@@ -200,7 +213,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let poller = Arc::new(Poller::new().unwrap());
-            Self { voices: Voices::new(Arc::clone(&poller)), poller }
+            Self { voices: Voices::new(Arc::clone(&poller), None), poller }
         }
 
         /// The runs that have something to say by now.
@@ -237,6 +250,25 @@ mod tests {
             assert!(mouth.variables.is_empty() && mouth.ready().is_none());
             assert!(bench.voices.by_component.is_empty() && bench.voices.by_key.is_empty());
         }
+    }
+
+    #[test]
+    fn a_socket_is_a_file_where_there_is_a_folder_for_it_and_goes_with_its_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bench = Bench::new();
+        bench.voices.folder = Some(folder.path().to_owned());
+        let mouth = bench.voices.open(RUN, &spec(Some(ReadyWhen::Notified))).unwrap();
+        let file = PathBuf::from(variable(&mouth, "NOTIFY_SOCKET").unwrap());
+        assert_eq!(file.parent(), Some(folder.path()));
+        UnixDatagram::unbound().unwrap().send_to(b"READY=1", &file).unwrap();
+        assert!(matches!(&bench.voices.hear(RUN)[..], [Heard::Notified(_, said)] if said.ready));
+        bench.voices.close(RUN.component);
+        assert!(!file.exists());
+
+        drop(folder);
+        let mouth = bench.voices.open(RUN, &spec(Some(ReadyWhen::Notified))).unwrap();
+        speaker(&mouth).send(b"READY=1").unwrap();
+        assert!(matches!(&bench.voices.hear(RUN)[..], [Heard::Notified(_, said)] if said.ready));
     }
 
     #[test]

@@ -8,8 +8,9 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use supervisor::LogSettings;
 use supervisor::registry::Registry;
-use tracing::warn;
+use tracing::{debug, warn};
 
+use super::notify_folder::NotifyFolder;
 use super::report;
 use crate::exit::Failure;
 use crate::lock::{Holder, Lock, Refused};
@@ -23,6 +24,8 @@ pub(super) struct Home {
     pub(super) temp: TempFolder,
     /// The supervisor's own log.
     pub(super) log: OwnLog,
+    /// Where components find the sockets of `sd_notify`, where that can be had.
+    pub(super) notify: Option<NotifyFolder>,
     /// Given back last of all.
     _locks: [Lock; 2],
 }
@@ -48,7 +51,12 @@ impl Home {
             Failure::failed(format!("cannot open the log {}: {error}; {advice}", settings.path.display()))
         })?;
         temp.replace(PID_FILE, &format!("{}\n", holder.pid))?;
-        Ok(Self { temp, log, _locks: [lock, log_lock] })
+        let notify = NotifyFolder::make(&temp);
+        if let Err(error) = &notify {
+            debug!("no folder for the sockets of sd_notify: {error}; they have abstract addresses");
+        }
+        let notify = notify.ok();
+        Ok(Self { temp, log, notify, _locks: [lock, log_lock] })
     }
 }
 

@@ -1,13 +1,17 @@
 //! The socket on which a component speaks `sd_notify`.
 //!
-//! Its address is abstract: there is no file to make, to guard or to leave behind, and whoever runs without any right
-//! finds it. Its name is random, so that nobody can be there first. It is no secret (`/proc/net/unix` lists it),
-//! which is why the kernel says of each datagram who sent it.
+//! It is a file, as systemd's is, where the host names a folder for it: not every client knows another address (the crate
+//! `sd-notify` does not). Else its address is abstract: there is no file to make, to guard or to leave behind, and whoever
+//! runs without any right finds it. Its name is random, so that nobody can be there first. It is no secret
+//! (`/proc/net/unix` lists it), which is why the kernel says of each datagram who sent it.
 
+use std::ffi::OsString;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::{io, ptr};
+use std::path::{Path, PathBuf};
+use std::{fs, io, ptr};
 
+use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with, sockopt};
 
 /// Room for one message with credentials, and for nothing else. The kernel puts that first; descriptors that come
@@ -20,7 +24,13 @@ const CREDENTIALS: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::ucred>() as
 #[derive(Debug)]
 pub(crate) struct NotifySocket {
     socket: OwnedFd,
-    name: String,
+    address: Address,
+}
+
+#[derive(Debug)]
+enum Address {
+    Abstract(String),
+    File(PathBuf),
 }
 
 /// Who sent a datagram, in the words of the kernel. The process may have ended since.
@@ -37,17 +47,29 @@ impl NotifySocket {
     /// # Errors
     /// When there is no descriptor left, or the name is taken or longer than 107 bytes.
     pub(crate) fn open(name: String) -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
-        // Before it has an address: what comes has its sender with it from the first datagram on.
-        sockopt::set_socket_passcred(&socket, true)?;
-        bind(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
-        Ok(Self { socket, name })
+        let address = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
+        Ok(Self { socket: bound(&address)?, address: Address::Abstract(name) })
+    }
+
+    /// A new one, as a file of this name in a folder.
+    ///
+    /// # Errors
+    /// As of `open`; or the folder does not let us.
+    pub(crate) fn open_in(folder: &Path, name: &str) -> io::Result<Self> {
+        let path = folder.join(name);
+        let address = SocketAddrUnix::new(&path)?;
+        let socket = Self { socket: bound(&address)?, address: Address::File(path.clone()) };
+        // Whoever may enter the folder may speak; who did, the kernel says.
+        rustix::fs::chmod(&path, Mode::from_raw_mode(0o666))?;
+        Ok(socket)
     }
 
     /// What a component finds in `NOTIFY_SOCKET`.
-    pub(crate) fn address(&self) -> String {
-        format!("@{}", self.name)
+    pub(crate) fn address(&self) -> OsString {
+        match &self.address {
+            Address::Abstract(name) => format!("@{name}").into(),
+            Address::File(path) => path.clone().into(),
+        }
     }
 
     /// Takes the next datagram: who sent it, and its length. Nothing is said of one that does not fit into the
@@ -78,6 +100,16 @@ impl NotifySocket {
     }
 }
 
+/// A socket with this address, which says of what comes from whom it is.
+fn bound(address: &SocketAddrUnix) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    // Before it has an address: what comes has its sender with it from the first datagram on.
+    sockopt::set_socket_passcred(&socket, true)?;
+    bind(&socket, address)?;
+    Ok(socket)
+}
+
 fn sender_of(message: &libc::msghdr) -> Option<Sender> {
     // SAFETY: the kernel has filled the control messages of this header, which are still there; the first is read
     // only if it says that it holds credentials.
@@ -96,6 +128,15 @@ impl AsFd for NotifySocket {
     }
 }
 
+impl Drop for NotifySocket {
+    fn drop(&mut self) {
+        if let Address::File(path) = &self.address {
+            // It may have gone with its folder.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -110,8 +151,23 @@ mod tests {
 
     fn speaker(socket: &NotifySocket) -> UnixDatagram {
         let speaker = UnixDatagram::unbound().unwrap();
-        speaker.connect_addr(&SocketAddr::from_abstract_name(&socket.name).unwrap()).unwrap();
+        let Address::Abstract(name) = &socket.address else { unreachable!("the tests open no other") };
+        speaker.connect_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap();
         speaker
+    }
+
+    #[test]
+    fn a_file_in_a_folder_can_be_spoken_to_by_everybody_and_goes_with_the_socket() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let socket = NotifySocket::open_in(folder.path(), "ps").unwrap();
+        let path = folder.path().join("ps");
+        assert_eq!(socket.address(), path);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
+        UnixDatagram::unbound().unwrap().send_to(b"READY=1", &path).unwrap();
+        assert_eq!(socket.receive(&mut [0; 64]).map(|(_, length)| length), Some(7));
+        drop(socket);
+        assert!(!path.exists());
     }
 
     #[test]

@@ -18,7 +18,8 @@ const LAST_OUTPUT: Duration = Duration::from_secs(2);
 impl Driver {
     /// Hears the runs that have something to say, and those that may have ended.
     pub(super) fn hear(&mut self, events: &Events, touched: &[Owner]) {
-        let mut runs: Vec<_> = events.iter().filter_map(|event| self.voices.noticed(event.key)).collect();
+        let mut runs: Vec<_> =
+            events.iter().filter_map(|event| self.means.voices.noticed(event.key)).collect();
         runs.extend(touched.iter().filter_map(|owner| match owner {
             Owner::Run(run) => Some(*run),
             Owner::Task(_) => None,
@@ -26,7 +27,7 @@ impl Driver {
         runs.sort_unstable();
         runs.dedup();
         for run in runs {
-            for heard in self.voices.hear(run) {
+            for heard in self.means.voices.hear(run) {
                 match heard {
                     Heard::Ready => self.tell(Input::Ready { run }),
                     Heard::Notified(sender, mut said) if self.runs.may_speak(run, sender) => {
