@@ -39,6 +39,9 @@ use crate::temp_folder::SOCKET;
 /// How long the last answers may take to be sent, once supervision has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// So many events are many.
+const STORM: u32 = 1_000;
+
 /// Supervises the components of the registry until somebody ends it.
 pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
     os::share_one_heap();
@@ -134,10 +137,19 @@ impl Supervision {
 
     /// Looks after everything until supervision has ended.
     fn watch(mut self) -> Ended {
+        let mut told = 0;
         loop {
             select! {
                 recv(self.events) -> event => match event {
-                    Ok(event) => self.take_note(&event),
+                    Ok(event) => {
+                        self.take_note(&event);
+                        told += 1;
+                        // The start of many, or a storm, leaves much behind that nobody will need soon.
+                        if told > STORM && self.events.is_empty() {
+                            os::give_memory_back();
+                            told = 0;
+                        }
+                    }
                     Err(_) => break,
                 },
                 recv(self.signals.receiver()) -> signal => match signal {
