@@ -210,10 +210,7 @@ impl Lookups {
         Self(Arc::new(Semaphore::new(MAX_LOOKED_UP)))
     }
 
-    async fn look_up<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> io::Result<T> {
+    async fn look_up<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
         let turn = Arc::clone(&self.0).acquire_owned().await.map_err(io::Error::other)?;
         let looked_up = tokio::task::spawn_blocking(move || {
             let found = work();

@@ -124,7 +124,7 @@ impl Drop for Started {
         // Its descendants first: some are known by their parents only.
         loop {
             let run = Run { process: &process, token: &self.token };
-            let left = leftovers(&[run], |pid| pid == process.pid(), false);
+            let left = leftovers(&[run], |pid| pid == process.pid(), false).held;
             for (_, leftover) in &left {
                 leftover.kill();
                 readable(leftover.as_fd());
