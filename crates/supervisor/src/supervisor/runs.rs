@@ -56,6 +56,8 @@ struct Run {
     token: String,
     process: Watched<Process>,
     named: Named,
+    /// The user of its main process when a sender of notifications was last looked at.
+    user: Option<u32>,
     exit: Option<Exit>,
     /// Whether SIGKILL has come from us.
     killed: bool,
@@ -114,8 +116,16 @@ impl Runs {
         let pid = process.pid();
         let process = self.watch(owner, process).inspect_err(|_| os::destroy(pid))?;
         self.main_pids.insert(pid);
-        let run =
-            Run { owner, token, process, named: Named::No, exit: None, killed: false, leftovers: Vec::new() };
+        let run = Run {
+            owner,
+            token,
+            process,
+            named: Named::No,
+            user: None,
+            exit: None,
+            killed: false,
+            leftovers: Vec::new(),
+        };
         self.by_owner.insert(owner, Box::new(run));
         Ok(pid)
     }
@@ -454,6 +464,27 @@ mod tests {
         assert_eq!(end_of_killed(|runs, run| runs.forward(run, Signal::KILL), 1), plain);
         let terminate = |runs: &mut Runs, run| runs.signal(run, Signal::TERM, Recipient::Group);
         assert_eq!(end_of_killed(terminate, 1), Exit::Signal { signal: 15, core_dumped: false });
+    }
+
+    #[test]
+    fn only_one_stranger_is_looked_at_in_a_round_and_members_of_any_user_are_heard() {
+        let poller = Arc::new(Poller::new().unwrap());
+        let mut runs = Runs::new(poller, false);
+        let run = RunId { component: 7, number: 1 };
+        start(&mut runs, run, "/bin/sleep", &["1000"]);
+        let main = runs.living(run).unwrap();
+        let ours = rustix::process::geteuid().as_raw();
+        let other = ours + 4242;
+        let mut senders = |all: &[(u32, u32)]| {
+            let mut looked_at = None;
+            let speak = |&(pid, user)| runs.may_speak(run, os::Sender { pid, user }, &mut looked_at);
+            all.iter().map(speak).collect::<Vec<_>>()
+        };
+        assert_eq!(senders(&[(main, other), (main, other), (1, other)]), [true, true, false]);
+        assert_eq!(senders(&[(1, other), (main, other), (0, ours), (0, 0)]), [false, false, true, true]);
+        for nobody in [0, std::process::id()] {
+            assert_eq!(senders(&[(nobody, other)]), [false]);
+        }
     }
 
     /// It takes every descriptor that there is: so the scenario runs in a process of its own.

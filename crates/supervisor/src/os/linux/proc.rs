@@ -83,7 +83,17 @@ impl Reader {
 
     /// The value of the first of these variables that is in the environment with which the process was executed.
     pub(super) fn variable<const N: usize>(&mut self, pid: u32, names: [&str; N]) -> Option<&[u8]> {
-        let environment = self.read(&format!("/proc/{pid}/environ"))?;
+        self.variable_within(LARGEST, pid, names)
+    }
+
+    /// The same, but only the beginning of the environment is read.
+    pub(super) fn variable_within<const N: usize>(
+        &mut self,
+        most: usize,
+        pid: u32,
+        names: [&str; N],
+    ) -> Option<&[u8]> {
+        let environment = self.read_within(most, &format!("/proc/{pid}/environ"))?;
         let mut values = [None; N];
         for assignment in environment.split(|byte| *byte == 0) {
             for (name, value) in names.iter().zip(&mut values) {
@@ -131,13 +141,18 @@ impl Reader {
 
     /// All of a file.
     pub(super) fn read(&mut self, path: &str) -> Option<&[u8]> {
+        self.read_within(LARGEST, path)
+    }
+
+    /// The beginning of a file: a little more than that, at most.
+    fn read_within(&mut self, most: usize, path: &str) -> Option<&[u8]> {
         let file = self.open(path)?;
         self.buffer.clear();
         loop {
             self.buffer.reserve(1024);
             match read(&file, spare_capacity(&mut self.buffer)) {
                 Ok(0) => return Some(&self.buffer),
-                Ok(_) if self.buffer.len() > LARGEST => return Some(&self.buffer),
+                Ok(_) if self.buffer.len() > most => return Some(&self.buffer),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => return None,
             }
