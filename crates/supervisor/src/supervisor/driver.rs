@@ -357,16 +357,12 @@ impl Driver {
             return Err(failed(SpawnStep::Output, &error));
         }
         self.means.tasks.remember(run, &token, spec);
-        let mut mouth =
-            self.means.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
-        let mut environment = environment::of(&spec.environment, &self.inherited);
-        if !mouth.variables.is_empty() {
-            // What stands last of a name counts.
-            environment.to_mut().append(&mut mouth.variables);
-        }
+        let mouth = self.means.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
+        let environment = environment::of(&spec.environment, &self.inherited);
         let launch = Launch {
             spec,
             environment: &environment,
+            added: &mouth.variables,
             token: &token,
             errand: None,
             stdout: ends.stdout.as_fd(),

@@ -414,6 +414,7 @@ mod tests {
         let launch = Launch {
             spec: &spec,
             environment: &[("PATH".into(), "/usr/bin:/bin".into())],
+            added: &[],
             token: &token,
             errand: None,
             ready: None,
