@@ -128,7 +128,7 @@ impl Driver {
         // Before their ends: the last that a run has said may be which process goes on for it.
         self.hear(events, &touched);
         for owner in &touched {
-            if let Some(ended) = self.runs.take_exit(*owner) {
+            if let Some(ended) = self.runs.take_exit(*owner, self.began.elapsed()) {
                 self.ended(*owner, ended);
             }
         }
@@ -136,6 +136,7 @@ impl Driver {
             let come_of = self.means.tasks.noticed(event.key);
             self.tell_of(come_of);
         }
+        self.runs.look_at_memory(self.began.elapsed());
         self.look(&touched);
         if events.iter().any(|event| event.key == SIGCHLD_KEY) {
             self.reap_orphans();

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use polling::Poller;
 
@@ -45,8 +46,6 @@ pub(super) struct Runs {
     /// Away only while it is lent out.
     reserve: Option<Reserve>,
     out_of_memory: OutOfMemory,
-    /// How many processes the kernel has killed for memory of which this round has not shown whose they were.
-    killed_for_memory: u64,
 }
 
 /// One of them, until it is reaped.
@@ -104,7 +103,6 @@ impl Runs {
             orphans_come_to_us,
             reserve: Some(Reserve::new()),
             out_of_memory: OutOfMemory::watch(),
-            killed_for_memory: 0,
         }
     }
 
@@ -164,7 +162,7 @@ impl Runs {
     }
 
     /// How a main process ended, said once. The first process is not reaped yet: its pid stays its own.
-    pub(super) fn take_exit(&mut self, owner: Owner) -> Option<Ended> {
+    pub(super) fn take_exit(&mut self, owner: Owner, now: Duration) -> Option<Ended> {
         let run = self.run_mut(owner)?;
         let first = run.process.exit();
         if first.is_some() {
@@ -178,10 +176,7 @@ impl Runs {
         let peak_memory = if run.named == Named::No { run.process.peak_memory() } else { None };
         let is_strange_kill =
             matches!(exit, Exit::Signal { signal, .. } if signal == Signal::KILL.number()) && !run.killed;
-        // Asked at each end and forgotten with the round: what the kernel has killed earlier was another process.
-        self.killed_for_memory += self.out_of_memory.kills();
-        if is_strange_kill && self.killed_for_memory > 0 {
-            self.killed_for_memory -= 1;
+        if is_strange_kill && self.out_of_memory.explains_an_end(now) {
             exit = Exit::OutOfMemory;
         }
         Some(Ended { exit, peak_memory })
@@ -292,6 +287,11 @@ impl Runs {
         !self.unsure.is_empty()
     }
 
+    /// Takes note of what the kernel does, by which ends may be explained later.
+    pub(super) fn look_at_memory(&mut self, now: Duration) {
+        self.out_of_memory.look(now);
+    }
+
     /// Reaps orphans that came to us and have ended.
     pub(super) fn reap_orphans(&self) {
         os::reap_orphans(|pid| self.main_pids.contains(&pid) || self.named_pids.contains(&pid));
@@ -307,7 +307,6 @@ impl Runs {
 
     /// Reaps the main processes of runs of which nothing else is left.
     pub(super) fn reap_ended(&mut self) {
-        self.killed_for_memory = 0;
         for process in self.ended.drain(..) {
             self.main_pids.remove(&process.pid());
             process.reap();
@@ -440,7 +439,7 @@ mod tests {
         fs::write(&count, format!("oom_kill {}\n", 7 + counted)).unwrap();
         kill(&mut runs, run);
         let ended = loop {
-            if let Some(ended) = runs.take_exit(Owner::Run(run)) {
+            if let Some(ended) = runs.take_exit(Owner::Run(run), Duration::ZERO) {
                 break ended;
             }
             poller.wait(&mut Events::new(), None).unwrap();
@@ -513,7 +512,7 @@ mod tests {
             start(&mut runs, RunId { component, number: 1 }, "/bin/sh", &["-c", "sleep 1000 &"]);
         }
         for owner in &owners {
-            while runs.take_exit(*owner).is_none() {
+            while runs.take_exit(*owner, Duration::ZERO).is_none() {
                 poller.wait(&mut Events::new(), None).unwrap();
             }
         }

@@ -115,7 +115,8 @@ impl Bench {
         let mut inputs = Vec::new();
         let touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
         for owner in &touched {
-            if let (Some(ended), Owner::Task(serial)) = (self.runs.take_exit(*owner), *owner) {
+            if let (Some(ended), Owner::Task(serial)) = (self.runs.take_exit(*owner, Duration::ZERO), *owner)
+            {
                 self.runs.kill(*owner);
                 inputs.extend(self.tasks.ended(serial, ended));
             }
@@ -286,7 +287,7 @@ fn a_command_is_no_part_of_the_run_that_it_is_for() {
     bench.begin(Task::Health);
     fs::read(&fifo).unwrap();
     let owner = Owner::Run(RUN);
-    while bench.runs.take_exit(owner).is_none() {
+    while bench.runs.take_exit(owner, Duration::ZERO).is_none() {
         let mut events = Events::new();
         bench.poller.wait(&mut events, None).unwrap();
     }
