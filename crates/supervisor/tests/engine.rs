@@ -295,6 +295,63 @@ mod dependencies {
     }
 
     #[test]
+    fn a_stop_or_reset_in_the_middle_of_a_chain_holds_up_nobody() {
+        let build = || {
+            World::new([
+                declares("z", ReadyWhen::Notified).behaves(steady().ready_after(seconds(30))),
+                needs("a", &[("z", Condition::Ready)]),
+                needs("b", &[("a", Condition::Ready)]),
+                Mock::new("later").with(|spec| spec.start_priority = 2),
+            ])
+        };
+        let mut world = build();
+        let start = world.start("b");
+        world.run_for(seconds(1));
+        world.stop("a");
+        world.run_for(seconds(60));
+        assert_eq!(world.state("b"), "waiting for a: stopped");
+        assert_eq!(achieved(&world, start, "b"), Achieved::Blocked { on: id("a"), state: "stopped" });
+        assert_eq!(world.state("later"), "up");
+    }
+
+    #[test]
+    fn a_dependency_that_cannot_be_killed_holds_up_nobody_but_those_who_need_it() {
+        let mut world = World::new([
+            declares("z", ReadyWhen::Notified)
+                .with(|spec| spec.stop_timeout = seconds(5))
+                .behaves(steady().never_ready().ignores_stop().unkillable()),
+            needs("a", &[("z", Condition::Ready)]),
+            Mock::new("later").with(|spec| spec.start_priority = 2),
+        ]);
+        world.run_for(seconds(80));
+        assert_eq!(
+            (world.state("a").as_str(), world.state("later").as_str()),
+            ("waiting for z: stopping", "up")
+        );
+    }
+
+    #[test]
+    fn what_was_told_to_stop_has_not_completed() {
+        let migrate = Mock::new("migrate")
+            .with(|spec| spec.restart = Arc::new(Never))
+            .behaves_by_run(|_| steady().ends_after(seconds(30), Exit::Code(0)));
+        let mut world = World::new([migrate, needs("ps", &[("migrate", Condition::Completed)])]);
+        world.run_for(seconds(1));
+        world.stop("migrate");
+        world.run_for(seconds(60));
+        assert_eq!(world.state("ps"), "waiting for migrate: stopped");
+    }
+
+    #[test]
+    fn a_long_chain_that_is_blocked_breaks_nothing() {
+        let name = |n: usize| format!("c{n}");
+        let chain = (1..200).map(|n| needs(&name(n), &[(&name(n - 1), Condition::Ready)]));
+        let first = Mock::new("c0").with(|spec| spec.autostart = false);
+        let world = World::new(std::iter::once(first).chain(chain));
+        assert_eq!(world.state("c199"), "waiting for c198: waiting");
+    }
+
+    #[test]
     fn a_circle_that_nobody_has_refused_is_waited_for_and_breaks_nothing() {
         let mut world = World::new([
             needs("a", &[("b", Condition::Ready)]),

@@ -121,6 +121,10 @@ pub(super) struct Component {
     restarts: u64,
     tasks: u32,
     last_end: Option<End>,
+    /// Whether its last run ended by itself, with success.
+    has_done_its_work: bool,
+    /// Its run has begun to end before it had read its configuration again.
+    reload_is_broken: bool,
 }
 
 impl Component {
@@ -140,6 +144,8 @@ impl Component {
             restarts: 0,
             tasks: 0,
             last_end: None,
+            has_done_its_work: false,
+            reload_is_broken: false,
         }
     }
 
@@ -200,9 +206,7 @@ impl Component {
         match condition {
             Condition::Started => self.has_started(),
             Condition::Ready => self.has_started() && !self.guards.is_unready(),
-            Condition::Completed => {
-                self.run().is_none() && self.last_end.as_ref().is_some_and(End::is_success)
-            }
+            Condition::Completed => self.run().is_none() && self.has_done_its_work,
         }
     }
 
@@ -234,6 +238,11 @@ impl Component {
     /// How many probes of it are under way.
     pub(super) fn probes_under_way(&self) -> usize {
         if matches!(self.state, State::Up { .. }) { self.guards.probes_under_way() } else { 0 }
+    }
+
+    /// Whether a reload has come to nothing, which is said once.
+    pub(super) fn take_broken_reload(&mut self) -> bool {
+        std::mem::take(&mut self.reload_is_broken)
     }
 
     /// Whether it waits for leave to be probed.

@@ -65,7 +65,8 @@ struct Reload {
 }
 
 impl Guards {
-    pub(super) fn of_a_new_run(spec: &ProcessSpec, now: Duration) -> Self {
+    pub(super) fn of_a_new_run(spec: &ProcessSpec, context: &Context<'_>) -> Self {
+        let (now, seed) = (context.now, context.seed);
         let mut guards = Self::default();
         if let Some(readiness) = &spec.readiness {
             guards.ready_by = Some(now.saturating_add(readiness.timeout));
@@ -73,7 +74,8 @@ impl Guards {
                 guards.probe = Some(Probe::Planned { at: now, pause: PAUSES[0] });
             }
         }
-        guards.measure_at = spec.memory.map(|_| now.saturating_add(MEMORY_INTERVAL));
+        guards.measure_at =
+            spec.memory.map(|_| now.saturating_add(MEMORY_INTERVAL.mul_f64(share_of(spec, seed))));
         guards
     }
 
@@ -84,8 +86,7 @@ impl Guards {
             context.actions.push(Action::Abandon { task });
         }
         self.probe = spec.health.as_ref().map(|health| {
-            // Each component has its own place within the interval, so that not all are asked at once.
-            let share = unit(mix(seed_for(context.seed, spec.id.as_str(), u64::MAX)));
+            let share = share_of(spec, context.seed);
             let first = at.saturating_add(health.start_after).saturating_add(health.interval.mul_f64(share));
             Probe::Planned { at: first, pause: Duration::ZERO }
         });
@@ -117,6 +118,10 @@ impl Guards {
 
     pub(super) fn is_unready(&self) -> bool {
         self.unready.is_some()
+    }
+
+    pub(super) fn unready(&self) -> Option<Unready> {
+        self.unready
     }
 
     pub(super) fn set_unready(&mut self, unready: Option<Unready>) {
@@ -154,7 +159,8 @@ impl Component {
         let is_due = |time: Option<Duration>| time.is_some_and(|time| time <= now);
         if is_due(self.guards.alive_by) {
             let timeout = self.guards.watchdog_of(&self.spec);
-            return self.judge(Fault::Silent { timeout }, context);
+            self.judge(Fault::Silent { timeout }, context);
+            return None;
         }
         if is_due(self.guards.measure_at) {
             self.guards.measure_at = Some(now.saturating_add(MEMORY_INTERVAL));
@@ -168,16 +174,15 @@ impl Component {
                 context.actions.push(Action::Abandon { task });
                 let took = until.saturating_sub(since);
                 let silence = format!("no answer within {}", crate::status::Short(took));
-                if let Some(milestone) = self.probed(Err(silence.into()), context) {
-                    return Some(milestone);
-                }
+                self.probed(Err(silence.into()), context);
             }
             _ => {}
         }
         if is_due(self.guards.ready_by) {
             let timeout = self.spec.readiness.as_ref().map_or(Duration::ZERO, |readiness| readiness.timeout);
             let answer = self.guards.answer.clone();
-            return self.judge(Fault::NotReady { timeout, answer }, context);
+            self.judge(Fault::NotReady { timeout, answer }, context);
+            return None;
         }
         match self.guards.reload {
             Some(Reload { step, task, until }) if until <= now => {
@@ -254,7 +259,10 @@ impl Component {
                         self.healthy(run, context);
                         None
                     }
-                    Err(answer) => self.probe_failed(run, &health, answer, context),
+                    Err(answer) => {
+                        self.probe_failed(run, &health, answer, context);
+                        None
+                    }
                 }
             }
             (Some(_), None, _) => None,
@@ -268,20 +276,14 @@ impl Component {
         }
     }
 
-    fn probe_failed(
-        &mut self,
-        run: RunId,
-        health: &Health,
-        answer: Arc<str>,
-        context: &mut Context<'_>,
-    ) -> Option<Milestone> {
+    fn probe_failed(&mut self, run: RunId, health: &Health, answer: Arc<str>, context: &mut Context<'_>) {
         self.guards.failures = self.guards.failures.saturating_add(1);
         let (failures, limit) = (self.guards.failures, health.failures);
         if self.guards.unhealthy.is_none() {
             self.emit(EventKind::ProbeFailed { run, failures, limit, answer: Arc::clone(&answer) }, context);
         }
         if failures < limit {
-            return None;
+            return;
         }
         let fault = Fault::Unhealthy { failures, answer };
         match health.action {
@@ -290,20 +292,19 @@ impl Component {
                 if self.guards.unhealthy.replace(fault.clone()).is_none() {
                     self.emit(EventKind::Unwell { run, fault }, context);
                 }
-                None
             }
         }
     }
 
     /// So much memory is used by its processes.
-    pub(in crate::core) fn measured(&mut self, used: u64, context: &mut Context<'_>) -> Option<Milestone> {
-        let (State::Up { run, .. }, Some(limit)) = (&self.state, self.spec.memory) else { return None };
+    pub(in crate::core) fn measured(&mut self, used: u64, context: &mut Context<'_>) {
+        let (State::Up { run, .. }, Some(limit)) = (&self.state, self.spec.memory) else { return };
         let run = run.id;
         if used <= limit.max {
             if self.guards.too_large.take().is_some() {
                 self.emit(EventKind::Well { run }, context);
             }
-            return None;
+            return;
         }
         let fault = Fault::TooLarge { used, max: limit.max };
         match limit.action {
@@ -312,7 +313,6 @@ impl Component {
                 if self.guards.too_large.replace(fault.clone()).is_none() {
                     self.emit(EventKind::Unwell { run, fault }, context);
                 }
-                None
             }
         }
     }
@@ -358,19 +358,24 @@ impl Component {
     }
 
     /// The run is about to end: what is asked of it, or done to it, is given up.
-    pub(super) fn abandon_tasks(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
+    pub(super) fn abandon_tasks(&mut self, context: &mut Context<'_>) {
         if !matches!(self.state, State::Up { .. }) {
-            return None;
+            return;
         }
         let reload = self.guards.reload.take();
+        self.reload_is_broken |= reload.is_some();
         let probe = match self.guards.probe.take() {
             Some(Probe::UnderWay { task, .. }) => Some(task),
             _ => None,
         };
         let tasks = probe.into_iter().chain(reload.and_then(|reload| reload.task));
         context.actions.extend(tasks.map(|task| Action::Abandon { task }));
-        reload.map(|_| Milestone::Reloaded(Err("it ended meanwhile".into())))
     }
+}
+
+/// Each component has its own place within an interval, so that not all are looked at at once.
+fn share_of(spec: &ProcessSpec, seed: u64) -> f64 {
+    unit(mix(seed_for(seed, spec.id.as_str(), u64::MAX)))
 }
 
 /// The next probe of health: an interval after this one was due. What was missed meanwhile is left out.
