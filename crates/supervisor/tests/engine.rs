@@ -119,6 +119,21 @@ mod dependencies {
     }
 
     #[test]
+    fn a_start_waits_for_the_run_that_may_bring_what_is_needed() {
+        let migrate = Mock::new("migrate").with(|spec| spec.restart = Arc::new(Never));
+        let mut world = World::new([
+            migrate.behaves(steady().ends_after(seconds(7), Exit::Code(0))),
+            needs("ps", &[("migrate", Condition::Completed)]).with(|spec| spec.autostart = false),
+        ]);
+        world.run_for(seconds(1));
+        let start = world.start("ps");
+        world.run_for(seconds(1));
+        assert_eq!((world.outcome(start), world.state("ps").as_str()), (None, "waiting for migrate"));
+        world.run_for(seconds(7));
+        assert_eq!(achieved(&world, start, "ps"), Achieved::Done);
+    }
+
+    #[test]
     fn independent_components_start_in_parallel() {
         let slow = |name: &str| Mock::new(name).with(|spec| spec.start_delay = seconds(5));
         let world = World::new([slow("a"), slow("b"), needs("c", &[("a", Condition::Ready)])]);

@@ -135,10 +135,10 @@ impl Core {
         unsatisfied.map(|(needed, condition)| Obstacle::Needs(*needed, *condition))
     }
 
-    /// Whether it is about to start, or to fail to.
+    /// Whether it is about to start, or has a run that may come to what is needed of it: until that ends, there is hope.
     fn is_on_its_way(&self, key: u32) -> bool {
         let component = self.component(key);
-        component.launching.is_some()
+        component.launching.is_some() || component.run().is_some() && !component.is_ending()
     }
 
     /// Whom it needs will perhaps never be there: nobody else waits for it any longer.
@@ -244,5 +244,6 @@ impl Core {
         for member in members {
             self.go_on(member);
         }
+        self.component_mut(leader).lose_token();
     }
 }

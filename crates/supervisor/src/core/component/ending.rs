@@ -285,9 +285,20 @@ impl Component {
 
     /// A command of evidence or stopping that has not ended is killed.
     fn give_up_step(&mut self, context: &mut Context<'_>) {
-        let State::Ending { ending, .. } = &mut self.state else { return };
-        if let Phase::Evidence { task, .. } | Phase::Stopping { task, .. } = &mut ending.phase {
-            context.actions.extend(task.take().map(|task| Action::Abandon { task }));
+        let State::Ending { run, ending, .. } = &mut self.state else { return };
+        let run = run.id;
+        let (Phase::Evidence { task, .. } | Phase::Stopping { task, .. }) = &mut ending.phase else { return };
+        let Some(task) = task.take() else { return };
+        context.actions.push(Action::Abandon { task });
+        let (of, step) = match task.task {
+            Task::Evidence(step) => (StepOf::Evidence, self.spec.evidence.get(step)),
+            Task::Stop(step) => (StepOf::Stop, self.spec.stop.get(step)),
+            Task::Readiness | Task::Health | Task::Reload(_) | Task::Cleanup => return,
+        };
+        if let Some(Step::Run { command, .. }) = step {
+            let step = command.program.to_string_lossy().into();
+            let result = Some(Err("it had not ended in time, and was killed".into()));
+            self.emit(EventKind::Step { run, of, step, result }, context);
         }
     }
 

@@ -65,8 +65,16 @@ struct Reload {
 }
 
 impl Guards {
-    pub(super) fn of_a_new_run(spec: &ProcessSpec, context: &Context<'_>) -> Self {
+    /// Those of a run that begins now; none if there is nothing to watch.
+    pub(super) fn of_a_new_run(spec: &ProcessSpec, context: &Context<'_>) -> Option<Box<Self>> {
         let (now, seed) = (context.now, context.seed);
+        let is_watched = spec.readiness.is_some()
+            || spec.health.is_some()
+            || spec.watchdog.is_some()
+            || spec.memory.is_some();
+        if !is_watched {
+            return None;
+        }
         let mut guards = Self::default();
         if let Some(readiness) = &spec.readiness {
             guards.ready_by = Some(now.saturating_add(readiness.timeout));
@@ -76,7 +84,7 @@ impl Guards {
         }
         guards.measure_at =
             spec.memory.map(|_| now.saturating_add(MEMORY_INTERVAL.mul_f64(share_of(spec, seed))));
-        guards
+        Some(Box::new(guards))
     }
 
     /// Readiness is no longer the question, but health is.
@@ -157,18 +165,18 @@ impl Component {
     pub(super) fn guard(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
         let now = context.now;
         let is_due = |time: Option<Duration>| time.is_some_and(|time| time <= now);
-        if is_due(self.guards.alive_by) {
-            let timeout = self.guards.watchdog_of(&self.spec);
+        if is_due(self.guards().alive_by) {
+            let timeout = self.guards().watchdog_of(&self.spec);
             self.judge(Fault::Silent { timeout }, context);
             return None;
         }
-        if is_due(self.guards.measure_at) {
-            self.guards.measure_at = Some(now.saturating_add(MEMORY_INTERVAL));
+        if is_due(self.guards().measure_at) {
+            self.guards_mut().measure_at = Some(now.saturating_add(MEMORY_INTERVAL));
             context.actions.extend(self.run().map(|run| Action::Measure { run }));
         }
-        match self.guards.probe {
+        match self.guards().probe {
             Some(Probe::Planned { at, pause }) if at <= now => {
-                self.guards.probe = Some(Probe::Wanted { since: at, pause });
+                self.guards_mut().probe = Some(Probe::Wanted { since: at, pause });
             }
             Some(Probe::UnderWay { task, since, until, .. }) if until <= now => {
                 context.actions.push(Action::Abandon { task });
@@ -178,13 +186,13 @@ impl Component {
             }
             _ => {}
         }
-        if is_due(self.guards.ready_by) {
+        if is_due(self.guards().ready_by) {
             let timeout = self.spec.readiness.as_ref().map_or(Duration::ZERO, |readiness| readiness.timeout);
-            let answer = self.guards.answer.clone();
+            let answer = self.guards().answer.clone();
             self.judge(Fault::NotReady { timeout, answer }, context);
             return None;
         }
-        match self.guards.reload {
+        match self.guards().reload {
             Some(Reload { step, task, until }) if until <= now => {
                 if let Some(task) = task {
                     context.actions.push(Action::Abandon { task });
@@ -199,7 +207,7 @@ impl Component {
     /// The probe whose time has come may begin.
     pub(in crate::core) fn begin_probe(&mut self, context: &mut Context<'_>) {
         let (State::Up { run, started, .. }, Some(Probe::Wanted { since, pause })) =
-            (&self.state, self.guards.probe)
+            (&self.state, self.guards().probe)
         else {
             return;
         };
@@ -211,7 +219,7 @@ impl Component {
         let until = context.now.saturating_add(limit);
         let task = self.begin_task(run.id, task, context);
         // The next probe of health is counted from when this one was due, that of readiness from its end.
-        self.guards.probe = Some(Probe::UnderWay { task, since, until, pause });
+        self.guards_mut().probe = Some(Probe::UnderWay { task, since, until, pause });
     }
 
     /// A task has ended.
@@ -221,7 +229,7 @@ impl Component {
         result: Result<Arc<str>, Arc<str>>,
         context: &mut Context<'_>,
     ) -> Option<Milestone> {
-        match (self.guards.probe, self.guards.reload) {
+        match (self.guards().probe, self.guards().reload) {
             _ if !matches!(self.state, State::Up { .. }) => self.step_finished(task, result, context),
             (Some(Probe::UnderWay { task: probe, .. }), _) if probe == task => self.probed(result, context),
             (_, Some(Reload { step, task: Some(command), .. })) if command == task => {
@@ -237,8 +245,9 @@ impl Component {
 
     /// A probe has answered, or failed to.
     fn probed(&mut self, result: Result<Arc<str>, Arc<str>>, context: &mut Context<'_>) -> Option<Milestone> {
+        let probe = self.guards_mut().probe.take();
         let (State::Up { run, started, .. }, Some(Probe::UnderWay { since, pause, .. })) =
-            (&self.state, self.guards.probe.take())
+            (&self.state, probe)
         else {
             return None;
         };
@@ -246,14 +255,14 @@ impl Component {
         match (started, self.spec.health.clone(), result) {
             (None, _, Ok(_)) => self.ready(context),
             (None, _, Err(answer)) => {
-                self.guards.answer = Some(answer);
+                self.guards_mut().answer = Some(answer);
                 let at = context.now.saturating_add(pause);
                 let pause = pause.saturating_mul(2).min(PAUSES[1]);
-                self.guards.probe = Some(Probe::Planned { at, pause });
+                self.guards_mut().probe = Some(Probe::Planned { at, pause });
                 None
             }
             (Some(_), Some(health), result) => {
-                self.guards.probe = Some(next_probe(since, &health, context.now));
+                self.guards_mut().probe = Some(next_probe(since, &health, context.now));
                 match result {
                     Ok(_) => {
                         self.healthy(run, context);
@@ -270,16 +279,16 @@ impl Component {
     }
 
     fn healthy(&mut self, run: RunId, context: &mut Context<'_>) {
-        self.guards.failures = 0;
-        if self.guards.unhealthy.take().is_some() {
+        self.guards_mut().failures = 0;
+        if self.guards_mut().unhealthy.take().is_some() {
             self.emit(EventKind::Well { run }, context);
         }
     }
 
     fn probe_failed(&mut self, run: RunId, health: &Health, answer: Arc<str>, context: &mut Context<'_>) {
-        self.guards.failures = self.guards.failures.saturating_add(1);
-        let (failures, limit) = (self.guards.failures, health.failures);
-        if self.guards.unhealthy.is_none() {
+        let (failures, limit) = (self.guards().failures.saturating_add(1), health.failures);
+        self.guards_mut().failures = failures;
+        if self.guards().unhealthy.is_none() {
             self.emit(EventKind::ProbeFailed { run, failures, limit, answer: Arc::clone(&answer) }, context);
         }
         if failures < limit {
@@ -289,7 +298,7 @@ impl Component {
         match health.action {
             GuardAction::Restart => self.judge(fault, context),
             GuardAction::Report => {
-                if self.guards.unhealthy.replace(fault.clone()).is_none() {
+                if self.guards_mut().unhealthy.replace(fault.clone()).is_none() {
                     self.emit(EventKind::Unwell { run, fault }, context);
                 }
             }
@@ -301,7 +310,7 @@ impl Component {
         let (State::Up { run, .. }, Some(limit)) = (&self.state, self.spec.memory) else { return };
         let run = run.id;
         if used <= limit.max {
-            if self.guards.too_large.take().is_some() {
+            if self.guards_mut().too_large.take().is_some() {
                 self.emit(EventKind::Well { run }, context);
             }
             return;
@@ -310,7 +319,7 @@ impl Component {
         match limit.action {
             GuardAction::Restart => self.judge(fault, context),
             GuardAction::Report => {
-                if self.guards.too_large.replace(fault.clone()).is_none() {
+                if self.guards_mut().too_large.replace(fault.clone()).is_none() {
                     self.emit(EventKind::Unwell { run, fault }, context);
                 }
             }
@@ -320,7 +329,7 @@ impl Component {
     /// Somebody asks it to read its configuration again. Whether it can be told.
     pub(in crate::core) fn reload(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
         // One that is under way serves this one too.
-        if self.guards.reload.is_some() { None } else { self.reload_from(0, context) }
+        if self.guards().reload.is_some() { None } else { self.reload_from(0, context) }
     }
 
     fn reload_from(&mut self, step: usize, context: &mut Context<'_>) -> Option<Milestone> {
@@ -333,12 +342,12 @@ impl Component {
             return self.reloaded(Ok(()));
         }
         let until = context.now.saturating_add(next.limit());
-        self.guards.reload = Some(Reload { step, task, until });
+        self.guards_mut().reload = Some(Reload { step, task, until });
         None
     }
 
     fn reloaded(&mut self, result: Result<(), Arc<str>>) -> Option<Milestone> {
-        self.guards.reload = None;
+        self.guards_mut().reload = None;
         Some(Milestone::Reloaded(result))
     }
 
@@ -362,9 +371,10 @@ impl Component {
         if !matches!(self.state, State::Up { .. }) {
             return;
         }
-        let reload = self.guards.reload.take();
+        let Some(guards) = &mut self.guards else { return };
+        let reload = guards.reload.take();
         self.reload_is_broken |= reload.is_some();
-        let probe = match self.guards.probe.take() {
+        let probe = match guards.probe.take() {
             Some(Probe::UnderWay { task, .. }) => Some(task),
             _ => None,
         };

@@ -92,7 +92,9 @@ impl Component {
         }
         let run = run.id;
         self.since = at;
-        self.guards.run_has_started(&self.spec, at, context);
+        if let Some(guards) = &mut self.guards {
+            guards.run_has_started(&self.spec, at, context);
+        }
         self.emit(EventKind::Started { run }, context);
         Some(Milestone::Started)
     }
@@ -108,11 +110,13 @@ impl Component {
         }
         let (run, has_started) = (run.id, started.is_some());
         // Many a program says the same with every sign of life.
-        if let Some(text) = said.status.as_ref().filter(|text| self.guards.note.as_ref() != Some(text)) {
-            self.guards.note = Some(Arc::clone(text));
+        if let Some(text) = said.status.as_ref().filter(|text| self.guards().note.as_ref() != Some(text)) {
+            self.guards_mut().note = Some(Arc::clone(text));
             self.emit(EventKind::Noted { run, text: Arc::clone(text) }, context);
         }
-        self.guards.sign_of_life(said, &self.spec, context.now);
+        if let Some(guards) = &mut self.guards {
+            guards.sign_of_life(said, &self.spec, context.now);
+        }
         if said.hangs && self.spec.watchdog.is_some() {
             self.judge(Fault::Triggered, context);
             return None;
@@ -128,13 +132,13 @@ impl Component {
             (false, false) => None,
         };
         match unready {
-            Some(why) if has_started && self.guards.unready() != Some(why) => {
-                self.guards.set_unready(Some(why));
+            Some(why) if has_started && self.guards().unready() != Some(why) => {
+                self.guards_mut().set_unready(Some(why));
                 self.emit(EventKind::Unready { run, why }, context);
                 None
             }
-            None if said.ready && self.guards.is_unready() => {
-                self.guards.set_unready(None);
+            None if said.ready && self.guards().is_unready() => {
+                self.guards_mut().set_unready(None);
                 self.emit(EventKind::ReadyAgain { run }, context);
                 Some(Milestone::ReadyAgain)
             }
@@ -147,7 +151,9 @@ impl Component {
         let (until, stop_time) = (now.saturating_add(time), self.stop_time());
         match &mut self.state {
             State::Up { process, started: None, .. } => {
-                self.guards.extend_start(until, process.spawned, &self.spec);
+                if let Some(guards) = &mut self.guards {
+                    guards.extend_start(until, process.spawned, &self.spec);
+                }
             }
             State::Ending { ending, .. } => ending.extend(until, stop_time),
             _ => {}
