@@ -127,6 +127,43 @@ fn the_past_outlives_the_supervisor_and_tells_an_orderly_end_from_a_kill() {
     assert_eq!(began, 2, "one journal tells of both");
 }
 
+/// Puts another journal in the place of the one that is there; the supervisor goes on with it.
+fn rewrite_journal(house: &House, lines: &[Value]) {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(house.path("temp/journal.new"), text).unwrap();
+    std::fs::rename(house.path("temp/journal.new"), house.path("temp/journal.jsonl")).unwrap();
+}
+
+#[test]
+fn a_journal_that_has_lost_its_beginning_is_told_once_and_one_of_an_older_supervisor_explains_nothing() {
+    let house = House::with(&(fails() + &stand_in("ps", "", "")));
+    assert_eq!(code(&house.s7(&["start"])), 1);
+    why(&house, "bad", "backoff");
+    why(&house, "ps", "started");
+    let whole = journal(&house);
+
+    // In a container, an older supervisor had the same pid.
+    let mut of_another = whole.clone();
+    of_another[0]["time"] = "2026-01-01T00:00:00.000Z".into();
+    rewrite_journal(&house, &of_another);
+    let answer = house.json(&["why", "bad", "--json"]);
+    assert_eq!(answer["state"], "backoff");
+    assert_eq!(causes(&answer), [""; 0]);
+
+    rewrite_journal(&house, &whole[1..]);
+    let answer = house.json(&["why", "bad", "--json"]);
+    assert_eq!(causes(&answer), ["backoff", "exited"]);
+    assert_eq!(answer["complete"], false);
+    let mut all = Following::begin(&house, &["-n", "1000"]);
+    all.until("spawned");
+    assert_eq!(code(&house.s7(&["restart", "ps"])), 0);
+    assert_eq!(code(&house.s7(&["stop"])), 0);
+    let rest = all.lines.by_ref().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let numbers: Vec<_> = rest.map(|document| document["seq"].as_u64().unwrap()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{numbers:?}");
+    assert_eq!(house.wait(&mut all.child), Some(0));
+}
+
 /// `events -f`, and what it tells.
 struct Following {
     child: Child,

@@ -18,7 +18,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, bounded};
 use supervisor::Event;
@@ -42,6 +42,7 @@ const BATCH: usize = 64 * 1024;
 /// Keeps the journal, in a thread of its own named `journal`, until the supervisor ends.
 pub struct Journal {
     trouble: Trouble,
+    began: SystemTime,
     /// Disconnected when the last line has been written.
     written: Receiver<()>,
 }
@@ -70,20 +71,27 @@ impl Journal {
     pub fn start(folder: OwnedFd, events: Receiver<Event>, header: &Header) -> io::Result<Self> {
         let trouble = Trouble::default();
         let mut book = Book::new(folder, MAX_SIZE, trouble.clone());
-        let began = began(header);
+        let began = wall_clock();
+        let beginning = beginning(header, began);
         let (writing, written) = bounded::<()>(0);
         #[expect(clippy::disallowed_methods, reason = "a slow disk must hold up nobody")]
         let _detached = std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
-            keep(&mut book, &events, &began);
+            keep(&mut book, &events, &beginning);
             drop(writing);
         })?;
-        Ok(Self { trouble, written })
+        Ok(Self { trouble, began, written })
     }
 
     /// What is wrong with it, now and later.
     #[must_use]
     pub fn trouble(&self) -> Trouble {
         self.trouble.clone()
+    }
+
+    /// When it began, by the wall clock as it was then: what its `supervisorStarted` says.
+    #[must_use]
+    pub fn began(&self) -> SystemTime {
+        self.began
     }
 
     /// Waits until the end of the supervisor is written down, no longer than `limit`: a disk may hang.
@@ -139,8 +147,8 @@ impl Batch {
 }
 
 /// Writes down what happens until nothing more can.
-fn keep(book: &mut Book, events: &Receiver<Event>, began: &EventDocument) {
-    book.write(&Batch::of(began));
+fn keep(book: &mut Book, events: &Receiver<Event>, beginning: &EventDocument) {
+    book.write(&Batch::of(beginning));
     let mut numbering = Numbering::default();
     while let Ok(event) = events.recv() {
         let mut batch = Batch::of(&numbering.document(&event));
@@ -158,9 +166,9 @@ fn keep(book: &mut Book, events: &Receiver<Event>, began: &EventDocument) {
     book.write(&Batch::of(&ended));
 }
 
-fn began(header: &Header) -> EventDocument {
+fn beginning(header: &Header, began: SystemTime) -> EventDocument {
     let (pid, version, registry) = (std::process::id(), header.version.clone(), header.registry.clone());
     let of = registry.as_ref().map(|registry| format!(", registry {registry}")).unwrap_or_default();
     let text = format!("the supervisor started, version {version}, pid {pid}{of}");
-    EventDocument::of_supervisor(What::SupervisorStarted { pid, version, registry }, 0, wall_clock(), text)
+    EventDocument::of_supervisor(What::SupervisorStarted { pid, version, registry }, 0, began, text)
 }
