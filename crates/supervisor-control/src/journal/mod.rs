@@ -9,10 +9,12 @@
 //! in [`Trouble`] while the file cannot be written. Nobody looks whether it can be again: the next event tries.
 //!
 //! - `book`: the file, appended to, mended and rolled over
+//! - `sparing`: what is not written down
 //! - `past`: what can be read of it, also while no supervisor runs
 
 mod book;
 mod past;
+mod sparing;
 
 use std::fmt;
 use std::io;
@@ -26,6 +28,7 @@ use supervisor::Event;
 pub use self::past::{Entry, Past};
 
 use self::book::Book;
+use self::sparing::Sparing;
 use crate::wire::{EventDocument, Numbering, What, wall_clock};
 
 /// The journal in the `temp` folder.
@@ -38,6 +41,8 @@ const MAX_SIZE: u64 = 4 * 1024 * 1024;
 
 /// So much is written at once where much happens.
 const BATCH: usize = 64 * 1024;
+/// After so many events, what there is of a batch is written, even if most were left out.
+const MOST: usize = 1_000;
 
 /// Keeps the journal, in a thread of its own named `journal`, until the supervisor ends.
 pub struct Journal {
@@ -150,14 +155,22 @@ impl Batch {
 fn keep(book: &mut Book, events: &Receiver<Event>, beginning: &EventDocument) {
     book.write(&Batch::of(beginning));
     let mut numbering = Numbering::default();
-    while let Ok(event) = events.recv() {
-        let mut batch = Batch::of(&numbering.document(&event));
-        while batch.bytes.len() < BATCH
-            && let Ok(event) = events.try_recv()
-        {
-            batch.add(&numbering.document(&event));
+    let mut sparing = Sparing::default();
+    while let Ok(first) = events.recv() {
+        let mut batch = Batch::default();
+        for event in std::iter::once(first).chain(events.try_iter()).take(MOST) {
+            // What is left out has its number all the same.
+            let document = numbering.document(&event);
+            if sparing.is_worth_a_line(&event) {
+                batch.add(&document);
+            }
+            if batch.bytes.len() >= BATCH {
+                break;
+            }
         }
-        book.write(&batch);
+        if batch.count > 0 {
+            book.write(&batch);
+        }
     }
     let pid = std::process::id();
     let text = format!("the supervisor ended, pid {pid}");
