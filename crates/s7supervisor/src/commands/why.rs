@@ -196,7 +196,7 @@ impl Answer {
         self.detail.clone_from(&component.detail);
         self.wanted = Some(component.wanted);
         self.since = Some(component.since.clone());
-        self.next = Next::of(component, now);
+        self.next = Next::of(component, self.causes.first().map(|cause| &cause.what), now);
     }
 
     /// As it was when the supervisor was last heard of.
@@ -209,7 +209,9 @@ impl Answer {
 }
 
 impl Next {
-    fn of(component: &ComponentDocument, now: SystemTime) -> Self {
+    /// `newest` is what made its state, where the journal tells it.
+    fn of(component: &ComponentDocument, newest: Option<&What>, now: SystemTime) -> Self {
+        let is_about_to_end = matches!(newest, Some(What::Unready { why }) if why == "ending");
         let id = &component.id;
         let (what, text) = match component.state.as_str() {
             "backoff" | "tripped" => ("try", "it is tried again".to_owned()),
@@ -218,7 +220,11 @@ impl Next {
                 ("wait", format!("it starts when {on} lets it"))
             }
             "starting" => ("wait", "it is up when it is ready, or has run for its start delay".to_owned()),
+            "stopping" if component.survivors.is_some() => {
+                ("wait", "nothing until what was killed and lives on has ended".to_owned())
+            }
             "stopping" => ("kill", "what does not end in time is killed".to_owned()),
+            "unready" if is_about_to_end => ("wait", "it said that it is about to end".to_owned()),
             "unready" => ("wait", "it is up again when it says so".to_owned()),
             "failed" => ("none", format!("nothing by itself: `s7supervisor start {id}` tries again")),
             "stopped" => ("none", format!("nothing until somebody starts it: `s7supervisor start {id}`")),
