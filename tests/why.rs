@@ -92,6 +92,7 @@ fn a_component_that_was_judged_unhealthy_tells_the_check_the_evidence_and_what_i
     house.start();
     let pid = house.bell("sick");
     std::fs::write(house.path("ill"), "").unwrap();
+    house.until(|| house.json(&["why", "sick", "--json"])["state"] == "backoff");
     let answer = why(&house, "sick", &["backoff"]);
     assert_eq!(answer["state"], "backoff");
     assert_eq!(causes(&answer), ["backoff", "exited", "judged", "supervisorStarted"]);
