@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -129,11 +129,13 @@ fn run(runtime: Runtime, mut questions: mpsc::Receiver<(HttpQuestion, ProbeAnswe
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
         let room = Arc::new(Semaphore::new(MAX_ASKED));
+        let lookups = Lookups::new();
         // It is never closed.
         while let Ok(place) = Arc::clone(&room).acquire_owned().await {
             let Some((question, answer)) = questions.recv().await else { break };
+            let lookups = lookups.clone();
             tokio::task::spawn_local(async move {
-                probe(&question, answer).await;
+                probe(&question, answer, &lookups).await;
                 drop(place);
             });
         }
@@ -144,11 +146,11 @@ fn run(runtime: Runtime, mut questions: mpsc::Receiver<(HttpQuestion, ProbeAnswe
 }
 
 /// Asks and gives the answer, unless that is not wanted any more.
-async fn probe(question: &HttpQuestion, answer: ProbeAnswer) {
+async fn probe(question: &HttpQuestion, answer: ProbeAnswer, lookups: &Lookups) {
     let (wake, mut abandoned) = oneshot::channel::<()>();
     // Dropped when it is called, which wakes the other end.
     answer.when_abandoned(move || drop(wake));
-    let mut asking = pin!(ask(question));
+    let mut asking = pin!(ask(question, lookups));
     let told = poll_fn(|context| {
         if Pin::new(&mut abandoned).poll(context).is_ready() {
             return Poll::Ready(None);
@@ -160,13 +162,13 @@ async fn probe(question: &HttpQuestion, answer: ProbeAnswer) {
     }
 }
 
-async fn ask(question: &HttpQuestion) -> Result<String, String> {
+async fn ask(question: &HttpQuestion, lookups: &Lookups) -> Result<String, String> {
     let url: Uri = question.url.parse().map_err(|_| "the URL is malformed".to_owned())?;
     let (Some("http"), Some(host)) = (url.scheme_str(), url.host()) else {
         return Err("the URL does not begin with http:// and a host".to_owned());
     };
     let port = url.port_u16().unwrap_or(80);
-    let stream = connect(host, port).await.map_err(|error| in_words(&error))?;
+    let stream = connect(host, port, lookups).await.map_err(|error| in_words(&error))?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path)
         .header(HOST, if port == 80 { host.to_owned() } else { format!("{host}:{port}") })
@@ -184,13 +186,40 @@ async fn ask(question: &HttpQuestion) -> Result<String, String> {
 }
 
 /// What is an address is not looked up, and `localhost` is what it is meant to be.
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+async fn connect(host: &str, port: u16, lookups: &Lookups) -> io::Result<TcpStream> {
     if host.eq_ignore_ascii_case("localhost") {
         let addresses = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         return TcpStream::connect(&addresses.map(|address| SocketAddr::new(address, port))[..]).await;
     }
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    TcpStream::connect((bare, port)).await
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return TcpStream::connect((address, port)).await;
+    }
+    let name = bare.to_owned();
+    let addresses = lookups.look_up(move || (name, port).to_socket_addrs()).await??;
+    TcpStream::connect(&addresses.collect::<Vec<_>>()[..]).await
+}
+
+/// Looks names up, a few at a time. One that has begun cannot be called back, but one that waits for its turn goes with
+/// its question: so where the name service hangs, nothing piles up.
+#[derive(Clone)]
+struct Lookups(Arc<Semaphore>);
+
+impl Lookups {
+    fn new() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_LOOKED_UP)))
+    }
+
+    async fn look_up<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+        let turn = Arc::clone(&self.0).acquire_owned().await.map_err(io::Error::other)?;
+        let looked_up = tokio::task::spawn_blocking(move || {
+            let found = work();
+            // Only now is there room for the next, whether or not anybody still waits for this one.
+            drop(turn);
+            found
+        });
+        looked_up.await.map_err(io::Error::other)
+    }
 }
 
 /// Sends the request, and reads the answer as far as it is of interest.

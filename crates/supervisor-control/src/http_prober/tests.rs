@@ -140,3 +140,34 @@ fn a_question_whose_answer_is_not_wanted_any_more_lets_go_of_its_connection() {
     assert_eq!(server.join().unwrap(), 0, "the connection is closed");
     drop(supervisor);
 }
+
+#[test]
+fn lookups_that_hang_hold_up_others_only_until_these_are_not_wanted_any_more() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().max_blocking_threads(MAX_LOOKED_UP).build().unwrap();
+    runtime.block_on(async {
+        let lookups = Lookups::new();
+        let (begun, beginnings) = mpsc::channel();
+        let mut ends = Vec::new();
+        for _ in 0..MAX_LOOKED_UP {
+            let (end, ended) = mpsc::channel::<()>();
+            ends.push(end);
+            let (lookups, begun) = (lookups.clone(), begun.clone());
+            let hanging = async move {
+                lookups.look_up(move || (begun.send("one that hangs"), ended.recv())).await.unwrap()
+            };
+            // Nobody waits for it any more as soon as it has begun.
+            let mut hanging = Box::pin(hanging);
+            poll_fn(|context| Poll::Ready(hanging.as_mut().poll(context).is_pending())).await;
+        }
+        for _ in 0..1_000 {
+            let begun = begun.clone();
+            let mut waiting = Box::pin(lookups.look_up(move || begun.send("one that is not wanted")));
+            assert!(poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending())).await);
+        }
+        drop(ends);
+        assert_eq!(lookups.look_up(|| "found").await.unwrap(), "found");
+        drop(begun);
+        assert!(beginnings.iter().eq(["one that hangs"; MAX_LOOKED_UP]));
+    });
+}

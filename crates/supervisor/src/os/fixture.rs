@@ -18,6 +18,7 @@ use crate::{Exit, ProcessSpec, SpawnError};
 pub(super) struct Component {
     pub(super) spec: ProcessSpec,
     pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) added: Vec<(OsString, OsString)>,
     pub(super) token: String,
     /// Whether the system is one that has no launch pad.
     pub(super) on_old_system: bool,
@@ -32,7 +33,7 @@ impl Component {
         spec.arguments = arguments.iter().map(OsString::from).collect();
         let token = format!("test/{}-{}-", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let environment = vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())];
-        Self { spec, environment, token, on_old_system: false, ready: None }
+        Self { spec, environment, added: Vec::new(), token, on_old_system: false, ready: None }
     }
 
     pub(super) fn shell(script: &str) -> Self {
@@ -53,6 +54,7 @@ impl Component {
         let launch = Launch {
             spec: &self.spec,
             environment: &self.environment,
+            added: &self.added,
             token: &self.token,
             errand: None,
             stdout: input.as_fd(),
@@ -124,7 +126,7 @@ impl Drop for Started {
         // Its descendants first: some are known by their parents only.
         loop {
             let run = Run { process: &process, token: &self.token };
-            let left = leftovers(&[run], |pid| pid == process.pid(), false);
+            let left = leftovers(&[run], |pid| pid == process.pid(), false).held;
             for (_, leftover) in &left {
                 leftover.kill();
                 readable(leftover.as_fd());

@@ -52,6 +52,9 @@ pub(crate) struct Launch<'a> {
     /// The whole environment: what is inherited and the specification's own variables. [`spawn`] adds only what
     /// comes with a user, and [`RUN_VARIABLE`].
     pub(crate) environment: &'a [(OsString, OsString)],
+    /// Variables for this launch alone, which replace those of the same name: beside the others, because these
+    /// need not be copied then.
+    pub(crate) added: &'a [(OsString, OsString)],
     /// The value of [`RUN_VARIABLE`]: no other run ever has the same.
     pub(crate) token: &'a str,
     /// What is run in the component's stead, as it would be run itself. `None`: the component.

@@ -34,6 +34,9 @@ const SIGCHLD_KEY: usize = 0;
 /// How many events a round may bring before they are told in the middle of it.
 const OUTBOX: usize = 256;
 
+/// How soon runs are looked at again of which could not be told whether anything is left.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
 /// How long what is left of tasks may take to end when supervision does.
 const LAST_TASKS: Duration = Duration::from_secs(1);
 
@@ -108,6 +111,8 @@ impl Driver {
                 return outcome;
             }
             let timeout = self.core.deadline().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
+            let look_again = self.runs.is_unsure().then_some(LOOK_AGAIN);
+            let timeout = timeout.into_iter().chain(look_again).min();
             events.clear();
             // Interrupted or refused: whatever has come is looked at, and the next round waits again.
             let _ = self.poller.wait(&mut events, timeout);
@@ -352,16 +357,12 @@ impl Driver {
             return Err(failed(SpawnStep::Output, &error));
         }
         self.means.tasks.remember(run, &token, spec);
-        let mut mouth =
-            self.means.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
-        let mut environment = environment::of(&spec.environment, &self.inherited);
-        if !mouth.variables.is_empty() {
-            // What stands last of a name counts.
-            environment.to_mut().append(&mut mouth.variables);
-        }
+        let mouth = self.means.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
+        let environment = environment::of(&spec.environment, &self.inherited);
         let launch = Launch {
             spec,
             environment: &environment,
+            added: &mouth.variables,
             token: &token,
             errand: None,
             stdout: ends.stdout.as_fd(),

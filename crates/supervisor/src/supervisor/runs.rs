@@ -38,6 +38,8 @@ pub(super) struct Runs {
     /// The main processes of those of which nothing else is left. They are reaped when the round's work is done, so that
     /// no replacement waits for it.
     ended: Vec<Watched<Process>>,
+    /// Those of which the last look could not tell whether anything is left.
+    unsure: Vec<Owner>,
     last_key: usize,
     orphans_come_to_us: bool,
     /// Away only while it is lent out.
@@ -54,6 +56,8 @@ struct Run {
     token: String,
     process: Watched<Process>,
     named: Named,
+    /// The user of its main process when a sender of notifications was last looked at.
+    user: Option<u32>,
     exit: Option<Exit>,
     /// Whether SIGKILL has come from us.
     killed: bool,
@@ -94,6 +98,7 @@ impl Runs {
             named_pids: HashSet::new(),
             watched: HashMap::new(),
             ended: Vec::new(),
+            unsure: Vec::new(),
             // Zero is the key of SIGCHLD.
             last_key: 0,
             orphans_come_to_us,
@@ -111,8 +116,16 @@ impl Runs {
         let pid = process.pid();
         let process = self.watch(owner, process).inspect_err(|_| os::destroy(pid))?;
         self.main_pids.insert(pid);
-        let run =
-            Run { owner, token, process, named: Named::No, exit: None, killed: false, leftovers: Vec::new() };
+        let run = Run {
+            owner,
+            token,
+            process,
+            named: Named::No,
+            user: None,
+            exit: None,
+            killed: false,
+            leftovers: Vec::new(),
+        };
         self.by_owner.insert(owner, Box::new(run));
         Ok(pid)
     }
@@ -233,19 +246,24 @@ impl Runs {
         } else {
             // The family of a daemon has nobody to descend from any more.
             let found = os::leftovers(&[run.asked()], is_main, self.orphans_come_to_us);
-            found.into_iter().map(|(_, leftover)| leftover).collect()
+            found.held.into_iter().map(|(_, leftover)| leftover).collect()
         };
         self.hold(owner, family);
     }
 
-    /// Looks what is left of these runs, whose main processes have ended. One walk over the processes serves all.
+    /// Looks what is left of these runs, whose main processes have ended, and of those of which an earlier look could not
+    /// tell. One walk over the processes serves all. Nothing is said of those of which it cannot tell either.
     pub(super) fn look(&mut self, owners: &[Owner]) -> Vec<(Owner, Look)> {
+        let mut owners = owners.to_vec();
+        owners.append(&mut self.unsure);
         if owners.is_empty() {
             return Vec::new();
         }
+        owners.sort_unstable();
+        owners.dedup();
         // If nothing could be opened, nothing would be found: some descriptors are kept back for this moment.
         let mut reserve = self.reserve.take().unwrap_or_else(Reserve::new);
-        let looks = reserve.lend(|| self.look_now(owners));
+        let looks = reserve.lend(|| self.look_now(&owners));
         self.reserve = Some(reserve);
         looks
     }
@@ -255,15 +273,23 @@ impl Runs {
             owners.iter().filter_map(|owner| self.run(*owner).filter(|run| run.exit.is_some())).collect();
         let asked: Vec<_> = runs.iter().map(|run| run.asked()).collect();
         let is_main = |pid| self.main_pids.contains(&pid);
+        let found = os::leftovers(&asked, is_main, self.orphans_come_to_us);
         let mut left: HashMap<Owner, Vec<Leftover>> = HashMap::new();
-        for (index, leftover) in os::leftovers(&asked, is_main, self.orphans_come_to_us) {
+        for (index, leftover) in found.held {
             left.entry(runs[index].owner).or_default().push(leftover);
         }
         let looked_at: Vec<_> = runs.iter().map(|run| run.owner).collect();
-        let looks = looked_at
-            .into_iter()
-            .map(|owner| (owner, self.note(owner, left.remove(&owner).unwrap_or_default())));
+        let looks = looked_at.into_iter().filter_map(|owner| {
+            let look = self.note(owner, left.remove(&owner).unwrap_or_default(), found.is_whole)?;
+            Some((owner, look))
+        });
         looks.collect()
+    }
+
+    /// Whether there are runs that are to be looked at again in a moment, because the last look could not tell whether
+    /// anything is left of them.
+    pub(super) fn is_unsure(&self) -> bool {
+        !self.unsure.is_empty()
     }
 
     /// Reaps orphans that came to us and have ended.
@@ -288,19 +314,26 @@ impl Runs {
         }
     }
 
-    fn note(&mut self, owner: Owner, found: Vec<Leftover>) -> Look {
-        let none_found = found.is_empty();
+    fn note(&mut self, owner: Owner, found: Vec<Leftover>, is_whole: bool) -> Option<Look> {
+        let is_clean = found.is_empty() && is_whole;
         self.hold(owner, found);
-        let Some(run) = self.run(owner) else { return Look::Gone };
+        let Some(run) = self.run(owner) else { return Some(Look::Gone) };
         // The first process may live on when another that it has named has ended.
         let first = run.process.exit().is_none().then(|| run.process.pid());
         let left: Vec<_> =
             first.into_iter().chain(run.leftovers.iter().map(|held| held.leftover.pid())).collect();
-        if none_found && left.is_empty() {
-            self.let_go(owner);
-            return Look::Gone;
+        match (left.is_empty(), is_clean) {
+            (false, _) => Some(Look::Left(left)),
+            (true, true) => {
+                self.let_go(owner);
+                Some(Look::Gone)
+            }
+            // Either not everything could be read, or what was found could not be watched.
+            (true, false) => {
+                self.unsure.push(owner);
+                None
+            }
         }
-        Look::Left(left)
     }
 
     /// Watches these, beside those of the run that are held already. One that cannot be watched is found again by
@@ -372,23 +405,16 @@ mod tests {
     use crate::os::{Launch, LaunchPad};
     use crate::spec::ProcessSpec;
 
-    /// How a sleeper ends that is killed while the kernel counts so many that it has killed for memory.
-    fn end_of_killed(kill: impl FnOnce(&mut Runs, RunId), counted: u32) -> Exit {
-        let token = format!("runs/{}", std::process::id());
-        let folder = tempfile::tempdir().unwrap();
-        let count = folder.path().join("memory.events");
-        fs::write(&count, "oom_kill 7\n").unwrap();
-        let poller = Arc::new(Poller::new().unwrap());
-        let mut runs = Runs::new(Arc::clone(&poller), false);
-        runs.out_of_memory = OutOfMemory::in_file(Some(&count));
-
-        let mut spec = ProcessSpec::new("ps", "/bin/sleep").unwrap();
-        spec.arguments = vec!["1000".into()];
+    fn start(runs: &mut Runs, run: RunId, program: &str, arguments: &[&str]) {
+        let token = format!("runs/{}/{}", std::process::id(), run.component);
+        let mut spec = ProcessSpec::new("ps", program).unwrap();
+        spec.arguments = arguments.iter().map(Into::into).collect();
         let nowhere = File::options().write(true).open("/dev/null").unwrap();
         let (stdout, stderr) = (nowhere.as_fd(), nowhere.as_fd());
         let launch = Launch {
             spec: &spec,
-            environment: &[],
+            environment: &[("PATH".into(), "/usr/bin:/bin".into())],
+            added: &[],
             token: &token,
             errand: None,
             ready: None,
@@ -396,8 +422,20 @@ mod tests {
             stderr,
         };
         let process = os::spawn(&launch, &mut LaunchPad::new().unwrap()).unwrap();
+        runs.add(Owner::Run(run), token, process).unwrap();
+    }
+
+    /// How a sleeper ends that is killed while the kernel counts so many that it has killed for memory.
+    fn end_of_killed(kill: impl FnOnce(&mut Runs, RunId), counted: u32) -> Exit {
+        let folder = tempfile::tempdir().unwrap();
+        let count = folder.path().join("memory.events");
+        fs::write(&count, "oom_kill 7\n").unwrap();
+        let poller = Arc::new(Poller::new().unwrap());
+        let mut runs = Runs::new(Arc::clone(&poller), false);
+        runs.out_of_memory = OutOfMemory::in_file(Some(&count));
+
         let run = RunId { component: 0, number: 1 };
-        runs.add(Owner::Run(run), token.clone(), process).unwrap();
+        start(&mut runs, run, "/bin/sleep", &["1000"]);
 
         fs::write(&count, format!("oom_kill {}\n", 7 + counted)).unwrap();
         kill(&mut runs, run);
@@ -427,5 +465,84 @@ mod tests {
         assert_eq!(end_of_killed(|runs, run| runs.forward(run, Signal::KILL), 1), plain);
         let terminate = |runs: &mut Runs, run| runs.signal(run, Signal::TERM, Recipient::Group);
         assert_eq!(end_of_killed(terminate, 1), Exit::Signal { signal: 15, core_dumped: false });
+    }
+
+    #[test]
+    fn only_one_stranger_is_looked_at_in_a_round_and_members_of_any_user_are_heard() {
+        let poller = Arc::new(Poller::new().unwrap());
+        let mut runs = Runs::new(poller, false);
+        let run = RunId { component: 7, number: 1 };
+        start(&mut runs, run, "/bin/sleep", &["1000"]);
+        let main = runs.living(run).unwrap();
+        let ours = rustix::process::geteuid().as_raw();
+        let other = ours + 4242;
+        let mut senders = |all: &[(u32, u32)]| {
+            let mut looked_at = None;
+            let speak = |&(pid, user)| runs.may_speak(run, os::Sender { pid, user }, &mut looked_at);
+            all.iter().map(speak).collect::<Vec<_>>()
+        };
+        assert_eq!(senders(&[(main, other), (main, other), (1, other)]), [true, true, false]);
+        assert_eq!(senders(&[(1, other), (main, other), (0, ours), (0, 0)]), [false, false, true, true]);
+        for nobody in [0, std::process::id()] {
+            assert_eq!(senders(&[(nobody, other)]), [false]);
+        }
+    }
+
+    /// It takes every descriptor that there is: so the scenario runs in a process of its own.
+    #[test]
+    fn where_descriptors_are_wanting_no_run_is_said_to_be_gone_while_something_of_it_lives() {
+        const NAME: &str = "supervisor::runs::tests::\
+            where_descriptors_are_wanting_no_run_is_said_to_be_gone_while_something_of_it_lives";
+        if std::env::var_os("TEST_WITHOUT_DESCRIPTORS").is_some() {
+            return looks_without_descriptors();
+        }
+        #[expect(clippy::disallowed_methods, reason = "a test runs itself in a process of its own")]
+        let mut scenario = std::process::Command::new(std::env::current_exe().unwrap());
+        scenario.args(["--exact", NAME]).env("TEST_WITHOUT_DESCRIPTORS", "1");
+        let output = scenario.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    fn looks_without_descriptors() {
+        const RUNS: u32 = 8;
+        let poller = Arc::new(Poller::new().unwrap());
+        let mut runs = Runs::new(Arc::clone(&poller), false);
+        let owners: Vec<_> = (0..RUNS).map(|component| Owner::Run(RunId { component, number: 1 })).collect();
+        for component in 0..RUNS {
+            start(&mut runs, RunId { component, number: 1 }, "/bin/sh", &["-c", "sleep 1000 &"]);
+        }
+        for owner in &owners {
+            while runs.take_exit(*owner).is_none() {
+                poller.wait(&mut Events::new(), None).unwrap();
+            }
+        }
+
+        let limit = rustix::process::Rlimit { current: Some(64), maximum: Some(64) };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+        let taken: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        let is_left = |looks: &[(Owner, Look)]| {
+            looks.iter().all(|(_, look)| matches!(look, Look::Left(pids) if pids.len() == 1))
+        };
+        let first = runs.look(&owners);
+        assert!(is_left(&first) && first.len() < owners.len() && runs.is_unsure(), "{first:?}");
+        let again = runs.look(&[]);
+        assert!(is_left(&again) && runs.is_unsure(), "{again:?}");
+        drop(taken);
+        let last = runs.look(&[]);
+        assert!(is_left(&last) && !runs.is_unsure(), "{last:?}");
+        assert_eq!(first.len() + again.len() + last.len(), owners.len());
+
+        for owner in &owners {
+            runs.kill(*owner);
+            while runs.look(&[*owner]) != [(*owner, Look::Gone)] {
+                let mut events = Events::new();
+                poller.wait(&mut events, None).unwrap();
+                for event in events.iter() {
+                    runs.noticed(event.key);
+                }
+            }
+        }
+        runs.reap_ended();
     }
 }

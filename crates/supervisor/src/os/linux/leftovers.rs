@@ -18,12 +18,23 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, pidfd_open, pidfd_send_signal, waitid,
 };
 
-use super::proc::{Reader, Stat, all_processes};
+use super::proc::{Reader, Stat};
 use super::process::{Process, as_sent};
+use crate::os::reserve::descriptors_are_scarce;
 use crate::os::{RUN_VARIABLE, Run, TASK_VARIABLE};
 
-/// The most that one look returns, for each holds a descriptor. Who ends them all looks again.
+/// The most that one look returns of a run, for each holds a descriptor. Who ends them all looks again.
 const MOST: usize = 256;
+
+/// What a look has found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// What lives, with the indexes of the runs that it belongs to.
+    pub(crate) held: Vec<(usize, Leftover)>,
+    /// Whether nothing is left of the runs of which nothing was found. Otherwise descriptors or memory were wanting, and
+    /// it is not known.
+    pub(crate) is_whole: bool,
+}
 
 /// A living process that belongs to a run and is not its main process.
 #[derive(Debug)]
@@ -37,7 +48,7 @@ impl Leftover {
     /// Takes hold of a process that lives, whosever it is.
     pub(super) fn hold(reader: &mut Reader, pid: u32) -> Option<(Self, Stat)> {
         // Opened before anything is read: if the pid changes hands now, the descriptor means one that is dead.
-        let pidfd = pidfd_open(pid_of(pid)?, PidfdFlags::empty()).ok()?;
+        let pidfd = reader.opened(pidfd_open(pid_of(pid)?, PidfdFlags::empty()))?;
         let stat = reader.stat(pid).filter(|stat| !stat.is_dead())?;
         Some((Self { pid, group: stat.group, pidfd }, stat))
     }
@@ -83,15 +94,12 @@ impl AsFd for Leftover {
 
 /// What lives of these runs beyond their main processes, each with the index of its run. One walk serves all of them.
 ///
-/// `is_main` names the main processes of all runs, which are skipped without being read. At most 256 are returned,
-/// and a process may be born while others are read: the runs are clean once a look finds nothing.
-pub(crate) fn leftovers(
-    runs: &[Run<'_>],
-    is_main: impl Fn(u32) -> bool,
-    orphans_come_to_us: bool,
-) -> Vec<(usize, Leftover)> {
+/// `is_main` names the main processes of all runs, which are skipped without being read. At most 256 of each run are
+/// returned, only one of each where descriptors are scarce, and a process may be born while others are read: a run
+/// is clean once a whole look finds nothing of it.
+pub(crate) fn leftovers(runs: &[Run<'_>], is_main: impl Fn(u32) -> bool, orphans_come_to_us: bool) -> Found {
     if runs.is_empty() {
-        return Vec::new();
+        return Found { held: Vec::new(), is_whole: true };
     }
     let mut walk = Walk::new(runs);
     let own = our_pid();
@@ -101,7 +109,7 @@ pub(crate) fn leftovers(
         None => walk.everything(is_main),
     }
     walk.descendants();
-    walk.found
+    Found { held: walk.found, is_whole: !walk.reader.is_starved }
 }
 
 /// What descends from the main process of this run, which lives. Cheap: only its own tree is read.
@@ -138,7 +146,8 @@ pub(crate) fn end_orphans(is_main: impl Fn(u32) -> bool) {
 pub(crate) fn reap_orphans(is_main: impl Fn(u32) -> bool) {
     let (mut reader, own) = (Reader::default(), our_pid());
     let children = reader.children_of_thread(own, own).unwrap_or_else(|| {
-        all_processes().filter(|pid| reader.stat(*pid).is_some_and(|stat| stat.parent == own)).collect()
+        let all = reader.all_processes();
+        all.filter(|pid| reader.stat(*pid).is_some_and(|stat| stat.parent == own)).collect()
     });
     for child in children.into_iter().filter(|pid| !is_main(*pid)).filter_map(pid_of) {
         // Nothing but our own children can be waited for, and only what has ended is.
@@ -153,6 +162,8 @@ struct Walk<'a> {
     by_token: HashMap<&'a [u8], usize>,
     reader: Reader,
     found: Vec<(usize, Leftover)>,
+    /// How many were found of each run.
+    counts: Vec<usize>,
     /// Those that do not belong by themselves, by their parents.
     others: HashMap<u32, Vec<u32>>,
 }
@@ -168,6 +179,7 @@ impl<'a> Walk<'a> {
             by_token: numbered().map(|(index, run)| (run.token.as_bytes(), index)).collect(),
             reader: Reader::default(),
             found: Vec::new(),
+            counts: vec![0; runs.len()],
             others: HashMap::new(),
         }
     }
@@ -179,7 +191,7 @@ impl<'a> Walk<'a> {
         let began =
             self.runs.iter().map(|run| self.reader.stat(run.process.pid()).map_or(0, |stat| stat.started));
         let oldest = began.min().unwrap_or(0);
-        for pid in all_processes().filter(|pid| *pid != own && !is_main(*pid)) {
+        for pid in self.reader.all_processes().filter(|pid| *pid != own && !is_main(*pid)) {
             if self.reader.stat(pid).is_some_and(|stat| stat.started >= oldest) {
                 self.look_at(pid);
             }
@@ -211,8 +223,7 @@ impl<'a> Walk<'a> {
     fn look_at(&mut self, pid: u32) -> Option<u32> {
         let (process, stat) = Leftover::hold(&mut self.reader, pid)?;
         match self.run_of(pid, stat.group) {
-            Some(_) if self.found.len() == MOST => {}
-            Some(run) => self.found.push((run, process)),
+            Some(run) => self.add(run, process),
             None => self.others.entry(stat.parent).or_default().push(pid),
         }
         Some(stat.threads)
@@ -227,41 +238,52 @@ impl<'a> Walk<'a> {
         self.by_token.get(token).copied()
     }
 
+    /// Keeps what belongs to a run, unless enough of that is kept: one where descriptors are scarce.
+    fn add(&mut self, run: usize, process: Leftover) {
+        let count = &mut self.counts[run];
+        if *count == 0 || *count < MOST && !descriptors_are_scarce(&process.pidfd) {
+            *count += 1;
+            self.found.push((run, process));
+        }
+    }
+
     /// Adds the descendants of what belongs.
     fn descendants(&mut self) {
-        let Self { runs, reader, found, others, .. } = self;
+        let runs = self.runs;
         for (index, run) in runs.iter().enumerate() {
-            let (pid, pidfd) = (run.process.pid(), run.process.as_fd());
-            let children = others.remove(&pid).unwrap_or_default();
-            let room = MOST.saturating_sub(found.len());
-            found.extend(confirmed(reader, &children, pid, pidfd).take(room).map(|child| (index, child)));
+            let children = self.others.remove(&run.process.pid()).unwrap_or_default();
+            for child in children {
+                if let Some(child) =
+                    confirmed(&mut self.reader, child, run.process.pid(), run.process.as_fd())
+                {
+                    self.add(index, child);
+                }
+            }
         }
         let mut next = 0;
-        while let Some((run, parent)) = found.get(next) {
-            let children = others.remove(&parent.pid).unwrap_or_default();
-            let children = confirmed(reader, &children, parent.pid, parent.as_fd());
-            let room = MOST.saturating_sub(found.len());
-            let mut children: Vec<_> = children.take(room).map(|child| (*run, child)).collect();
-            found.append(&mut children);
+        while let Some((run, parent)) = self.found.get(next) {
+            let (run, pid) = (*run, parent.pid);
+            for child in self.others.remove(&pid).unwrap_or_default() {
+                let parent = self.found[next].1.as_fd();
+                if let Some(child) = confirmed(&mut self.reader, child, pid, parent) {
+                    self.add(run, child);
+                }
+            }
             next += 1;
         }
     }
 }
 
-/// Those of the candidates that are children of this parent.
+/// The candidate, if it is a child of this parent.
 fn confirmed(
     reader: &mut Reader,
-    candidates: &[u32],
+    candidate: u32,
     parent: u32,
     parent_pidfd: BorrowedFd<'_>,
-) -> impl Iterator<Item = Leftover> {
-    candidates.iter().filter_map(move |pid| {
-        let pidfd = pidfd_open(pid_of(*pid)?, PidfdFlags::empty()).ok()?;
-        let stat = reader.stat(*pid)?;
-        // If the parent lived on after this was read, then the pid that was named was surely the parent's.
-        let is_child = stat.parent == parent && !stat.is_dead() && !has_ended(parent_pidfd);
-        is_child.then_some(Leftover { pid: *pid, group: stat.group, pidfd })
-    })
+) -> Option<Leftover> {
+    let (child, stat) = Leftover::hold(reader, candidate)?;
+    // If the parent lived on after this was read, then the pid that was named was surely the parent's.
+    (stat.parent == parent && !has_ended(parent_pidfd)).then_some(child)
 }
 
 pub(super) fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
@@ -288,6 +310,7 @@ mod tests {
         let runs: Vec<_> = components.iter().map(|component| component.run()).collect();
         let is_main = |pid| components.iter().any(|component| component.pid() == pid);
         let mut found: Vec<_> = leftovers(&runs, is_main, orphans_come_to_us)
+            .held
             .iter()
             .map(|(run, leftover)| (*run, leftover.pid()))
             .collect();
@@ -342,6 +365,18 @@ mod tests {
     }
 
     #[test]
+    fn a_run_of_which_much_is_left_hides_no_other() {
+        let much = format!("for i in $(seq {}); do sleep 1000 & done; echo $$", MOST + 20);
+        let ((one, _), (other, child)) = (start(&much), start("sleep 1000 & echo $!"));
+        one.wait();
+        other.wait();
+        let found = look(&[&one, &other], false);
+        assert!(found.contains(&(1, child)), "{found:?}");
+        let of_one = found.len() - 1;
+        assert!((1..=MOST).contains(&of_one), "{of_one}");
+    }
+
+    #[test]
     fn a_token_that_only_begins_alike_is_another_run() {
         let mut component = Component::shell("setsid sh -c 'echo $$; exec sleep 1000' & wait");
         component.token.push('0');
@@ -350,7 +385,7 @@ mod tests {
         let token = longer.token().strip_suffix('0').unwrap().to_owned();
         let shorter = Component::shell("exec sleep 1000").start();
         let run = Run { process: shorter.process(), token: &token };
-        assert!(leftovers(&[run], |pid| pid == shorter.pid() || pid == longer.pid(), false).is_empty());
+        assert!(leftovers(&[run], |pid| pid == shorter.pid() || pid == longer.pid(), false).held.is_empty());
     }
 
     #[test]
@@ -382,7 +417,7 @@ mod tests {
         let (main, _) = start("setsid sh -c 'trap \"\" TERM; echo $$; sleep 1000; sleep 1000' & wait");
         let find = || {
             let runs = [main.run()];
-            leftovers(&runs, |pid| pid == main.pid(), false)
+            leftovers(&runs, |pid| pid == main.pid(), false).held
         };
         // TERM ends the sleep, which has not inherited a handler but ignores it as the shell does: only KILL ends both.
         let found = find();
@@ -437,7 +472,7 @@ mod tests {
         assert_eq!(found, look(&[&main, &nested], false), "a walk over everything finds the same");
 
         let runs = [main.run(), nested.run()];
-        for (_, leftover) in leftovers(&runs, |_| false, true) {
+        for (_, leftover) in leftovers(&runs, |_| false, true).held {
             leftover.kill();
             end_of(leftover.pid());
         }

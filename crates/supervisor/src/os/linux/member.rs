@@ -6,7 +6,6 @@ use rustix::io::retry_on_intr;
 use rustix::process::{WaitId, WaitIdOptions, geteuid, waitid};
 
 use super::leftovers::{Leftover, has_ended};
-use super::notify_socket::Sender;
 use super::proc::{Reader, Stat};
 use super::process::{exit_of, exit_of_status, has_its_pid, told_by_pidfd};
 use crate::os::{RUN_VARIABLE, Run, TASK_VARIABLE};
@@ -15,32 +14,60 @@ use crate::run::Exit;
 /// How far up the ancestors of a process are looked at.
 const MOST_ANCESTORS: usize = 32;
 
-/// Whether what this sender says may be taken for what the run says: if it is root, of our own user or of the run's,
-/// or if it belongs to the run. The user is enough, because programs that only notify are often gone before anybody
-/// can look at them; and belonging is enough, because many a program notifies when it has given up its user.
-pub(crate) fn may_speak_for(run: &Run<'_>, sender: Sender) -> bool {
-    sender.user == 0
-        || sender.user == geteuid().as_raw()
-        || (run.process.is_unreaped() && Reader::default().user(run.process.pid()) == Some(sender.user))
-        || member(run, sender.pid).is_some()
+/// How much of an environment is looked at for the token: strangers choose how large theirs are, and who asks waits.
+const MOST_ENVIRONMENT: usize = 256 << 10;
+
+/// The user that the main process of a run has by now, if that can be told.
+pub(crate) fn user_of(run: &Run<'_>) -> Option<u32> {
+    if run.process.is_unreaped() { Reader::default().user(run.process.pid()) } else { None }
+}
+
+/// Whether what a process of this user says may be taken for what any run says: if it is root, or our own user.
+pub(crate) fn may_speak_for_all(user: u32) -> bool {
+    user == 0 || user == geteuid().as_raw()
 }
 
 /// The process of this pid, if it lives and belongs to the run: if it or one of its ancestors is its main process, is in
 /// the group of that, or has the run's token.
 ///
 /// Who names a process here may mean harm, and it may be signalled afterwards. So each ancestor is held before it is
-/// read, and counts only if its child, which lives, still says that it is its parent.
+/// read, and counts only if its child, which lives, still says that it is its parent. And whatever can be told without
+/// reading environments is, so that it is cheap for most.
 pub(crate) fn member(run: &Run<'_>, pid: u32) -> Option<Leftover> {
     let mut reader = Reader::default();
-    let (process, mut stat) = Leftover::hold(&mut reader, pid)?;
+    let main = run.process.pid();
+    // Nothing of a run is older than its main process.
+    let began = reader.stat(main).filter(|_| run.process.is_unreaped()).map_or(0, |stat| stat.started);
+    let is_known = |_: &mut Reader, process: &Leftover, stat: &Stat| {
+        [process.pid(), stat.group, stat.parent].contains(&main) && run.process.is_unreaped()
+    };
+    let has_token = |reader: &mut Reader, process: &Leftover, _: &Stat| {
+        // A command that is run for a component bears the run's token as well, and is none of its processes.
+        let names = [TASK_VARIABLE, RUN_VARIABLE];
+        reader.variable_within(MOST_ENVIRONMENT, process.pid(), names) == Some(run.token.as_bytes())
+    };
+    descends(&mut reader, pid, began, is_known).or_else(|| descends(&mut reader, pid, began, has_token))
+}
+
+/// The process of this pid, if it lives, and it or one of its ancestors that began no earlier than that belongs.
+fn descends(
+    reader: &mut Reader,
+    pid: u32,
+    began: u64,
+    belongs: impl Fn(&mut Reader, &Leftover, &Stat) -> bool,
+) -> Option<Leftover> {
+    let (process, mut stat) = Leftover::hold(reader, pid)?;
     let mut ancestor = None;
     for _ in 0..MOST_ANCESTORS {
+        if stat.started < began {
+            return None;
+        }
         let current = ancestor.as_ref().unwrap_or(&process);
-        if belongs(run, current, &stat, &mut reader) {
+        if belongs(reader, current, &stat) {
             // What was read of a pid is surely about the process that has it for as long as that lives.
             return (!has_ended(current.as_fd())).then_some(process);
         }
-        let (parent, stat_of_parent) = Leftover::hold(&mut reader, stat.parent)?;
+        let (parent, stat_of_parent) = Leftover::hold(reader, stat.parent)?;
         let is_parent = reader.stat(current.pid())?.parent == parent.pid() && !has_ended(current.as_fd());
         if !is_parent {
             return None;
@@ -48,13 +75,6 @@ pub(crate) fn member(run: &Run<'_>, pid: u32) -> Option<Leftover> {
         (ancestor, stat) = (Some(parent), stat_of_parent);
     }
     None
-}
-
-fn belongs(run: &Run<'_>, process: &Leftover, stat: &Stat, reader: &mut Reader) -> bool {
-    let main = run.process.pid();
-    let is_known = [process.pid(), stat.group, stat.parent].contains(&main) && run.process.is_unreaped();
-    // A command that is run for a component bears the run's token as well, and is none of its processes.
-    is_known || reader.variable(process.pid(), [TASK_VARIABLE, RUN_VARIABLE]) == Some(run.token.as_bytes())
 }
 
 impl Leftover {
@@ -109,14 +129,18 @@ mod tests {
     }
 
     #[test]
-    fn the_users_of_the_run_and_the_supervisor_may_speak_and_others_if_they_belong() {
-        let (main, child) = start("sleep 1000 & echo $!; wait");
-        let ours = geteuid().as_raw();
-        let other = ours + 4242;
-        let may = |pid, user| may_speak_for(&main.run(), Sender { pid, user });
-        assert!(may(0, 0) && may(0, ours));
-        assert!(may(child, other) && may(main.pid(), other));
-        assert!(!may(0, other) && !may(std::process::id(), other) && !may(1, other));
+    fn what_is_older_than_the_run_does_not_belong_though_it_bears_its_token() {
+        let elder = Component::new("/bin/sleep", &["1000"]).start();
+        let run_of = |started: &Started| Reader::default().stat(started.pid()).unwrap().started;
+        let younger = loop {
+            let younger = Component::new("/bin/sleep", &["1000"]).start();
+            if run_of(&younger) > run_of(&elder) {
+                break younger;
+            }
+        };
+        let run = |of| Run { process: of, token: elder.token() };
+        assert!(member(&run(younger.process()), elder.pid()).is_none());
+        assert!(member(&run(elder.process()), elder.pid()).is_some());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! memory and what of both is swapped out. Files that are mapped do not count. What several processes share counts once,
 //! because each of them bears its part of it.
 
+use std::collections::HashSet;
+
 use rustix::process::getpid;
 
 use super::proc::Reader;
@@ -24,17 +26,26 @@ const SIZES: [&str; 3] = ["RssAnon:", "RssShmem:", "VmSwap:"];
 /// This may take long: the kernel goes through all of their memory.
 pub(crate) fn memory(pid: u32, token: &str, orphans_come_to_us: bool) -> u64 {
     let mut reader = Reader::default();
-    let mut pids = reader.tree(pid, MOST);
-    if orphans_come_to_us {
-        let own = getpid().as_raw_nonzero().get().unsigned_abs();
-        for orphan in reader.children_of_thread(own, own).unwrap_or_default() {
-            if reader.variable(orphan, [RUN_VARIABLE]) == Some(token.as_bytes()) {
-                let room = MOST.saturating_sub(pids.len());
-                pids.extend(reader.tree(orphan, room));
-            }
+    let own = getpid().as_raw_nonzero().get().unsigned_abs();
+    let orphans = if orphans_come_to_us { reader.children_of_thread(own, own) } else { None };
+    let family = family(&mut reader, pid, token, orphans.unwrap_or_default());
+    family.into_iter().fold(0, |sum: u64, pid| sum.saturating_add(memory_of(&mut reader, pid)))
+}
+
+/// The process and its descendants, and the trees of those orphans that have this token. A daemon is an orphan itself, and
+/// still each is in it once.
+fn family(reader: &mut Reader, pid: u32, token: &str, orphans: Vec<u32>) -> HashSet<u32> {
+    let mut family: HashSet<_> = reader.tree(pid, MOST).into_iter().collect();
+    for orphan in orphans {
+        if family.len() < MOST
+            && !family.contains(&orphan)
+            && reader.variable(orphan, [RUN_VARIABLE]) == Some(token.as_bytes())
+        {
+            let room = MOST - family.len();
+            family.extend(reader.tree(orphan, room));
         }
     }
-    pids.into_iter().fold(0, |sum: u64, pid| sum.saturating_add(memory_of(&mut reader, pid)))
+    family
 }
 
 /// Nothing for one that is gone.
@@ -81,6 +92,18 @@ mod tests {
         let other = Component::new("/bin/sleep", &["1000"]).start();
         let small = memory(other.pid(), other.token(), false);
         assert!((1..5_000_000).contains(&small), "{small}");
+    }
+
+    #[test]
+    fn a_daemon_that_is_named_and_an_orphan_as_well_counts_once() {
+        let mut daemon = Component::shell("sleep 1000 & echo $!; wait").start();
+        let child: u32 = daemon.line().parse().unwrap();
+        let mut beside = Component::new("/bin/sleep", &["1000"]);
+        daemon.token().clone_into(&mut beside.token);
+        let (beside, stranger) = (beside.start(), Component::new("/bin/sleep", &["1000"]).start());
+        let orphans = vec![daemon.pid(), beside.pid(), stranger.pid(), child];
+        let family = family(&mut Reader::default(), daemon.pid(), daemon.token(), orphans);
+        assert_eq!(family, HashSet::from([daemon.pid(), child, beside.pid()]));
     }
 
     #[test]

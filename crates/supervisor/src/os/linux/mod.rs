@@ -19,7 +19,7 @@ pub(crate) use facts::facts;
 pub(crate) use launch_pad::LaunchPad;
 pub(super) use launch_pad::{pass_on, reset_signals};
 pub(crate) use leftovers::{Leftover, descendants, end_orphans, leftovers, reap_orphans};
-pub(crate) use member::{may_speak_for, member};
+pub(crate) use member::{may_speak_for_all, member, user_of};
 pub(crate) use memory::memory;
 pub(crate) use notify_socket::{NotifySocket, Sender};
 pub(crate) use out_of_memory::OutOfMemory;

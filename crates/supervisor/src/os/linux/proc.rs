@@ -19,6 +19,8 @@ const LARGEST_STAT: usize = 2048;
 #[derive(Default)]
 pub(super) struct Reader {
     buffer: Vec<u8>,
+    /// Whether something could not be opened for want of descriptors or memory, so that what was found may not be all.
+    pub(super) is_starved: bool,
 }
 
 /// What `/proc/PID/stat` says. <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>
@@ -49,7 +51,7 @@ impl Reader {
 
     /// Opens the file as well, to be read again.
     pub(super) fn open_stat(&mut self, pid: u32) -> Option<(OwnedFd, Stat)> {
-        let file = open(&format!("/proc/{pid}/stat"))?;
+        let file = self.open(&format!("/proc/{pid}/stat"))?;
         let stat = self.stat_again(&file)?;
         Some((file, stat))
     }
@@ -81,7 +83,17 @@ impl Reader {
 
     /// The value of the first of these variables that is in the environment with which the process was executed.
     pub(super) fn variable<const N: usize>(&mut self, pid: u32, names: [&str; N]) -> Option<&[u8]> {
-        let environment = self.read(&format!("/proc/{pid}/environ"))?;
+        self.variable_within(LARGEST, pid, names)
+    }
+
+    /// The same, but only the beginning of the environment is read.
+    pub(super) fn variable_within<const N: usize>(
+        &mut self,
+        most: usize,
+        pid: u32,
+        names: [&str; N],
+    ) -> Option<&[u8]> {
+        let environment = self.read_within(most, &format!("/proc/{pid}/environ"))?;
         let mut values = [None; N];
         for assignment in environment.split(|byte| *byte == 0) {
             for (name, value) in names.iter().zip(&mut values) {
@@ -123,38 +135,50 @@ impl Reader {
         if threads == 1 {
             return self.children_of_thread(pid, pid).unwrap_or_default();
         }
-        let threads = numbers_in(&format!("/proc/{pid}/task"));
+        let threads = self.numbers_in(&format!("/proc/{pid}/task"));
         threads.filter_map(|thread| self.children_of_thread(pid, thread)).flatten().collect()
     }
 
     /// All of a file.
     pub(super) fn read(&mut self, path: &str) -> Option<&[u8]> {
-        let file = open(path)?;
+        self.read_within(LARGEST, path)
+    }
+
+    /// The beginning of a file: a little more than that, at most.
+    fn read_within(&mut self, most: usize, path: &str) -> Option<&[u8]> {
+        let file = self.open(path)?;
         self.buffer.clear();
         loop {
             self.buffer.reserve(1024);
             match read(&file, spare_capacity(&mut self.buffer)) {
                 Ok(0) => return Some(&self.buffer),
-                Ok(_) if self.buffer.len() > LARGEST => return Some(&self.buffer),
+                Ok(_) if self.buffer.len() > most => return Some(&self.buffer),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => return None,
             }
         }
     }
-}
 
-fn open(path: &str) -> Option<OwnedFd> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
-}
+    /// Every process that this one can see.
+    pub(super) fn all_processes(&mut self) -> impl Iterator<Item = u32> + use<> {
+        self.numbers_in("/proc")
+    }
 
-/// Every process that this one can see.
-pub(super) fn all_processes() -> impl Iterator<Item = u32> {
-    numbers_in("/proc")
-}
+    /// What was opened. Takes note if it was not for want of something.
+    pub(super) fn opened<T>(&mut self, opened: Result<T, Errno>) -> Option<T> {
+        self.is_starved |= matches!(opened, Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM));
+        opened.ok()
+    }
 
-fn numbers_in(folder: &str) -> impl Iterator<Item = u32> + use<> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    fn open(&mut self, path: &str) -> Option<OwnedFd> {
+        self.opened(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
+    }
+
+    fn numbers_in(&mut self, folder: &str) -> impl Iterator<Item = u32> + use<> {
+        let entries = fs::read_dir(folder).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
+        let entries = self.opened(entries).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    }
 }
 
 fn parse_stat(text: &[u8]) -> Option<Stat> {

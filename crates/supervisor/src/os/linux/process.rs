@@ -376,7 +376,8 @@ mod tests {
         gone.signal_group(crate::Signal::TERM);
         gone.kill();
         assert_eq!(gone.exit(), Some(Exit::Unknown));
-        assert!(leftovers(&[crate::os::Run { process: &gone, token: "none" }], |_| false, false).is_empty());
+        let run = crate::os::Run { process: &gone, token: "none" };
+        assert!(leftovers(&[run], |_| false, false).held.is_empty());
         assert_eq!(stranger.process().exit(), None, "it still runs");
     }
 

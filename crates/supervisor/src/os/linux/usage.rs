@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
-use super::proc::{Reader, Stat, all_processes};
+use super::proc::{Reader, Stat};
 use crate::status::Usage;
 
 /// The most descendants that are measured for one process; with more, the figures are those of the first so many.
@@ -38,7 +38,8 @@ impl Meter {
     /// parents have waited for them.
     pub(crate) fn usages(&mut self, pids: &[u32]) -> Vec<Option<Usage>> {
         let mut reader = Reader::default();
-        let everybody: Vec<u32> = if pids.len() < MANY { Vec::new() } else { all_processes().collect() };
+        let everybody: Vec<u32> =
+            if pids.len() < MANY { Vec::new() } else { reader.all_processes().collect() };
         // Looking at strangers costs as much as asking a process for its children.
         if everybody.is_empty() || everybody.len() > 2 * pids.len() {
             return pids.iter().map(|pid| tree(&mut reader, *pid)).collect();

@@ -175,7 +175,8 @@ pub(super) fn with_nul(launch: &Launch<'_>) -> Option<String> {
     if launch.spec.working_directory.as_ref().is_some_and(|folder| has_nul(folder.as_os_str())) {
         return Some("the path of the working directory".to_owned());
     }
-    let variable = launch.environment.iter().find(|(name, value)| has_nul(name) || has_nul(value));
+    let mut variables = launch.environment.iter().chain(launch.added);
+    let variable = variables.find(|(name, value)| has_nul(name) || has_nul(value));
     variable.map(|(name, _)| format!("the environment variable {name:?}"))
 }
 

@@ -53,6 +53,7 @@ pub(super) fn start(launch: &Launch<'_>, pad: &mut LaunchPad) -> Result<Pid, Spa
     if let Some(account) = &account {
         command.envs(account.variables_beside(&spec.environment));
     }
+    command.envs(launch.added.iter().map(|(name, value)| (name, value)));
     command.env(RUN_VARIABLE, launch.token);
     if let Some(errand) = launch.errand {
         command.env(TASK_VARIABLE, errand.token);
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_is_the_given_one_and_the_token() {
+    fn the_environment_is_the_given_one_with_what_is_added_and_the_token() {
         for road in ROADS {
             let mut component = Component::new("/usr/bin/env", &[]);
             road(&mut component);
@@ -195,8 +196,14 @@ mod tests {
             component.set("A", "1");
             component.set("B", "x=y");
             component.set("A", "2");
-            let expected =
-                BTreeSet::from(["A=2".into(), "B=x=y".into(), format!("S7_RUN={}", component.token)]);
+            component.set("C", "inherited");
+            component.added = vec![("C".into(), "added".into())];
+            let expected = BTreeSet::from([
+                "A=2".into(),
+                "B=x=y".into(),
+                "C=added".into(),
+                format!("S7_RUN={}", component.token),
+            ]);
             let told: BTreeSet<String> = component.output().lines().map(str::to_owned).collect();
             assert_eq!(told, expected);
         }

@@ -27,10 +27,11 @@ impl Driver {
         runs.sort_unstable();
         runs.dedup();
         for run in runs {
+            let mut looked_at = None;
             for heard in self.means.voices.hear(run) {
                 match heard {
                     Heard::Ready => self.tell(Input::Ready { run }),
-                    Heard::Notified(sender, mut said) if self.runs.may_speak(run, sender) => {
+                    Heard::Notified(sender, mut said) if self.runs.may_speak(run, sender, &mut looked_at) => {
                         said.main_pid = said.main_pid.filter(|pid| self.runs.name_main(run, *pid));
                         self.tell(Input::Notified { run, said });
                     }

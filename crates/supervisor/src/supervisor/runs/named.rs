@@ -58,9 +58,29 @@ impl Runs {
         true
     }
 
-    /// Whether what this sender says may be taken for what the run says.
-    pub(in super::super) fn may_speak(&self, run: RunId, sender: Sender) -> bool {
-        self.run(Owner::Run(run)).is_some_and(|run| os::may_speak_for(&run.asked(), sender))
+    /// Whether what this sender says may be taken for what the run says: if it is root, of our own user or of the run's,
+    /// or if it belongs to the run. The user is enough, because programs that only notify are often gone before anybody
+    /// can look at them; and belonging is enough, because many a program notifies when it has given up its user.
+    ///
+    /// Anybody can send us something, and to look closely at who it is takes time. So that is done for only one process
+    /// in each round of the driver's, which `looked_at` remembers; from others of such users nothing is heard in it.
+    pub(in super::super) fn may_speak(
+        &mut self,
+        run: RunId,
+        sender: Sender,
+        looked_at: &mut Option<(Sender, bool)>,
+    ) -> bool {
+        let Some(run) = self.run_mut(Owner::Run(run)) else { return false };
+        if os::may_speak_for_all(sender.user) || run.user == Some(sender.user) {
+            return true;
+        }
+        let (who, may_speak) = *looked_at.get_or_insert_with(|| {
+            // It may have changed its user since it was last asked for.
+            run.user = os::user_of(&run.asked());
+            let is_its_user = run.user == Some(sender.user);
+            (sender, is_its_user || os::member(&run.asked(), sender.pid).is_some())
+        });
+        may_speak && who == sender
     }
 
     /// From where on all that a run has started is found, if it lives: its first process, or if that has ended, the one

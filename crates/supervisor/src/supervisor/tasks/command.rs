@@ -64,16 +64,15 @@ pub(super) fn start(
     }
     let said = Said::new(reader, poller, place.key, place.is_evidence).map_err(cannot)?;
     let spec = launcher.spec;
-    let mut environment = environment::of(&spec.environment, launcher.inherited).into_owned();
-    environment.push(("S7_ID".into(), spec.id.as_str().into()));
-    if let Some(pid) = place.pid {
-        environment.push(("S7_PID".into(), pid.to_string().into()));
-    }
+    let environment = environment::of(&spec.environment, launcher.inherited);
+    let mut added = vec![("S7_ID".into(), spec.id.as_str().into())];
+    added.extend(place.pid.map(|pid| ("S7_PID".into(), pid.to_string().into())));
     // What it leaves behind is known by this, and never taken for a part of the run.
     let token = format!("{}/{}", place.token, place.number);
     let launch = Launch {
         spec,
         environment: &environment,
+        added: &added,
         token: place.token,
         errand: Some(Errand { command, token: &token }),
         stdout: writer.as_fd(),

@@ -142,6 +142,7 @@ impl Bench {
         let launch = os::Launch {
             spec: &self.spec,
             environment: &[("PATH".into(), "/usr/bin:/bin".into())],
+            added: &[],
             token: &self.token,
             errand: None,
             stdout: nowhere.as_fd(),
