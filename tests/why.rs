@@ -23,12 +23,13 @@ fn fails() -> String {
     server("bad", script, "<startDelay>60</startDelay><restart delay=\"3600\" maxDelay=\"3600\"/>")
 }
 
-/// What `why ID --json` answers, once the journal tells of `event`: it is written in the background.
-fn why(house: &House, id: &str, event: &str) -> Value {
+/// What `why ID --json` answers, once the journal tells of these events: it is written in the background.
+fn why(house: &House, id: &str, events: &[&str]) -> Value {
     let mut answer = Value::Null;
     house.until(|| {
         answer = house.json(&["why", id, "--json"]);
-        answer["causes"].as_array().unwrap().iter().any(|cause| cause["event"] == event)
+        let causes = causes(&answer);
+        events.iter().all(|event| causes.contains(event))
     });
     answer
 }
@@ -50,7 +51,7 @@ fn a_component_that_crashed_tells_how_who_wanted_it_and_when_it_is_tried_again()
     assert_eq!(code(&house.s7(&["start"])), 1);
     // Whoever asks for it now is why there is a second run.
     assert_eq!(code(&house.s7(&["start", "bad"])), 1);
-    let answer = why(&house, "bad", "requested");
+    let answer = why(&house, "bad", &["backoff", "requested"]);
     assert_eq!(answer["state"], "backoff");
     assert_eq!(causes(&answer), ["backoff", "exited", "requested"]);
     assert_eq!(answer["complete"], true);
@@ -79,6 +80,40 @@ fn a_component_that_crashed_tells_how_who_wanted_it_and_when_it_is_tried_again()
 }
 
 #[test]
+fn a_component_that_was_judged_unhealthy_tells_the_check_the_evidence_and_what_it_used() {
+    // A child that it has waited for holds a hundred megabytes, which is more than we ever have.
+    let script = "head -c 100000000 /dev/zero | tail -c 100000000 &gt; /dev/null; echo sick $$ &gt; BELL; \
+        while :; do sleep 3600 &amp; wait; done";
+    let elements = "<health interval=\"200ms\" failures=\"1\"><exec><argument>test</argument>\
+        <argument>!</argument><argument>-e</argument><argument>FOLDER/ill</argument></exec></health>\
+        <evidence><exec><argument>echo</argument><argument>pale and hot</argument></exec></evidence>\
+        <restart delay=\"3600\" maxDelay=\"3600\"/>";
+    let house = House::with(&server("sick", script, elements));
+    house.start();
+    let pid = house.bell("sick");
+    std::fs::write(house.path("ill"), "").unwrap();
+    house.until(|| house.json(&["why", "sick", "--json"])["state"] == "backoff");
+    let answer = why(&house, "sick", &["backoff"]);
+    assert_eq!(answer["state"], "backoff");
+    assert_eq!(causes(&answer), ["backoff", "exited", "judged", "supervisorStarted"]);
+    assert_eq!(answer["complete"], true);
+    assert_eq!(answer["causes"][1]["exit"]["signal"], "TERM");
+    assert_eq!(answer["causes"][2]["fault"]["kind"], "unhealthy");
+    assert_eq!(answer["causes"][2]["run"], 1);
+    let [evidence] = answer["lastRun"]["evidence"].as_array().unwrap().as_slice() else {
+        panic!("{}", answer["lastRun"]);
+    };
+    assert_eq!((&evidence["step"], &evidence["error"]), (&"echo".into(), &Value::Null));
+    let (gist, file) = evidence["answer"].as_str().unwrap().split_once("; all of it is in ").unwrap();
+    assert_eq!(gist, "pale and hot");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "pale and hot\n");
+    assert_eq!(answer["lastRun"]["facts"]["threads"], "1");
+    assert!(answer["lastRun"]["peakMemory"].as_u64().unwrap() > 100_000_000, "{}", answer["lastRun"]);
+    assert_eq!(answer["next"]["what"], "try");
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "it has ended before it is tried again");
+}
+
+#[test]
 fn an_unknown_component_is_refused_with_a_suggestion_and_without_any_journal_nothing_is_known() {
     let house = House::with(&stand_in("redis", "", ""));
     for command in [&["why", "redis"][..], &["events"], &["events", "-f"]] {
@@ -101,7 +136,7 @@ fn an_unknown_component_is_refused_with_a_suggestion_and_without_any_journal_not
 fn the_past_outlives_the_supervisor_and_tells_an_orderly_end_from_a_kill() {
     let house = House::with(&(fails() + &stand_in("ps", "", "")));
     assert_eq!(code(&house.s7(&["start"])), 1);
-    why(&house, "bad", "backoff");
+    why(&house, "bad", &["backoff"]);
     let supervisor = house.supervisor_pid();
     let [ps] = house.pids_of(["ps"]);
     kill(supervisor, Signal::KILL);
@@ -115,7 +150,7 @@ fn the_past_outlives_the_supervisor_and_tells_an_orderly_end_from_a_kill() {
     assert_eq!(causes(&answer), ["backoff", "exited", "supervisorStarted"]);
 
     assert_eq!(code(&house.s7(&["start"])), 1);
-    why(&house, "bad", "backoff");
+    why(&house, "bad", &["backoff"]);
     assert_eq!(code(&house.s7(&["stop"])), 0);
     let answer = house.json(&["why", "ps", "--json"]);
     assert_eq!(answer["supervisorEndedInOrder"], true);
@@ -125,6 +160,43 @@ fn the_past_outlives_the_supervisor_and_tells_an_orderly_end_from_a_kill() {
     assert!(text.starts_with("the supervisor is not running: it ended at "), "{text}");
     let began = journal(&house).iter().filter(|line| line["event"] == "supervisorStarted").count();
     assert_eq!(began, 2, "one journal tells of both");
+}
+
+/// Puts another journal in the place of the one that is there; the supervisor goes on with it.
+fn rewrite_journal(house: &House, lines: &[Value]) {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(house.path("temp/journal.new"), text).unwrap();
+    std::fs::rename(house.path("temp/journal.new"), house.path("temp/journal.jsonl")).unwrap();
+}
+
+#[test]
+fn a_journal_that_has_lost_its_beginning_is_told_once_and_one_of_an_older_supervisor_explains_nothing() {
+    let house = House::with(&(fails() + &stand_in("ps", "", "")));
+    assert_eq!(code(&house.s7(&["start"])), 1);
+    why(&house, "bad", &["backoff"]);
+    why(&house, "ps", &["started"]);
+    let whole = journal(&house);
+
+    // In a container, an older supervisor had the same pid.
+    let mut of_another = whole.clone();
+    of_another[0]["time"] = "2026-01-01T00:00:00.000Z".into();
+    rewrite_journal(&house, &of_another);
+    let answer = house.json(&["why", "bad", "--json"]);
+    assert_eq!(answer["state"], "backoff");
+    assert_eq!(causes(&answer), [""; 0]);
+
+    rewrite_journal(&house, &whole[1..]);
+    let answer = house.json(&["why", "bad", "--json"]);
+    assert_eq!(causes(&answer), ["backoff", "exited"]);
+    assert_eq!(answer["complete"], false);
+    let mut all = Following::begin(&house, &["-n", "1000"]);
+    all.until("spawned");
+    assert_eq!(code(&house.s7(&["restart", "ps"])), 0);
+    assert_eq!(code(&house.s7(&["stop"])), 0);
+    let rest = all.lines.by_ref().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let numbers: Vec<_> = rest.map(|document| document["seq"].as_u64().unwrap()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{numbers:?}");
+    assert_eq!(house.wait(&mut all.child), Some(0));
 }
 
 /// `events -f`, and what it tells.
@@ -216,12 +288,15 @@ fn a_full_disk_neither_stops_anything_nor_loses_anything_in_silence_and_heals_by
     house.until_exists("temp/s7supervisor.sock");
     house.until(|| code(&house.s7(&["status"])) == 0);
     let conditions = || house.json(&["status", "--json"])["supervisor"]["conditions"].to_string();
+    let mut condition = String::new();
     house.until(|| {
         assert_eq!(code(&house.s7(&["restart", "ps"])), 0, "supervision goes on");
-        conditions().contains("journal.jsonl")
+        condition = conditions();
+        condition.contains("journal.jsonl")
     });
-    assert!(conditions().contains("File too large"), "{}", conditions());
-    assert!(journal(&house).iter().all(|line| line["event"] != "lost"), "what is there is whole");
+    assert!(condition.contains("File too large"), "{condition}");
+    // What is there is whole; a short line may still fit where a long one did not.
+    journal(&house);
 
     let pid = Pid::from_raw(i32::try_from(run.id()).unwrap());
     let unlimited = Rlimit { current: None, maximum: None };
@@ -233,8 +308,7 @@ fn a_full_disk_neither_stops_anything_nor_loses_anything_in_silence_and_heals_by
     assert_eq!(code(&house.s7(&["stop"])), 0);
     assert_eq!(house.wait(&mut run), Some(0));
     let lines = journal(&house);
-    let lost: Vec<_> = lines.iter().filter(|line| line["event"] == "lost").collect();
-    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert!(lines.iter().any(|line| line["event"] == "lost"));
     // Every number is there, or counted as missing at its place.
     let mut next = 0;
     for line in &lines {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use chrono::{DateTime, Local};
 use rustix::fs::{Mode, OFlags};
 use supervisor_control::journal::{FILE, Past};
+use supervisor_control::wire::{EventDocument, What};
 use supervisor_control::{Client, ClientError};
 
 use crate::control;
@@ -56,6 +57,21 @@ pub(crate) fn meant(names: &[String], client: Option<&Client>, past: &Past) -> R
         }
         Err(error) => Err(control::failure(&error)),
     }
+}
+
+/// Whether this is the journal of the supervisor that began then, and not of an older one, if the one that runs cannot
+/// write. One that does not go back to any beginning is: it is so full of what the newest one has done.
+pub(crate) fn is_of(past: &Past, began: Option<&str>) -> bool {
+    let newest = past.entries().rev().map(|entry| entry.document).find(is_beginning);
+    match (newest, began) {
+        (Some(newest), Some(began)) => newest.time == began,
+        _ => true,
+    }
+}
+
+/// Whether a supervisor began here.
+pub(crate) fn is_beginning(document: &EventDocument) -> bool {
+    matches!(document.what, What::SupervisorStarted { .. })
 }
 
 /// There is no supervisor to ask and no journal to read.

@@ -42,6 +42,10 @@ pub struct SupervisorDocument {
     pub version: String,
     /// How long it has been running.
     pub uptime: f64,
+    /// When it began, by the wall clock as it was then. A journal is its own if its newest `supervisorStarted` is of
+    /// that time; `None` where it keeps none. A pid does not tell: in a container, each of them has the same.
+    #[serde(default)]
+    pub began: Option<String>,
     /// The registry that it was started with.
     pub registry: Option<String>,
     /// What is not as it should be, or will not be for long, a sentence each. Empty when all is well.
@@ -203,7 +207,7 @@ impl ComponentDocument {
     }
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 

@@ -119,6 +119,21 @@ mod dependencies {
     }
 
     #[test]
+    fn a_start_waits_for_the_run_that_may_bring_what_is_needed() {
+        let migrate = Mock::new("migrate").with(|spec| spec.restart = Arc::new(Never));
+        let mut world = World::new([
+            migrate.behaves(steady().ends_after(seconds(7), Exit::Code(0))),
+            needs("ps", &[("migrate", Condition::Completed)]).with(|spec| spec.autostart = false),
+        ]);
+        world.run_for(seconds(1));
+        let start = world.start("ps");
+        world.run_for(seconds(1));
+        assert_eq!((world.outcome(start), world.state("ps").as_str()), (None, "waiting for migrate"));
+        world.run_for(seconds(7));
+        assert_eq!(achieved(&world, start, "ps"), Achieved::Done);
+    }
+
+    #[test]
     fn independent_components_start_in_parallel() {
         let slow = |name: &str| Mock::new(name).with(|spec| spec.start_delay = seconds(5));
         let world = World::new([slow("a"), slow("b"), needs("c", &[("a", Condition::Ready)])]);
@@ -292,6 +307,63 @@ mod dependencies {
         world.run_for(Duration::ZERO);
         assert!(matches!(achieved(&world, start, "is"), Achieved::FailedStart(_)));
         assert_eq!(achieved(&world, start, "ps"), Achieved::Blocked { on: id("is"), state: "backoff" });
+    }
+
+    #[test]
+    fn a_stop_or_reset_in_the_middle_of_a_chain_holds_up_nobody() {
+        let build = || {
+            World::new([
+                declares("z", ReadyWhen::Notified).behaves(steady().ready_after(seconds(30))),
+                needs("a", &[("z", Condition::Ready)]),
+                needs("b", &[("a", Condition::Ready)]),
+                Mock::new("later").with(|spec| spec.start_priority = 2),
+            ])
+        };
+        let mut world = build();
+        let start = world.start("b");
+        world.run_for(seconds(1));
+        world.stop("a");
+        world.run_for(seconds(60));
+        assert_eq!(world.state("b"), "waiting for a: stopped");
+        assert_eq!(achieved(&world, start, "b"), Achieved::Blocked { on: id("a"), state: "stopped" });
+        assert_eq!(world.state("later"), "up");
+    }
+
+    #[test]
+    fn a_dependency_that_cannot_be_killed_holds_up_nobody_but_those_who_need_it() {
+        let mut world = World::new([
+            declares("z", ReadyWhen::Notified)
+                .with(|spec| spec.stop_timeout = seconds(5))
+                .behaves(steady().never_ready().ignores_stop().unkillable()),
+            needs("a", &[("z", Condition::Ready)]),
+            Mock::new("later").with(|spec| spec.start_priority = 2),
+        ]);
+        world.run_for(seconds(80));
+        assert_eq!(
+            (world.state("a").as_str(), world.state("later").as_str()),
+            ("waiting for z: stopping", "up")
+        );
+    }
+
+    #[test]
+    fn what_was_told_to_stop_has_not_completed() {
+        let migrate = Mock::new("migrate")
+            .with(|spec| spec.restart = Arc::new(Never))
+            .behaves_by_run(|_| steady().ends_after(seconds(30), Exit::Code(0)));
+        let mut world = World::new([migrate, needs("ps", &[("migrate", Condition::Completed)])]);
+        world.run_for(seconds(1));
+        world.stop("migrate");
+        world.run_for(seconds(60));
+        assert_eq!(world.state("ps"), "waiting for migrate: stopped");
+    }
+
+    #[test]
+    fn a_long_chain_that_is_blocked_breaks_nothing() {
+        let name = |n: usize| format!("c{n}");
+        let chain = (1..200).map(|n| needs(&name(n), &[(&name(n - 1), Condition::Ready)]));
+        let first = Mock::new("c0").with(|spec| spec.autostart = false);
+        let world = World::new(std::iter::once(first).chain(chain));
+        assert_eq!(world.state("c199"), "waiting for c198: waiting");
     }
 
     #[test]

@@ -82,12 +82,12 @@ fn follow(client: Client, temp: PathBuf, telling: &Telling, lines: usize) -> End
         signal_hook::flag::register_conditional_shutdown(signal, 0, Arc::new(AtomicBool::new(true)))
             .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
     }
-    let pid = client.supervisor_pid();
+    let began = client.status(&[]).map_err(|error| control::failure(&error))?.supervisor.began;
     // Whoever listens first and then reads the past misses nothing.
     let coming = client.follow().map_err(|error| control::failure(&error))?;
     let past = past::read(&temp)?;
     telling.newest(&past, lines);
-    let mut follower = Follower { telling, temp, pid, last: last_of(&past, pid) };
+    let mut follower = Follower { telling, temp, last: last_of(&past, began.as_deref()), began };
     for line in coming {
         follower.heed(&line.map_err(|error| control::failure(&error))?)?;
         if say::reader_is_gone() {
@@ -97,21 +97,18 @@ fn follow(client: Client, temp: PathBuf, telling: &Telling, lines: usize) -> End
     Ok(Exit::Done)
 }
 
-/// The number of the last event that the journal tells of the supervisor with this pid, if it tells of it.
-fn last_of(past: &Past, pid: Option<u32>) -> Option<u64> {
+/// The number of the last event that the journal tells of the supervisor that began then, if it tells of it.
+fn last_of(past: &Past, began: Option<&str>) -> Option<u64> {
     let last = past.entries().next_back()?.document.seq;
-    let began = past.entries().rev().find_map(|entry| match entry.document.what {
-        What::SupervisorStarted { pid, .. } => Some(pid),
-        _ => None,
-    });
-    (began.is_some() && began == pid).then_some(last)
+    past::is_of(past, began).then_some(last)
 }
 
 /// Somebody who follows.
 struct Follower<'a> {
     telling: &'a Telling,
     temp: PathBuf,
-    pid: Option<u32>,
+    /// When the supervisor began.
+    began: Option<String>,
     /// The number of the last event that was told.
     last: Option<u64>,
 }
@@ -141,11 +138,11 @@ impl Follower<'_> {
     /// Tells these from the journal, and how many they are.
     fn fill(&self, missing: &RangeInclusive<u64>) -> Result<usize, Failure> {
         let past = past::read(&self.temp)?;
-        if last_of(&past, self.pid).is_none() {
+        if !past::is_of(&past, self.began.as_deref()) {
             return Ok(0);
         }
-        let is_dawn = |entry: &Entry<'_>| matches!(entry.document.what, What::SupervisorStarted { .. });
-        let mut entries: Vec<_> = past.entries().rev().take_while(|entry| !is_dawn(entry)).collect();
+        let of_its_life = |entry: &Entry<'_>| !past::is_beginning(&entry.document);
+        let mut entries: Vec<_> = past.entries().rev().take_while(of_its_life).collect();
         entries.retain(|entry| missing.contains(&entry.document.seq));
         entries.iter().rev().for_each(|entry| self.telling.tell(entry));
         Ok(entries.len())

@@ -23,7 +23,7 @@ use crossbeam_channel::{Receiver, after, never, select};
 use signal_hook::consts::SIGCHLD;
 use supervisor::registry::Registry;
 use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Request, Supervisor};
-use supervisor_control::journal::{Header, Journal, Trouble};
+use supervisor_control::journal::{Header, Journal};
 use supervisor_control::{HttpProber, Server};
 use tracing::{debug, error, info, warn};
 
@@ -110,7 +110,7 @@ impl Supervision {
         let handle = supervisor.handle();
         let journal = keep_journal(to_journal, &home, &registry.path)
             .map_err(|error| cannot("keep a journal", &error))?;
-        let server = serve(&handle, &home, &registry.path, journal.trouble()).map_err(|error| {
+        let server = serve(&handle, &home, &registry.path, &journal).map_err(|error| {
             cannot(&format!("make the control socket {}", home.temp.path().join(SOCKET).display()), &error)
         })?;
         let mut supervision = Self {
@@ -218,7 +218,7 @@ impl Supervision {
         if self.home.temp.has(SOCKET) {
             return;
         }
-        match serve(&self.handle, &self.home, &self.registry, self.journal.trouble()) {
+        match serve(&self.handle, &self.home, &self.registry, &self.journal) {
             Ok(server) => self.server = server,
             Err(error) => error!("cannot make the control socket again: {error}"),
         }
@@ -254,9 +254,11 @@ fn keep_journal(events: Receiver<Event>, home: &Home, registry: &Path) -> std::i
 }
 
 /// Serves control at the socket in the `temp` folder. We hold the lock, so that nobody listens on one that is there.
-fn serve(handle: &Handle, home: &Home, registry: &Path, journal: Trouble) -> std::io::Result<Server> {
+fn serve(handle: &Handle, home: &Home, registry: &Path, journal: &Journal) -> std::io::Result<Server> {
+    let trouble = journal.trouble();
     Server::builder(handle.clone())
-        .condition(move || journal.now())
+        .condition(move || trouble.now())
+        .journal_began(journal.began())
         .registry(registry)
         .supervisor_version(env!("CARGO_PKG_VERSION"))
         .replace_socket(true)

@@ -12,7 +12,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use serde::Serialize;
 use supervisor_control::journal::Past;
-use supervisor_control::wire::{ComponentDocument, EventDocument, What};
+use supervisor_control::wire::{ComponentDocument, EventDocument, StatusDocument, What};
 use supervisor_control::{Client, ClientError};
 
 use self::story::{LastRun, Story};
@@ -109,9 +109,15 @@ pub(crate) fn why(place: &Place, asked: &Why) -> Ended {
         return Err(Failure::new(Exit::Invalid, say::printable(&message)));
     };
     // The state first and then the causes: what has just happened is written by then.
-    let component = client.as_ref().map(|client| component(client, id)).transpose()?.flatten();
+    let status = client.as_ref().map(|client| status(client, id)).transpose()?.flatten();
+    let (component, began) = match status {
+        Some(status) => (status.components.into_iter().next(), status.supervisor.began),
+        None => (None, None),
+    };
     let now = wall_clock();
-    let asking = Asking { client: client.as_ref(), past: past::read(&temp)?, now };
+    let past = past::read(&temp)?;
+    let is_its_own = past::is_of(&past, began.as_deref());
+    let asking = Asking { client: client.as_ref(), past, is_its_own, now };
     let answer = asking.about(id, component.as_ref())?;
     if asked.json {
         let text = serde_json::to_string_pretty(&answer)
@@ -127,6 +133,8 @@ pub(crate) fn why(place: &Place, asked: &Why) -> Ended {
 struct Asking<'a> {
     client: Option<&'a Client>,
     past: Past,
+    /// Whether the past is that of the supervisor that runs, if one does.
+    is_its_own: bool,
     now: SystemTime,
 }
 
@@ -136,7 +144,8 @@ impl Asking<'_> {
         let mut answer = self.answer(id, asked);
         if let (Some(client), Some(other)) = (self.client, asked.and_then(|asked| asked.waiting_for.as_ref()))
         {
-            answer.waiting_for = Some(Box::new(self.answer(other, component(client, other)?.as_ref())));
+            let component = status(client, other)?.and_then(|status| status.components.into_iter().next());
+            answer.waiting_for = Some(Box::new(self.answer(other, component.as_ref())));
         }
         Ok(answer)
     }
@@ -144,14 +153,7 @@ impl Asking<'_> {
     fn answer(&self, id: &str, component: Option<&ComponentDocument>) -> Answer {
         let documents = || self.past.entries().rev().map(|entry| entry.document);
         let state = component.map(|component| component.state.as_str());
-        // The journal may be of an older supervisor, if the one that runs cannot write.
-        let began = documents().find_map(|document| match document.what {
-            What::SupervisorStarted { pid, .. } => Some(pid),
-            _ => None,
-        });
-        let pid = self.client.and_then(Client::supervisor_pid);
-        let is_its_own = self.client.is_none() || began == pid || pid.is_none();
-        let story = if is_its_own { Story::of(id, state, documents()) } else { Story::default() };
+        let story = if self.is_its_own { Story::of(id, state, documents()) } else { Story::default() };
         let mut answer = Answer::new(id, story);
         match (self.client, component) {
             (Some(_), Some(component)) => answer.is_now(component, self.now),
@@ -163,9 +165,9 @@ impl Asking<'_> {
 }
 
 /// What the supervisor says of it; `None` if it does not know it, or has ended meanwhile.
-fn component(client: &Client, id: &str) -> Result<Option<ComponentDocument>, Failure> {
+fn status(client: &Client, id: &str) -> Result<Option<StatusDocument>, Failure> {
     match client.status(&[id.to_owned()]) {
-        Ok(status) => Ok(status.components.into_iter().next()),
+        Ok(status) => Ok(Some(status)),
         Err(ClientError::Refused { status: 404, .. } | ClientError::Closed { .. }) => Ok(None),
         Err(error) => Err(control::failure(&error)),
     }
@@ -194,7 +196,7 @@ impl Answer {
         self.detail.clone_from(&component.detail);
         self.wanted = Some(component.wanted);
         self.since = Some(component.since.clone());
-        self.next = Next::of(component, now);
+        self.next = Next::of(component, self.causes.first().map(|cause| &cause.what), now);
     }
 
     /// As it was when the supervisor was last heard of.
@@ -207,7 +209,9 @@ impl Answer {
 }
 
 impl Next {
-    fn of(component: &ComponentDocument, now: SystemTime) -> Self {
+    /// `newest` is what made its state, where the journal tells it.
+    fn of(component: &ComponentDocument, newest: Option<&What>, now: SystemTime) -> Self {
+        let is_about_to_end = matches!(newest, Some(What::Unready { why }) if why == "ending");
         let id = &component.id;
         let (what, text) = match component.state.as_str() {
             "backoff" | "tripped" => ("try", "it is tried again".to_owned()),
@@ -216,7 +220,11 @@ impl Next {
                 ("wait", format!("it starts when {on} lets it"))
             }
             "starting" => ("wait", "it is up when it is ready, or has run for its start delay".to_owned()),
+            "stopping" if component.survivors.is_some() => {
+                ("wait", "nothing until what was killed and lives on has ended".to_owned())
+            }
             "stopping" => ("kill", "what does not end in time is killed".to_owned()),
+            "unready" if is_about_to_end => ("wait", "it said that it is about to end".to_owned()),
             "unready" => ("wait", "it is up again when it says so".to_owned()),
             "failed" => ("none", format!("nothing by itself: `s7supervisor start {id}` tries again")),
             "stopped" => ("none", format!("nothing until somebody starts it: `s7supervisor start {id}`")),

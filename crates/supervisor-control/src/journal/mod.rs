@@ -9,16 +9,18 @@
 //! in [`Trouble`] while the file cannot be written. Nobody looks whether it can be again: the next event tries.
 //!
 //! - `book`: the file, appended to, mended and rolled over
+//! - `sparing`: what is not written down
 //! - `past`: what can be read of it, also while no supervisor runs
 
 mod book;
 mod past;
+mod sparing;
 
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, bounded};
 use supervisor::Event;
@@ -26,6 +28,7 @@ use supervisor::Event;
 pub use self::past::{Entry, Past};
 
 use self::book::Book;
+use self::sparing::Sparing;
 use crate::wire::{EventDocument, Numbering, What, wall_clock};
 
 /// The journal in the `temp` folder.
@@ -38,10 +41,13 @@ const MAX_SIZE: u64 = 4 * 1024 * 1024;
 
 /// So much is written at once where much happens.
 const BATCH: usize = 64 * 1024;
+/// After so many events, what there is of a batch is written, even if most were left out.
+const MOST: usize = 1_000;
 
 /// Keeps the journal, in a thread of its own named `journal`, until the supervisor ends.
 pub struct Journal {
     trouble: Trouble,
+    began: SystemTime,
     /// Disconnected when the last line has been written.
     written: Receiver<()>,
 }
@@ -70,20 +76,27 @@ impl Journal {
     pub fn start(folder: OwnedFd, events: Receiver<Event>, header: &Header) -> io::Result<Self> {
         let trouble = Trouble::default();
         let mut book = Book::new(folder, MAX_SIZE, trouble.clone());
-        let began = began(header);
+        let began = wall_clock();
+        let beginning = beginning(header, began);
         let (writing, written) = bounded::<()>(0);
         #[expect(clippy::disallowed_methods, reason = "a slow disk must hold up nobody")]
         let _detached = std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
-            keep(&mut book, &events, &began);
+            keep(&mut book, &events, &beginning);
             drop(writing);
         })?;
-        Ok(Self { trouble, written })
+        Ok(Self { trouble, began, written })
     }
 
     /// What is wrong with it, now and later.
     #[must_use]
     pub fn trouble(&self) -> Trouble {
         self.trouble.clone()
+    }
+
+    /// When it began, by the wall clock as it was then: what its `supervisorStarted` says.
+    #[must_use]
+    pub fn began(&self) -> SystemTime {
+        self.began
     }
 
     /// Waits until the end of the supervisor is written down, no longer than `limit`: a disk may hang.
@@ -139,17 +152,25 @@ impl Batch {
 }
 
 /// Writes down what happens until nothing more can.
-fn keep(book: &mut Book, events: &Receiver<Event>, began: &EventDocument) {
-    book.write(&Batch::of(began));
+fn keep(book: &mut Book, events: &Receiver<Event>, beginning: &EventDocument) {
+    book.write(&Batch::of(beginning));
     let mut numbering = Numbering::default();
-    while let Ok(event) = events.recv() {
-        let mut batch = Batch::of(&numbering.document(&event));
-        while batch.bytes.len() < BATCH
-            && let Ok(event) = events.try_recv()
-        {
-            batch.add(&numbering.document(&event));
+    let mut sparing = Sparing::default();
+    while let Ok(first) = events.recv() {
+        let mut batch = Batch::default();
+        for event in std::iter::once(first).chain(events.try_iter()).take(MOST) {
+            // What is left out has its number all the same.
+            let document = numbering.document(&event);
+            if sparing.is_worth_a_line(&event) {
+                batch.add(&document);
+            }
+            if batch.bytes.len() >= BATCH {
+                break;
+            }
         }
-        book.write(&batch);
+        if batch.count > 0 {
+            book.write(&batch);
+        }
     }
     let pid = std::process::id();
     let text = format!("the supervisor ended, pid {pid}");
@@ -158,9 +179,9 @@ fn keep(book: &mut Book, events: &Receiver<Event>, began: &EventDocument) {
     book.write(&Batch::of(&ended));
 }
 
-fn began(header: &Header) -> EventDocument {
+fn beginning(header: &Header, began: SystemTime) -> EventDocument {
     let (pid, version, registry) = (std::process::id(), header.version.clone(), header.registry.clone());
     let of = registry.as_ref().map(|registry| format!(", registry {registry}")).unwrap_or_default();
     let text = format!("the supervisor started, version {version}, pid {pid}{of}");
-    EventDocument::of_supervisor(What::SupervisorStarted { pid, version, registry }, 0, wall_clock(), text)
+    EventDocument::of_supervisor(What::SupervisorStarted { pid, version, registry }, 0, began, text)
 }

@@ -29,7 +29,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use supervisor::Handle;
@@ -96,6 +96,7 @@ struct App {
     handle: Handle,
     registry: Option<Arc<str>>,
     version: Arc<str>,
+    began: Option<SystemTime>,
     conditions: Conditions,
     limits: Limits,
     feed: Arc<Feed>,
@@ -128,6 +129,7 @@ impl Server {
             handle,
             registry: None,
             version: env!("CARGO_PKG_VERSION").into(),
+            began: None,
             conditions: Conditions::default(),
             limits,
         };
@@ -177,6 +179,14 @@ impl Builder {
     #[must_use]
     pub fn supervisor_version(mut self, version: &str) -> Self {
         self.app.version = version.into();
+        self
+    }
+
+    /// When the supervisor's journal began, if it keeps one: see [`crate::journal::Journal::began`]. By that, those who
+    /// read the journal tell it from that of an older supervisor. Default: it keeps none.
+    #[must_use]
+    pub fn journal_began(mut self, began: SystemTime) -> Self {
+        self.app.began = Some(began);
         self
     }
 

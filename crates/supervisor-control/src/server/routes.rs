@@ -18,7 +18,8 @@ use super::order::{self, Order};
 use super::peer::Peer;
 use super::problem::{Problem, json};
 use crate::wire::{
-    ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument, wall_clock,
+    ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument, rfc3339,
+    wall_clock,
 };
 
 /// Every path under `/v1/`.
@@ -74,6 +75,7 @@ async fn status(State(app): State<App>, Names(targets): Names) -> Result<Respons
     let supervisor = SupervisorDocument {
         pid: std::process::id(),
         version: app.version.to_string(),
+        began: app.began.map(rfc3339),
         registry: app.registry.as_deref().map(str::to_owned),
         conditions: app.conditions.now(),
         ..SupervisorDocument::default()

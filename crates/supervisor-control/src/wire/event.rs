@@ -30,7 +30,8 @@ const MOST: usize = 100;
 pub struct EventDocument {
     /// When, by the wall clock.
     pub time: String,
-    /// The how manieth event since the supervisor started. One that is missing was lost, and a `lost` says so.
+    /// The how manieth event since the supervisor started. In the journal, one that is missing was
+    /// lost, and a `lost` says so, or is that of a `noted` that was not worth a line.
     pub seq: u64,
     /// To which component; `None` where it concerns the supervisor as a whole.
     pub component: Option<String>,

@@ -98,15 +98,18 @@ impl Core {
     }
 
     fn dependants_in_the_way(&self, keys: &[u32]) -> Option<RequestError> {
-        let names = |keys: &[u32], of: u32| -> Vec<ComponentId> {
-            let all = Graph::closure(vec![of], |key| self.running_dependants(key));
-            let others = all.into_iter().filter(|other| *other != of && !keys.contains(other));
+        let all = Graph::closure(keys.to_vec(), |key| self.running_dependants(key));
+        if all.len() == keys.len() {
+            return None;
+        }
+        let others = |key: u32| -> Vec<ComponentId> {
+            let all = Graph::closure(vec![key], |key| self.running_dependants(key));
+            let others = all.into_iter().filter(|other| *other != key && keys.binary_search(other).is_err());
             others.map(|other| self.id(other)).collect()
         };
-        keys.iter().find_map(|key| {
-            let dependants = names(keys, *key);
-            (!dependants.is_empty()).then(|| RequestError::Dependants { id: self.id(*key), dependants })
-        })
+        let needed = |key: &u32| Some((*key, others(*key))).filter(|(_, others)| !others.is_empty());
+        let (key, dependants) = keys.iter().find_map(needed)?;
+        Some(RequestError::Dependants { id: self.id(key), dependants })
     }
 
     fn tell_of(&mut self, ask: &Ask, by: &Arc<str>) {
@@ -132,7 +135,7 @@ impl Core {
 
     /// Tells of those that nobody has named, but that those who were named bring with them.
     fn tell_of_others(&mut self, verb: &'static str, all: &[u32], named: &[u32], by: &Arc<str>) {
-        for key in all.iter().filter(|key| !named.contains(key)) {
+        for key in all.iter().filter(|key| named.binary_search(key).is_err()) {
             let by = format!("{by}, with {}", self.id(named[0])).into();
             let kind = EventKind::Requested { verb, by };
             self.actions.push(Action::Emit(Event { at: self.now, component: Some(self.id(*key)), kind }));
@@ -153,6 +156,8 @@ impl Core {
                 self.reached(*key, milestone);
             }
             self.finish_group_restart(*key);
+            // Whoever waits for it to start may have to wait for long now.
+            self.tell_dependants(*key);
         }
         // Those of one rank start in order, and hear of a stop in reverse order.
         let (halting, others): (Vec<_>, Vec<_>) =

@@ -6,6 +6,7 @@ mod life;
 mod restarting;
 mod shown;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use ending::{Ending, Phase};
@@ -49,6 +50,9 @@ enum State {
     Up { run: Run, process: Process, started: Option<Duration> },
     Ending { run: Run, process: Option<Process>, started: Option<Duration>, ending: Box<Ending> },
 }
+
+/// Where nothing is watched.
+static NOTHING: LazyLock<Guards> = LazyLock::new(Guards::default);
 
 /// Why a component is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,12 +119,16 @@ pub(super) struct Component {
     pub(super) hurry: bool,
     /// What is remembered of its restarts.
     record: Record,
-    /// What is watched of the run it is in.
-    guards: Guards,
+    /// What is watched of the run it is in, if anything is: most components have nothing to watch, and there may be thousands.
+    guards: Option<Box<Guards>>,
     runs: u64,
     restarts: u64,
     tasks: u32,
     last_end: Option<End>,
+    /// Whether its last run ended by itself, with success.
+    has_done_its_work: bool,
+    /// Its run has begun to end before it had read its configuration again.
+    reload_is_broken: bool,
 }
 
 impl Component {
@@ -135,12 +143,22 @@ impl Component {
             halting: None,
             hurry: false,
             record: Record::default(),
-            guards: Guards::default(),
+            guards: None,
             runs: 0,
             restarts: 0,
             tasks: 0,
             last_end: None,
+            has_done_its_work: false,
+            reload_is_broken: false,
         }
+    }
+
+    fn guards(&self) -> &Guards {
+        self.guards.as_deref().unwrap_or(&NOTHING)
+    }
+
+    fn guards_mut(&mut self) -> &mut Guards {
+        self.guards.get_or_insert_default()
     }
 
     /// Whether it waits for its turn to start.
@@ -199,10 +217,8 @@ impl Component {
     pub(super) fn satisfies(&self, condition: Condition) -> bool {
         match condition {
             Condition::Started => self.has_started(),
-            Condition::Ready => self.has_started() && !self.guards.is_unready(),
-            Condition::Completed => {
-                self.run().is_none() && self.last_end.as_ref().is_some_and(End::is_success)
-            }
+            Condition::Ready => self.has_started() && !self.guards().is_unready(),
+            Condition::Completed => self.run().is_none() && self.has_done_its_work,
         }
     }
 
@@ -233,12 +249,17 @@ impl Component {
 
     /// How many probes of it are under way.
     pub(super) fn probes_under_way(&self) -> usize {
-        if matches!(self.state, State::Up { .. }) { self.guards.probes_under_way() } else { 0 }
+        if matches!(self.state, State::Up { .. }) { self.guards().probes_under_way() } else { 0 }
+    }
+
+    /// Whether a reload has come to nothing, which is said once.
+    pub(super) fn take_broken_reload(&mut self) -> bool {
+        std::mem::take(&mut self.reload_is_broken)
     }
 
     /// Whether it waits for leave to be probed.
     pub(super) fn wants_a_probe(&self) -> bool {
-        matches!(self.state, State::Up { .. }) && self.guards.wants_a_probe()
+        matches!(self.state, State::Up { .. }) && self.guards().wants_a_probe()
     }
 
     /// When it must be looked at though nothing has happened.
@@ -249,7 +270,7 @@ impl Component {
             State::Up { process, started, .. } => {
                 let delayed = started.is_none() && self.spec.readiness.is_none();
                 let start = delayed.then(|| process.spawned.saturating_add(self.spec.start_delay));
-                start.into_iter().chain(self.guards.deadline()).min()
+                start.into_iter().chain(self.guards().deadline()).min()
             }
             State::Ending { ending, .. } => ending.deadline(),
         }
@@ -275,6 +296,6 @@ impl Component {
 
     /// The rule that it breaks and is only told of.
     fn fault(&self) -> Option<&Fault> {
-        self.guards.fault().filter(|_| matches!(self.state, State::Up { .. }))
+        self.guards().fault().filter(|_| matches!(self.state, State::Up { .. }))
     }
 }

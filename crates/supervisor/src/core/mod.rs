@@ -74,6 +74,8 @@ pub(crate) struct Core {
     /// Those that wait for leave to be probed, and how many are being probed.
     to_probe: VecDeque<u32>,
     probes: usize,
+    /// Those of whom something has become that others may have waited for.
+    to_tell: Vec<u32>,
     /// How many components have something that a shutdown waits for.
     busy: usize,
     shutdown: Shutdown,
@@ -103,6 +105,7 @@ impl Core {
             deadlines: Deadlines::new(components.len()),
             requests: Requests::new(components.len()),
             to_probe: VecDeque::new(),
+            to_tell: Vec::new(),
             probes: 0,
             busy: 0,
             shutdown: Shutdown::No,
@@ -132,7 +135,10 @@ impl Core {
                 self.news(run, |component, context| component.not_spawned(error, context));
             }
             Input::Exited { run, exit, peak_memory } => {
-                self.news(run, |component, context| component.exited(exit, peak_memory, context));
+                self.news(run, |component, context| {
+                    component.exited(exit, peak_memory, context);
+                    None
+                });
             }
             Input::Left { run, pids } => self.news(run, |component, context| {
                 component.left(pids, context);
@@ -151,7 +157,10 @@ impl Core {
                 self.news(task.run, |component, context| component.finished(task, result, context));
             }
             Input::Measured { run, memory } => {
-                self.news(run, |component, context| component.measured(memory, context));
+                self.news(run, |component, context| {
+                    component.measured(memory, context);
+                    None
+                });
             }
         }
         self.give_turns();
@@ -206,13 +215,14 @@ impl Core {
 
     fn handle_due(&mut self) {
         while let Some(key) = self.deadlines.take_due(self.now) {
+            let wanted_a_probe = self.component(key).wants_a_probe();
             let milestone = self.transition(key, Component::due);
             self.reached(key, milestone);
             // A wait that is over may be one for its turn now, or one that its group has waited for.
             self.finish_group_restart(key);
             self.go_on(key);
             self.component_mut(key).lose_token();
-            if self.component(key).wants_a_probe() {
+            if !wanted_a_probe && self.component(key).wants_a_probe() {
                 self.to_probe.push_back(key);
             }
         }
@@ -276,6 +286,7 @@ impl Core {
                 self.resolve_waiting(key, Goal::Stop, &unkillable);
                 self.settled(key, &unkillable);
                 self.group_member_ended(key);
+                self.tell_dependants(key);
                 self.let_needed_stop(key);
             }
             Some(Milestone::Reloaded(result)) => {
@@ -371,6 +382,10 @@ impl Core {
         self.busy += usize::from(component.is_busy());
         self.probes += component.probes_under_way();
         self.deadlines.set(key, component.deadline());
+        if component.take_broken_reload() {
+            let achieved = Achieved::Failed("it ended meanwhile".into());
+            self.resolve_waiting(key, Goal::Reload, &achieved);
+        }
         result
     }
 

@@ -54,13 +54,19 @@ impl Core {
     pub(super) fn give_turns(&mut self) {
         // One turn may bring another: who is blocked at once makes room.
         loop {
+            let told = std::mem::take(&mut self.to_tell);
             let halting = self.halt.take_called();
             let launching = self.launch.take_called();
-            if halting.is_empty() && launching.is_empty() {
+            if told.is_empty() && halting.is_empty() && launching.is_empty() {
                 return;
             }
             for key in halting.into_iter().rev().chain(launching) {
                 self.take_turn(key);
+            }
+            for key in told {
+                for index in 0..self.graph.needed_by(key).len() {
+                    self.go_on(self.graph.needed_by(key)[index]);
+                }
             }
         }
     }
@@ -78,8 +84,7 @@ impl Core {
         let has_turn = |sequence: &Sequence, rank, wave| sequence.is_turn_of(wave, rank);
         if let Some(wave) = component.halting {
             if has_turn(&self.halt, self.halt_rank(key), wave) && !self.is_needed_yet(key) {
-                let milestone = self.transition(key, Component::stop);
-                self.reached(key, milestone);
+                self.transition(key, Component::stop);
             }
             return;
         }
@@ -101,14 +106,19 @@ impl Core {
         }
     }
 
-    /// Takes a token of the budget, or waits for one.
+    /// Begins with a token of the budget, or waits for one.
     fn begin_restart(&mut self, key: u32) {
+        if !self.owe_a_token(key) {
+            self.transition(key, Component::begin);
+        }
+    }
+
+    /// Takes the next token of the budget, and says whether that has still to come.
+    fn owe_a_token(&mut self, key: u32) -> bool {
         let now = self.now;
         let at = self.budget.as_mut().map_or(now, |budget| budget.take(now));
-        self.transition(key, |component, context| {
-            component.back_off(at.saturating_sub(now), true, context);
-            component.begin(context);
-        });
+        self.transition(key, |component, context| component.back_off(at.saturating_sub(now), true, context));
+        at > now
     }
 
     /// What keeps it from beginning.
@@ -125,10 +135,10 @@ impl Core {
         unsatisfied.map(|(needed, condition)| Obstacle::Needs(*needed, *condition))
     }
 
-    /// Whether it is about to start, or to fail to.
+    /// Whether it is about to start, or has a run that may come to what is needed of it: until that ends, there is hope.
     fn is_on_its_way(&self, key: u32) -> bool {
         let component = self.component(key);
-        component.launching.is_some()
+        component.launching.is_some() || component.run().is_some() && !component.is_ending()
     }
 
     /// Whom it needs will perhaps never be there: nobody else waits for it any longer.
@@ -145,13 +155,11 @@ impl Core {
         self.tell_dependants(key);
     }
 
-    /// What has become of it may let those begin that need it, or show that they will have to wait for long.
+    /// What has become of it may let those begin that need it, or show that they will have to wait for long: they are looked at
+    /// when the rest of this step has been done.
     pub(super) fn tell_dependants(&mut self, key: u32) {
-        for index in 0..self.graph.needed_by(key).len() {
-            let other = self.graph.needed_by(key)[index];
-            if self.component(other).is_queued() {
-                self.take_turn(other);
-            }
+        if !self.graph.needed_by(key).is_empty() {
+            self.to_tell.push(key);
         }
     }
 
@@ -226,10 +234,16 @@ impl Core {
         if !restart.running.is_empty() || self.component(restart.leader).is_backing_off() {
             return;
         }
+        let leader = restart.leader;
+        if self.component(leader).owes_a_token() && self.owe_a_token(leader) {
+            // The wait of the first goes on until there is a token.
+            return;
+        }
         let members = self.groups.members(key);
         self.groups.finish(key);
         for member in members {
             self.go_on(member);
         }
+        self.component_mut(leader).lose_token();
     }
 }

@@ -312,6 +312,22 @@ fn without_a_supervisor_the_journal_tells_the_last_state_and_how_the_supervisor_
 }
 
 #[test]
+fn what_happens_next_is_no_more_than_what_is_certain() {
+    let next = |component: &ComponentDocument, why: &str| {
+        let unready = redis(63, 1, json!({"event": "unready", "why": why}));
+        answer(&[started(60), spawned(61, 1), up(62, 1), unready], Some(component)).next
+    };
+    let unready = component("unready", "unready", 63);
+    assert_eq!(next(&unready, "reloading").text, "it is up again when it says so");
+    assert_eq!(next(&unready, "ending").text, "it said that it is about to end");
+
+    let stopping = component("stopping", "stopping 1s/1m", 63);
+    assert_eq!(next(&stopping, "reloading").what, "kill");
+    let in_vain = ComponentDocument { survivors: Some(vec![4711]), ..stopping };
+    assert_eq!(next(&in_vain, "reloading").what, "wait", "it was killed already");
+}
+
+#[test]
 fn the_last_words_of_a_life_before_are_told_and_not_those_of_a_run_of_the_same_number() {
     let mut journal = tripped();
     journal.extend([started(100), spawned(101, 2), up(101, 2)]);

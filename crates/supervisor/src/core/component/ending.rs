@@ -112,38 +112,36 @@ impl Ending {
 
 impl Component {
     /// Its turn to stop has come. A run that is not up yet, or is ending already, is left to that.
-    pub(in crate::core) fn stop(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
+    pub(in crate::core) fn stop(&mut self, context: &mut Context<'_>) {
         if let State::Ending { ending, .. } = &mut self.state {
             ending.asked_at.get_or_insert(context.now);
         }
-        let (run, reload) = self.end_run(Why::Asked, context)?;
+        let Some(run) = self.end_run(Why::Asked, context) else { return };
         self.begin_stopping(context);
         self.emit(EventKind::Stopping { run, timeout: self.stop_time() }, context);
-        reload
     }
 
     /// It has broken a rule: it is looked at, and then stopped.
-    pub(super) fn judge(&mut self, fault: Fault, context: &mut Context<'_>) -> Option<Milestone> {
-        let (run, reload) = self.end_run(Why::Judged(fault.clone()), context)?;
+    pub(super) fn judge(&mut self, fault: Fault, context: &mut Context<'_>) {
+        let Some(run) = self.end_run(Why::Judged(fault.clone()), context) else { return };
         self.emit(EventKind::Judged { run, fault }, context);
         self.begin_evidence(false, context);
-        reload
     }
 
     /// Somebody does not want to wait: everything of its run is killed.
     pub(in crate::core) fn kill(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
-        let reload = self.end_run(Why::Asked, context).and_then(|(_, reload)| reload);
-        let State::Ending { ending, .. } = &self.state else { return reload };
+        self.end_run(Why::Asked, context);
+        let State::Ending { ending, .. } = &self.state else { return None };
         match ending.phase {
             Phase::Leftovers | Phase::Evidence { .. } | Phase::Stopping { .. } => {
                 self.send_kill(KillReason::Asked, context);
-                reload
+                None
             }
             Phase::Cleanup { task, .. } => {
                 context.actions.push(Action::Abandon { task });
                 self.finish_run(context)
             }
-            Phase::Killed(_) | Phase::KilledInVain => reload,
+            Phase::Killed(_) | Phase::KilledInVain => None,
         }
     }
 
@@ -153,16 +151,13 @@ impl Component {
         ending.asked_at.map(|asked_at| now.saturating_sub(asked_at))
     }
 
-    /// From `Up` to `Ending`. With the run come the tidings that a reload has come to nothing.
-    fn end_run(&mut self, why: Why, context: &mut Context<'_>) -> Option<(RunId, Option<Milestone>)> {
-        if !matches!(self.state, State::Up { .. }) {
-            return None;
-        }
-        let reload = self.abandon_tasks(context);
+    /// From `Up` to `Ending`.
+    fn end_run(&mut self, why: Why, context: &mut Context<'_>) -> Option<RunId> {
+        self.abandon_tasks(context);
         let State::Up { run, process, started } = self.state else { return None };
         let ending = Box::new(Ending::because(why, context.now));
         self.enter(State::Ending { run, process: Some(process), started, ending }, context);
-        Some((run.id, reload))
+        Some(run.id)
     }
 
     /// The main process of a run that was to end has.
@@ -290,9 +285,20 @@ impl Component {
 
     /// A command of evidence or stopping that has not ended is killed.
     fn give_up_step(&mut self, context: &mut Context<'_>) {
-        let State::Ending { ending, .. } = &mut self.state else { return };
-        if let Phase::Evidence { task, .. } | Phase::Stopping { task, .. } = &mut ending.phase {
-            context.actions.extend(task.take().map(|task| Action::Abandon { task }));
+        let State::Ending { run, ending, .. } = &mut self.state else { return };
+        let run = run.id;
+        let (Phase::Evidence { task, .. } | Phase::Stopping { task, .. }) = &mut ending.phase else { return };
+        let Some(task) = task.take() else { return };
+        context.actions.push(Action::Abandon { task });
+        let (of, step) = match task.task {
+            Task::Evidence(step) => (StepOf::Evidence, self.spec.evidence.get(step)),
+            Task::Stop(step) => (StepOf::Stop, self.spec.stop.get(step)),
+            Task::Readiness | Task::Health | Task::Reload(_) | Task::Cleanup => return,
+        };
+        if let Some(Step::Run { command, .. }) = step {
+            let step = command.program.to_string_lossy().into();
+            let result = Some(Err("it had not ended in time, and was killed".into()));
+            self.emit(EventKind::Step { run, of, step, result }, context);
         }
     }
 

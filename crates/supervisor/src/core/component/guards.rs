@@ -65,7 +65,16 @@ struct Reload {
 }
 
 impl Guards {
-    pub(super) fn of_a_new_run(spec: &ProcessSpec, now: Duration) -> Self {
+    /// Those of a run that begins now; none if there is nothing to watch.
+    pub(super) fn of_a_new_run(spec: &ProcessSpec, context: &Context<'_>) -> Option<Box<Self>> {
+        let (now, seed) = (context.now, context.seed);
+        let is_watched = spec.readiness.is_some()
+            || spec.health.is_some()
+            || spec.watchdog.is_some()
+            || spec.memory.is_some();
+        if !is_watched {
+            return None;
+        }
         let mut guards = Self::default();
         if let Some(readiness) = &spec.readiness {
             guards.ready_by = Some(now.saturating_add(readiness.timeout));
@@ -73,8 +82,9 @@ impl Guards {
                 guards.probe = Some(Probe::Planned { at: now, pause: PAUSES[0] });
             }
         }
-        guards.measure_at = spec.memory.map(|_| now.saturating_add(MEMORY_INTERVAL));
-        guards
+        guards.measure_at =
+            spec.memory.map(|_| now.saturating_add(MEMORY_INTERVAL.mul_f64(share_of(spec, seed))));
+        Some(Box::new(guards))
     }
 
     /// Readiness is no longer the question, but health is.
@@ -84,8 +94,7 @@ impl Guards {
             context.actions.push(Action::Abandon { task });
         }
         self.probe = spec.health.as_ref().map(|health| {
-            // Each component has its own place within the interval, so that not all are asked at once.
-            let share = unit(mix(seed_for(context.seed, spec.id.as_str(), u64::MAX)));
+            let share = share_of(spec, context.seed);
             let first = at.saturating_add(health.start_after).saturating_add(health.interval.mul_f64(share));
             Probe::Planned { at: first, pause: Duration::ZERO }
         });
@@ -117,6 +126,10 @@ impl Guards {
 
     pub(super) fn is_unready(&self) -> bool {
         self.unready.is_some()
+    }
+
+    pub(super) fn unready(&self) -> Option<Unready> {
+        self.unready
     }
 
     pub(super) fn set_unready(&mut self, unready: Option<Unready>) {
@@ -152,34 +165,34 @@ impl Component {
     pub(super) fn guard(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
         let now = context.now;
         let is_due = |time: Option<Duration>| time.is_some_and(|time| time <= now);
-        if is_due(self.guards.alive_by) {
-            let timeout = self.guards.watchdog_of(&self.spec);
-            return self.judge(Fault::Silent { timeout }, context);
+        if is_due(self.guards().alive_by) {
+            let timeout = self.guards().watchdog_of(&self.spec);
+            self.judge(Fault::Silent { timeout }, context);
+            return None;
         }
-        if is_due(self.guards.measure_at) {
-            self.guards.measure_at = Some(now.saturating_add(MEMORY_INTERVAL));
+        if is_due(self.guards().measure_at) {
+            self.guards_mut().measure_at = Some(now.saturating_add(MEMORY_INTERVAL));
             context.actions.extend(self.run().map(|run| Action::Measure { run }));
         }
-        match self.guards.probe {
+        match self.guards().probe {
             Some(Probe::Planned { at, pause }) if at <= now => {
-                self.guards.probe = Some(Probe::Wanted { since: at, pause });
+                self.guards_mut().probe = Some(Probe::Wanted { since: at, pause });
             }
             Some(Probe::UnderWay { task, since, until, .. }) if until <= now => {
                 context.actions.push(Action::Abandon { task });
                 let took = until.saturating_sub(since);
                 let silence = format!("no answer within {}", crate::status::Short(took));
-                if let Some(milestone) = self.probed(Err(silence.into()), context) {
-                    return Some(milestone);
-                }
+                self.probed(Err(silence.into()), context);
             }
             _ => {}
         }
-        if is_due(self.guards.ready_by) {
+        if is_due(self.guards().ready_by) {
             let timeout = self.spec.readiness.as_ref().map_or(Duration::ZERO, |readiness| readiness.timeout);
-            let answer = self.guards.answer.clone();
-            return self.judge(Fault::NotReady { timeout, answer }, context);
+            let answer = self.guards().answer.clone();
+            self.judge(Fault::NotReady { timeout, answer }, context);
+            return None;
         }
-        match self.guards.reload {
+        match self.guards().reload {
             Some(Reload { step, task, until }) if until <= now => {
                 if let Some(task) = task {
                     context.actions.push(Action::Abandon { task });
@@ -194,7 +207,7 @@ impl Component {
     /// The probe whose time has come may begin.
     pub(in crate::core) fn begin_probe(&mut self, context: &mut Context<'_>) {
         let (State::Up { run, started, .. }, Some(Probe::Wanted { since, pause })) =
-            (&self.state, self.guards.probe)
+            (&self.state, self.guards().probe)
         else {
             return;
         };
@@ -206,7 +219,7 @@ impl Component {
         let until = context.now.saturating_add(limit);
         let task = self.begin_task(run.id, task, context);
         // The next probe of health is counted from when this one was due, that of readiness from its end.
-        self.guards.probe = Some(Probe::UnderWay { task, since, until, pause });
+        self.guards_mut().probe = Some(Probe::UnderWay { task, since, until, pause });
     }
 
     /// A task has ended.
@@ -216,7 +229,7 @@ impl Component {
         result: Result<Arc<str>, Arc<str>>,
         context: &mut Context<'_>,
     ) -> Option<Milestone> {
-        match (self.guards.probe, self.guards.reload) {
+        match (self.guards().probe, self.guards().reload) {
             _ if !matches!(self.state, State::Up { .. }) => self.step_finished(task, result, context),
             (Some(Probe::UnderWay { task: probe, .. }), _) if probe == task => self.probed(result, context),
             (_, Some(Reload { step, task: Some(command), .. })) if command == task => {
@@ -232,8 +245,9 @@ impl Component {
 
     /// A probe has answered, or failed to.
     fn probed(&mut self, result: Result<Arc<str>, Arc<str>>, context: &mut Context<'_>) -> Option<Milestone> {
+        let probe = self.guards_mut().probe.take();
         let (State::Up { run, started, .. }, Some(Probe::UnderWay { since, pause, .. })) =
-            (&self.state, self.guards.probe.take())
+            (&self.state, probe)
         else {
             return None;
         };
@@ -241,20 +255,23 @@ impl Component {
         match (started, self.spec.health.clone(), result) {
             (None, _, Ok(_)) => self.ready(context),
             (None, _, Err(answer)) => {
-                self.guards.answer = Some(answer);
+                self.guards_mut().answer = Some(answer);
                 let at = context.now.saturating_add(pause);
                 let pause = pause.saturating_mul(2).min(PAUSES[1]);
-                self.guards.probe = Some(Probe::Planned { at, pause });
+                self.guards_mut().probe = Some(Probe::Planned { at, pause });
                 None
             }
             (Some(_), Some(health), result) => {
-                self.guards.probe = Some(next_probe(since, &health, context.now));
+                self.guards_mut().probe = Some(next_probe(since, &health, context.now));
                 match result {
                     Ok(_) => {
                         self.healthy(run, context);
                         None
                     }
-                    Err(answer) => self.probe_failed(run, &health, answer, context),
+                    Err(answer) => {
+                        self.probe_failed(run, &health, answer, context);
+                        None
+                    }
                 }
             }
             (Some(_), None, _) => None,
@@ -262,57 +279,49 @@ impl Component {
     }
 
     fn healthy(&mut self, run: RunId, context: &mut Context<'_>) {
-        self.guards.failures = 0;
-        if self.guards.unhealthy.take().is_some() {
+        self.guards_mut().failures = 0;
+        if self.guards_mut().unhealthy.take().is_some() {
             self.emit(EventKind::Well { run }, context);
         }
     }
 
-    fn probe_failed(
-        &mut self,
-        run: RunId,
-        health: &Health,
-        answer: Arc<str>,
-        context: &mut Context<'_>,
-    ) -> Option<Milestone> {
-        self.guards.failures = self.guards.failures.saturating_add(1);
-        let (failures, limit) = (self.guards.failures, health.failures);
-        if self.guards.unhealthy.is_none() {
+    fn probe_failed(&mut self, run: RunId, health: &Health, answer: Arc<str>, context: &mut Context<'_>) {
+        let (failures, limit) = (self.guards().failures.saturating_add(1), health.failures);
+        self.guards_mut().failures = failures;
+        if self.guards().unhealthy.is_none() {
             self.emit(EventKind::ProbeFailed { run, failures, limit, answer: Arc::clone(&answer) }, context);
         }
         if failures < limit {
-            return None;
+            return;
         }
         let fault = Fault::Unhealthy { failures, answer };
         match health.action {
             GuardAction::Restart => self.judge(fault, context),
             GuardAction::Report => {
-                if self.guards.unhealthy.replace(fault.clone()).is_none() {
+                if self.guards_mut().unhealthy.replace(fault.clone()).is_none() {
                     self.emit(EventKind::Unwell { run, fault }, context);
                 }
-                None
             }
         }
     }
 
     /// So much memory is used by its processes.
-    pub(in crate::core) fn measured(&mut self, used: u64, context: &mut Context<'_>) -> Option<Milestone> {
-        let (State::Up { run, .. }, Some(limit)) = (&self.state, self.spec.memory) else { return None };
+    pub(in crate::core) fn measured(&mut self, used: u64, context: &mut Context<'_>) {
+        let (State::Up { run, .. }, Some(limit)) = (&self.state, self.spec.memory) else { return };
         let run = run.id;
         if used <= limit.max {
-            if self.guards.too_large.take().is_some() {
+            if self.guards_mut().too_large.take().is_some() {
                 self.emit(EventKind::Well { run }, context);
             }
-            return None;
+            return;
         }
         let fault = Fault::TooLarge { used, max: limit.max };
         match limit.action {
             GuardAction::Restart => self.judge(fault, context),
             GuardAction::Report => {
-                if self.guards.too_large.replace(fault.clone()).is_none() {
+                if self.guards_mut().too_large.replace(fault.clone()).is_none() {
                     self.emit(EventKind::Unwell { run, fault }, context);
                 }
-                None
             }
         }
     }
@@ -320,7 +329,7 @@ impl Component {
     /// Somebody asks it to read its configuration again. Whether it can be told.
     pub(in crate::core) fn reload(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
         // One that is under way serves this one too.
-        if self.guards.reload.is_some() { None } else { self.reload_from(0, context) }
+        if self.guards().reload.is_some() { None } else { self.reload_from(0, context) }
     }
 
     fn reload_from(&mut self, step: usize, context: &mut Context<'_>) -> Option<Milestone> {
@@ -333,12 +342,12 @@ impl Component {
             return self.reloaded(Ok(()));
         }
         let until = context.now.saturating_add(next.limit());
-        self.guards.reload = Some(Reload { step, task, until });
+        self.guards_mut().reload = Some(Reload { step, task, until });
         None
     }
 
     fn reloaded(&mut self, result: Result<(), Arc<str>>) -> Option<Milestone> {
-        self.guards.reload = None;
+        self.guards_mut().reload = None;
         Some(Milestone::Reloaded(result))
     }
 
@@ -358,19 +367,25 @@ impl Component {
     }
 
     /// The run is about to end: what is asked of it, or done to it, is given up.
-    pub(super) fn abandon_tasks(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
+    pub(super) fn abandon_tasks(&mut self, context: &mut Context<'_>) {
         if !matches!(self.state, State::Up { .. }) {
-            return None;
+            return;
         }
-        let reload = self.guards.reload.take();
-        let probe = match self.guards.probe.take() {
+        let Some(guards) = &mut self.guards else { return };
+        let reload = guards.reload.take();
+        self.reload_is_broken |= reload.is_some();
+        let probe = match guards.probe.take() {
             Some(Probe::UnderWay { task, .. }) => Some(task),
             _ => None,
         };
         let tasks = probe.into_iter().chain(reload.and_then(|reload| reload.task));
         context.actions.extend(tasks.map(|task| Action::Abandon { task }));
-        reload.map(|_| Milestone::Reloaded(Err("it ended meanwhile".into())))
     }
+}
+
+/// Each component has its own place within an interval, so that not all are looked at at once.
+fn share_of(spec: &ProcessSpec, seed: u64) -> f64 {
+    unit(mix(seed_for(seed, spec.id.as_str(), u64::MAX)))
 }
 
 /// The next probe of health: an interval after this one was due. What was missed meanwhile is left out.

@@ -45,7 +45,7 @@ impl Component {
     pub(in crate::core) fn spawned(&mut self, pid: u32, context: &mut Context<'_>) -> Option<Milestone> {
         let State::Spawning { run } = self.state else { return None };
         let process = Process { pid, spawned: context.now };
-        self.guards = Guards::of_a_new_run(&self.spec, context.now);
+        self.guards = Guards::of_a_new_run(&self.spec, context);
         self.enter(State::Up { run, process, started: None }, context);
         self.emit(EventKind::Spawned { run: run.id, pid }, context);
         self.start_if_due(context)
@@ -92,7 +92,9 @@ impl Component {
         }
         let run = run.id;
         self.since = at;
-        self.guards.run_has_started(&self.spec, at, context);
+        if let Some(guards) = &mut self.guards {
+            guards.run_has_started(&self.spec, at, context);
+        }
         self.emit(EventKind::Started { run }, context);
         Some(Milestone::Started)
     }
@@ -107,11 +109,14 @@ impl Component {
             process.pid = pid;
         }
         let (run, has_started) = (run.id, started.is_some());
-        if let Some(text) = &said.status {
-            self.guards.note = Some(Arc::clone(text));
+        // Many a program says the same with every sign of life.
+        if let Some(text) = said.status.as_ref().filter(|text| self.guards().note.as_ref() != Some(text)) {
+            self.guards_mut().note = Some(Arc::clone(text));
             self.emit(EventKind::Noted { run, text: Arc::clone(text) }, context);
         }
-        self.guards.sign_of_life(said, &self.spec, context.now);
+        if let Some(guards) = &mut self.guards {
+            guards.sign_of_life(said, &self.spec, context.now);
+        }
         if said.hangs && self.spec.watchdog.is_some() {
             self.judge(Fault::Triggered, context);
             return None;
@@ -127,13 +132,13 @@ impl Component {
             (false, false) => None,
         };
         match unready {
-            Some(why) if has_started => {
-                self.guards.set_unready(Some(why));
+            Some(why) if has_started && self.guards().unready() != Some(why) => {
+                self.guards_mut().set_unready(Some(why));
                 self.emit(EventKind::Unready { run, why }, context);
                 None
             }
-            None if said.ready && self.guards.is_unready() => {
-                self.guards.set_unready(None);
+            None if said.ready && self.guards().is_unready() => {
+                self.guards_mut().set_unready(None);
                 self.emit(EventKind::ReadyAgain { run }, context);
                 Some(Milestone::ReadyAgain)
             }
@@ -146,7 +151,9 @@ impl Component {
         let (until, stop_time) = (now.saturating_add(time), self.stop_time());
         match &mut self.state {
             State::Up { process, started: None, .. } => {
-                self.guards.extend_start(until, process.spawned, &self.spec);
+                if let Some(guards) = &mut self.guards {
+                    guards.extend_start(until, process.spawned, &self.spec);
+                }
             }
             State::Ending { ending, .. } => ending.extend(until, stop_time),
             _ => {}
@@ -159,11 +166,11 @@ impl Component {
         exit: Exit,
         peak_memory: Option<u64>,
         context: &mut Context<'_>,
-    ) -> Option<Milestone> {
+    ) {
         let now = context.now;
-        let reload = self.abandon_tasks(context);
+        self.abandon_tasks(context);
         match &mut self.state {
-            State::Ending { ending, .. } if ending.exit.is_some() => return None,
+            State::Ending { ending, .. } if ending.exit.is_some() => return,
             State::Ending { .. } => self.main_has_ended(exit, context),
             State::Up { run, process, started } => {
                 let (run, process, started) = (*run, Some(*process), *started);
@@ -174,14 +181,13 @@ impl Component {
                 let (run, ending) = (*run, Box::new(Ending::by_itself(exit, now)));
                 self.enter(State::Ending { run, process: None, started: None, ending }, context);
             }
-            _ => return None,
+            _ => return,
         }
         if let State::Ending { run, process, ending, .. } = &self.state {
             let uptime = process.map_or(Duration::ZERO, |process| now.saturating_sub(process.spawned));
             let asked = ending.why == Why::Asked;
             self.emit(EventKind::Exited { run: run.id, exit, uptime, asked, peak_memory }, context);
         }
-        reload
     }
 
     /// Nothing of the run is left.

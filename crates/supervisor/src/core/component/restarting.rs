@@ -38,6 +38,8 @@ impl Component {
     pub(super) fn conclude(&mut self, past: PastRun, asked: bool, context: &mut Context<'_>) -> Milestone {
         let end = past.end.clone();
         self.last_end = Some(end.clone());
+        // One that was told to stop may say that this went well; it has not done its work for that.
+        self.has_done_its_work = !asked && self.halting.is_none() && end.is_success();
         if past.stable {
             self.record.trial = false;
             self.record.failed_trials = 0;

@@ -29,7 +29,7 @@ impl Component {
             uptime: live.map(|process| now.saturating_sub(process.spawned)),
             restarts: self.restarts,
             last_end: self.last_end.clone(),
-            note: self.guards.note.clone().filter(|_| live.is_some()),
+            note: self.guards().note.clone().filter(|_| live.is_some()),
             fault: self.fault().cloned(),
             usage: None,
         }
@@ -58,8 +58,8 @@ impl Component {
             }
             State::Tripped { until } => ComponentState::Tripped { remaining: until.saturating_sub(now) },
             State::Spawning { .. } | State::Up { started: None, .. } => ComponentState::Starting,
-            State::Up { .. } if self.guards.is_unready() => ComponentState::Unready,
-            State::Up { .. } if self.guards.fault().is_some() => ComponentState::Unhealthy,
+            State::Up { .. } if self.guards().is_unready() => ComponentState::Unready,
+            State::Up { .. } if self.guards().fault().is_some() => ComponentState::Unhealthy,
             State::Up { .. } => ComponentState::Up,
             State::Ending { ending, .. } => ComponentState::Stopping {
                 elapsed: now.saturating_sub(ending.since),
