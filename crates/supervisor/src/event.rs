@@ -171,7 +171,7 @@ pub enum EventKind {
         restarts: u32,
         /// How long the window is.
         within: Duration,
-        /// How long it rests.
+        /// How long it rests; zero if it is given up for that.
         rest: Duration,
     },
     /// Its turn has come, but whom it needs is not there.

@@ -266,6 +266,22 @@ pub struct Environment {
     pub variables: Vec<Variable>,
 }
 
+impl Environment {
+    /// Values shorter than this, in bytes, are not looked for in texts: they would be found everywhere.
+    const SHORTEST_SECRET: usize = 4;
+
+    /// The text with `(secret)` in the place of each secret value, if one stands in it.
+    pub(crate) fn hide_secrets(&self, text: &str) -> Option<String> {
+        let secrets = self.variables.iter().filter(|variable| variable.secret);
+        let values = secrets.filter_map(|variable| variable.value.to_str());
+        let long = values.filter(|value| value.len() >= Self::SHORTEST_SECRET);
+        long.fold(None, |hidden: Option<String>, value| {
+            let text = hidden.as_deref().unwrap_or(text);
+            if text.contains(value) { Some(text.replace(value, "(secret)")) } else { hidden }
+        })
+    }
+}
+
 /// A variable of a component's environment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Variable {
@@ -412,6 +428,18 @@ mod tests {
             let error = ComponentId::new(bad).unwrap_err();
             assert!(error.rule.contains(rule), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn secrets_are_hidden_in_texts_wherever_they_stand() {
+        let variable = |value: &str, secret| Variable { name: "TOKEN".into(), value: value.into(), secret };
+        let variables = vec![variable("hunter2", true), variable("open", false), variable("x", true)];
+        let environment = Environment { clear: false, variables };
+        assert_eq!(
+            environment.hide_secrets("hunter2, and hunter2 again").as_deref(),
+            Some("(secret), and (secret) again")
+        );
+        assert_eq!(environment.hide_secrets("x is too short, and open is none"), None);
     }
 
     #[test]

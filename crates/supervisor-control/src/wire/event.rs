@@ -185,7 +185,7 @@ pub enum What {
         restarts: u32,
         /// How long the window is.
         within: f64,
-        /// How long it rests.
+        /// How long it rests; zero if it is given up for that.
         rest: f64,
     },
     /// Its turn has come, but whom it needs is not there.

@@ -92,7 +92,11 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "next try in {}, restart {in_a_row} in a row", Short(*delay))
         }
         EventKind::Tripped { restarts, within, rest } => {
-            let (within, rest) = (Short(*within), Short(*rest));
+            let within = Short(*within);
+            if rest.is_zero() {
+                return write!(f, "tripped for good: {restarts} restarts within {within}");
+            }
+            let rest = Short(*rest);
             write!(f, "tripped: {restarts} restarts within {within}; next try in {rest}")
         }
         EventKind::Blocked { on, condition, state } => {

@@ -242,7 +242,8 @@ impl Driver {
     /// Tells the core, carries out what it decides, and tells it at once what came of that.
     fn tell(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
+        while let Some(mut input) = inputs.pop_front() {
+            self.hide_secrets(&mut input);
             let now = self.began.elapsed();
             for action in self.core.step(now, input) {
                 inputs.extend(self.carry_out(action, now));

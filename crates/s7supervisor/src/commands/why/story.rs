@@ -249,6 +249,8 @@ fn part(what: &What) -> Part {
         What::Unwell { .. } => Part::State("unhealthy"),
         What::Stopping { .. } | What::Unkillable { .. } => Part::State("stopping"),
         What::Backoff { .. } => Part::State("backoff"),
+        // Given up for that, which is told next.
+        What::Tripped { rest, .. } if *rest <= 0.0 => Part::Blow,
         What::Tripped { .. } => Part::State("tripped"),
         What::Blocked { .. } => Part::State("waiting"),
         What::Reset | What::Stopped => Part::State("stopped"),

@@ -136,6 +136,8 @@ impl Component {
         let Some(intensity) = self.spec.intensity else { return };
         let is_final = self.spec.essential && context.on_give_up == OnGiveUp::Shutdown;
         if intensity.retry_after.is_zero() || is_final {
+            let within = intensity.within;
+            self.emit(EventKind::Tripped { restarts, within, rest: Duration::ZERO }, context);
             return self.give_up(end.clone(), context);
         }
         self.record.decided.clear();

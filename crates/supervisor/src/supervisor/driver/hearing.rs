@@ -8,7 +8,7 @@ use super::super::handle::Command;
 use super::super::runs::Owner;
 use super::super::voices::Heard;
 use super::Driver;
-use crate::core::Input;
+use crate::core::{Input, Said};
 use crate::event::{Event, EventKind};
 use crate::output::News;
 
@@ -46,10 +46,30 @@ impl Driver {
         let (component, kind) = match news {
             News::Ready(run) => return self.tell(Input::Ready { run }),
             News::Stored { component, problem } => (component, EventKind::OutputStored { problem }),
-            News::LastWords { run, lines } => (run.component, EventKind::LastWords { run, lines }),
+            News::LastWords { run, mut lines } => {
+                let environment = &self.core.spec(run.component).environment;
+                for line in &mut lines {
+                    if let Some(hidden) = environment.hide_secrets(line) {
+                        *line = hidden;
+                    }
+                }
+                (run.component, EventKind::LastWords { run, lines })
+            }
         };
         let component = Some(self.core.spec(component).id.clone());
         self.outbox.push(Event { at: self.began.elapsed(), component, kind });
+    }
+
+    /// Takes out what must be shown nowhere: whatever a component or a command says is told to people.
+    pub(super) fn hide_secrets(&self, input: &mut Input) {
+        let (component, text) = match input {
+            Input::Finished { task, result: Ok(text) | Err(text) } => (task.run.component, text),
+            Input::Notified { run, said: Said { status: Some(text), .. } } => (run.component, text),
+            _ => return,
+        };
+        if let Some(hidden) = self.core.spec(component).environment.hide_secrets(text) {
+            *text = hidden.into();
+        }
     }
 
     /// Has everything stored that was written, and tells what the last runs said last.
