@@ -167,7 +167,7 @@ pub enum EventKind {
     },
     /// It restarted too often, and rests before a trial run.
     Tripped {
-        /// How many restarts there were within the window.
+        /// How many restarts there were within the window; none if it was a trial run that failed.
         restarts: u32,
         /// How long the window is.
         within: Duration,

@@ -92,12 +92,12 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "next try in {}, restart {in_a_row} in a row", Short(*delay))
         }
         EventKind::Tripped { restarts, within, rest } => {
-            let within = Short(*within);
-            if rest.is_zero() {
-                return write!(f, "tripped for good: {restarts} restarts within {within}");
+            let many = if *restarts == 1 { "restart" } else { "restarts" };
+            match restarts {
+                0 => write!(f, "tripped: the trial run failed")?,
+                _ => write!(f, "tripped: {restarts} {many} within {}", Short(*within))?,
             }
-            let rest = Short(*rest);
-            write!(f, "tripped: {restarts} restarts within {within}; next try in {rest}")
+            if rest.is_zero() { Ok(()) } else { write!(f, "; next try in {}", Short(*rest)) }
         }
         EventKind::Blocked { on, condition, state } => {
             write!(f, "waiting for {on} to be {condition}: it is {state}")

@@ -118,7 +118,7 @@ impl Component {
         self.emit(EventKind::Backoff { delay, in_a_row }, context);
     }
 
-    /// Counts one more restart, and says how many there were within the window, if that is too many.
+    /// Counts one more restart, and says how many there were before it within the window, if it would be one too many.
     fn restarts_too_many(&mut self, now: Duration) -> Option<u32> {
         let intensity = self.spec.intensity.filter(|intensity| intensity.max > 0)?;
         let decided = &mut self.record.decided;
@@ -129,7 +129,7 @@ impl Component {
         let restarts = u32::try_from(decided.len()).unwrap_or(u32::MAX);
         let failed_trial = std::mem::take(&mut self.record.trial);
         self.record.failed_trials += u32::from(failed_trial);
-        (restarts > intensity.max || failed_trial).then_some(restarts)
+        (restarts > intensity.max || failed_trial).then_some(restarts - 1)
     }
 
     fn trip(&mut self, restarts: u32, end: &End, context: &mut Context<'_>) {
