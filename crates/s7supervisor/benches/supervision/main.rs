@@ -5,7 +5,7 @@
 //! the same program (`bare`), in turns. The ratio is the figure. `docs/performance.md` explains the table.
 //!
 //! It ends with an error if a *count* is wrong: a replacement lost or doubled, a zombie, an orphan, a descriptor
-//! leaked, wake-ups while nothing happens. Times and memory are told and never fail it.
+//! leaked, wake-ups while nothing happens, memory far beyond its target. Times are told and never fail it.
 //!
 //! With `-- engine` it measures only what the restart engine takes: a crash loop, a thousand health checks.
 //!
@@ -175,7 +175,8 @@ impl Bench {
         self.commands(&ours)?;
         let size = megabytes(proc::proportional_size(ours.pid())?);
         let what = "memory (PSS) with 1,000 components, MB";
-        self.table.figure(what, &format!("{size:.1}"), "under 8");
+        // The target is missed since there is so much more to do; it must not be missed by more.
+        self.table.count(what, &format!("{size:.1}"), "under 8, never 9.5", size < 9.5);
         let (mut bare, _) = self.start(Kind::Bare, MANY)?;
         self.restarts("from SIGKILL to the next run beside 1,000 idle, ms", &mut bare, &mut ours)?;
         ours.stop()
