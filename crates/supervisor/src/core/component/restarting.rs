@@ -129,7 +129,7 @@ impl Component {
         let restarts = u32::try_from(decided.len()).unwrap_or(u32::MAX);
         let failed_trial = std::mem::take(&mut self.record.trial);
         self.record.failed_trials += u32::from(failed_trial);
-        (restarts > intensity.max || failed_trial).then_some(restarts - 1)
+        (restarts > intensity.max || failed_trial).then_some(restarts.saturating_sub(1))
     }
 
     fn trip(&mut self, restarts: u32, end: &End, context: &mut Context<'_>) {
