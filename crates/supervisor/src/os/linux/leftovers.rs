@@ -19,7 +19,7 @@ use rustix::process::{
 };
 
 use super::proc::{Reader, Stat};
-use super::process::{Process, as_sent};
+use super::process::{Process, as_sent, has_its_pid};
 use crate::os::reserve::descriptors_are_scarce;
 use crate::os::{RUN_VARIABLE, Run, TASK_VARIABLE};
 
@@ -56,6 +56,21 @@ impl Leftover {
     /// Its pid, for people: only the descriptor is surely its own.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Its pid and its descriptor.
+    pub(super) fn into_parts(self) -> (u32, OwnedFd) {
+        (self.pid, self.pidfd)
+    }
+
+    /// Whether it is not reaped yet, so that its pid is its own.
+    pub(super) fn has_its_pid(&self) -> bool {
+        has_its_pid(self.pidfd.as_fd())
+    }
+
+    /// Whether it leads a group, as every main process does when it begins.
+    pub(crate) fn leads_a_group(&self) -> bool {
+        self.group == self.pid
     }
 
     /// Whether what is sent to the group of this main process reaches it.
@@ -103,7 +118,9 @@ pub(crate) fn leftovers(runs: &[Run<'_>], is_main: impl Fn(u32) -> bool, orphans
     }
     let mut walk = Walk::new(runs);
     let own = our_pid();
-    let orphans = if orphans_come_to_us { walk.reader.children_of_thread(own, own) } else { None };
+    // What an adopted one has left behind has gone to whoever inherited that itself.
+    let by_orphans = orphans_come_to_us && !runs.iter().any(|run| run.process.is_adopted());
+    let orphans = if by_orphans { walk.reader.children_of_thread(own, own) } else { None };
     match orphans {
         Some(orphans) => walk.trees(orphans, is_main),
         None => walk.everything(is_main),
@@ -172,7 +189,7 @@ impl<'a> Walk<'a> {
     fn new(runs: &'a [Run<'a>]) -> Self {
         let numbered = || runs.iter().enumerate();
         // The group of a main process that somebody else has reaped may be a stranger's by now.
-        let unreaped = numbered().filter(|(_, run)| run.process.is_unreaped());
+        let unreaped = numbered().filter(|(_, run)| run.process.has_its_number());
         Self {
             runs,
             by_group: unreaped.map(|(index, run)| (run.process.pid(), index)).collect(),
@@ -230,8 +247,10 @@ impl<'a> Walk<'a> {
     }
 
     fn run_of(&mut self, pid: u32, group: u32) -> Option<usize> {
-        if let Some(run) = self.by_group.get(&group) {
-            return Some(*run);
+        let of_group = self.by_group.get(&group).copied();
+        // Somebody else may have reaped an adopted one since, and its number may be another's.
+        if let Some(run) = of_group.filter(|run| self.runs[*run].process.has_its_number()) {
+            return Some(run);
         }
         // A command that is run for a component bears the run's token as well.
         let token = self.reader.variable(pid, [TASK_VARIABLE, RUN_VARIABLE])?;
@@ -275,7 +294,7 @@ impl<'a> Walk<'a> {
 }
 
 /// The candidate, if it is a child of this parent.
-fn confirmed(
+pub(super) fn confirmed(
     reader: &mut Reader,
     candidate: u32,
     parent: u32,
@@ -292,7 +311,7 @@ pub(super) fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
     retry_on_intr(|| poll(&mut waiting, Some(&at_once))) != Ok::<usize, Errno>(0)
 }
 
-fn our_pid() -> u32 {
+pub(super) fn our_pid() -> u32 {
     getpid().as_raw_nonzero().get().unsigned_abs()
 }
 

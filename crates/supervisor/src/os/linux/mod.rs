@@ -1,6 +1,9 @@
 //! Linux: processes are held by pidfds, everything else is read from `/proc`.
 
+mod adopted;
+mod bearers;
 mod facts;
+mod identity;
 mod launch_pad;
 mod leftovers;
 mod member;
@@ -15,7 +18,10 @@ use rustix::io;
 use rustix::process::{Gid, Uid};
 use rustix::thread;
 
+pub(crate) use adopted::Fate;
+pub(crate) use bearers::{Bearer, bearers, families};
 pub(crate) use facts::facts;
+pub(crate) use identity::{Identity, Place};
 pub(crate) use launch_pad::LaunchPad;
 pub(super) use launch_pad::{pass_on, reset_signals};
 pub(crate) use leftovers::{Leftover, descendants, end_orphans, leftovers, reap_orphans};
