@@ -4,7 +4,7 @@
 //! which the tokens of all runs are made. The next supervisor reads them and [finds](find) what still runs, be it written down
 //! or not. All of it is worth nothing any more when the machine has begun anew, so that nothing waits for a disk. After an
 //! orderly end nothing of it is left.
-#![cfg_attr(not(test), expect(dead_code, reason = "the driver is about to take them into use"))]
+#![expect(dead_code, unused_imports, reason = "the driver is about to take them into use")]
 
 mod digest;
 mod finding;
@@ -24,9 +24,7 @@ use crate::os::{Identity, Place, words};
 use crate::spec::{ComponentId, ProcessSpec};
 use crate::tokens::{Key, Tokens};
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the driver is about to take them into use"))]
 pub(super) use self::finding::{Found, Main, Sought, find};
-#[cfg_attr(not(test), expect(unused_imports, reason = "the driver is about to take them into use"))]
 pub(super) use self::recorder::{Held, Recorder};
 
 /// Changes with what is in the files.
@@ -45,7 +43,7 @@ pub(super) struct Records {
     folder: Folder,
     place: Place,
     key: Key,
-    is_key_new: bool,
+    is_key_stored: bool,
 }
 
 /// What is remembered of a component.
@@ -98,11 +96,13 @@ impl Records {
         };
         let place = Place::here().map_err(|error| cannot("/proc does not tell where we are", &error))?;
         let kept = read_key(&folder, &place);
-        let is_key_new = kept.is_none();
+        let is_key_stored = kept.is_some();
         let key = kept.map_or_else(Key::random, Ok).map_err(|error| cannot("no random bits", &error))?;
-        let mut records = Self { folder, place, key, is_key_new };
-        // What cannot be written now, the recorder writes when it can.
-        records.is_key_new &= records.folder.replace(KEY, &records.key_file()).is_err();
+        let mut records = Self { folder, place, key, is_key_stored };
+        if !is_key_stored {
+            // What cannot be written now, the recorder writes when it can.
+            records.is_key_stored = records.folder.replace(KEY, &records.key_file()).is_ok();
+        }
         Ok(records)
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use polling::Poller;
 
 use self::named::Named;
-use crate::os::{self, Leftover, OutOfMemory, Process, Reserve, Watched};
+use crate::os::{self, Identity, Leftover, OutOfMemory, Process, Reserve, Watched};
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
 use crate::spec::Recipient;
@@ -112,7 +112,16 @@ impl Runs {
     /// When it cannot be watched. It is then killed and reaped again.
     pub(super) fn add(&mut self, owner: Owner, token: String, process: Process) -> io::Result<u32> {
         let pid = process.pid();
-        let process = self.watch(owner, process).inspect_err(|_| os::destroy(pid))?;
+        self.adopt(owner, token, process).inspect_err(|_| os::destroy(pid))
+    }
+
+    /// Takes charge of the main process of a run that another supervisor has started, and gives its pid.
+    ///
+    /// # Errors
+    /// When it cannot be watched. It lives on then.
+    pub(super) fn adopt(&mut self, owner: Owner, token: String, process: Process) -> io::Result<u32> {
+        let pid = process.pid();
+        let process = self.watch(owner, process)?;
         self.main_pids.insert(pid);
         let run = Run {
             owner,
@@ -132,6 +141,12 @@ impl Runs {
     pub(super) fn living(&self, run: RunId) -> Option<u32> {
         let run = self.run(Owner::Run(run)).filter(|run| run.exit.is_none())?;
         Some(run.named_process().map_or(run.process.pid(), Leftover::pid))
+    }
+
+    /// What makes the first process of a run that very process, to whoever comes after us.
+    #[expect(dead_code, reason = "the driver is about to take it into use")]
+    pub(super) fn identity(&self, run: RunId) -> Option<Identity> {
+        self.run(Owner::Run(run))?.process.identity()
     }
 
     /// The token of a run of which something is left.

@@ -26,7 +26,6 @@ use super::helper::Helper;
 use super::prober::{HttpQuestion, Interest, ProbeAnswer, Prober};
 use super::runs::{Ended, Owner, Runs};
 use crate::core::{Input, Task, TaskId};
-use crate::environment;
 use crate::os::{self, Connecting, Watched};
 use crate::run::RunId;
 use crate::spec::{self, Probe, ProcessSpec, ReadyWhen, Step};
@@ -239,8 +238,7 @@ impl Tasks {
         let token = match kept() {
             Some(token) => token.to_owned(),
             // Only cleanup comes when nothing is left of a run, and its token is kept.
-            None => environment::token(&launcher.spec.id)
-                .map_err(|error| format!("cannot run: {}", os::words(&error)))?,
+            None => launcher.tokens.of(&launcher.spec.id, task.run.number),
         };
         let subject = match task.task {
             Task::Evidence(step) if self.state.is_some() => {

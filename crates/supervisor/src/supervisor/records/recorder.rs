@@ -68,7 +68,7 @@ impl Records {
     pub(in super::super) fn recorder(self, notice: impl Fn() + Send + 'static) -> io::Result<Recorder> {
         let place = self.place.clone();
         let shared = Arc::new(Shared::default());
-        if self.is_key_new {
+        if !self.is_key_stored {
             shared.hand_over(KEY.to_owned(), Some(self.key_file()));
         }
         let theirs = Arc::clone(&shared);
