@@ -54,12 +54,14 @@ impl Process {
                 ));
             }
         };
-        let is_it = Identity::of(identity.pid, pidfd.as_fd()).is_some_and(|found| found.is(identity));
-        Ok(match is_it {
-            true if has_ended(pidfd.as_fd()) => Fate::Ended(exit_beside_us(identity.pid, pidfd.as_fd())),
-            true => Fate::Lives(Self::adopted(pid, pidfd)),
-            false => Fate::Ended(None),
-        })
+        match identity.is_that_of(pidfd.as_fd()) {
+            Some(true) if has_ended(pidfd.as_fd()) => {
+                Ok(Fate::Ended(exit_beside_us(identity.pid, pidfd.as_fd())))
+            }
+            Some(true) => Ok(Fate::Lives(Self::adopted(pid, pidfd))),
+            Some(false) => Ok(Fate::Ended(None)),
+            None => Err(io::Error::other(format!("cannot read /proc/{}/stat", identity.pid))),
+        }
     }
 
     /// Takes a process that is held for the main process of a run.

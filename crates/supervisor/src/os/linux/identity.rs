@@ -55,11 +55,17 @@ impl Identity {
         has_its_pid(pidfd).then(|| Self { pid, started, inode: inode_of(pidfd) })
     }
 
-    /// Whether both are the same process. The inode tells for certain; without it, no two processes of the same pid begin
-    /// in the same hundredth of a second.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        let same_inode = self.inode.zip(other.inode).map(|(one, another)| one == another);
-        self.pid == other.pid && same_inode.unwrap_or(self.started == other.started)
+    /// Whether this pidfd, which was opened by the pid, means that very process. The inode tells for certain; without it, no two
+    /// processes of the same pid begin in the same hundredth of a second. `None` if that could not be read.
+    pub(super) fn is_that_of(&self, pidfd: BorrowedFd<'_>) -> Option<bool> {
+        if let (Some(ours), Some(its)) = (self.inode, inode_of(pidfd)) {
+            return Some(ours == its);
+        }
+        let stat = Reader::default().stat(self.pid);
+        match (has_its_pid(pidfd), stat) {
+            (true, stat) => stat.map(|stat| stat.started == self.started),
+            (false, _) => Some(false),
+        }
     }
 }
 
@@ -73,6 +79,8 @@ fn inode_of(pidfd: BorrowedFd<'_>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
     use crate::os::fixture::Component;
 
@@ -86,16 +94,27 @@ mod tests {
     #[test]
     fn a_process_is_itself_and_neither_another_nor_a_later_one_of_its_pid() {
         let started = Component::new("/bin/sleep", &["1000"]).start();
+        let pidfd = started.process().as_fd();
         let identity = started.process().identity().unwrap();
-        assert!(identity.is(&started.process().identity().unwrap()));
-        let later =
-            Identity { started: identity.started + 1, inode: identity.inode.map(|ino| ino + 1), ..identity };
-        assert!(!identity.is(&later));
-        // An older kernel has written it down, or reads it.
-        let bare = |of: &Identity| Identity { inode: None, ..of.clone() };
-        assert!(identity.is(&bare(&identity)) && bare(&identity).is(&identity));
-        assert!(!bare(&identity).is(&later) && !identity.is(&bare(&later)));
-        assert!(!identity.is(&Identity { pid: identity.pid + 1, ..identity.clone() }));
+        // An older kernel has written it down.
+        let bare = Identity { inode: None, ..identity.clone() };
+        for identity in [identity, bare] {
+            assert_eq!(identity.is_that_of(pidfd), Some(true));
+            let inode = identity.inode.map(|inode| inode + 1);
+            let later = Identity { started: identity.started + 1, inode, ..identity };
+            assert_eq!(later.is_that_of(pidfd), Some(false));
+        }
+    }
+
+    #[test]
+    fn what_is_reaped_before_it_could_be_read_is_known_by_its_inode_alone() {
+        let started = Component::new("/bin/true", &[]).start();
+        started.wait();
+        let identity = started.process().identity().unwrap();
+        started.process().reap();
+        let pidfd = started.process().as_fd();
+        assert_eq!(identity.is_that_of(pidfd), Some(identity.inode.is_some()));
+        assert_eq!(Identity { inode: None, ..identity }.is_that_of(pidfd), Some(false));
     }
 
     #[test]

@@ -37,10 +37,12 @@ struct Shared {
     changed: Condvar,
 }
 
+/// What is to become of files, by their names: their contents, or nothing.
+type Pending = HashMap<String, Option<Vec<u8>>>;
+
 #[derive(Default)]
 struct State {
-    /// What is to become of files: their contents, or nothing.
-    pending: HashMap<String, Option<Vec<u8>>>,
+    pending: Pending,
     /// How much has been handed over, and up to where all of that is stored.
     handed: u64,
     stored: u64,
@@ -228,10 +230,7 @@ fn write(records: &Records, shared: &Shared, notice: &dyn Fn()) {
 }
 
 /// Stores what it can. Gives what it cannot, and why.
-fn store(
-    records: &Records,
-    batch: HashMap<String, Option<Vec<u8>>>,
-) -> (HashMap<String, Option<Vec<u8>>>, Option<String>) {
+fn store(records: &Records, batch: Pending) -> (Pending, Option<String>) {
     let mut trouble = None;
     let mut failed = batch;
     failed.retain(|name, content| {
@@ -256,12 +255,7 @@ fn told(path: &str, error: &io::Error) -> String {
 }
 
 /// Takes note of what came of a batch, which was all up to this number. Says whether somebody waits for that.
-fn put_back(
-    shared: &Shared,
-    failed: HashMap<String, Option<Vec<u8>>>,
-    trouble: Option<String>,
-    number: u64,
-) -> bool {
+fn put_back(shared: &Shared, failed: Pending, trouble: Option<String>, number: u64) -> bool {
     let mut state = shared.lock();
     state.trouble = trouble;
     if failed.is_empty() {
