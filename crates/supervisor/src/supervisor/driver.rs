@@ -154,6 +154,7 @@ impl Driver {
         match owner {
             Owner::Run(run) => {
                 let Ended { exit, peak_memory } = ended;
+                self.means.tasks.remember(run, &self.runs, self.core.spec(run.component));
                 self.tell(Input::Exited { run, exit, peak_memory });
             }
             Owner::Task(serial) => {
@@ -358,7 +359,6 @@ impl Driver {
                 io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
             return Err(failed(SpawnStep::Output, &error));
         }
-        self.means.tasks.remember(run, &token, spec);
         let mouth = self.means.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
         let environment = environment::of(&spec.environment, &self.inherited);
         let launch = Launch {

@@ -17,6 +17,9 @@ use crate::run::{Exit, RunId};
 use crate::signal::Signal;
 use crate::spec::Recipient;
 
+/// The poller's key for the memory of our control group. Zero is that of SIGCHLD.
+const MEMORY_KEY: usize = 1;
+
 /// Whose process it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Owner {
@@ -90,6 +93,7 @@ pub(super) enum Look {
 
 impl Runs {
     pub(super) fn new(poller: Arc<Poller>, orphans_come_to_us: bool) -> Self {
+        let out_of_memory = OutOfMemory::watch(&poller, MEMORY_KEY);
         Self {
             poller,
             by_owner: HashMap::new(),
@@ -98,11 +102,10 @@ impl Runs {
             watched: HashMap::new(),
             ended: Vec::new(),
             unsure: Vec::new(),
-            // Zero is the key of SIGCHLD.
-            last_key: 0,
+            last_key: MEMORY_KEY,
             orphans_come_to_us,
             reserve: Some(Reserve::new()),
-            out_of_memory: OutOfMemory::watch(),
+            out_of_memory,
         }
     }
 
@@ -130,8 +133,12 @@ impl Runs {
 
     /// The pid of a main process that lives.
     pub(super) fn living(&self, run: RunId) -> Option<u32> {
-        let run = self.run(Owner::Run(run)).filter(|run| run.exit.is_none())?;
-        Some(run.named_process().map_or(run.process.pid(), Leftover::pid))
+        self.run(Owner::Run(run)).filter(|run| run.exit.is_none()).map(Run::main_pid)
+    }
+
+    /// The pid of the main process of a run of which something is left. It may have ended.
+    pub(super) fn main_pid(&self, run: RunId) -> Option<u32> {
+        self.run(Owner::Run(run)).map(Run::main_pid)
     }
 
     /// The token of a run of which something is left.
@@ -151,6 +158,9 @@ impl Runs {
 
     /// Whose a notice of the poller is, if that is still there: a notice can come after what it is about.
     pub(super) fn noticed(&mut self, key: usize) -> Option<Owner> {
+        if key == MEMORY_KEY {
+            self.out_of_memory.rung();
+        }
         let owner = self.watched.get(&key).copied()?;
         let run = self.run_mut(owner)?;
         let place = run.leftovers.iter().position(|held| held.leftover.key() == key);

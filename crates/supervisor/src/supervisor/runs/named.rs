@@ -14,8 +14,8 @@ pub(super) enum Named {
     No,
     /// The process of this pid, which is among those that are held.
     Lives(u32),
-    /// It has ended so.
-    Ended(Exit),
+    /// The process of this pid, which has ended so.
+    Ended(u32, Exit),
 }
 
 impl Named {
@@ -24,7 +24,7 @@ impl Named {
         match self {
             Self::No => first,
             Self::Lives(_) => first.filter(|exit| !exit.is_success()),
-            Self::Ended(exit) => Some(exit),
+            Self::Ended(_, exit) => Some(exit),
         }
     }
 }
@@ -95,7 +95,7 @@ impl Runs {
     pub(super) fn note_end(&mut self, owner: Owner, ended: &Leftover) {
         let Some(run) = self.run_mut(owner) else { return };
         if run.named == Named::Lives(ended.pid()) {
-            run.named = Named::Ended(ended.exit().unwrap_or(Exit::Unknown));
+            run.named = Named::Ended(ended.pid(), ended.exit().unwrap_or(Exit::Unknown));
             self.named_pids.remove(&ended.pid());
         }
     }
@@ -108,6 +108,14 @@ impl Runs {
 }
 
 impl Run {
+    /// The pid of the process that is its main process for people.
+    pub(super) fn main_pid(&self) -> u32 {
+        match self.named {
+            Named::No => self.process.pid(),
+            Named::Lives(pid) | Named::Ended(pid, _) => pid,
+        }
+    }
+
     /// The process that it has named, if that lives.
     pub(super) fn named_process(&self) -> Option<&Leftover> {
         let Named::Lives(pid) = self.named else { return None };

@@ -16,6 +16,7 @@ use crate::os::LaunchPad;
 use crate::spec::{Cleanup, Health, Readiness, Variable};
 use crate::supervisor::handle::command_queue;
 use crate::supervisor::measuring::Measuring;
+use crate::supervisor::runs::Look;
 
 /// What the driver does for tasks, and no core that would decide anything.
 struct Bench {
@@ -244,9 +245,27 @@ fn a_command_runs_as_the_components_user() {
 fn cleanup_knows_the_run_that_is_gone() {
     let mut bench = Bench::new();
     bench.spec.cleanup =
-        Some(Cleanup { command: shell("echo $S7_RUN${S7_PID-}"), timeout: Duration::from_secs(1) });
-    bench.tasks.remember(RUN, "ps/of-this-run", &bench.spec);
-    assert_eq!(bench.answer(Task::Cleanup), Ok("ps/of-this-run".to_owned()));
+        Some(Cleanup { command: shell("echo $S7_ID $S7_PID $S7_RUN"), timeout: Duration::from_secs(1) });
+    let pid = bench.start_component("exit 0");
+    let owner = Owner::Run(RUN);
+    while bench.runs.take_exit(owner, Duration::ZERO).is_none() {
+        bench.round();
+    }
+    bench.tasks.remember(RUN, &bench.runs, &bench.spec);
+    while bench.runs.look(&[owner]) != [(owner, Look::Gone)] {}
+    bench.runs.reap_ended();
+    let expected = format!("ps {pid} {}", bench.token);
+    assert_eq!(bench.answer(Task::Cleanup), Ok(expected));
+}
+
+#[test]
+fn cleanup_is_told_nothing_of_another_run() {
+    let mut bench = Bench::new();
+    bench.spec.cleanup =
+        Some(Cleanup { command: shell("echo ${S7_PID-none}"), timeout: Duration::from_secs(1) });
+    let last = LastRun { run: RunId { number: RUN.number - 1, ..RUN }, token: "ps/old".to_owned(), pid: 1 };
+    bench.tasks.last_runs.insert(RUN.component, last);
+    assert_eq!(bench.answer(Task::Cleanup), Ok("none".to_owned()));
 }
 
 #[test]
