@@ -65,7 +65,7 @@ pub(super) struct Tasks {
 #[derive(Debug)]
 struct LastRun {
     run: RunId,
-    token: String,
+    token: Arc<str>,
     /// Its main process, which is nobody's pid or a stranger's by the time of the cleanup.
     pid: u32,
 }
@@ -120,7 +120,7 @@ impl Tasks {
         if spec.cleanup.is_some()
             && let (Some(token), Some(pid)) = (runs.token(run), runs.main_pid(run))
         {
-            self.last_runs.insert(run.component, LastRun { run, token: token.to_owned(), pid });
+            self.last_runs.insert(run.component, LastRun { run, token: Arc::clone(token), pid });
         }
     }
 
@@ -247,8 +247,8 @@ impl Tasks {
     ) -> Result<Work, String> {
         // Only cleanup comes when nothing is left of a run.
         let gone = self.last_runs.get(&task.run.component).filter(|last| last.run == task.run);
-        let token = match launcher.runs.token(task.run).or(gone.map(|last| &*last.token)) {
-            Some(token) => token.to_owned(),
+        let token = match launcher.runs.token(task.run).or(gone.map(|last| &last.token)) {
+            Some(token) => Arc::clone(token),
             None => environment::token(&launcher.spec.id)
                 .map_err(|error| format!("cannot run: {}", os::words(&error)))?,
         };

@@ -3,6 +3,8 @@
 //! The run then lasts as long as that one. It is held as every process beside the first is; the first process, if it
 //! ends well before, stays unreaped for so long, so that the id of its group stays its own.
 
+use std::sync::Arc;
+
 use super::{Owner, Run, Runs};
 use crate::os::{self, Leftover, Sender};
 use crate::run::{Exit, RunId};
@@ -85,9 +87,9 @@ impl Runs {
 
     /// From where on all that a run has started is found, if it lives: its first process, or if that has ended, the one
     /// that goes on for it. With its token.
-    pub(in super::super) fn root(&self, run: RunId) -> Option<(u32, &str)> {
+    pub(in super::super) fn root(&self, run: RunId) -> Option<(u32, &Arc<str>)> {
         let lives = |run: &&Run| run.exit.is_none() && run.process.exit().is_none();
-        let first = self.run(Owner::Run(run)).filter(lives).map(|run| (run.process.pid(), &*run.token));
+        let first = self.run(Owner::Run(run)).filter(lives).map(|run| (run.process.pid(), &run.token));
         first.or_else(|| Some((self.living(run)?, self.token(run)?)))
     }
 

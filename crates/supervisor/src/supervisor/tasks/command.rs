@@ -80,7 +80,7 @@ pub(super) fn start(
         ready: None,
     };
     let process = os::spawn(&launch, launcher.pad).map_err(|error| error.to_string())?;
-    launcher.runs.add(place.owner, token, process).map_err(cannot)?;
+    launcher.runs.add(place.owner, token.into(), process).map_err(cannot)?;
     Ok(said)
 }
 
