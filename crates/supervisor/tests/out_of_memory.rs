@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    clippy::print_stderr,
     reason = "a test, which fails where something is not as it should be"
 )]
 
@@ -21,6 +20,9 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// Longer than the supervisor would remember what it has seen, were it told nothing.
 const QUIET: u32 = 6;
+
+/// Files of a control group, and what is written to them.
+type Limits = [(&'static str, &'static str); 2];
 
 /// A control group whose memory is limited.
 struct Group(PathBuf);
@@ -40,7 +42,7 @@ impl Group {
     }
 
     /// Where it can be made, and which limits it then has.
-    fn place() -> Result<(PathBuf, [(&'static str, &'static str); 2]), String> {
+    fn place() -> Result<(PathBuf, Limits), String> {
         let mounts = fs::read_to_string("/proc/self/mounts").map_err(|error| error.to_string())?;
         let mounts = || mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
         let first =
