@@ -148,9 +148,9 @@ impl Builder {
         let voices = Voices::new(Arc::clone(&poller), self.notify_dir);
         // No other supervisor makes, or knows, the same.
         let key = Key::random().map_err(|error| StartError::system("draw a random key", &error))?;
-        let tokens = Tokens::with(key);
-        let means = Means { pump, pad, tasks, measuring: Measuring::new(mailbox), voices, tokens };
-        let driver = Driver::new(core, poller, queue, means, self.readers, self.sigchld)
+        let (measuring, tokens) = (Measuring::new(mailbox.clone()), Tokens::with(key));
+        let means = Means { pump, pad, tasks, measuring, voices, tokens };
+        let driver = Driver::new(core, poller, (queue, mailbox), means, self.readers, self.sigchld)
             .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
         #[expect(clippy::disallowed_methods, reason = "the one thread of the driver")]
         let thread = thread::Builder::new()

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{bounded, unbounded};
 
-use super::leftovers::{Leftover, confirmed, our_pid};
+use super::leftovers::{Leftover, our_pid};
 use super::proc::Reader;
 use crate::os::{RUN_VARIABLE, TASK_VARIABLE};
 
@@ -124,7 +124,7 @@ pub(crate) fn families(processes: Vec<Leftover>, is_anothers: impl Fn(u32) -> bo
             if is_known || is_anothers(child) || all.len() >= MOST_RELATIVES {
                 continue;
             }
-            all.extend(confirmed(&mut reader, child, pid, all[next].as_fd()));
+            all.extend(Leftover::child_of(&mut reader, child, pid, all[next].as_fd()));
         }
         next += 1;
     }

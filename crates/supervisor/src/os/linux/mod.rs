@@ -2,6 +2,7 @@
 
 mod adopted;
 mod bearers;
+mod descendants;
 mod facts;
 mod identity;
 mod launch_pad;
@@ -9,6 +10,7 @@ mod leftovers;
 mod member;
 mod memory;
 mod notify_socket;
+mod orphans;
 mod out_of_memory;
 mod proc;
 mod process;
@@ -20,14 +22,18 @@ use rustix::thread;
 
 pub(crate) use adopted::Fate;
 pub(crate) use bearers::{Bearer, bearers, families};
+pub(crate) use descendants::descendants;
 pub(crate) use facts::facts;
 pub(crate) use identity::{Identity, Place};
 pub(crate) use launch_pad::LaunchPad;
 pub(super) use launch_pad::{pass_on, reset_signals};
-pub(crate) use leftovers::{Leftover, descendants, end_orphans, leftovers, reap_orphans};
+#[cfg(test)]
+pub(crate) use leftovers::leftovers;
+pub(crate) use leftovers::{Leftover, leftovers_at_once, leftovers_by_token};
 pub(crate) use member::{may_speak_for_all, member, user_of};
 pub(crate) use memory::memory;
 pub(crate) use notify_socket::{NotifySocket, Sender};
+pub(crate) use orphans::{end_orphans, reap_orphans};
 pub(crate) use out_of_memory::OutOfMemory;
 pub(crate) use process::{Process, destroy, spawn};
 pub(crate) use usage::Meter;

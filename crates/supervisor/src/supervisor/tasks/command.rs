@@ -42,7 +42,7 @@ pub(super) struct Place<'a> {
     pub(super) token: &'a str,
     /// Its number among the tasks of its run.
     pub(super) number: u32,
-    /// The main process of its run, if it lives.
+    /// The main process of its run, which may have ended.
     pub(super) pid: Option<u32>,
     pub(super) is_evidence: bool,
 }
@@ -82,7 +82,7 @@ pub(super) fn start(
         ready: None,
     };
     let process = os::spawn(&launch, launcher.pad).map_err(|error| error.to_string())?;
-    launcher.runs.add(place.owner, token, process).map_err(cannot)?;
+    launcher.runs.add(place.owner, token.into(), process).map_err(cannot)?;
     Ok(said)
 }
 
