@@ -165,6 +165,11 @@ pub enum EventKind {
         /// The how manieth restart in a row that will be.
         in_a_row: u32,
     },
+    /// It is to be restarted, but there were as many restarts over all components as there may be.
+    OverBudget {
+        /// After this time at the latest it will be its turn: sooner if others no longer wait for theirs.
+        delay: Duration,
+    },
     /// It restarted too often, and rests before a trial run.
     Tripped {
         /// How many restarts there were within the window; none if it was a trial run that failed.
@@ -176,9 +181,9 @@ pub enum EventKind {
     },
     /// Its turn has come, but whom it needs is not there.
     Blocked {
-        /// Whom it needs.
+        /// Whom it needs: of several, that of which there is the least hope. If that one waits for another in turn, that other, and so on.
         on: ComponentId,
-        /// What must be true of that.
+        /// What must be true of that, for the one that needs it.
         condition: Condition,
         /// What is true instead: `tripped`.
         state: &'static str,

@@ -165,7 +165,7 @@ pub enum Achieved {
     FailedStart(End),
     /// It waits for whom it needs: this component, of which this is true instead.
     Blocked {
-        /// Whom it needs.
+        /// Whom it needs: of several, that of which there is the least hope. If that one waits for another in turn, that other, and so on.
         on: ComponentId,
         /// What that one is doing: `tripped`.
         state: &'static str,

@@ -76,7 +76,8 @@ pub struct Usage {
 pub enum ComponentState {
     /// Wanted, but others come first.
     Waiting {
-        /// A component that it waits for.
+        /// A component that it waits for: of several that it needs, that of which there is the least hope; and if that one waits in turn
+        /// for another that may never come, that other, and so on.
         for_component: ComponentId,
         /// What that one is doing instead of what is needed of it, where it may never come to that by itself.
         which_is: Option<&'static str>,

@@ -164,7 +164,7 @@ mod dependencies {
         ]);
         world.run_for(seconds(2));
         assert_eq!(world.state("ps"), "waiting for is: failed");
-        assert_eq!(world.state("web"), "waiting for ps: waiting");
+        assert_eq!(world.state("web"), "waiting for is: failed", "the one that has to be mended");
         assert_eq!(world.state("later"), "up");
     }
 
@@ -363,7 +363,48 @@ mod dependencies {
         let chain = (1..200).map(|n| needs(&name(n), &[(&name(n - 1), Condition::Ready)]));
         let first = Mock::new("c0").with(|spec| spec.autostart = false);
         let world = World::new(std::iter::once(first).chain(chain));
-        assert_eq!(world.state("c199"), "waiting for c198: waiting");
+        assert_eq!(world.state("c199"), "waiting for c0: stopped");
+    }
+
+    #[test]
+    fn of_several_that_are_missing_the_one_with_the_least_hope_is_named() {
+        let build = || {
+            let never = |name: &str| Mock::new(name).with(|spec| spec.restart = Arc::new(Never));
+            World::new([
+                declares("slow", ReadyWhen::Notified).behaves(steady().ready_after(seconds(30))),
+                Mock::new("loop").behaves(steady().fails_to_start()),
+                needs("blocked", &[("off", Condition::Ready)]),
+                Mock::new("off").with(|spec| spec.autostart = false),
+                never("dead").behaves(steady().fails_to_start()),
+                needs("a", &[("slow", Condition::Ready), ("loop", Condition::Ready)]),
+                needs(
+                    "b",
+                    &[("slow", Condition::Ready), ("loop", Condition::Ready), ("blocked", Condition::Ready)],
+                ),
+                needs(
+                    "c",
+                    &[("loop", Condition::Ready), ("off", Condition::Ready), ("dead", Condition::Ready)],
+                ),
+                needs("d", &[("slow", Condition::Ready)]),
+            ])
+        };
+        let world = build();
+        let states = ["a", "b", "c", "d"].map(|name| world.state(name));
+        assert_eq!(
+            states,
+            [
+                "waiting for loop: backoff",
+                "waiting for off: stopped",
+                "waiting for dead: failed",
+                "waiting for slow"
+            ]
+        );
+        let blocked = times(
+            &world,
+            "b",
+            |kind| matches!(kind, EventKind::Blocked { on, condition: Condition::Ready, state: "stopped" } if on == "off"),
+        );
+        assert_eq!(blocked, [Duration::ZERO], "it is told at once, though another is still on its way");
     }
 
     #[test]
@@ -729,6 +770,109 @@ mod restarting {
         assert_eq!(up(&world), 10);
         world.run_for(seconds(20));
         assert_eq!(up(&world), 20);
+    }
+
+    /// As many components, which all crash at the same time and then share one restart in 10 s.
+    fn storm(count: usize) -> World {
+        let budget = RestartBudget { max: 1, within: seconds(10) };
+        let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+        let mocks = (0..count).map(|n| {
+            Mock::new(&format!("c{n}")).behaves_by_run(|run| match run {
+                1 => steady().crashes_after(seconds(100)),
+                _ => steady(),
+            })
+        });
+        let mut world = World::under(mocks, circumstances);
+        world.run_for(seconds(100));
+        world
+    }
+
+    #[test]
+    fn the_next_token_of_the_budget_goes_to_the_first_who_still_owes_one() {
+        let mut world = storm(101);
+        assert_eq!((world.state("c0").as_str(), world.state("c100")), ("up", "backoff 16m 40s (1)".into()));
+        let told = times(&world, "c100", |kind| *kind == EventKind::OverBudget { delay: seconds(1_000) });
+        assert_eq!(told, [seconds(100)]);
+        let others: Vec<_> = (1..100).map(|n| format!("c{n}")).collect();
+        let others: Vec<_> = others.iter().map(String::as_str).collect();
+        world.stop(&others[..]);
+        assert_eq!(world.state("c100"), "backoff 10s (1)");
+        world.run_for(seconds(10));
+        assert_eq!(spawn_times(&world, "c100").pop(), Some(seconds(110)));
+    }
+
+    #[test]
+    fn one_whose_dependency_has_gone_while_it_waited_for_a_token_leaves_that_to_the_next() {
+        let budget = RestartBudget { max: 1, within: seconds(10) };
+        let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+        let mut world = World::under(
+            [
+                Mock::new("is"),
+                needs("ps", &[("is", Condition::Ready)]),
+                Mock::new("spender"),
+                Mock::new("web"),
+            ],
+            circumstances,
+        );
+        world.run_for(seconds(5));
+        ["spender", "ps", "web"].iter().for_each(|name| world.crash(name));
+        assert_eq!(
+            (world.state("ps"), world.state("web")),
+            ("backoff 10s (1)".into(), "backoff 20s (1)".into())
+        );
+        world.stop_with("is", Dependants::Leave);
+        world.run_for(seconds(10));
+        assert_eq!(
+            (world.state("ps").as_str(), world.state("web").as_str()),
+            ("waiting for is: stopped", "up")
+        );
+        world.start("is");
+        world.run_for(seconds(10));
+        assert_eq!(spawn_times(&world, "ps").pop(), Some(seconds(25)), "with the token after that");
+    }
+
+    #[test]
+    fn a_person_need_not_wait_for_the_budget() {
+        let mut world = storm(3);
+        world.start("c2");
+        world.run_for(Duration::ZERO);
+        assert_eq!((world.state("c1").as_str(), world.state("c2").as_str()), ("backoff 10s (1)", "up"));
+        assert_eq!(world.component("c2").restarts, 0);
+    }
+
+    #[test]
+    fn a_group_waits_for_the_token_of_the_first() {
+        let budget = RestartBudget { max: 1, within: seconds(10) };
+        let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+        let in_group = |name: &str| {
+            Mock::new(name).with(|spec| {
+                let strategy = Strategy::OneForAll;
+                spec.restart_group = Some(RestartGroup { name: "web".into(), strategy });
+            })
+        };
+        let build = || {
+            let mocks = [Mock::new("spender"), in_group("a"), in_group("b")];
+            let mut world = World::under(mocks, circumstances);
+            world.run_for(seconds(5));
+            world.crash("spender");
+            world.crash("b");
+            assert_eq!(
+                (world.state("a").as_str(), world.state("b").as_str()),
+                ("waiting for b", "backoff 10s (1)")
+            );
+            world
+        };
+        let mut world = build();
+        world.run_for(seconds(10));
+        assert_eq!([spawn_times(&world, "a").pop(), spawn_times(&world, "b").pop()], [Some(seconds(15)); 2]);
+        let mut world = build();
+        world.stop("b");
+        world.run_for(Duration::ZERO);
+        assert_eq!(
+            (world.state("a").as_str(), world.state("b").as_str()),
+            ("up", "stopped"),
+            "nobody waits for it"
+        );
     }
 
     #[test]

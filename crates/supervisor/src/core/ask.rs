@@ -155,9 +155,6 @@ impl Core {
                 let milestone = self.transition(*key, Component::kill);
                 self.reached(*key, milestone);
             }
-            self.finish_group_restart(*key);
-            // Whoever waits for it to start may have to wait for long now.
-            self.tell_dependants(*key);
         }
         // Those of one rank start in order, and hear of a stop in reverse order.
         let (halting, others): (Vec<_>, Vec<_>) =
@@ -242,7 +239,6 @@ impl Core {
             let achieved = if component.is_down() { Achieved::AlreadySo } else { Achieved::Done };
             self.transition(key, Component::rest);
             self.resolve(request, key, achieved);
-            self.resolve_waiting(key, Goal::Down, &Achieved::Done);
         }
         self.leave_launch(key);
     }
@@ -252,7 +248,6 @@ impl Core {
         if had_failed {
             self.leave_launch(key);
             self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
-            self.resolve_waiting(key, Goal::Down, &Achieved::Done);
         }
         self.resolve(request, key, if had_failed { Achieved::Done } else { Achieved::AlreadySo });
     }
@@ -277,16 +272,14 @@ impl Core {
     }
 
     fn wait(&mut self, request: RequestId, keys: &[u32], until: Until) {
+        let goal = match until {
+            Until::Started => Goal::Started,
+            Until::Ready => Goal::Ready,
+            Until::Stopped => Goal::Down,
+        };
         self.requests.open(request, keys);
         for key in keys {
-            let component = self.component(*key);
-            let has_completed = component.rests_as(super::component::Rest::Completed);
-            let (is_so, goal) = match until {
-                Until::Started => (component.has_started() || has_completed, Goal::Started),
-                Until::Ready => (component.satisfies(Condition::Ready) || has_completed, Goal::Ready),
-                Until::Stopped => (component.is_down(), Goal::Down),
-            };
-            if is_so {
+            if self.is_so(*key, goal) {
                 self.resolve(request, *key, Achieved::AlreadySo);
             } else {
                 self.requests.wait(request, *key, goal);

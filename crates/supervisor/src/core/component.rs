@@ -6,6 +6,7 @@ mod life;
 mod restarting;
 mod shown;
 
+use std::mem::{Discriminant, discriminant};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::message::{Task, TaskId};
 use super::sequence::Wave;
 use crate::event::{Event, EventKind};
 use crate::run::{End, Fault, RunId};
-use crate::spec::{Condition, OnGiveUp, ProcessSpec};
+use crate::spec::{ComponentId, Condition, OnGiveUp, ProcessSpec};
 
 /// What a component is doing. What is *wanted* is kept apart, in [`Component::wanted`].
 ///
@@ -44,7 +45,7 @@ use crate::spec::{Condition, OnGiveUp, ProcessSpec};
 enum State {
     Down(Rest),
     Queued { restart: bool, paid: bool },
-    Backoff { until: Duration, in_a_row: u32, paid: bool },
+    Backoff { until: Duration, in_a_row: u32 },
     Tripped { until: Duration },
     Spawning { run: Run },
     Up { run: Run, process: Process, started: Option<Duration> },
@@ -82,8 +83,6 @@ struct Process {
 pub(super) enum Milestone {
     /// A run has started.
     Started,
-    /// A run is ready again.
-    ReadyAgain,
     /// A run that nobody asked to end has.
     Ended(End),
     /// A run that somebody asked to end has.
@@ -92,6 +91,44 @@ pub(super) enum Milestone {
     Unkillable(Vec<u32>),
     /// It has been told to read its configuration again, or that failed.
     Reloaded(Result<(), std::sync::Arc<str>>),
+}
+
+/// What others see of a component: what they may wait for, or act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Face {
+    state: Discriminant<State>,
+    is_busy: bool,
+    has_started: bool,
+    is_ready: bool,
+    has_completed: bool,
+}
+
+/// How much hope there is that a component will come to what is needed of it, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Hope {
+    /// It was given up.
+    Failed,
+    /// It rests because it restarted too often.
+    Tripped,
+    /// Nobody wants it, or it has done its work.
+    Down,
+    /// It waits for whom it needs itself.
+    Blocked,
+    /// Its run is ending.
+    Ending,
+    /// It waits for its next try.
+    Backoff,
+    /// It is about to start, or has a run that may come to it.
+    OnItsWay,
+}
+
+/// What a component waits for that is queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// For this one, which is doing this instead of what is needed of it, where it may never come to that by itself.
+    For(ComponentId, Option<&'static str>),
+    /// For a token of the budget, which comes after this time.
+    ForAToken(Duration),
 }
 
 /// What every transition needs of the world: the time, the seed, and where decisions go.
@@ -171,10 +208,14 @@ impl Component {
         matches!(self.state, State::Queued { restart: true, paid: false })
     }
 
-    /// A token of the budget is for now: one that cannot begin asks for another later.
-    pub(super) fn lose_token(&mut self) {
+    /// Whether it has a token of the budget for the restart that it waits to begin.
+    pub(super) fn has_paid(&self) -> bool {
+        matches!(self.state, State::Queued { paid: true, .. })
+    }
+
+    pub(super) fn set_paid(&mut self, has_paid: bool) {
         if let State::Queued { paid, .. } = &mut self.state {
-            *paid = false;
+            *paid = has_paid;
         }
     }
 
@@ -211,6 +252,36 @@ impl Component {
     /// Whether its run has started and is not ending.
     pub(super) fn has_started(&self) -> bool {
         matches!(self.state, State::Up { started: Some(_), .. })
+    }
+
+    pub(super) fn face(&self) -> Face {
+        Face {
+            state: discriminant(&self.state),
+            is_busy: self.is_busy(),
+            has_started: self.has_started(),
+            is_ready: self.satisfies(Condition::Ready),
+            has_completed: self.satisfies(Condition::Completed),
+        }
+    }
+
+    /// How much hope there is that it will come to what is needed of it and is not so now.
+    pub(super) fn hope(&self) -> Hope {
+        match &self.state {
+            _ if self.launching.is_some() => Hope::OnItsWay,
+            State::Down(Rest::Failed) => Hope::Failed,
+            State::Tripped { .. } => Hope::Tripped,
+            State::Down(Rest::Stopped | Rest::Completed) => Hope::Down,
+            State::Queued { .. } => Hope::Blocked,
+            // What comes of an end that nobody asked for is to be seen.
+            State::Ending { ending, .. }
+                if self.wanted && ending.may_bring_more() && self.halting.is_none() =>
+            {
+                Hope::OnItsWay
+            }
+            State::Ending { .. } => Hope::Ending,
+            State::Backoff { .. } => Hope::Backoff,
+            State::Spawning { .. } | State::Up { .. } => Hope::OnItsWay,
+        }
     }
 
     /// Whether this is true of it.

@@ -6,6 +6,7 @@
 //!
 //! - `message`: facts and decisions
 //! - `ask`, `requests`: what somebody asks for, and who waits for what
+//! - `consequences`: what the change of one means for the others, all in one place
 //! - `turns`: who may begin, and who may stop
 //! - `graph`, `sequence`, `groups`, `budget`: what that depends on
 //! - `deadlines`: what must happen by itself, and when
@@ -13,6 +14,7 @@
 mod ask;
 mod budget;
 mod component;
+mod consequences;
 mod deadlines;
 mod graph;
 mod groups;
@@ -21,11 +23,11 @@ mod requests;
 mod sequence;
 mod turns;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use budget::Budget;
-use component::{Component, Context, Milestone, Rest};
+use component::{Component, Context, Milestone, Waits};
 use deadlines::Deadlines;
 use graph::Graph;
 use groups::Groups;
@@ -36,7 +38,7 @@ use sequence::{Sequence, Wave};
 use crate::request::{Achieved, Outcome};
 use crate::run::RunId;
 use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, ReadyWhen, RestartBudget};
-use crate::status::{ComponentStatus, Status};
+use crate::status::Status;
 
 /// How many probes may be under way at once; the others wait until one of them ends.
 const MOST_PROBES: usize = 256;
@@ -74,8 +76,8 @@ pub(crate) struct Core {
     /// Those that wait for leave to be probed, and how many are being probed.
     to_probe: VecDeque<u32>,
     probes: usize,
-    /// Those of whom something has become that others may have waited for.
-    to_tell: Vec<u32>,
+    /// Those whose change may mean something for others, which has not been looked at yet.
+    changed: BTreeSet<u32>,
     /// How many components have something that a shutdown waits for.
     busy: usize,
     shutdown: Shutdown,
@@ -105,7 +107,7 @@ impl Core {
             deadlines: Deadlines::new(components.len()),
             requests: Requests::new(components.len()),
             to_probe: VecDeque::new(),
-            to_tell: Vec::new(),
+            changed: BTreeSet::new(),
             probes: 0,
             busy: 0,
             shutdown: Shutdown::No,
@@ -163,7 +165,7 @@ impl Core {
                 });
             }
         }
-        self.give_turns();
+        self.follow_up();
         self.give_probes();
         self.end_if_over();
         std::mem::take(&mut self.actions)
@@ -171,7 +173,8 @@ impl Core {
 
     /// When the next step is due though nothing has happened.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.deadlines.next()
+        let token = self.budget.as_ref().and_then(Budget::next);
+        self.deadlines.next().into_iter().chain(token).min()
     }
 
     /// The specifications, in start order: the place of each is its key.
@@ -187,17 +190,19 @@ impl Core {
     /// What is true of these components now.
     pub(crate) fn status(&self, now: Duration, keys: &[u32]) -> Status {
         let now = self.now.max(now);
+        let tokens: HashMap<_, _> = self.budget.iter().flat_map(|budget| budget.waits(now)).collect();
+        let status = |key: &u32| {
+            let component = self.component(*key);
+            let waits_for = component.is_queued().then(|| self.waits_for(*key)).flatten();
+            let waits = waits_for.or_else(|| tokens.get(key).copied().map(Waits::ForAToken));
+            component.status(now, waits)
+        };
         Status {
             uptime: now,
             conditions: Vec::new(),
             shutting_down: self.shutdown != Shutdown::No,
-            components: keys.iter().map(|key| self.component_status(now, *key)).collect(),
+            components: keys.iter().map(status).collect(),
         }
-    }
-
-    fn component_status(&self, now: Duration, key: u32) -> ComponentStatus {
-        let component = self.component(key);
-        component.status(now, if component.is_queued() { self.waits_for(key) } else { None })
     }
 
     fn begin(&mut self) {
@@ -218,14 +223,11 @@ impl Core {
             let wanted_a_probe = self.component(key).wants_a_probe();
             let milestone = self.transition(key, Component::due);
             self.reached(key, milestone);
-            // A wait that is over may be one for its turn now, or one that its group has waited for.
-            self.finish_group_restart(key);
-            self.go_on(key);
-            self.component_mut(key).lose_token();
             if !wanted_a_probe && self.component(key).wants_a_probe() {
                 self.to_probe.push_back(key);
             }
         }
+        self.give_tokens();
     }
 
     /// Lets probes begin whose time has come, as long as not too many are under way.
@@ -247,7 +249,6 @@ impl Core {
         self.reached(key, milestone);
         let milestone = self.transition(key, tell);
         self.reached(key, milestone);
-        self.go_on(key);
     }
 
     /// A process that lives may have been asked to end before it lived.
@@ -255,103 +256,6 @@ impl Core {
         self.news(run, |component, context| component.spawned(pid, context));
         if self.shutdown == Shutdown::Immediate {
             self.news(run, Component::kill);
-        } else {
-            self.take_turn(run.component);
-        }
-    }
-
-    /// What one component has reached may make it the turn of others, and answer requests.
-    fn reached(&mut self, key: u32, milestone: Option<Milestone>) {
-        match milestone {
-            None => {}
-            Some(Milestone::Started) => {
-                self.settled(key, &Achieved::Done);
-                self.resolve_waiting(key, Goal::Started, &Achieved::Done);
-                self.resolve_waiting(key, Goal::Ready, &Achieved::Done);
-                self.tell_dependants(key);
-            }
-            Some(Milestone::ReadyAgain) => {
-                self.resolve_waiting(key, Goal::Ready, &Achieved::Done);
-                self.tell_dependants(key);
-            }
-            Some(Milestone::Ended(end)) => {
-                let achieved = if end.is_success() { Achieved::Done } else { Achieved::FailedStart(end) };
-                self.settled(key, &achieved);
-                self.ended(key);
-            }
-            Some(Milestone::Stopped) => self.stopped(key),
-            Some(Milestone::Unkillable(pids)) => {
-                let unkillable = Achieved::Unkillable(pids);
-                self.leave_halt(key);
-                self.resolve_waiting(key, Goal::Stop, &unkillable);
-                self.settled(key, &unkillable);
-                self.group_member_ended(key);
-                self.tell_dependants(key);
-                self.let_needed_stop(key);
-            }
-            Some(Milestone::Reloaded(result)) => {
-                let achieved = result.map_or_else(Achieved::Failed, |()| Achieved::Done);
-                self.resolve_waiting(key, Goal::Reload, &achieved);
-            }
-        }
-    }
-
-    /// Its start has come to something: the first of started, completed or failed.
-    fn settled(&mut self, key: u32, achieved: &Achieved) {
-        // What is to be ended first, because somebody asked for another run, settles with that one.
-        if self.component(key).halting.is_none() {
-            self.leave_launch(key);
-            self.resolve_waiting(key, Goal::Start, achieved);
-        }
-    }
-
-    /// A run that nobody asked to end is gone.
-    fn ended(&mut self, key: u32) {
-        self.group_member_ended(key);
-        let component = self.component(key);
-        if component.will_restart() {
-            self.restart_companions(key);
-        }
-        self.tell_of_rest(key);
-        self.tell_dependants(key);
-        self.let_needed_stop(key);
-        let component = self.component(key);
-        if component.rests_as(Rest::Failed)
-            && component.spec.essential
-            && self.on_give_up == OnGiveUp::Shutdown
-        {
-            self.shut_down_for(self.id(key));
-        }
-    }
-
-    /// The run that was to end is gone.
-    fn stopped(&mut self, key: u32) {
-        self.leave_halt(key);
-        self.resolve_waiting(key, Goal::Stop, &Achieved::Done);
-        let component = self.component(key);
-        if component.wanted {
-            // One whose start was answered while its old run could not be killed begins by itself.
-            let wave = component.launching.unwrap_or(Wave::LATER);
-            self.join_launch(key, wave);
-            self.transition(key, Component::queue);
-        }
-        self.group_member_ended(key);
-        self.tell_of_rest(key);
-        self.tell_dependants(key);
-        self.let_needed_stop(key);
-        self.take_turn(key);
-    }
-
-    /// Answers those who wait for it to be done or down, if it is.
-    fn tell_of_rest(&mut self, key: u32) {
-        let component = self.component(key);
-        let (is_down, has_completed) = (component.is_down(), component.rests_as(Rest::Completed));
-        if has_completed {
-            self.resolve_waiting(key, Goal::Started, &Achieved::Done);
-            self.resolve_waiting(key, Goal::Ready, &Achieved::Done);
-        }
-        if is_down {
-            self.resolve_waiting(key, Goal::Down, &Achieved::Done);
         }
     }
 
@@ -367,9 +271,10 @@ impl Core {
         }
     }
 
-    /// Lets the component change, and keeps what is derived from its state.
+    /// Lets the component change, and keeps what is derived from its state. Every change of one passes through here.
     fn transition<R>(&mut self, key: u32, change: impl FnOnce(&mut Component, &mut Context<'_>) -> R) -> R {
         let component = &mut self.components[key as usize];
+        let face = component.face();
         self.busy -= usize::from(component.is_busy());
         self.probes -= component.probes_under_way();
         let mut context = Context {
@@ -382,6 +287,14 @@ impl Core {
         self.busy += usize::from(component.is_busy());
         self.probes += component.probes_under_way();
         self.deadlines.set(key, component.deadline());
+        if component.face() != face {
+            self.changed.insert(key);
+        }
+        if !component.owes_a_token()
+            && let Some(budget) = &mut self.budget
+        {
+            budget.leave(key);
+        }
         if component.take_broken_reload() {
             let achieved = Achieved::Failed("it ended meanwhile".into());
             self.resolve_waiting(key, Goal::Reload, &achieved);

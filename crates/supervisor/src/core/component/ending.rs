@@ -77,6 +77,11 @@ impl Ending {
         Self { why, asked_at, exit: None, ..Self::by_itself(Exit::Unknown, now) }
     }
 
+    /// Whether it is not known yet what comes of it: nobody has asked for it, and nothing withstands it.
+    pub(super) fn may_bring_more(&self) -> bool {
+        self.why != Why::Asked && self.phase != Phase::KilledInVain
+    }
+
     /// When it must be looked at though nothing has happened.
     pub(super) fn deadline(&self) -> Option<Duration> {
         match self.phase {

@@ -140,7 +140,7 @@ impl Component {
             None if said.ready && self.guards().is_unready() => {
                 self.guards_mut().set_unready(None);
                 self.emit(EventKind::ReadyAgain { run }, context);
-                Some(Milestone::ReadyAgain)
+                None
             }
             _ => None,
         }
@@ -216,9 +216,8 @@ impl Component {
     /// What must happen to it by itself now does.
     pub(in crate::core) fn due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
         match &self.state {
-            State::Backoff { paid, .. } => {
-                let paid = *paid;
-                self.enter(State::Queued { restart: true, paid }, context);
+            State::Backoff { .. } => {
+                self.enter(State::Queued { restart: true, paid: false }, context);
                 None
             }
             State::Tripped { .. } => {

@@ -104,18 +104,22 @@ impl Component {
             End::NotSpawned(_) => after.max(NOT_SPAWNED_WAIT),
             End::Exited(_) | End::Judged { .. } => after,
         };
-        self.back_off(delay, false, context);
+        self.back_off(delay, context);
     }
 
-    /// Begins again after this time. `paid`: with a token of the budget, which comes then.
-    pub(in crate::core) fn back_off(&mut self, delay: Duration, paid: bool, context: &mut Context<'_>) {
+    /// Begins again after this time.
+    fn back_off(&mut self, delay: Duration, context: &mut Context<'_>) {
         if delay.is_zero() {
-            return self.enter(State::Queued { restart: true, paid }, context);
+            return self.enter(State::Queued { restart: true, paid: false }, context);
         }
-        let in_a_row = self.record.history.in_a_row();
+        let in_a_row = self.restarts_in_a_row();
         let until = context.now.saturating_add(delay);
-        self.enter(State::Backoff { until, in_a_row, paid }, context);
+        self.enter(State::Backoff { until, in_a_row }, context);
         self.emit(EventKind::Backoff { delay, in_a_row }, context);
+    }
+
+    pub(super) fn restarts_in_a_row(&self) -> u32 {
+        self.record.history.in_a_row()
     }
 
     /// Counts one more restart, and says how many there were before it within the window, if it would be one too many.
