@@ -177,7 +177,7 @@ async fn ask(question: &HttpQuestion, lookups: &Lookups) -> Result<String, Strin
         .header(CONNECTION, "close")
         .body(String::new())
         .map_err(|error| error.to_string())?;
-    let status = exchange(stream, request).await.map_err(|error| in_words(&error))?;
+    let status = exchange(stream, request).await.map_err(|error| exchange_in_words(&error))?;
     let told = match status.canonical_reason() {
         Some(reason) => format!("{} {reason}", status.as_u16()),
         None => status.as_u16().to_string(),
@@ -249,6 +249,23 @@ async fn read(mut body: Incoming) -> hyper::Result<()> {
         length += frame?.data_ref().map_or(0, hyper::body::Bytes::len);
     }
     Ok(())
+}
+
+/// Why there is no answer that could be read, for people who do not know the library that reads it.
+fn exchange_in_words(error: &hyper::Error) -> String {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    let is_cut_off = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof);
+    let told = if error.is_parse_too_large() {
+        "the head of its answer is too long"
+    } else if is_cut_off || error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        "it closed the connection before its answer was complete"
+    } else {
+        match cause.filter(|cause| cause.raw_os_error().is_some()) {
+            Some(cause) => return in_words(cause),
+            None => "its answer is no valid HTTP",
+        }
+    };
+    told.to_owned()
 }
 
 /// An error and what led to it, as the end of a sentence: "connection refused".

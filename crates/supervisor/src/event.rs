@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::error::SpawnError;
 use crate::run::{End, Exit, Fault, RunId};
-use crate::spec::{ComponentId, Condition};
+use crate::signal::Signal;
+use crate::spec::{ComponentId, Condition, ExitRule};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum EventKind {
     Requested {
         /// What was asked for: `stop`.
         verb: &'static str,
+        /// Of `signal`: which one.
+        signal: Option<Signal>,
         /// By whom, in the words of whoever passed the request on.
         by: Arc<str>,
     },
@@ -133,6 +136,8 @@ pub enum EventKind {
         uptime: Duration,
         /// Whether it had been told to stop.
         asked: bool,
+        /// Where a signal ended it: whether the supervisor had sent that one to it.
+        sent: bool,
         /// The most resident memory its main process, or a child that it waited for, has had; in bytes, where known.
         peak_memory: Option<u64>,
     },
@@ -158,17 +163,21 @@ pub enum EventKind {
         /// The processes that are left.
         pids: Vec<u32>,
     },
+    /// A rule of its specification ([`ProcessSpec::exits`](crate::ProcessSpec::exits)) decides what comes after this end.
+    Ruled {
+        /// Which run has ended.
+        run: RunId,
+        /// The rule.
+        rule: ExitRule,
+    },
     /// It will be tried again by itself.
     Backoff {
-        /// After this time.
+        /// After this time; where it waits for the budget, at the latest: sooner if others no longer do.
         delay: Duration,
         /// The how manieth restart in a row that will be.
         in_a_row: u32,
-    },
-    /// It is to be restarted, but there were as many restarts over all components as there may be.
-    OverBudget {
-        /// After this time at the latest it will be its turn: sooner if others no longer wait for theirs.
-        delay: Duration,
+        /// Whether that is when the restart budget of all components has room for it, rather than when it could begin itself.
+        for_budget: bool,
     },
     /// It restarted too often, and rests before a trial run.
     Tripped {
@@ -242,6 +251,7 @@ impl EventKind {
             | Self::NotSpawned { run, .. }
             | Self::Stopping { run, .. }
             | Self::Exited { run, .. }
+            | Self::Ruled { run, .. }
             | Self::LastWords { run, .. }
             | Self::Killed { run, .. }
             | Self::Unkillable { run, .. } => Some(*run),

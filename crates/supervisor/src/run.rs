@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytesize::ByteSize;
+
 use crate::error::SpawnError;
 use crate::signal::Signal;
 use crate::status::Short;
@@ -178,7 +180,10 @@ impl fmt::Display for Fault {
             }
             Self::Silent { timeout } => write!(f, "no sign of life for {}", Short(*timeout)),
             Self::Triggered => f.write_str("it says that it hangs"),
-            Self::TooLarge { used, max } => write!(f, "uses {used} bytes of memory, more than {max}"),
+            Self::TooLarge { used, max } => {
+                let size = |bytes: u64| ByteSize::b(bytes).display().iec_short();
+                write!(f, "uses {} of memory, more than {}", size(*used), size(*max))
+            }
         }
     }
 }

@@ -791,7 +791,11 @@ mod restarting {
     fn the_next_token_of_the_budget_goes_to_the_first_who_still_owes_one() {
         let mut world = storm(101);
         assert_eq!((world.state("c0").as_str(), world.state("c100")), ("up", "backoff 16m 40s (1)".into()));
-        let told = times(&world, "c100", |kind| *kind == EventKind::OverBudget { delay: seconds(1_000) });
+        let told = times(
+            &world,
+            "c100",
+            |kind| matches!(kind, EventKind::Backoff { delay, for_budget: true, .. } if *delay == seconds(1_000)),
+        );
         assert_eq!(told, [seconds(100)]);
         let others: Vec<_> = (1..100).map(|n| format!("c{n}")).collect();
         let others: Vec<_> = others.iter().map(String::as_str).collect();

@@ -113,6 +113,7 @@ impl Core {
     }
 
     fn tell_of(&mut self, ask: &Ask, by: &Arc<str>) {
+        let signal = if let Ask::Signal { signal, .. } = ask { Some(*signal) } else { None };
         let (verb, keys) = match ask {
             Ask::Start(keys) => ("start", Some(keys)),
             Ask::Stop { keys, .. } => ("stop", Some(keys)),
@@ -128,7 +129,7 @@ impl Core {
         let some = keys.filter(|keys| keys.len() != self.components.len());
         let about = some.map_or(vec![None], |keys| keys.iter().map(|key| Some(self.id(*key))).collect());
         for component in about {
-            let kind = EventKind::Requested { verb, by: Arc::clone(by) };
+            let kind = EventKind::Requested { verb, signal, by: Arc::clone(by) };
             self.actions.push(Action::Emit(Event { at: self.now, component, kind }));
         }
     }
@@ -137,7 +138,7 @@ impl Core {
     fn tell_of_others(&mut self, verb: &'static str, all: &[u32], named: &[u32], by: &Arc<str>) {
         for key in all.iter().filter(|key| named.binary_search(key).is_err()) {
             let by = format!("{by}, with {}", self.id(named[0])).into();
-            let kind = EventKind::Requested { verb, by };
+            let kind = EventKind::Requested { verb, signal: None, by };
             self.actions.push(Action::Emit(Event { at: self.now, component: Some(self.id(*key)), kind }));
         }
     }
@@ -253,8 +254,13 @@ impl Core {
     }
 
     fn reload(&mut self, request: RequestId, key: u32) {
-        if !self.component(key).has_started() {
-            return self.resolve(request, key, Achieved::NotRunning);
+        let component = self.component(key);
+        if !component.has_started() {
+            // One that lives has been told nothing, for another reason than one that does not.
+            let why = if component.is_ending() { "it is ending" } else { "it has not started yet" };
+            let lives = component.run().is_some();
+            let achieved = if lives { Achieved::Failed(why.into()) } else { Achieved::NotRunning };
+            return self.resolve(request, key, achieved);
         }
         self.requests.wait(request, key, Goal::Reload);
         let milestone = self.transition(key, Component::reload);
@@ -264,9 +270,8 @@ impl Core {
     fn signal(&mut self, request: RequestId, keys: &[u32], signal: Signal) {
         self.requests.open(request, keys);
         for key in keys {
-            let run = self.component(*key).live_run();
-            self.actions.extend(run.map(|run| Action::Forward { run, signal }));
-            self.resolve(request, *key, if run.is_some() { Achieved::Done } else { Achieved::NotRunning });
+            let is_told = self.transition(*key, |component, context| component.forward(signal, context));
+            self.resolve(request, *key, if is_told { Achieved::Done } else { Achieved::NotRunning });
         }
         self.requests.answer_if_complete(request, &self.components, &mut self.actions);
     }

@@ -18,7 +18,8 @@ use super::Action;
 use super::message::{Task, TaskId};
 use super::sequence::Wave;
 use crate::event::{Event, EventKind};
-use crate::run::{End, Fault, RunId};
+use crate::run::{End, Exit, Fault, RunId};
+use crate::signal::Signal;
 use crate::spec::{ComponentId, Condition, OnGiveUp, ProcessSpec};
 
 /// What a component is doing. What is *wanted* is kept apart, in [`Component::wanted`].
@@ -50,6 +51,28 @@ enum State {
     Spawning { run: Run },
     Up { run: Run, process: Process, started: Option<Duration> },
     Ending { run: Run, process: Option<Process>, started: Option<Duration>, ending: Box<Ending> },
+}
+
+/// Signals, a bit each: there are no more than 64.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent(u64);
+
+impl Sent {
+    fn add(&mut self, signal: Signal) {
+        self.0 |= Self::bit(signal.number());
+    }
+
+    /// Whether it was one of these that ended a process so.
+    fn explains(self, exit: Exit) -> bool {
+        match exit {
+            Exit::Signal { signal, .. } => self.0 & Self::bit(signal) != 0,
+            Exit::Code(_) | Exit::OutOfMemory | Exit::Unknown => false,
+        }
+    }
+
+    fn bit(signal: i32) -> u64 {
+        u32::try_from(signal).ok().and_then(|number| 1_u64.checked_shl(number.wrapping_sub(1))).unwrap_or(0)
+    }
 }
 
 /// Where nothing is watched.
@@ -161,6 +184,8 @@ pub(super) struct Component {
     runs: u64,
     restarts: u64,
     tasks: u32,
+    /// The signals that its run has been sent, a bit each.
+    sent: Sent,
     last_end: Option<End>,
     /// Whether its last run ended by itself, with success.
     has_done_its_work: bool,
@@ -184,6 +209,7 @@ impl Component {
             runs: 0,
             restarts: 0,
             tasks: 0,
+            sent: Sent::default(),
             last_end: None,
             has_done_its_work: false,
             reload_is_broken: false,
@@ -353,6 +379,14 @@ impl Component {
         let task = TaskId { run, task, number: self.tasks };
         context.actions.push(Action::Begin { task });
         task
+    }
+
+    /// Sends just this signal to its main process. Whether there is one.
+    pub(super) fn forward(&mut self, signal: Signal, context: &mut Context<'_>) -> bool {
+        let Some(run) = self.live_run() else { return false };
+        self.sent.add(signal);
+        context.actions.push(Action::Forward { run, signal });
+        true
     }
 
     fn enter(&mut self, state: State, context: &Context<'_>) {

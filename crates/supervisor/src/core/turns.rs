@@ -98,7 +98,7 @@ impl Core {
                 return false;
             }
             if let Err(delay) = budget.take(key, self.now) {
-                self.emit(key, EventKind::OverBudget { delay });
+                self.transition(key, |component, context| component.wait_for_token(delay, context));
                 return false;
             }
         }

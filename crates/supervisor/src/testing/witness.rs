@@ -381,7 +381,9 @@ impl Witness {
                 book.told_to_stop = Some((now, *timeout));
             }
             EventKind::Killed { .. } => book.killed = true,
-            EventKind::Backoff { delay, .. } => book.next_try = Some(now.saturating_add(*delay)),
+            EventKind::Backoff { delay, for_budget: false, .. } => {
+                book.next_try = Some(now.saturating_add(*delay))
+            }
             EventKind::Tripped { rest, .. } => book.next_try = Some(now.saturating_add(*rest)),
             EventKind::Unkillable { .. } => {
                 book.unkillable = true;

@@ -8,6 +8,7 @@ use supervisor_control::wire::Sentence;
 /// What an event says. `None` of what says nothing here.
 pub(super) fn words(kind: &EventKind) -> Option<String> {
     Some(match kind {
+        EventKind::Requested { verb, signal: Some(signal), .. } => format!("{verb} {signal} asked for"),
         EventKind::Requested { verb, .. } => format!("{verb} asked for"),
         EventKind::Spawned { run, .. } => format!("starting ({run})"),
         EventKind::Started { run } => format!("up ({run})"),
@@ -16,8 +17,9 @@ pub(super) fn words(kind: &EventKind) -> Option<String> {
             let asked = if *asked { "ended as told: " } else { "" };
             format!("{asked}{exit} after {}", precisely(*uptime))
         }
-        EventKind::Backoff { delay, in_a_row } => {
-            format!("next try in {}, restart {in_a_row} in a row", precisely(*delay))
+        EventKind::Backoff { delay, in_a_row, for_budget } => {
+            let budget = if *for_budget { ": until then the restart budget is used up" } else { "" };
+            format!("next try in {}, restart {in_a_row} in a row{budget}", precisely(*delay))
         }
         // The made-up commands of the world answer nothing.
         EventKind::Step { result: Some(Ok(_)), .. } | EventKind::LastWords { .. } => return None,

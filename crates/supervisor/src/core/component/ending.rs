@@ -266,6 +266,7 @@ impl Component {
     ) -> Option<TaskId> {
         let (task, words) = match step {
             Step::Signal { signal, to, .. } => {
+                self.sent.add(*signal);
                 context.actions.push(Action::Signal { run, signal: *signal, to: *to });
                 (None, signal.to_string())
             }
@@ -284,6 +285,7 @@ impl Component {
         self.give_up_step(context);
         let Some(run) = self.run() else { return };
         self.set_phase(Phase::Killed(context.now));
+        self.sent.add(Signal::KILL);
         context.actions.push(Action::Kill { run });
         self.emit(EventKind::Killed { run, why }, context);
     }

@@ -196,7 +196,9 @@ impl Component {
             Some(Reload { step, task, until }) if until <= now => {
                 if let Some(task) = task {
                     context.actions.push(Action::Abandon { task });
-                    return self.reloaded(Err("it did not end in time, and was killed".into()));
+                    let why: Arc<str> = "it did not end in time, and was killed".into();
+                    self.tell_of_reload(step, Some(Err(Arc::clone(&why))), context);
+                    return self.reloaded(Err(why));
                 }
                 self.reload_from(step + 1, context)
             }
@@ -278,9 +280,29 @@ impl Component {
         }
     }
 
+    /// What people see of a run that is up may change: then it is in that state since now.
+    pub(super) fn change_guards<R>(
+        &mut self,
+        context: &Context<'_>,
+        change: impl FnOnce(&mut Guards) -> R,
+    ) -> R {
+        let before = self.state_word(context.now);
+        let result = change(self.guards_mut());
+        if self.state_word(context.now) != before {
+            self.since = context.now;
+        }
+        result
+    }
+
     fn healthy(&mut self, run: RunId, context: &mut Context<'_>) {
         self.guards_mut().failures = 0;
-        if self.guards_mut().unhealthy.take().is_some() {
+        let was_ill = self.change_guards(context, |guards| guards.unhealthy.take().is_some());
+        self.tell_if_well(was_ill, run, context);
+    }
+
+    /// It is well again only when it breaks no other rule.
+    fn tell_if_well(&mut self, was_ill: bool, run: RunId, context: &mut Context<'_>) {
+        if was_ill && self.guards().fault().is_none() {
             self.emit(EventKind::Well { run }, context);
         }
     }
@@ -298,7 +320,8 @@ impl Component {
         match health.action {
             GuardAction::Restart => self.judge(fault, context),
             GuardAction::Report => {
-                if self.guards_mut().unhealthy.replace(fault.clone()).is_none() {
+                let told = fault.clone();
+                if self.change_guards(context, |guards| guards.unhealthy.replace(told)).is_none() {
                     self.emit(EventKind::Unwell { run, fault }, context);
                 }
             }
@@ -310,16 +333,15 @@ impl Component {
         let (State::Up { run, .. }, Some(limit)) = (&self.state, self.spec.memory) else { return };
         let run = run.id;
         if used <= limit.max {
-            if self.guards_mut().too_large.take().is_some() {
-                self.emit(EventKind::Well { run }, context);
-            }
-            return;
+            let was_large = self.change_guards(context, |guards| guards.too_large.take().is_some());
+            return self.tell_if_well(was_large, run, context);
         }
         let fault = Fault::TooLarge { used, max: limit.max };
         match limit.action {
             GuardAction::Restart => self.judge(fault, context),
             GuardAction::Report => {
-                if self.guards_mut().too_large.replace(fault.clone()).is_none() {
+                let told = fault.clone();
+                if self.change_guards(context, |guards| guards.too_large.replace(told)).is_none() {
                     self.emit(EventKind::Unwell { run, fault }, context);
                 }
             }

@@ -8,7 +8,7 @@ use super::{Component, Context, Milestone, Rest, State};
 use crate::event::EventKind;
 use crate::policy::{Backoff, Decision, Jitter, RestartPolicy};
 use crate::run::{End, History, PastRun};
-use crate::spec::{ExitAction, OnGiveUp};
+use crate::spec::{ExitAction, ExitRule, OnGiveUp};
 
 /// The shortest wait after a run that could not be spawned, whatever the policy says: the machine lacks something.
 const NOT_SPAWNED_WAIT: Duration = Duration::from_millis(100);
@@ -50,7 +50,10 @@ impl Component {
             return Milestone::Stopped;
         }
         let rule = self.rule_for(&end);
-        let decision = match (rule, self.decide(past, context)) {
+        if let Some(rule) = rule {
+            self.emit(EventKind::Ruled { run: past.run, rule }, context);
+        }
+        let decision = match (rule.map(|rule| rule.action), self.decide(past, context)) {
             (Some(ExitAction::Stop), _) => {
                 self.wanted = false;
                 self.enter(State::Down(Rest::Stopped), context);
@@ -74,9 +77,9 @@ impl Component {
         Milestone::Ended(end)
     }
 
-    fn rule_for(&self, end: &End) -> Option<ExitAction> {
+    fn rule_for(&self, end: &End) -> Option<ExitRule> {
         let End::Exited(exit) = end else { return None };
-        self.spec.exits.iter().find(|rule| rule.exit.matches(*exit)).map(|rule| rule.action)
+        self.spec.exits.iter().find(|rule| rule.exit.matches(*exit)).copied()
     }
 
     /// Asks the policy. One that panics is a fault of the host's, which must not end supervision.
@@ -104,20 +107,22 @@ impl Component {
             End::NotSpawned(_) => after.max(NOT_SPAWNED_WAIT),
             End::Exited(_) | End::Judged { .. } => after,
         };
-        self.back_off(delay, context);
-    }
-
-    /// Begins again after this time.
-    fn back_off(&mut self, delay: Duration, context: &mut Context<'_>) {
         if delay.is_zero() {
             return self.enter(State::Queued { restart: true, paid: false }, context);
         }
         let in_a_row = self.restarts_in_a_row();
         let until = context.now.saturating_add(delay);
         self.enter(State::Backoff { until, in_a_row }, context);
-        self.emit(EventKind::Backoff { delay, in_a_row }, context);
+        self.emit(EventKind::Backoff { delay, in_a_row, for_budget: false }, context);
     }
 
+    /// It is to begin again, but has to wait for a token of the budget: for so long, unless others no longer wait for theirs.
+    pub(in crate::core) fn wait_for_token(&mut self, delay: Duration, context: &mut Context<'_>) {
+        let in_a_row = self.restarts_in_a_row();
+        self.emit(EventKind::Backoff { delay, in_a_row, for_budget: true }, context);
+    }
+
+    /// The how manieth restart in a row the next one is.
     pub(super) fn restarts_in_a_row(&self) -> u32 {
         self.record.history.in_a_row()
     }
