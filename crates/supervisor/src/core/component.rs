@@ -10,7 +10,7 @@ use std::mem::{Discriminant, discriminant};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ending::{Ending, Phase};
+use ending::Ending;
 use guards::Guards;
 use restarting::Record;
 
@@ -323,8 +323,7 @@ impl Component {
     pub(super) fn survivors(&self) -> Option<Vec<u32>> {
         let State::Ending { process, ending, .. } = &self.state else { return None };
         let main = process.filter(|_| ending.exit.is_none()).map(|process| process.pid);
-        let is_in_vain = matches!(ending.phase, Phase::KilledInVain);
-        is_in_vain.then(|| main.into_iter().chain(ending.left.iter().copied()).collect())
+        ending.is_in_vain().then(|| main.into_iter().chain(ending.left.iter().copied()).collect())
     }
 
     /// The run it is in.
@@ -369,7 +368,7 @@ impl Component {
                 let start = delayed.then(|| process.spawned.saturating_add(self.spec.start_delay));
                 start.into_iter().chain(self.guards().deadline()).min()
             }
-            State::Ending { ending, .. } => ending.deadline(),
+            State::Ending { ending, .. } => Some(ending.deadline()),
         }
     }
 

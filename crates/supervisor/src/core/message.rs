@@ -130,6 +130,8 @@ pub(crate) enum Action {
     Inspect { run: RunId },
     /// Kill every process of the run.
     Kill { run: RunId },
+    /// Look again what is left of a run: `Left` or `Gone` will follow, as far as that can be told.
+    Look { run: RunId },
     /// Tell the readers of events.
     Emit(Event),
     /// The request is taken up; `Done` will follow.

@@ -263,6 +263,11 @@ impl Runs {
         looks
     }
 
+    /// Has the next look go over this one too, though nothing was noticed of it.
+    pub(super) fn look_again(&mut self, owner: Owner) {
+        self.unsure.push(owner);
+    }
+
     fn look_now(&mut self, owners: &[Owner]) -> Vec<(Owner, Look)> {
         let runs: Vec<_> =
             owners.iter().filter_map(|owner| self.run(*owner).filter(|run| run.exit.is_some())).collect();

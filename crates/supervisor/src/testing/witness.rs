@@ -154,6 +154,15 @@ impl Witness {
                 let was_there = self.tasks.remove(task);
                 self.check(was_there, "S10", "a task is given up that is not under way");
             }
+            Action::Look { run } => {
+                let book = &self.books[run.component as usize];
+                let is_its_own = book.run == Some(*run) && book.unkillable;
+                self.check(
+                    is_its_own,
+                    "S2",
+                    &format!("it is looked what is left of an old run of {}", book.id),
+                );
+            }
             Action::Forward { .. } | Action::Measure { .. } | Action::Inspect { .. } => {}
             Action::Accepted { request } => {
                 let once = self.accepted.insert(*request);

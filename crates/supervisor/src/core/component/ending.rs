@@ -14,6 +14,9 @@ use crate::spec::{Recipient, Step};
 /// How long killed processes are given to be gone before they are said to be unkillable.
 pub(in crate::core) const KILL_GRACE: Duration = Duration::from_secs(5);
 
+/// The longest pause between two looks at what has outlived its kill. The first one is as long as the grace, each other twice as long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// How far the end of a run has come.
 #[derive(Debug)]
 pub(super) struct Ending {
@@ -45,16 +48,17 @@ pub(super) enum Why {
 /// What is being done about a run that ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Nothing: it has ended by itself. As soon as anything is found to be left, that is killed.
-    Leftovers,
+    /// Nothing since this time: it has ended by itself. As soon as anything is found to be left, that is killed.
+    Leftovers(Duration),
     /// Evidence is taken of why it hangs: this step, until this time. Then it is stopped, or killed.
     Evidence { step: usize, task: Option<TaskId>, until: Duration, then_kill: bool },
     /// It is stopped: by this step, until this time; and killed when the limit has come.
     Stopping { step: usize, task: Option<TaskId>, until: Duration, began: Duration, limit: Duration },
     /// It was killed at this time.
     Killed(Duration),
-    /// It was killed, and something has outlived it.
-    KilledInVain,
+    /// It was killed, and something has outlived it. Not every process can be watched, so that it is looked at again at this time, and then
+    /// after a longer pause.
+    KilledInVain { look_at: Duration, pause: Duration },
     /// Nothing of it is left, and its cleanup runs.
     Cleanup { task: TaskId, until: Duration },
 }
@@ -66,7 +70,7 @@ impl Ending {
             why: Why::ByItself,
             asked_at: None,
             exit: Some((exit, now)),
-            phase: Phase::Leftovers,
+            phase: Phase::Leftovers(now),
             has_evidence: false,
             left: Vec::new(),
         }
@@ -79,16 +83,21 @@ impl Ending {
 
     /// Whether it is not known yet what comes of it: nobody has asked for it, and nothing withstands it.
     pub(super) fn may_bring_more(&self) -> bool {
-        self.why != Why::Asked && self.phase != Phase::KilledInVain
+        self.why != Why::Asked && !self.is_in_vain()
+    }
+
+    /// Whether something has outlived the kill.
+    pub(super) fn is_in_vain(&self) -> bool {
+        matches!(self.phase, Phase::KilledInVain { .. })
     }
 
     /// When it must be looked at though nothing has happened.
-    pub(super) fn deadline(&self) -> Option<Duration> {
+    pub(super) fn deadline(&self) -> Duration {
         match self.phase {
-            Phase::Leftovers | Phase::KilledInVain => None,
-            Phase::Evidence { until, .. } | Phase::Cleanup { until, .. } => Some(until),
-            Phase::Stopping { until, limit, .. } => Some(until.min(limit)),
-            Phase::Killed(time) => Some(time.saturating_add(KILL_GRACE)),
+            Phase::Evidence { until, .. } | Phase::Cleanup { until, .. } => until,
+            Phase::Stopping { until, limit, .. } => until.min(limit),
+            Phase::Leftovers(time) | Phase::Killed(time) => time.saturating_add(KILL_GRACE),
+            Phase::KilledInVain { look_at, .. } => look_at,
         }
     }
 
@@ -106,11 +115,11 @@ impl Ending {
     /// When it will be killed, as far as is known now.
     pub(super) fn limit(&self, stop_timeout: Duration) -> Duration {
         match self.phase {
-            Phase::Leftovers | Phase::KilledInVain => self.since.saturating_add(KILL_GRACE),
+            Phase::KilledInVain { .. } => self.since.saturating_add(KILL_GRACE),
             Phase::Evidence { until, then_kill: true, .. } | Phase::Cleanup { until, .. } => until,
             Phase::Evidence { until, then_kill: false, .. } => until.saturating_add(stop_timeout),
             Phase::Stopping { limit, .. } => limit,
-            Phase::Killed(time) => time.saturating_add(KILL_GRACE),
+            Phase::Leftovers(time) | Phase::Killed(time) => time.saturating_add(KILL_GRACE),
         }
     }
 }
@@ -138,7 +147,7 @@ impl Component {
         self.end_run(Why::Asked, context);
         let State::Ending { ending, .. } = &self.state else { return None };
         match ending.phase {
-            Phase::Leftovers | Phase::Evidence { .. } | Phase::Stopping { .. } => {
+            Phase::Leftovers(_) | Phase::Evidence { .. } | Phase::Stopping { .. } => {
                 self.send_kill(KillReason::Asked, context);
                 None
             }
@@ -146,7 +155,7 @@ impl Component {
                 context.actions.push(Action::Abandon { task });
                 self.finish_run(context)
             }
-            Phase::Killed(_) | Phase::KilledInVain => None,
+            Phase::Killed(_) | Phase::KilledInVain { .. } => None,
         }
     }
 
@@ -172,7 +181,7 @@ impl Component {
         if let Phase::Evidence { .. } = ending.phase {
             // There is nothing to be found out any more.
             self.give_up_step(context);
-            self.set_phase(Phase::Leftovers);
+            self.set_phase(Phase::Leftovers(context.now));
         }
     }
 
@@ -188,9 +197,9 @@ impl Component {
                     context.actions.push(Action::Signal { run, signal, to: Recipient::Group });
                 }
             }
-            Phase::Leftovers => self.send_kill(KillReason::Leftovers, context),
+            Phase::Leftovers(_) => self.send_kill(KillReason::Leftovers, context),
             // Found only after the kill: it was born meanwhile, or hidden behind what was killed.
-            Phase::Killed(_) | Phase::KilledInVain => context.actions.push(Action::Kill { run }),
+            Phase::Killed(_) | Phase::KilledInVain { .. } => context.actions.push(Action::Kill { run }),
             Phase::Evidence { .. } | Phase::Cleanup { .. } => {}
         }
     }
@@ -385,7 +394,17 @@ impl Component {
         let State::Ending { run, ending, .. } = &self.state else { return None };
         let (run, phase) = (run.id, ending.phase.clone());
         match phase {
-            Phase::Leftovers | Phase::KilledInVain => None,
+            // Nobody could tell whether anything is left: then what is known of it is killed.
+            Phase::Leftovers(_) => {
+                self.send_kill(KillReason::Leftovers, context);
+                None
+            }
+            Phase::KilledInVain { pause, .. } => {
+                context.actions.push(Action::Look { run });
+                let pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                self.set_phase(Phase::KilledInVain { look_at: context.now.saturating_add(pause), pause });
+                None
+            }
             Phase::Evidence { step, then_kill, .. } => {
                 self.give_up_step(context);
                 self.take_evidence(run, step + 1, then_kill, context);
@@ -397,7 +416,8 @@ impl Component {
                 None
             }
             Phase::Killed(_) => {
-                self.set_phase(Phase::KilledInVain);
+                let (look_at, pause) = (context.now.saturating_add(KILL_GRACE), KILL_GRACE);
+                self.set_phase(Phase::KilledInVain { look_at, pause });
                 let pids = self.survivors()?;
                 self.emit(EventKind::Unkillable { run, pids: pids.clone() }, context);
                 Some(Milestone::Unkillable(pids))

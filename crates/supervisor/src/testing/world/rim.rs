@@ -79,6 +79,7 @@ impl World {
                 self.end_by(run, |_| true, |behaviour| behaviour.dies_after, 9);
                 self.look(run);
             }
+            Action::Look { run } => self.look(run),
             Action::Emit(event) => self.events.push(event),
             Action::Accepted { request } => drop(self.answers.insert(request, Ok(None))),
             Action::Refused { request, why } => drop(self.answers.insert(request, Err(why))),
@@ -242,8 +243,11 @@ impl World {
             self.report(run, Input::Exited { run, exit, peak_memory: None });
         } else {
             // Nobody waits for an orphan: it is reaped at once.
-            self.processes.remove(&serial);
-            self.look(run);
+            let is_noticed =
+                self.processes.remove(&serial).is_some_and(|process| !process.behaviour.unwatched);
+            if is_noticed {
+                self.look(run);
+            }
         }
     }
 
@@ -253,9 +257,10 @@ impl World {
         else {
             return;
         };
-        let left = |process: &&Process| process.run == run && process.lives();
-        let pids: Vec<_> = self.processes.values().filter(left).map(|process| process.pid).collect();
-        if pids.is_empty() {
+        let left = || self.processes.values().filter(|process| process.run == run && process.lives());
+        let watched = left().filter(|process| !process.behaviour.unwatched);
+        let pids: Vec<_> = watched.map(|process| process.pid).collect();
+        if left().next().is_none() {
             reported.gone = true;
             self.report(run, Input::Gone { run });
         } else if reported.left != pids {
