@@ -298,6 +298,26 @@ mod dependencies {
     }
 
     #[test]
+    fn a_restart_starts_whom_it_needs_and_does_not_find_and_leaves_the_others_alone() {
+        let mut world = World::new([
+            Mock::new("db"),
+            Mock::new("is"),
+            needs("ps", &[("db", Condition::Ready), ("is", Condition::Ready)]),
+        ]);
+        world.run_for(seconds(2));
+        world.stop_with("is", Dependants::Leave);
+        world.run_for(seconds(2));
+        let restart = world.restart("ps");
+        world.run_for(seconds(1));
+        let outcome = world.outcome(restart).expect("an answer");
+        let names: Vec<_> = outcome.components.iter().map(|(id, _)| id.to_string()).collect();
+        assert_eq!((names, outcome.is_success()), (vec!["is".into(), "ps".into()], true));
+        assert_eq!(["db", "is", "ps"].map(|name| world.runs(name)), [1, 2, 2]);
+        let told = |kind: &EventKind| matches!(kind, EventKind::Requested { verb: "start", .. });
+        assert_eq!(times(&world, "is", told), [seconds(4)]);
+    }
+
+    #[test]
     fn a_start_ends_when_whom_it_needs_fails() {
         let mut world = World::new([
             Mock::new("is").with(|spec| spec.autostart = false).behaves(steady().fails_to_start()),

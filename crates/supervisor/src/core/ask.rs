@@ -46,7 +46,15 @@ impl Core {
                 };
                 self.for_each(request, keys, Self::stop);
             }
-            Ask::Restart(keys) => self.for_each(request, keys, Self::want_anew),
+            Ask::Restart(keys) => {
+                // A restart ends as a start does, which begins with whom it needs and does not find.
+                let all = Graph::closure(keys.clone(), |key| self.missing(key));
+                self.tell_of_others("start", &all, &keys, by);
+                self.for_each(request, all, |core, request, key| {
+                    let is_named = keys.binary_search(&key).is_ok();
+                    if is_named { core.want_anew(request, key) } else { core.want(request, key) }
+                });
+            }
             Ask::Reset(keys) => self.for_each(request, keys, Self::reset),
             Ask::Reload(keys) => self.for_each(request, keys, Self::reload),
             Ask::Signal { keys, signal } => self.signal(request, &keys, signal),
@@ -144,7 +152,7 @@ impl Core {
     }
 
     /// Does this to each component first, and only then lets each take its turn: so that they go in order.
-    fn for_each(&mut self, request: RequestId, keys: Vec<u32>, what: fn(&mut Self, RequestId, u32)) {
+    fn for_each(&mut self, request: RequestId, keys: Vec<u32>, what: impl Fn(&mut Self, RequestId, u32)) {
         if request != NOBODY {
             self.requests.open(request, &keys);
         }

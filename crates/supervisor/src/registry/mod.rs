@@ -158,6 +158,13 @@ impl Registry {
             None => Ok(registry),
         }
     }
+
+    /// What is valid but probably not meant, a sentence each: a component that starts by itself and depends on one that does
+    /// not, for instance, which will have to wait until somebody starts that one.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        crate::relations::doubts(&self.components)
+    }
 }
 
 /// The folder in which a supervisor of the registry at `path` keeps what it needs while it runs: so that a running

@@ -317,8 +317,7 @@ impl Witness {
         self.undisturbed = false;
         let is_stop = matches!(self.asks.get(&request), Some(Ask::Stop { .. }));
         let (keys, forbidden) = match self.asks.get(&request) {
-            Some(Ask::Start(keys)) => (self.with_needed(keys), false),
-            Some(Ask::Restart(keys)) => (keys.clone(), false),
+            Some(Ask::Start(keys) | Ask::Restart(keys)) => (self.with_needed(keys), false),
             Some(Ask::Stop { keys, .. }) => (keys.clone(), true),
             Some(Ask::Shutdown { immediately }) => {
                 self.killing_everything |= *immediately || self.stopping_everything;
