@@ -3,6 +3,7 @@
 mod ending;
 mod guards;
 mod life;
+mod memory;
 mod restarting;
 mod shown;
 
@@ -12,7 +13,9 @@ use std::time::Duration;
 
 use ending::Ending;
 use guards::Guards;
+pub(crate) use memory::{Found, Memory};
 use restarting::Record;
+use serde::{Deserialize, Serialize};
 
 use super::Action;
 use super::message::{Task, TaskId};
@@ -79,7 +82,7 @@ impl Sent {
 static NOTHING: LazyLock<Guards> = LazyLock::new(Guards::default);
 
 /// Why a component is down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Rest {
     Stopped,
     Completed,
@@ -87,7 +90,7 @@ pub(super) enum Rest {
 }
 
 /// The run that a component is in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
     id: RunId,
     began: Duration,
@@ -95,7 +98,7 @@ struct Run {
 }
 
 /// The main process of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Process {
     pid: u32,
     spawned: Duration,
@@ -243,6 +246,11 @@ impl Component {
         if let State::Queued { paid, .. } = &mut self.state {
             *paid = has_paid;
         }
+    }
+
+    /// Whether it waits for its turn, or has a run that has not started yet.
+    pub(super) fn is_about_to_start(&self) -> bool {
+        self.wanted && matches!(self.state, State::Queued { .. } | State::Up { started: None, .. })
     }
 
     /// Whether it will be begun again by itself, now or later.

@@ -23,11 +23,12 @@ mod requests;
 mod sequence;
 mod turns;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use budget::Budget;
 use component::{Component, Context, Milestone, Waits};
+pub(crate) use component::{Found, Memory};
 use deadlines::Deadlines;
 use graph::Graph;
 use groups::Groups;
@@ -48,6 +49,8 @@ const MOST_PROBES: usize = 256;
 pub(crate) struct Rules {
     pub(crate) budget: Option<RestartBudget>,
     pub(crate) on_give_up: OnGiveUp,
+    /// Whether what is to be remembered is written down.
+    pub(crate) remembers: bool,
 }
 
 /// How far a shutdown has come.
@@ -67,6 +70,13 @@ pub(crate) struct Core {
     groups: Groups,
     budget: Option<Budget>,
     on_give_up: OnGiveUp,
+    remembers: bool,
+    /// Those of whom something is to be written down.
+    to_remember: BTreeSet<u32>,
+    /// Those that go on where an earlier supervisor left off, until this one begins; and whether their runs are to be ended.
+    recalled: BTreeMap<u32, bool>,
+    /// Since when there is this supervisor.
+    began: Duration,
     /// Those that shall start and have not settled: neither started nor failed a first time.
     launch: Sequence,
     /// Those whose run shall end.
@@ -81,6 +91,8 @@ pub(crate) struct Core {
     /// How many components have something that a shutdown waits for.
     busy: usize,
     shutdown: Shutdown,
+    /// Those that were wanted before it.
+    wanted_before: BTreeSet<u32>,
     /// When somebody asked for the shutdown first, if somebody did.
     shutdown_asked_at: Option<Duration>,
     /// The essential component for which everything is stopped.
@@ -102,6 +114,10 @@ impl Core {
             groups,
             budget: rules.budget.and_then(Budget::new),
             on_give_up: rules.on_give_up,
+            remembers: rules.remembers,
+            to_remember: BTreeSet::new(),
+            recalled: BTreeMap::new(),
+            began: Duration::ZERO,
             launch: Sequence::default(),
             halt: Sequence::default(),
             deadlines: Deadlines::new(components.len()),
@@ -111,6 +127,7 @@ impl Core {
             probes: 0,
             busy: 0,
             shutdown: Shutdown::No,
+            wanted_before: BTreeSet::new(),
             shutdown_asked_at: None,
             given_up: None,
             seed,
@@ -127,6 +144,11 @@ impl Core {
             return Vec::new();
         }
         match input {
+            Input::Recalled { key, memory, found } => {
+                self.recall(key, *memory, found);
+                // Nothing follows from it before all are there.
+                return std::mem::take(&mut self.actions);
+            }
             Input::Begin => self.begin(),
             // Only when all news has been told: what is gone need not be killed, though its time was up as well.
             Input::Tick => self.handle_due(),
@@ -168,7 +190,10 @@ impl Core {
         self.follow_up();
         self.give_probes();
         self.end_if_over();
-        std::mem::take(&mut self.actions)
+        let decided = std::mem::take(&mut self.actions);
+        // What is to be remembered comes first: whoever is answered may rely on it.
+        let remember = std::mem::take(&mut self.to_remember).into_iter().map(|key| Action::Remember { key });
+        remember.chain(decided).collect()
     }
 
     /// When the next step is due though nothing has happened.
@@ -198,24 +223,54 @@ impl Core {
             component.status(now, waits)
         };
         Status {
-            uptime: now,
+            uptime: now.saturating_sub(self.began),
             conditions: Vec::new(),
             shutting_down: self.shutdown != Shutdown::No,
             components: keys.iter().map(status).collect(),
         }
     }
 
+    /// What is to be remembered of a component.
+    pub(crate) fn memory(&self, key: u32) -> Memory {
+        let budget_full_at = self.budget.as_ref().map_or(Duration::ZERO, Budget::full_at);
+        let memory = self.component(key).memory(budget_full_at);
+        // To end the supervisor is not to stop a component: the next supervisor starts it again.
+        if self.wanted_before.contains(&key) { memory.wanted() } else { memory }
+    }
+
+    fn recall(&mut self, key: u32, memory: Memory, found: Found) {
+        if let Some(budget) = &mut self.budget {
+            budget.go_on(memory.budget_full_at());
+        }
+        let is_to_end = self.transition(key, |component, context| component.recall(memory, found, context));
+        self.recalled.insert(key, is_to_end);
+    }
+
     fn begin(&mut self) {
+        self.began = self.now;
         for key in self.keys() {
-            if self.component(key).spec.autostart {
-                self.component_mut(key).wanted = true;
-                self.join_launch(key, Wave::BOOT);
-                self.transition(key, Component::queue);
+            let recalled = self.recalled.remove(&key);
+            let component = self.component(key);
+            match recalled {
+                None if component.spec.autostart => {
+                    self.want_it(key, true);
+                    self.join_launch(key, Wave::BOOT);
+                    self.transition(key, Component::queue);
+                }
+                None => {}
+                Some(true) => self.join_halt(key, Wave::LATER),
+                Some(false) if component.is_about_to_start() => self.join_launch(key, Wave::BOOT),
+                Some(false) => {}
             }
         }
         for key in self.keys() {
             self.take_turn(key);
         }
+    }
+
+    /// Whether a component should run.
+    fn want_it(&mut self, key: u32, wanted: bool) {
+        self.transition(key, |component, _| component.wanted = wanted);
     }
 
     fn handle_due(&mut self) {
@@ -274,7 +329,7 @@ impl Core {
     /// Lets the component change, and keeps what is derived from its state. Every change of one passes through here.
     fn transition<R>(&mut self, key: u32, change: impl FnOnce(&mut Component, &mut Context<'_>) -> R) -> R {
         let component = &mut self.components[key as usize];
-        let face = component.face();
+        let (face, essence) = (component.face(), component.essence());
         self.busy -= usize::from(component.is_busy());
         self.probes -= component.probes_under_way();
         let mut context = Context {
@@ -287,6 +342,9 @@ impl Core {
         self.busy += usize::from(component.is_busy());
         self.probes += component.probes_under_way();
         self.deadlines.set(key, component.deadline());
+        if self.remembers && component.essence() != essence {
+            self.to_remember.insert(key);
+        }
         if component.face() != face {
             self.changed.insert(key);
         }

@@ -131,7 +131,7 @@ impl Builder {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| StartError::system("draw a random seed", &error))?,
         };
-        let rules = Rules { budget: self.restart_budget, on_give_up: self.on_give_up };
+        let rules = Rules { budget: self.restart_budget, on_give_up: self.on_give_up, remembers: false };
         let core = Core::new(self.components, rules, seed);
         let names = Arc::new(Names::new(core.specs()));
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);

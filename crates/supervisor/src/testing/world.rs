@@ -1,11 +1,13 @@
 //! The simulated world itself: a virtual clock, a small pid space, and the rim around the core.
 
+mod afterlife;
 mod rim;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::afterlife::Memories;
 use super::hostility::{Draws, Hostility};
 use super::mock::{Behaviour, Mock};
 use super::witness::Witness;
@@ -25,6 +27,9 @@ const FEWEST_PIDS: u32 = 16;
 #[derive(Debug)]
 pub struct World {
     core: Core,
+    rules: Rules,
+    seed: u64,
+    memories: Memories,
     names: Names,
     mocks: Vec<Mock>,
     draws: Vec<Draws>,
@@ -115,7 +120,7 @@ impl World {
     #[must_use]
     pub fn under(mocks: impl IntoIterator<Item = Mock>, circumstances: Circumstances) -> Self {
         let Circumstances { seed, hostility, restart_budget, on_give_up } = circumstances;
-        let rules = Rules { budget: restart_budget, on_give_up };
+        let rules = Rules { budget: restart_budget, on_give_up, remembers: true };
         let mocks: Vec<_> = mocks.into_iter().collect();
         let core = Core::new(mocks.iter().map(|mock| mock.spec.clone()).collect(), rules, seed);
         let mut mocks: HashMap<_, _> = mocks.into_iter().map(|mock| (mock.spec.id.clone(), mock)).collect();
@@ -127,6 +132,9 @@ impl World {
             names: Names::new(core.specs()),
             witness,
             draws,
+            rules,
+            seed,
+            memories: Memories::default(),
             core,
             mocks,
             hostility,

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Component, Context, Milestone, Rest, State};
 use crate::event::EventKind;
 use crate::policy::{Backoff, Decision, Jitter, RestartPolicy};
@@ -17,7 +19,7 @@ const NOT_SPAWNED_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(3_600);
 
 /// What is remembered of a component's restarts since somebody asked for it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     history: History,
     /// When it was decided to restart it, within the window of its limit.
@@ -26,6 +28,18 @@ pub(super) struct Record {
     trial: bool,
     /// How many trials have failed in a row.
     failed_trials: u32,
+}
+
+impl Record {
+    /// By which it is seen whether it has changed.
+    pub(super) fn size(&self) -> (u32, usize, u32) {
+        (self.history.in_a_row(), self.decided.len(), self.failed_trials)
+    }
+
+    /// The past runs are of the component of this key.
+    pub(super) fn belongs_to(&mut self, key: u32) {
+        self.history.belongs_to(key);
+    }
 }
 
 impl Component {
