@@ -234,6 +234,8 @@ pub enum EventKind {
         /// What is wrong, as a sentence; `None`: nothing any more.
         problem: Option<String>,
     },
+    /// Nothing will run again by itself, and the supervisor ends for that.
+    AllDone,
     /// The supervisor is stopping everything in order to end.
     ShuttingDown {
         /// The essential component that was given up, where that is the reason.

@@ -309,6 +309,11 @@ impl Core {
         }
     }
 
+    /// Stops everything because nothing will run again.
+    pub(super) fn shut_down_by_itself(&mut self) {
+        self.shut_down(NOBODY, false, None);
+    }
+
     /// Stops everything; the last step of it is `End`.
     fn shut_down(&mut self, request: RequestId, immediately: bool, given_up: Option<ComponentId>) {
         let waits_for = self.shutdown_asked_at.map(|asked_at| self.now.saturating_sub(asked_at));

@@ -278,6 +278,16 @@ impl Component {
         self.run().is_some() && self.survivors().is_none()
     }
 
+    /// Whether it runs, or will be tried again when its time comes.
+    pub(super) fn is_stirring(&self) -> bool {
+        self.is_busy() || matches!(self.state, State::Backoff { .. } | State::Tripped { .. })
+    }
+
+    /// Whether it was to do something, and has not done it.
+    pub(super) fn has_failed_its_work(&self) -> bool {
+        (self.wanted || self.runs > 0) && !self.has_done_its_work
+    }
+
     /// Whether its run has been told to end, or is ending by itself.
     pub(super) fn is_ending(&self) -> bool {
         matches!(self.state, State::Ending { .. })

@@ -36,6 +36,7 @@ pub(crate) use message::{Action, Ask, Input, RequestId, Said, Task, TaskId};
 use requests::{Goal, Requests};
 use sequence::{Sequence, Wave};
 
+use crate::event::{Event, EventKind};
 use crate::request::{Achieved, Outcome};
 use crate::run::RunId;
 use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, ReadyWhen, RestartBudget};
@@ -51,6 +52,8 @@ pub(crate) struct Rules {
     pub(crate) on_give_up: OnGiveUp,
     /// Whether what is to be remembered is written down.
     pub(crate) remembers: bool,
+    /// Whether supervision ends when nothing will run again by itself.
+    pub(crate) ends_when_done: bool,
 }
 
 /// How far a shutdown has come.
@@ -71,6 +74,7 @@ pub(crate) struct Core {
     budget: Option<Budget>,
     on_give_up: OnGiveUp,
     remembers: bool,
+    ends_when_done: bool,
     /// Those of whom something is to be written down.
     to_remember: BTreeSet<u32>,
     /// Those that go on where an earlier supervisor left off, until this one begins; and whether their runs are to be ended.
@@ -90,6 +94,8 @@ pub(crate) struct Core {
     changed: BTreeSet<u32>,
     /// How many components have something that a shutdown waits for.
     busy: usize,
+    /// How many components run, or will by themselves.
+    stirring: usize,
     shutdown: Shutdown,
     /// Those that were wanted before it.
     wanted_before: BTreeSet<u32>,
@@ -97,6 +103,8 @@ pub(crate) struct Core {
     shutdown_asked_at: Option<Duration>,
     /// The essential component for which everything is stopped.
     given_up: Option<ComponentId>,
+    /// Those that have not done their work, where everything is stopped because nothing would run again.
+    unsuccessful: Vec<ComponentId>,
     seed: u64,
     now: Duration,
     actions: Vec<Action>,
@@ -115,6 +123,7 @@ impl Core {
             budget: rules.budget.and_then(Budget::new),
             on_give_up: rules.on_give_up,
             remembers: rules.remembers,
+            ends_when_done: rules.ends_when_done,
             to_remember: BTreeSet::new(),
             recalled: BTreeMap::new(),
             began: Duration::ZERO,
@@ -126,10 +135,12 @@ impl Core {
             changed: BTreeSet::new(),
             probes: 0,
             busy: 0,
+            stirring: 0,
             shutdown: Shutdown::No,
             wanted_before: BTreeSet::new(),
             shutdown_asked_at: None,
             given_up: None,
+            unsuccessful: Vec::new(),
             seed,
             now: Duration::ZERO,
             actions: Vec::new(),
@@ -189,6 +200,7 @@ impl Core {
         }
         self.follow_up();
         self.give_probes();
+        self.end_if_done();
         self.end_if_over();
         let decided = std::mem::take(&mut self.actions);
         // What is to be remembered comes first: whoever is answered may rely on it.
@@ -314,6 +326,22 @@ impl Core {
         }
     }
 
+    /// Ends supervision where nothing runs, will be tried again, or waits for anything but what never comes by itself.
+    fn end_if_done(&mut self) {
+        if !self.ends_when_done || self.shutdown != Shutdown::No || self.stirring > 0 {
+            return;
+        }
+        let owes = |key| self.budget.as_ref().is_some_and(|budget| budget.is_owed_by(key));
+        let waits = |key: &u32| self.component(*key).launching.is_some() || owes(*key);
+        if self.keys().any(|key| waits(&key)) {
+            return;
+        }
+        let unsuccessful = self.components.iter().filter(|component| component.has_failed_its_work());
+        self.unsuccessful = unsuccessful.map(|component| component.spec.id.clone()).collect();
+        self.actions.push(Action::Emit(Event { at: self.now, component: None, kind: EventKind::AllDone }));
+        self.shut_down_by_itself();
+    }
+
     fn end_if_over(&mut self) {
         if self.shutdown != Shutdown::No && self.busy == 0 {
             self.shutdown = Shutdown::Over;
@@ -321,7 +349,11 @@ impl Core {
                 |component: &Component| component.survivors().map_or(Achieved::Done, Achieved::Unkillable);
             let named = |component: &Component| (component.spec.id.clone(), achieved(component));
             let components = self.components.iter().map(named).collect();
-            let outcome = Outcome { components, given_up: self.given_up.clone() };
+            let outcome = Outcome {
+                components,
+                given_up: self.given_up.clone(),
+                unsuccessful: std::mem::take(&mut self.unsuccessful),
+            };
             self.actions.push(Action::End { outcome });
         }
     }
@@ -331,6 +363,7 @@ impl Core {
         let component = &mut self.components[key as usize];
         let (face, essence) = (component.face(), component.essence());
         self.busy -= usize::from(component.is_busy());
+        self.stirring -= usize::from(component.is_stirring());
         self.probes -= component.probes_under_way();
         let mut context = Context {
             now: self.now,
@@ -340,6 +373,7 @@ impl Core {
         };
         let result = change(component, &mut context);
         self.busy += usize::from(component.is_busy());
+        self.stirring += usize::from(component.is_stirring());
         self.probes += component.probes_under_way();
         self.deadlines.set(key, component.deadline());
         if self.remembers && component.essence() != essence {

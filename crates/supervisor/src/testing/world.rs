@@ -61,6 +61,8 @@ pub struct Circumstances {
     pub restart_budget: Option<RestartBudget>,
     /// What happens when an essential component is given up.
     pub on_give_up: OnGiveUp,
+    /// Whether the supervisor ends when nothing will run again.
+    pub ends_when_done: bool,
 }
 
 /// A request made of a [`World`]: ask for its [`World::outcome`].
@@ -119,8 +121,8 @@ impl World {
     /// A world of these components under these circumstances.
     #[must_use]
     pub fn under(mocks: impl IntoIterator<Item = Mock>, circumstances: Circumstances) -> Self {
-        let Circumstances { seed, hostility, restart_budget, on_give_up } = circumstances;
-        let rules = Rules { budget: restart_budget, on_give_up, remembers: true };
+        let Circumstances { seed, hostility, restart_budget, on_give_up, ends_when_done } = circumstances;
+        let rules = Rules { budget: restart_budget, on_give_up, remembers: true, ends_when_done };
         let mocks: Vec<_> = mocks.into_iter().collect();
         let core = Core::new(mocks.iter().map(|mock| mock.spec.clone()).collect(), rules, seed);
         let mut mocks: HashMap<_, _> = mocks.into_iter().map(|mock| (mock.spec.id.clone(), mock)).collect();
