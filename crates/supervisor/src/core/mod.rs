@@ -8,20 +8,23 @@
 //! - `ask`, `requests`: what somebody asks for, and who waits for what
 //! - `turns`: who may begin, and who may stop
 //! - `graph`, `sequence`, `groups`, `budget`: what that depends on
+//! - `conditions`: what the supervisor itself cannot do
 //! - `deadlines`: what must happen by itself, and when
+//! - `probes`: who may be asked whether it is ready or well, and who has to wait
 
 mod ask;
 mod budget;
 mod component;
+mod conditions;
 mod deadlines;
 mod graph;
 mod groups;
 mod message;
+mod probes;
 mod requests;
 mod sequence;
 mod turns;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use budget::Budget;
@@ -30,6 +33,7 @@ use deadlines::Deadlines;
 use graph::Graph;
 use groups::Groups;
 pub(crate) use message::{Action, Ask, Input, RequestId, Said, Task, TaskId};
+use probes::Probes;
 use requests::{Goal, Requests};
 use sequence::{Sequence, Wave};
 
@@ -37,9 +41,6 @@ use crate::request::{Achieved, Outcome};
 use crate::run::RunId;
 use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, ReadyWhen, RestartBudget};
 use crate::status::{ComponentStatus, Status};
-
-/// How many probes may be under way at once; the others wait until one of them ends.
-const MOST_PROBES: usize = 256;
 
 /// What holds for all components together.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,9 +72,7 @@ pub(crate) struct Core {
     halt: Sequence,
     deadlines: Deadlines,
     requests: Requests,
-    /// Those that wait for leave to be probed, and how many are being probed.
-    to_probe: VecDeque<u32>,
-    probes: usize,
+    probes: Probes,
     /// Those of whom something has become that others may have waited for.
     to_tell: Vec<u32>,
     /// How many components have something that a shutdown waits for.
@@ -104,9 +103,8 @@ impl Core {
             halt: Sequence::default(),
             deadlines: Deadlines::new(components.len()),
             requests: Requests::new(components.len()),
-            to_probe: VecDeque::new(),
             to_tell: Vec::new(),
-            probes: 0,
+            probes: Probes::new(),
             busy: 0,
             shutdown: Shutdown::No,
             shutdown_asked_at: None,
@@ -156,6 +154,10 @@ impl Core {
             Input::Finished { task, result } => {
                 self.news(task.run, |component, context| component.finished(task, result, context));
             }
+            Input::NotBegun { task, why } => self.news(task.run, |component, context| {
+                component.not_begun(task, why, context);
+                None
+            }),
             Input::Measured { run, memory } => {
                 self.news(run, |component, context| {
                     component.measured(memory, context);
@@ -189,7 +191,7 @@ impl Core {
         let now = self.now.max(now);
         Status {
             uptime: now,
-            conditions: Vec::new(),
+            conditions: self.conditions(now),
             shutting_down: self.shutdown != Shutdown::No,
             components: keys.iter().map(|key| self.component_status(now, *key)).collect(),
         }
@@ -215,23 +217,18 @@ impl Core {
 
     fn handle_due(&mut self) {
         while let Some(key) = self.deadlines.take_due(self.now) {
-            let wanted_a_probe = self.component(key).wants_a_probe();
             let milestone = self.transition(key, Component::due);
             self.reached(key, milestone);
             // A wait that is over may be one for its turn now, or one that its group has waited for.
             self.finish_group_restart(key);
             self.go_on(key);
             self.component_mut(key).lose_token();
-            if !wanted_a_probe && self.component(key).wants_a_probe() {
-                self.to_probe.push_back(key);
-            }
         }
     }
 
-    /// Lets probes begin whose time has come, as long as not too many are under way.
+    /// Lets probes begin whose time has come, as far as that may be.
     fn give_probes(&mut self) {
-        while self.probes < MOST_PROBES {
-            let Some(key) = self.to_probe.pop_front() else { return };
+        while let Some(key) = self.probes.next() {
             self.transition(key, Component::begin_probe);
         }
     }
@@ -278,6 +275,12 @@ impl Core {
                 let achieved = if end.is_success() { Achieved::Done } else { Achieved::FailedStart(end) };
                 self.settled(key, &achieved);
                 self.ended(key);
+            }
+            Some(Milestone::NotSpawned(end)) => {
+                self.settled(key, &Achieved::FailedStart(end));
+                self.group_member_ended(key);
+                self.tell_dependants(key);
+                self.let_needed_stop(key);
             }
             Some(Milestone::Stopped) => self.stopped(key),
             Some(Milestone::Unkillable(pids)) => {
@@ -371,7 +374,7 @@ impl Core {
     fn transition<R>(&mut self, key: u32, change: impl FnOnce(&mut Component, &mut Context<'_>) -> R) -> R {
         let component = &mut self.components[key as usize];
         self.busy -= usize::from(component.is_busy());
-        self.probes -= component.probes_under_way();
+        self.probes.forget(key, component.asking());
         let mut context = Context {
             now: self.now,
             seed: self.seed,
@@ -380,7 +383,7 @@ impl Core {
         };
         let result = change(component, &mut context);
         self.busy += usize::from(component.is_busy());
-        self.probes += component.probes_under_way();
+        self.probes.note(key, component.asking());
         self.deadlines.set(key, component.deadline());
         if component.take_broken_reload() {
             let achieved = Achieved::Failed("it ended meanwhile".into());
