@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::os;
+
 /// Why a component could not be started, and at which step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot {step}: {reason}")]
@@ -12,6 +14,15 @@ pub struct SpawnError {
     pub reason: String,
     /// The error of the operating system, as `errno` gives it, where there was one.
     pub os_error: Option<i32>,
+}
+
+impl SpawnError {
+    /// Whether the supervisor or the machine had too little of something: descriptors, processes or memory. That says nothing
+    /// about the component, which is tried again until there is enough, and not judged by it.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        self.os_error.is_some_and(os::is_shortage)
+    }
 }
 
 /// The steps from a component's specification to its running process.

@@ -169,6 +169,16 @@ fn passing(time: Duration) -> Short {
     Short(if time.as_secs() == 0 { time } else { Duration::from_secs(time.as_secs()) })
 }
 
+/// A time that somebody has set, as exactly as it was: `30s`, `2m`, `1.5s`, `200ms`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exactly(pub(crate) Duration);
+
+impl fmt::Display for Exactly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.subsec_nanos() == 0 { Short(self.0).fmt(f) } else { write!(f, "{:?}", self.0) }
+    }
+}
+
 /// A duration in one or two units, for people: `40ms`, `0.4s`, `1.5s`, `8s`, `4m`, `1h 5m`, `3d 4h`.
 #[derive(Clone, Copy, Debug)]
 pub struct Short(

@@ -1,8 +1,11 @@
 //! The life of one component.
 
+mod again;
 mod ending;
 mod guards;
 mod life;
+mod probing;
+mod reloading;
 mod restarting;
 mod shown;
 
@@ -108,6 +111,8 @@ pub(super) enum Milestone {
     Started,
     /// A run that nobody asked to end has.
     Ended(End),
+    /// A run could not be spawned for a want of ours, and is tried again.
+    NotSpawned(End),
     /// A run that somebody asked to end has.
     Stopped,
     /// The kill did not end these.
@@ -343,19 +348,9 @@ impl Component {
         }
     }
 
-    /// How many probes of it are under way.
-    pub(super) fn probes_under_way(&self) -> usize {
-        if matches!(self.state, State::Up { .. }) { self.guards().probes_under_way() } else { 0 }
-    }
-
     /// Whether a reload has come to nothing, which is said once.
     pub(super) fn take_broken_reload(&mut self) -> bool {
         std::mem::take(&mut self.reload_is_broken)
-    }
-
-    /// Whether it waits for leave to be probed.
-    pub(super) fn wants_a_probe(&self) -> bool {
-        matches!(self.state, State::Up { .. }) && self.guards().wants_a_probe()
     }
 
     /// When it must be looked at though nothing has happened.

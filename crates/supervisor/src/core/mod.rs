@@ -9,21 +9,25 @@
 //! - `consequences`: what the change of one means for the others, all in one place
 //! - `turns`: who may begin, and who may stop
 //! - `graph`, `sequence`, `groups`, `budget`: what that depends on
+//! - `conditions`: what the supervisor itself cannot do
 //! - `deadlines`: what must happen by itself, and when
+//! - `probes`: who may be asked whether it is ready or well, and who has to wait
 
 mod ask;
 mod budget;
 mod component;
+mod conditions;
 mod consequences;
 mod deadlines;
 mod graph;
 mod groups;
 mod message;
+mod probes;
 mod requests;
 mod sequence;
 mod turns;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use budget::Budget;
@@ -32,6 +36,7 @@ use deadlines::Deadlines;
 use graph::Graph;
 use groups::Groups;
 pub(crate) use message::{Action, Ask, Input, RequestId, Said, Task, TaskId};
+use probes::Probes;
 use requests::{Goal, Requests};
 use sequence::{Sequence, Wave};
 
@@ -39,9 +44,6 @@ use crate::request::{Achieved, Outcome};
 use crate::run::RunId;
 use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, ReadyWhen, RestartBudget};
 use crate::status::Status;
-
-/// How many probes may be under way at once; the others wait until one of them ends.
-const MOST_PROBES: usize = 256;
 
 /// What holds for all components together.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,9 +75,7 @@ pub(crate) struct Core {
     halt: Sequence,
     deadlines: Deadlines,
     requests: Requests,
-    /// Those that wait for leave to be probed, and how many are being probed.
-    to_probe: VecDeque<u32>,
-    probes: usize,
+    probes: Probes,
     /// Those whose change may mean something for others, which has not been looked at yet.
     changed: BTreeSet<u32>,
     /// How many components have something that a shutdown waits for.
@@ -106,9 +106,8 @@ impl Core {
             halt: Sequence::default(),
             deadlines: Deadlines::new(components.len()),
             requests: Requests::new(components.len()),
-            to_probe: VecDeque::new(),
             changed: BTreeSet::new(),
-            probes: 0,
+            probes: Probes::new(),
             busy: 0,
             shutdown: Shutdown::No,
             shutdown_asked_at: None,
@@ -158,6 +157,10 @@ impl Core {
             Input::Finished { task, result } => {
                 self.news(task.run, |component, context| component.finished(task, result, context));
             }
+            Input::NotBegun { task, why } => self.news(task.run, |component, context| {
+                component.not_begun(task, why, context);
+                None
+            }),
             Input::Measured { run, memory } => {
                 self.news(run, |component, context| {
                     component.measured(memory, context);
@@ -199,7 +202,7 @@ impl Core {
         };
         Status {
             uptime: now,
-            conditions: Vec::new(),
+            conditions: self.conditions(now),
             shutting_down: self.shutdown != Shutdown::No,
             components: keys.iter().map(status).collect(),
         }
@@ -220,20 +223,15 @@ impl Core {
 
     fn handle_due(&mut self) {
         while let Some(key) = self.deadlines.take_due(self.now) {
-            let wanted_a_probe = self.component(key).wants_a_probe();
             let milestone = self.transition(key, Component::due);
             self.reached(key, milestone);
-            if !wanted_a_probe && self.component(key).wants_a_probe() {
-                self.to_probe.push_back(key);
-            }
         }
         self.give_tokens();
     }
 
-    /// Lets probes begin whose time has come, as long as not too many are under way.
+    /// Lets probes begin whose time has come, as far as that may be.
     fn give_probes(&mut self) {
-        while self.probes < MOST_PROBES {
-            let Some(key) = self.to_probe.pop_front() else { return };
+        while let Some(key) = self.probes.next() {
             self.transition(key, Component::begin_probe);
         }
     }
@@ -276,7 +274,7 @@ impl Core {
         let component = &mut self.components[key as usize];
         let face = component.face();
         self.busy -= usize::from(component.is_busy());
-        self.probes -= component.probes_under_way();
+        self.probes.forget(key, component.asking());
         let mut context = Context {
             now: self.now,
             seed: self.seed,
@@ -285,7 +283,7 @@ impl Core {
         };
         let result = change(component, &mut context);
         self.busy += usize::from(component.is_busy());
-        self.probes += component.probes_under_way();
+        self.probes.note(key, component.asking());
         self.deadlines.set(key, component.deadline());
         if component.face() != face {
             self.changed.insert(key);

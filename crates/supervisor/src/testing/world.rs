@@ -29,6 +29,8 @@ pub struct World {
     mocks: Vec<Mock>,
     draws: Vec<Draws>,
     hostility: Hostility,
+    /// The supervisor lacks what it takes to begin anything.
+    is_short: bool,
     news_comes_late: bool,
     now: Duration,
     agenda: BTreeMap<(Duration, u64), Happening>,
@@ -130,6 +132,7 @@ impl World {
             core,
             mocks,
             hostility,
+            is_short: false,
             news_comes_late: hostility.late || hostility.early_deaths,
             now: Duration::ZERO,
             agenda: BTreeMap::new(),
@@ -268,6 +271,12 @@ impl World {
             }
         }
         self.run_for(Duration::ZERO);
+    }
+
+    /// From now on the supervisor can begin nothing, no run and no probe and no command, as if it had no descriptors left; or
+    /// again as usual.
+    pub fn run_short(&mut self, is_short: bool) {
+        self.is_short = is_short;
     }
 
     /// From now on nothing goes wrong any more but what the components do.

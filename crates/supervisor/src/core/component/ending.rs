@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::again::{Again, COMMAND_PAUSE};
 use super::{Component, Context, Milestone, Run, State};
 use crate::core::Action;
 use crate::core::message::{Task, TaskId};
 use crate::event::{EventKind, KillReason, StepOf};
 use crate::run::{Exit, Fault, RunId};
 use crate::signal::Signal;
-use crate::spec::{Recipient, Step};
+use crate::spec::{Command, Recipient, Step};
 
 /// How long killed processes are given to be gone before they are said to be unkillable.
 pub(in crate::core) const KILL_GRACE: Duration = Duration::from_secs(5);
@@ -28,6 +29,8 @@ pub(super) struct Ending {
     /// How and when its main process ended, once it has.
     pub(super) exit: Option<(Exit, Duration)>,
     pub(super) phase: Phase,
+    /// The command of this phase could not be begun yet.
+    again: Option<Again>,
     /// Whether evidence has been taken.
     has_evidence: bool,
     /// The processes that were last seen alive, beside the main process.
@@ -60,7 +63,7 @@ pub(super) enum Phase {
     /// after a longer pause.
     KilledInVain { look_at: Duration, pause: Duration },
     /// Nothing of it is left, and its cleanup runs.
-    Cleanup { task: TaskId, until: Duration },
+    Cleanup { task: Option<TaskId>, until: Duration },
 }
 
 impl Ending {
@@ -71,6 +74,7 @@ impl Ending {
             asked_at: None,
             exit: Some((exit, now)),
             phase: Phase::Leftovers(now),
+            again: None,
             has_evidence: false,
             left: Vec::new(),
         }
@@ -93,11 +97,27 @@ impl Ending {
 
     /// When it must be looked at though nothing has happened.
     pub(super) fn deadline(&self) -> Duration {
+        let again = self.again.as_ref().and_then(Again::at);
+        again.unwrap_or(Duration::MAX).min(self.phase_deadline())
+    }
+
+    /// When the time of what is being done is up.
+    fn phase_deadline(&self) -> Duration {
         match self.phase {
             Phase::Evidence { until, .. } | Phase::Cleanup { until, .. } => until,
             Phase::Stopping { until, limit, .. } => until.min(limit),
             Phase::Leftovers(time) | Phase::Killed(time) => time.saturating_add(KILL_GRACE),
             Phase::KilledInVain { look_at, .. } => look_at,
+        }
+    }
+
+    /// The command that is being run, if this phase has one.
+    fn task(&mut self) -> Option<&mut Option<TaskId>> {
+        match &mut self.phase {
+            Phase::Evidence { task, .. } | Phase::Stopping { task, .. } | Phase::Cleanup { task, .. } => {
+                Some(task)
+            }
+            Phase::Leftovers(_) | Phase::Killed(_) | Phase::KilledInVain { .. } => None,
         }
     }
 
@@ -152,7 +172,7 @@ impl Component {
                 None
             }
             Phase::Cleanup { task, .. } => {
-                context.actions.push(Action::Abandon { task });
+                context.actions.extend(task.map(|task| Action::Abandon { task }));
                 self.finish_run(context)
             }
             Phase::Killed(_) | Phase::KilledInVain { .. } => None,
@@ -299,45 +319,51 @@ impl Component {
         self.emit(EventKind::Killed { run, why }, context);
     }
 
-    /// A command of evidence or stopping that has not ended is killed.
+    /// What has become of the command of this phase is told, and if it is under way it is killed.
     fn give_up_step(&mut self, context: &mut Context<'_>) {
         let State::Ending { run, ending, .. } = &mut self.state else { return };
-        let run = run.id;
-        let (Phase::Evidence { task, .. } | Phase::Stopping { task, .. }) = &mut ending.phase else { return };
-        let Some(task) = task.take() else { return };
-        context.actions.push(Action::Abandon { task });
-        let (of, step) = match task.task {
-            Task::Evidence(step) => (StepOf::Evidence, self.spec.evidence.get(step)),
-            Task::Stop(step) => (StepOf::Stop, self.spec.stop.get(step)),
-            Task::Readiness | Task::Health | Task::Reload(_) | Task::Cleanup => return,
+        let (run, again) = (run.id, ending.again.take());
+        let (of, command) = match ending.phase {
+            Phase::Evidence { step, .. } => (StepOf::Evidence, command_of(self.spec.evidence.get(step))),
+            Phase::Stopping { step, .. } => (StepOf::Stop, command_of(self.spec.stop.get(step))),
+            Phase::Cleanup { .. } => {
+                (StepOf::Cleanup, self.spec.cleanup.as_ref().map(|cleanup| &cleanup.command))
+            }
+            Phase::Leftovers(_) | Phase::Killed(_) | Phase::KilledInVain { .. } => return,
         };
-        if let Some(Step::Run { command, .. }) = step {
-            let step = command.program.to_string_lossy().into();
-            let result = Some(Err("it had not ended in time, and was killed".into()));
-            self.emit(EventKind::Step { run, of, step, result }, context);
-        }
+        let why: Arc<str> = match (ending.task().and_then(Option::take), again) {
+            (Some(task), _) => {
+                context.actions.push(Action::Abandon { task });
+                "it had not ended in time, and was killed".into()
+            }
+            (None, Some(again)) => again.why,
+            (None, None) => return,
+        };
+        let step = command.map_or("".into(), |command| command.program.to_string_lossy().into());
+        self.emit(EventKind::Step { run, of, step, result: Some(Err(why)) }, context);
     }
 
     fn set_phase(&mut self, phase: Phase) {
         if let State::Ending { ending, .. } = &mut self.state {
             ending.phase = phase;
+            ending.again = None;
         }
     }
 
     /// Runs the cleanup, if there is one.
     pub(super) fn begin_cleanup(&mut self, context: &mut Context<'_>) -> bool {
-        self.give_up_step(context);
         let State::Ending { run: Run { id: run, .. }, ending, .. } = &self.state else { return false };
         let run = *run;
         if let Phase::Cleanup { .. } = ending.phase {
             return true;
         }
+        self.give_up_step(context);
         let Some(cleanup) = &self.spec.cleanup else { return false };
         let until = context.now.saturating_add(cleanup.timeout);
         let words: Arc<str> = cleanup.command.program.to_string_lossy().into();
         let task = self.begin_task(run, Task::Cleanup, context);
         self.emit(EventKind::Step { run, of: StepOf::Cleanup, step: words, result: None }, context);
-        self.set_phase(Phase::Cleanup { task, until });
+        self.set_phase(Phase::Cleanup { task: Some(task), until });
         true
     }
 
@@ -352,27 +378,21 @@ impl Component {
         let (run, phase) = (run.id, ending.phase.clone());
         let (of, command) = match (&phase, finished.task) {
             (Phase::Evidence { task: Some(task), .. }, Task::Evidence(step)) if *task == finished => {
-                (StepOf::Evidence, self.spec.evidence.get(step))
+                (StepOf::Evidence, command_of(self.spec.evidence.get(step)))
             }
             (Phase::Stopping { task: Some(task), .. }, Task::Stop(step)) if *task == finished => {
-                (StepOf::Stop, self.spec.stop.get(step))
+                (StepOf::Stop, command_of(self.spec.stop.get(step)))
             }
-            (Phase::Cleanup { task, .. }, Task::Cleanup) if *task == finished => (StepOf::Cleanup, None),
+            (Phase::Cleanup { task: Some(task), .. }, Task::Cleanup) if *task == finished => {
+                (StepOf::Cleanup, self.spec.cleanup.as_ref().map(|cleanup| &cleanup.command))
+            }
             _ => return None,
         };
-        let step = match command {
-            Some(Step::Run { command, .. }) => command.program.to_string_lossy().into(),
-            _ => self
-                .spec
-                .cleanup
-                .as_ref()
-                .map_or("".into(), |its| its.command.program.to_string_lossy().into()),
-        };
+        let step = command.map_or("".into(), |command| command.program.to_string_lossy().into());
         self.emit(EventKind::Step { run, of, step, result: Some(result) }, context);
-        if let State::Ending { ending, .. } = &mut self.state
-            && let Phase::Evidence { task, .. } | Phase::Stopping { task, .. } = &mut ending.phase
-        {
-            *task = None;
+        if let State::Ending { ending, .. } = &mut self.state {
+            ending.again = None;
+            ending.task().and_then(Option::take);
         }
         match phase {
             Phase::Evidence { step, then_kill, .. } => {
@@ -389,10 +409,41 @@ impl Component {
         }
     }
 
-    /// The time of what is being done about its end is up.
+    /// A command of its ending could not be begun for a want of ours: it is tried again until its time is up.
+    pub(super) fn step_not_begun(&mut self, task: TaskId, why: Arc<str>, context: &Context<'_>) {
+        let State::Ending { ending, .. } = &mut self.state else { return };
+        if ending.task().and_then(|its| its.take_if(|its| *its == task)).is_some() {
+            ending.again = Some(Again::after(ending.again.as_ref(), why, COMMAND_PAUSE, context.now));
+        }
+    }
+
+    fn try_step_again(&mut self, run: RunId, context: &mut Context<'_>) {
+        let State::Ending { ending, .. } = &self.state else { return };
+        let task = match ending.phase {
+            Phase::Evidence { step, .. } => Task::Evidence(step),
+            Phase::Stopping { step, .. } => Task::Stop(step),
+            Phase::Cleanup { .. } => Task::Cleanup,
+            Phase::Leftovers(_) | Phase::Killed(_) | Phase::KilledInVain { .. } => return,
+        };
+        let begun = self.begin_task(run, task, context);
+        if let State::Ending { ending, .. } = &mut self.state
+            && let Some(task) = ending.task()
+        {
+            *task = Some(begun);
+        }
+    }
+
+    /// A command is to be tried again, or the time of what is being done about its end is up.
     pub(super) fn ending_due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
-        let State::Ending { run, ending, .. } = &self.state else { return None };
+        let State::Ending { run, ending, .. } = &mut self.state else { return None };
         let (run, phase) = (run.id, ending.phase.clone());
+        if ending.phase_deadline() > context.now {
+            if ending.again.as_mut().is_some_and(|again| again.take_due(context.now)) {
+                self.try_step_again(run, context);
+            }
+            return None;
+        }
+        self.give_up_step(context);
         match phase {
             // Nobody could tell whether anything is left: then what is known of it is killed.
             Phase::Leftovers(_) => {
@@ -406,12 +457,10 @@ impl Component {
                 None
             }
             Phase::Evidence { step, then_kill, .. } => {
-                self.give_up_step(context);
                 self.take_evidence(run, step + 1, then_kill, context);
                 None
             }
             Phase::Stopping { step, began, limit, .. } => {
-                self.give_up_step(context);
                 self.take_step(step + 1, began, limit, context);
                 None
             }
@@ -422,18 +471,14 @@ impl Component {
                 self.emit(EventKind::Unkillable { run, pids: pids.clone() }, context);
                 Some(Milestone::Unkillable(pids))
             }
-            Phase::Cleanup { task, .. } => {
-                context.actions.push(Action::Abandon { task });
-                let failed: Arc<str> = "it did not end in time, and was killed".into();
-                let step = self
-                    .spec
-                    .cleanup
-                    .as_ref()
-                    .map_or("".into(), |its| its.command.program.to_string_lossy().into());
-                let result = Some(Err(failed));
-                self.emit(EventKind::Step { run, of: StepOf::Cleanup, step, result }, context);
-                self.finish_run(context)
-            }
+            Phase::Cleanup { .. } => self.finish_run(context),
         }
+    }
+}
+
+fn command_of(step: Option<&Step>) -> Option<&Command> {
+    match step {
+        Some(Step::Run { command, .. }) => Some(command),
+        Some(Step::Signal { .. }) | None => None,
     }
 }

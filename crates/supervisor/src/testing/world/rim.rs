@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{FEWEST_PIDS, Happening, Process, Reported, World};
 use crate::core::{Action, Input, Said, Task, TaskId};
 use crate::error::{SpawnError, SpawnStep};
+use crate::os;
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
 use crate::spec::{ReadyWhen, Recipient};
@@ -92,8 +93,10 @@ impl World {
         let mut behaviour = (self.mocks[run.component as usize].behaviour)(run.number);
         let draws = &mut self.draws[run.component as usize];
         if self.hostility.spawns_fail && draws.one_in(4) {
-            let reason = "the world is hostile".to_owned();
-            behaviour.spawn_error = Some(SpawnError { step: SpawnStep::Process, reason, os_error: Some(11) });
+            behaviour.spawn_error = Some(if draws.one_in(2) { shortage() } else { hostile() });
+        }
+        if self.is_short {
+            behaviour.spawn_error = Some(shortage());
         }
         if self.hostility.early_deaths && draws.one_in(4) {
             behaviour.ends = Some((Duration::ZERO, Exit::Code(127)));
@@ -103,9 +106,7 @@ impl World {
         }
         let children = std::mem::take(&mut behaviour.children);
         let Some(pid) = self.add_process(run, behaviour, true) else {
-            let reason = "no pid is free".to_owned();
-            let error = SpawnError { step: SpawnStep::Process, reason, os_error: Some(11) };
-            return self.report(run, Input::NotSpawned { run, error });
+            return self.report(run, Input::NotSpawned { run, error: shortage() });
         };
         self.reported.insert(run, Reported::default());
         self.report(run, Input::Spawned { run, pid });
@@ -165,6 +166,10 @@ impl World {
         let draws = &mut self.draws[run.component as usize];
         let is_hostile = self.hostility.tasks_fail;
         let (fails, never_ends) = (is_hostile && draws.one_in(8), is_hostile && draws.one_in(8));
+        if self.is_short || is_hostile && draws.one_in(8) {
+            let why = shortage().reason.into();
+            return self.plan(Duration::ZERO, Happening::News(Input::NotBegun { task, why }));
+        }
         let main = self.main_of(run);
         let is_ready = |process: &Process| {
             let after = process.behaviour.ready_after;
@@ -300,7 +305,7 @@ impl World {
             self.processes.retain(|_, process| process.run != *run);
             self.witness.gone(*run);
         }
-        if let Input::Finished { task, .. } = &input {
+        if let Input::Finished { task, .. } | Input::NotBegun { task, .. } = &input {
             self.witness.finished(*task);
         }
         self.tell(input);
@@ -326,4 +331,15 @@ impl World {
         let lives = |process: &Process| process.run.component == key && process.lives();
         self.processes.iter().filter(|(_, process)| lives(process)).map(|(serial, _)| *serial).collect()
     }
+}
+
+/// What the rim tells when the supervisor or the machine lacks something.
+fn shortage() -> SpawnError {
+    let error = os::scarcity();
+    SpawnError { step: SpawnStep::Process, reason: os::in_words(&error), os_error: error.raw_os_error() }
+}
+
+fn hostile() -> SpawnError {
+    let reason = "the world is hostile".to_owned();
+    SpawnError { step: SpawnStep::Process, reason, os_error: None }
 }
