@@ -165,7 +165,7 @@ impl fmt::Display for ComponentState {
 }
 
 /// A time that passes while it is shown: from a second on, whole seconds are enough.
-fn passing(time: Duration) -> Short {
+pub(crate) fn passing(time: Duration) -> Short {
     Short(if time.as_secs() == 0 { time } else { Duration::from_secs(time.as_secs()) })
 }
 

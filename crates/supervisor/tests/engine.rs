@@ -773,7 +773,7 @@ mod guards {
         let fault = Fault::Silent { timeout: millis(1_500) };
         assert_eq!(fault.to_string(), "no sign of life for 1.5s");
         let fault = Fault::TooLarge { used: 3 << 30, max: 1 << 29 };
-        assert_eq!(fault.to_string(), "uses 3.0 GiB of memory, more than 512.0 MiB");
+        assert_eq!(fault.to_string(), "uses 3.0G of memory, more than 512.0M");
     }
 
     #[test]

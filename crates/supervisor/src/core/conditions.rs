@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::component::Component;
-use crate::status::Short;
+use crate::status::passing;
 
 /// How many components are named in a sentence.
 const MOST_NAMED: usize = 3;
@@ -30,7 +30,7 @@ impl Core {
             format!("{why}; tried again, and not counted as a failure: {}", named(names.into_iter()))
         });
         let unasked = unasked.into_iter().map(|(why, (since, names))| {
-            let (time, names) = (Short(now.saturating_sub(since)), named(names.into_iter()));
+            let (time, names) = (passing(now.saturating_sub(since)), named(names.into_iter()));
             format!("not asked how they are for {time}, and not judged ({why}): {names}")
         });
         let waiting = self.probes.conditions(now, |key| self.id(key).to_string());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::conditions::named;
 use crate::spec::Probe;
-use crate::status::Short;
+use crate::status::passing;
 
 /// How many probes may be under way at once by each way; the others wait until one of them ends.
 const PLACES: usize = 256;
@@ -102,7 +102,7 @@ impl Desk {
         let (since, _) = self.waiting.first()?;
         let waited = Some(now.saturating_sub(*since)).filter(|waited| *waited >= WORTH_TELLING)?;
         let who = named(self.waiting.iter().map(|(_, key)| name(*key)));
-        let (way, waited) = (self.way, Short(waited));
+        let (way, waited) = (self.way, passing(waited));
         Some(format!(
             "{PLACES} are being asked by {way} how they are; others wait, up to {waited} so far: {who}"
         ))

@@ -44,7 +44,7 @@ pub struct HttpQuestion {
     pub status: RangeInclusive<u16>,
 }
 
-/// Where the answer to a question goes. Dropped without one, the probe has failed.
+/// Where the answer to a question goes. Dropped without one, the question was not put: it is put again later.
 pub struct ProbeAnswer {
     /// Until it is given.
     to: Option<Recipient>,
@@ -146,7 +146,7 @@ impl ProbeAnswer {
 
 impl Drop for ProbeAnswer {
     fn drop(&mut self) {
-        self.send(Err(Failure::Told("the prober gave no answer".to_owned())));
+        self.send(Err(Failure::Want("the prober gave no answer".to_owned())));
     }
 }
 
