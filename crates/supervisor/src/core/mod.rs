@@ -43,7 +43,7 @@ use sequence::{Sequence, Wave};
 use crate::request::{Achieved, Outcome};
 use crate::run::RunId;
 use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, ReadyWhen, RestartBudget};
-use crate::status::Status;
+use crate::status::{ComponentStatus, Status};
 
 /// What holds for all components together.
 #[derive(Clone, Copy, Debug, Default)]
@@ -190,8 +190,19 @@ impl Core {
         &self.component(key).spec
     }
 
-    /// What is true of these components now.
+    /// What is true of these components now, and of the supervisor.
     pub(crate) fn status(&self, now: Duration, keys: &[u32]) -> Status {
+        let now = self.now.max(now);
+        Status {
+            uptime: now,
+            conditions: self.conditions(now),
+            shutting_down: self.shutdown != Shutdown::No,
+            components: self.status_of(now, keys),
+        }
+    }
+
+    /// What is true of these components now.
+    pub(crate) fn status_of(&self, now: Duration, keys: &[u32]) -> Vec<ComponentStatus> {
         let now = self.now.max(now);
         let tokens: HashMap<_, _> = self.budget.iter().flat_map(|budget| budget.waits(now)).collect();
         let status = |key: &u32| {
@@ -200,12 +211,7 @@ impl Core {
             let waits = waits_for.or_else(|| tokens.get(key).copied().map(Waits::ForAToken));
             component.status(now, waits)
         };
-        Status {
-            uptime: now,
-            conditions: self.conditions(now),
-            shutting_down: self.shutdown != Shutdown::No,
-            components: keys.iter().map(status).collect(),
-        }
+        keys.iter().map(status).collect()
     }
 
     fn begin(&mut self) {
