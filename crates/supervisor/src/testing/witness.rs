@@ -111,7 +111,7 @@ impl Witness {
     }
 
     /// These, those that need them, and the others of their groups: whoever may have to do something because of these.
-    pub(super) fn around(&self, keys: BTreeSet<u32>) -> Vec<u32> {
+    pub(super) fn around(&self, keys: &BTreeSet<u32>) -> Vec<u32> {
         let mut all = keys.clone();
         for book in keys.iter().map(|key| &self.books[*key as usize]) {
             all.extend(book.needed_by.iter().map(|place| *place as u32));

@@ -137,7 +137,7 @@ impl Book {
             }
             EventKind::Killed { .. } => self.killed = true,
             EventKind::Backoff { delay, for_budget: false, .. } => {
-                self.next_try = Some(now.saturating_add(*delay))
+                self.next_try = Some(now.saturating_add(*delay));
             }
             EventKind::Tripped { rest, .. } => self.next_try = Some(now.saturating_add(*rest)),
             EventKind::Unkillable { .. } => {

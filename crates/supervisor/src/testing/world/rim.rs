@@ -58,7 +58,7 @@ impl World {
         let touched = std::mem::take(&mut self.touched);
         let keys = match self.mocks.len() {
             0..=CHECKED_AS_A_WHOLE => self.names.all(),
-            _ => self.witness.around(touched),
+            _ => self.witness.around(&touched),
         };
         let main = |process: &&Process| process.is_main && process.lives();
         let main_process = |key| self.processes.of(key).find(main).map(|process| process.pid);
