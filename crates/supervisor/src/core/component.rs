@@ -2,26 +2,30 @@
 
 mod again;
 mod ending;
+mod face;
 mod guards;
 mod life;
 mod probing;
 mod reloading;
 mod restarting;
+mod sent;
 mod shown;
+mod steps;
 
-use std::mem::{Discriminant, discriminant};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use ending::Ending;
+pub(super) use face::Hope;
 use guards::Guards;
 use restarting::Record;
+use sent::Sent;
 
 use super::Action;
 use super::message::{Task, TaskId};
 use super::sequence::Wave;
 use crate::event::{Event, EventKind};
-use crate::run::{End, Exit, Fault, RunId};
+use crate::run::{End, Fault, RunId};
 use crate::signal::Signal;
 use crate::spec::{ComponentId, Condition, OnGiveUp, ProcessSpec};
 
@@ -54,28 +58,6 @@ enum State {
     Spawning { run: Run },
     Up { run: Run, process: Process, started: Option<Duration> },
     Ending { run: Run, process: Option<Process>, started: Option<Duration>, ending: Box<Ending> },
-}
-
-/// Signals, a bit each: there are no more than 64.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sent(u64);
-
-impl Sent {
-    fn add(&mut self, signal: Signal) {
-        self.0 |= Self::bit(signal.number());
-    }
-
-    /// Whether it was one of these that ended a process so.
-    fn explains(self, exit: Exit) -> bool {
-        match exit {
-            Exit::Signal { signal, .. } => self.0 & Self::bit(signal) != 0,
-            Exit::Code(_) | Exit::OutOfMemory | Exit::Unknown => false,
-        }
-    }
-
-    fn bit(signal: i32) -> u64 {
-        u32::try_from(signal).ok().and_then(|number| 1_u64.checked_shl(number.wrapping_sub(1))).unwrap_or(0)
-    }
 }
 
 /// Where nothing is watched.
@@ -119,35 +101,6 @@ pub(super) enum Milestone {
     Unkillable(Vec<u32>),
     /// It has been told to read its configuration again, or that failed.
     Reloaded(Result<(), std::sync::Arc<str>>),
-}
-
-/// What others see of a component: what they may wait for, or act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Face {
-    state: Discriminant<State>,
-    is_busy: bool,
-    has_started: bool,
-    is_ready: bool,
-    has_completed: bool,
-}
-
-/// How much hope there is that a component will come to what is needed of it, the least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Hope {
-    /// It was given up.
-    Failed,
-    /// It rests because it restarted too often.
-    Tripped,
-    /// Nobody wants it, or it has done its work.
-    Down,
-    /// It waits for whom it needs itself.
-    Blocked,
-    /// Its run is ending.
-    Ending,
-    /// It waits for its next try.
-    Backoff,
-    /// It is about to start, or has a run that may come to it.
-    OnItsWay,
 }
 
 /// What a component waits for that is queued.
@@ -283,36 +236,6 @@ impl Component {
     /// Whether its run has started and is not ending.
     pub(super) fn has_started(&self) -> bool {
         matches!(self.state, State::Up { started: Some(_), .. })
-    }
-
-    pub(super) fn face(&self) -> Face {
-        Face {
-            state: discriminant(&self.state),
-            is_busy: self.is_busy(),
-            has_started: self.has_started(),
-            is_ready: self.satisfies(Condition::Ready),
-            has_completed: self.satisfies(Condition::Completed),
-        }
-    }
-
-    /// How much hope there is that it will come to what is needed of it and is not so now.
-    pub(super) fn hope(&self) -> Hope {
-        match &self.state {
-            _ if self.launching.is_some() => Hope::OnItsWay,
-            State::Down(Rest::Failed) => Hope::Failed,
-            State::Tripped { .. } => Hope::Tripped,
-            State::Down(Rest::Stopped | Rest::Completed) => Hope::Down,
-            State::Queued { .. } => Hope::Blocked,
-            // What comes of an end that nobody asked for is to be seen.
-            State::Ending { ending, .. }
-                if self.wanted && ending.may_bring_more() && self.halting.is_none() =>
-            {
-                Hope::OnItsWay
-            }
-            State::Ending { .. } => Hope::Ending,
-            State::Backoff { .. } => Hope::Backoff,
-            State::Spawning { .. } | State::Up { .. } => Hope::OnItsWay,
-        }
     }
 
     /// Whether this is true of it.
