@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::os;
 use serde::{Deserialize, Serialize};
 
 /// Why a component could not be started, and at which step.
@@ -14,6 +15,15 @@ pub struct SpawnError {
     pub reason: String,
     /// The error of the operating system, as `errno` gives it, where there was one.
     pub os_error: Option<i32>,
+}
+
+impl SpawnError {
+    /// Whether the supervisor or the machine had too little of something: descriptors, processes or memory. That says nothing
+    /// about the component, which is tried again until there is enough, and not judged by it.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        self.os_error.is_some_and(os::is_shortage)
+    }
 }
 
 /// The steps from a component's specification to its running process.

@@ -12,7 +12,7 @@ use bytesize::ByteSize;
 
 use crate::error::SpawnError;
 use crate::signal::Signal;
-use crate::status::Short;
+use crate::status::Exactly;
 
 /// One run of one component, from the decision to spawn it until nothing of it is left. Never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -141,7 +141,8 @@ impl fmt::Display for End {
 pub enum Fault {
     /// It was not ready in time.
     NotReady {
-        /// The time it had.
+        /// The time it had: more than by its specification if it had asked for that. What it waited for the supervisor, which could
+        /// not ask it, is left out.
         timeout: Duration,
         /// What the last probe answered, where it is probed.
         answer: Option<Arc<str>>,
@@ -172,15 +173,15 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotReady { timeout, answer: None } => write!(f, "not ready within {}", Short(*timeout)),
+            Self::NotReady { timeout, answer: None } => write!(f, "not ready within {}", Exactly(*timeout)),
             Self::NotReady { timeout, answer: Some(answer) } => {
-                write!(f, "not ready within {}: {answer}", Short(*timeout))
+                write!(f, "not ready within {}: {answer}", Exactly(*timeout))
             }
             Self::Unhealthy { failures: 1, answer } => write!(f, "health check failed: {answer}"),
             Self::Unhealthy { failures, answer } => {
                 write!(f, "health check failed {failures} times: {answer}")
             }
-            Self::Silent { timeout } => write!(f, "no sign of life for {}", Short(*timeout)),
+            Self::Silent { timeout } => write!(f, "no sign of life for {}", Exactly(*timeout)),
             Self::Triggered => f.write_str("it says that it hangs"),
             Self::TooLarge { used, max } => {
                 let size = |bytes: u64| ByteSize::b(bytes).display().iec_short();

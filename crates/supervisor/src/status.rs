@@ -165,8 +165,18 @@ impl fmt::Display for ComponentState {
 }
 
 /// A time that passes while it is shown: from a second on, whole seconds are enough.
-fn passing(time: Duration) -> Short {
+pub(crate) fn passing(time: Duration) -> Short {
     Short(if time.as_secs() == 0 { time } else { Duration::from_secs(time.as_secs()) })
+}
+
+/// A time that somebody has set, as exactly as it was: `30s`, `2m`, `1.5s`, `200ms`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exactly(pub(crate) Duration);
+
+impl fmt::Display for Exactly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.subsec_nanos() == 0 { Short(self.0).fmt(f) } else { write!(f, "{:?}", self.0) }
+    }
 }
 
 /// A duration in one or two units, for people: `40ms`, `0.4s`, `1.5s`, `8s`, `4m`, `1h 5m`, `3d 4h`.
@@ -186,7 +196,7 @@ impl fmt::Display for Short {
         let text = match (days, hours, minutes) {
             (0, 0, 0) if self.0.is_zero() => "0s".to_owned(),
             (0, 0, 0) if self.0 < Duration::from_millis(95) => format!("{}ms", self.0.as_millis().max(1)),
-            (0, 0, 0) if tenths % 10 == 0 => format!("{}s", tenths / 10),
+            (0, 0, 0) if tenths.is_multiple_of(10) => format!("{}s", tenths / 10),
             (0, 0, 0) => format!("{}.{}s", tenths / 10, tenths % 10),
             (0, 0, _) if seconds.is_multiple_of(60) => format!("{minutes}m"),
             (0, 0, _) => format!("{minutes}m {}s", seconds % 60),

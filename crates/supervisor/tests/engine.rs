@@ -556,7 +556,242 @@ mod guards {
     }
 
     #[test]
-    fn not_more_than_256_probes_are_under_way_at_once() {
+    fn commands_that_hang_hold_up_nobody_who_is_asked_by_tcp() {
+        let hung = |n: usize| {
+            Mock::new(&format!("hung-{n:03}"))
+                .with(|spec| {
+                    let probe = Probe::Exec(Command::default());
+                    let (interval, timeout) = (seconds(1), seconds(30));
+                    spec.health = Some(Health { probe, interval, timeout, ..health(GuardAction::Report) });
+                })
+                .behaves(steady().hangs_after(Duration::ZERO))
+        };
+        let mut world =
+            World::new((0..300).map(hung).chain([
+                guarded(GuardAction::Restart).behaves_by_run(|run| {
+                    if run == 1 { steady().hangs_after(seconds(30)) } else { steady() }
+                }),
+            ]));
+        world.run_for(seconds(20));
+        let conditions = world.status().conditions;
+        assert_eq!(conditions.len(), 1, "{conditions:?}");
+        let told = "256 are being asked by commands how they are; others wait, up to 19s so far: hung-";
+        assert!(conditions[0].starts_with(told), "{conditions:?}");
+        assert!(conditions[0].ends_with(" and 41 more"), "{conditions:?}");
+        world.run_for(seconds(42));
+        let judged = times(&world, "is", |kind| matches!(kind, EventKind::Judged { .. }));
+        assert!(judged.len() == 1 && judged[0] <= seconds(62), "3 intervals and a timeout: {judged:?}");
+    }
+
+    mod while_the_supervisor_lacks_descriptors {
+        use super::*;
+
+        #[test]
+        fn nobody_is_judged_by_checks_that_could_not_be_made_and_the_checks_go_on_afterwards() {
+            let mut world = World::new([guarded(GuardAction::Restart)]);
+            world.run_for(seconds(15));
+            world.run_short(true);
+            let begun = |world: &World| world.trace().iter().filter(|line| line.contains("Begin")).count();
+            let before = begun(&world);
+            world.run_for(seconds(3_600));
+            assert_eq!((world.runs("is"), world.state("is").as_str()), (1, "up"));
+            assert_eq!(times(&world, "is", |kind| matches!(kind, EventKind::ProbeFailed { .. })), []);
+            let tries = begun(&world) - before;
+            assert!((300..=380).contains(&tries), "at most every 10 s: {tries}");
+            let conditions = world.status().conditions;
+            let told = "not asked how they are for 59m";
+            assert!(conditions.len() == 1 && conditions[0].starts_with(told), "{conditions:?}");
+            assert!(conditions[0].contains("too many open files (raise the limit nofile of the supervisor)"));
+            assert!(conditions[0].ends_with(": is"), "{conditions:?}");
+            world.run_short(false);
+            world.run_for(seconds(10));
+            assert_eq!(world.status().conditions, [""; 0]);
+            world.hang("is");
+            world.run_for(seconds(32));
+            assert_eq!(world.runs("is"), 2, "a hang is found as quickly as ever");
+        }
+
+        #[test]
+        fn failures_from_before_are_not_forgotten_and_not_added_to() {
+            let mut world = World::new([guarded(GuardAction::Restart).behaves_by_run(|run| match run {
+                1 => steady().hangs_after(seconds(30)),
+                _ => steady(),
+            })]);
+            let failures = |world: &World| {
+                times(world, "is", |kind| matches!(kind, EventKind::ProbeFailed { .. })).len()
+            };
+            world.run_until(seconds(60), |world| failures(world) == 2);
+            world.run_short(true);
+            world.run_for(seconds(600));
+            assert_eq!((world.runs("is"), failures(&world)), (1, 2));
+            world.run_short(false);
+            world.run_for(seconds(13));
+            assert_eq!(world.runs("is"), 2, "the next check was the third to fail");
+        }
+
+        #[test]
+        fn the_time_to_become_ready_stands_still_while_nobody_can_ask() {
+            let mut world = World::new([
+                declares("is", ReadyWhen::Probed(tcp())).behaves(steady().ready_after(seconds(4_000)))
+            ]);
+            world.run_for(seconds(20));
+            world.run_short(true);
+            world.run_for(seconds(3_600));
+            assert_eq!((world.runs("is"), world.state("is").as_str()), (1, "starting"));
+            assert_eq!(world.status().conditions.len(), 1);
+            world.run_short(false);
+            world.run_for(seconds(35));
+            assert_eq!(world.runs("is"), 1, "it has 40 s left");
+            world.run_for(seconds(20));
+            assert_eq!(world.runs("is"), 2);
+            let end = world.component("is").last_end.expect("an end");
+            assert_eq!(end.to_string().split(':').next(), Some("not ready within 1m"));
+        }
+
+        #[test]
+        fn one_that_cannot_be_asked_whether_it_is_ready_can_be_stopped() {
+            let mut world = World::new([declares("is", ReadyWhen::Probed(tcp()))]);
+            world.stop("is");
+            world.run_for(Duration::ZERO);
+            world.run_short(true);
+            world.start("is");
+            world.run_for(seconds(100));
+            let stop = world.stop("is");
+            world.run_for(seconds(10));
+            assert_eq!(achieved(&world, stop, "is"), Achieved::Done);
+            assert_eq!(world.status().conditions, [""; 0]);
+        }
+
+        #[test]
+        fn a_run_that_cannot_be_spawned_is_tried_again_and_neither_trips_nor_is_given_up() {
+            let strict = |name: &str| {
+                Mock::new(name).with(|spec| {
+                    spec.restart = Arc::new(Never);
+                    spec.essential = true;
+                    spec.intensity =
+                        Some(Intensity { max: 1, within: seconds(600), retry_after: Duration::ZERO });
+                })
+            };
+            let circumstances = Circumstances { on_give_up: OnGiveUp::Shutdown, ..Circumstances::default() };
+            let mut world = World::under(
+                ["a", "b"].map(|name| strict(name).with(|spec| spec.autostart = false)),
+                circumstances,
+            );
+            world.run_short(true);
+            let start = world.start("*");
+            world.run_for(Duration::ZERO);
+            assert!(
+                matches!(achieved(&world, start, "a"), Achieved::FailedStart(_)),
+                "whoever waits is told"
+            );
+            world.run_for(seconds(3_600));
+            let tries = world.runs("a");
+            assert!((320..=400).contains(&tries), "at most every 10 s or so: {tries}");
+            let conditions = world.status().conditions;
+            assert!(conditions.len() == 1 && conditions[0].ends_with(": a, b"), "{conditions:?}");
+            assert!(
+                conditions[0].starts_with("cannot make a process: too many open files"),
+                "{conditions:?}"
+            );
+            world.run_short(false);
+            world.run_for(seconds(11));
+            assert_eq!((world.state("a").as_str(), world.state("b").as_str()), ("up", "up"));
+            assert_eq!(world.status().conditions, [""; 0]);
+        }
+
+        #[test]
+        fn the_others_of_its_group_run_on_when_one_cannot_be_spawned() {
+            let members = ["a", "b"].map(|name| in_group(name, Strategy::RestForOne));
+            let mut world = World::new(members);
+            world.run_short(true);
+            world.crash("b");
+            world.run_for(seconds(100));
+            assert_eq!((world.state("a").as_str(), world.runs("a")), ("up", 1));
+            world.run_short(false);
+            world.run_for(seconds(11));
+            assert_eq!((world.state("b").as_str(), world.runs("a")), ("up", 1));
+        }
+
+        #[test]
+        fn a_command_of_stopping_is_tried_again_within_its_time_and_no_longer() {
+            let stops_by_command = || {
+                Mock::new("is").with(|spec| {
+                    spec.stop = vec![command(seconds(10)), signal(Signal::TERM, seconds(5))];
+                    spec.stop_timeout = seconds(60);
+                })
+            };
+            let mut world = World::new([stops_by_command()]);
+            world.run_short(true);
+            let stop = world.stop("is");
+            world.run_for(seconds(4));
+            assert_eq!(world.outcome(stop), None);
+            world.run_short(false);
+            world.run_for(seconds(1));
+            assert_eq!(achieved(&world, stop, "is"), Achieved::Done);
+
+            let mut world = World::new([stops_by_command().behaves(steady())]);
+            world.run_short(true);
+            let stop = world.stop("is");
+            world.run_for(seconds(11));
+            assert_eq!(achieved(&world, stop, "is"), Achieved::Done, "by the step after that");
+            let told = times(
+                &world,
+                "is",
+                |kind| matches!(kind, EventKind::Step { result: Some(Err(why)), .. } if why.contains("too many open files")),
+            );
+            assert_eq!(told, [seconds(10)]);
+        }
+
+        #[test]
+        fn evidence_cleanup_and_reload_are_tried_again_within_their_time() {
+            let spec = |spec: &mut supervisor::ProcessSpec| {
+                spec.reload = vec![command(seconds(5))];
+                spec.cleanup = Some(Cleanup { command: Command::default(), timeout: seconds(5) });
+            };
+            for (time, is_over) in [(seconds(2), true), (seconds(100), false)] {
+                let mut world = World::new([Mock::new("is").with(spec)]);
+                world.run_short(true);
+                let reload = world.reload("is");
+                world.run_for(time);
+                world.run_short(false);
+                world.run_for(seconds(1));
+                let reloaded = achieved(&world, reload, "is");
+                assert_eq!(reloaded == Achieved::Done, is_over, "{reloaded:?}");
+                world.run_short(true);
+                let stop = world.stop("is");
+                world.run_for(time);
+                assert_eq!(world.outcome(stop).is_none(), is_over);
+                world.run_short(false);
+                world.run_for(seconds(1));
+                assert_eq!(achieved(&world, stop, "is"), Achieved::Done);
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_that_was_extended_is_told_as_it_was() {
+        let fault = Fault::Silent { timeout: millis(1_500) };
+        assert_eq!(fault.to_string(), "no sign of life for 1.5s");
+        let fault = Fault::TooLarge { used: 3 << 30, max: 1 << 29 };
+        assert_eq!(fault.to_string(), "uses 3.0G of memory, more than 512.0M");
+    }
+
+    #[test]
+    fn checks_of_many_come_together_on_beats() {
+        let mut world = World::new((0..200).map(|n| {
+            Mock::new(&format!("c{n}")).with(|spec| {
+                spec.health = Some(health(GuardAction::Restart));
+            })
+        }));
+        world.run_for(seconds(20));
+        let begins = world.trace().iter().filter(|line| line.contains("Begin"));
+        let times: std::collections::BTreeSet<_> =
+            begins.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
+        assert!(times.len() <= 200, "one a tenth of a second: {}", times.len());
+    }
+
+    #[test]
+    fn not_more_than_256_probes_of_a_kind_are_under_way_at_once() {
         let hung = |n: usize| {
             Mock::new(&format!("c{n}"))
                 .with(|spec| {

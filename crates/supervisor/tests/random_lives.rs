@@ -236,6 +236,7 @@ fn live(seed: u64, mortal: bool) {
         hostility: Hostility::drawn_from(seed),
         restart_budget: draws.one_in(3).then_some(budget),
         on_give_up: if draws.one_in(4) { OnGiveUp::Shutdown } else { OnGiveUp::Continue },
+        ends_when_done: false,
     };
     let mut world = World::under(mocks, circumstances);
     let mut open = Vec::new();

@@ -1,27 +1,34 @@
 //! The life of one component.
 
+mod again;
 mod ending;
+mod face;
 mod guards;
 mod life;
 mod memory;
+mod probing;
+mod reloading;
 mod restarting;
+mod sent;
 mod shown;
+mod steps;
 
-use std::mem::{Discriminant, discriminant};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use ending::Ending;
+pub(super) use face::Hope;
 use guards::Guards;
 pub(crate) use memory::{Found, Memory};
 use restarting::Record;
+use sent::Sent;
 use serde::{Deserialize, Serialize};
 
 use super::Action;
 use super::message::{Task, TaskId};
 use super::sequence::Wave;
 use crate::event::{Event, EventKind};
-use crate::run::{End, Exit, Fault, RunId};
+use crate::run::{End, Fault, RunId};
 use crate::signal::Signal;
 use crate::spec::{ComponentId, Condition, OnGiveUp, ProcessSpec};
 
@@ -54,28 +61,6 @@ enum State {
     Spawning { run: Run },
     Up { run: Run, process: Process, started: Option<Duration> },
     Ending { run: Run, process: Option<Process>, started: Option<Duration>, ending: Box<Ending> },
-}
-
-/// Signals, a bit each: there are no more than 64.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sent(u64);
-
-impl Sent {
-    fn add(&mut self, signal: Signal) {
-        self.0 |= Self::bit(signal.number());
-    }
-
-    /// Whether it was one of these that ended a process so.
-    fn explains(self, exit: Exit) -> bool {
-        match exit {
-            Exit::Signal { signal, .. } => self.0 & Self::bit(signal) != 0,
-            Exit::Code(_) | Exit::OutOfMemory | Exit::Unknown => false,
-        }
-    }
-
-    fn bit(signal: i32) -> u64 {
-        u32::try_from(signal).ok().and_then(|number| 1_u64.checked_shl(number.wrapping_sub(1))).unwrap_or(0)
-    }
 }
 
 /// Where nothing is watched.
@@ -111,41 +96,14 @@ pub(super) enum Milestone {
     Started,
     /// A run that nobody asked to end has.
     Ended(End),
+    /// A run could not be spawned for a want of ours, and is tried again.
+    NotSpawned(End),
     /// A run that somebody asked to end has.
     Stopped,
     /// The kill did not end these.
     Unkillable(Vec<u32>),
     /// It has been told to read its configuration again, or that failed.
     Reloaded(Result<(), std::sync::Arc<str>>),
-}
-
-/// What others see of a component: what they may wait for, or act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Face {
-    state: Discriminant<State>,
-    is_busy: bool,
-    has_started: bool,
-    is_ready: bool,
-    has_completed: bool,
-}
-
-/// How much hope there is that a component will come to what is needed of it, the least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Hope {
-    /// It was given up.
-    Failed,
-    /// It rests because it restarted too often.
-    Tripped,
-    /// Nobody wants it, or it has done its work.
-    Down,
-    /// It waits for whom it needs itself.
-    Blocked,
-    /// Its run is ending.
-    Ending,
-    /// It waits for its next try.
-    Backoff,
-    /// It is about to start, or has a run that may come to it.
-    OnItsWay,
 }
 
 /// What a component waits for that is queued.
@@ -298,36 +256,6 @@ impl Component {
         matches!(self.state, State::Up { started: Some(_), .. })
     }
 
-    pub(super) fn face(&self) -> Face {
-        Face {
-            state: discriminant(&self.state),
-            is_busy: self.is_busy(),
-            has_started: self.has_started(),
-            is_ready: self.satisfies(Condition::Ready),
-            has_completed: self.satisfies(Condition::Completed),
-        }
-    }
-
-    /// How much hope there is that it will come to what is needed of it and is not so now.
-    pub(super) fn hope(&self) -> Hope {
-        match &self.state {
-            _ if self.launching.is_some() => Hope::OnItsWay,
-            State::Down(Rest::Failed) => Hope::Failed,
-            State::Tripped { .. } => Hope::Tripped,
-            State::Down(Rest::Stopped | Rest::Completed) => Hope::Down,
-            State::Queued { .. } => Hope::Blocked,
-            // What comes of an end that nobody asked for is to be seen.
-            State::Ending { ending, .. }
-                if self.wanted && ending.may_bring_more() && self.halting.is_none() =>
-            {
-                Hope::OnItsWay
-            }
-            State::Ending { .. } => Hope::Ending,
-            State::Backoff { .. } => Hope::Backoff,
-            State::Spawning { .. } | State::Up { .. } => Hope::OnItsWay,
-        }
-    }
-
     /// Whether this is true of it.
     pub(super) fn satisfies(&self, condition: Condition) -> bool {
         match condition {
@@ -361,19 +289,9 @@ impl Component {
         }
     }
 
-    /// How many probes of it are under way.
-    pub(super) fn probes_under_way(&self) -> usize {
-        if matches!(self.state, State::Up { .. }) { self.guards().probes_under_way() } else { 0 }
-    }
-
     /// Whether a reload has come to nothing, which is said once.
     pub(super) fn take_broken_reload(&mut self) -> bool {
         std::mem::take(&mut self.reload_is_broken)
-    }
-
-    /// Whether it waits for leave to be probed.
-    pub(super) fn wants_a_probe(&self) -> bool {
-        matches!(self.state, State::Up { .. }) && self.guards().wants_a_probe()
     }
 
     /// When it must be looked at though nothing has happened.

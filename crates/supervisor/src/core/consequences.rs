@@ -25,6 +25,7 @@ impl Core {
                 self.settled(key, &achieved);
                 self.ended(key);
             }
+            Some(Milestone::NotSpawned(end)) => self.settled(key, &Achieved::FailedStart(end)),
             Some(Milestone::Stopped) => self.stopped(key),
             Some(Milestone::Unkillable(pids)) => {
                 let unkillable = Achieved::Unkillable(pids);

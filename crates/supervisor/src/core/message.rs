@@ -105,6 +105,8 @@ pub(crate) enum Input {
     Notified { run: RunId, said: Said },
     /// A task has ended with this answer, or failed for this reason.
     Finished { task: TaskId, result: Result<Arc<str>, Arc<str>> },
+    /// A task could not be begun, because the supervisor or the machine lacks something: this says nothing about the component.
+    NotBegun { task: TaskId, why: Arc<str> },
     /// So much memory, in bytes, is used by a run's processes.
     Measured { run: RunId, memory: u64 },
     /// Whoever made this request does not wait for its answer any more.
@@ -125,7 +127,7 @@ pub(crate) enum Action {
     Signal { run: RunId, signal: Signal, to: Recipient },
     /// Send just this signal to the main process of a run.
     Forward { run: RunId, signal: Signal },
-    /// Begin a task; `Finished` will follow.
+    /// Begin a task; `Finished` will follow, or `NotBegun`.
     Begin { task: TaskId },
     /// Give up a task: its answer no longer matters. If it is a process, it is killed with all that it has started.
     Abandon { task: TaskId },

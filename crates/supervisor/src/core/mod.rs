@@ -9,21 +9,25 @@
 //! - `consequences`: what the change of one means for the others, all in one place
 //! - `turns`: who may begin, and who may stop
 //! - `graph`, `sequence`, `groups`, `budget`: what that depends on
+//! - `conditions`: what the supervisor itself cannot do
 //! - `deadlines`: what must happen by itself, and when
+//! - `probes`: who may be asked whether it is ready or well, and who has to wait
 
 mod ask;
 mod budget;
 mod component;
+mod conditions;
 mod consequences;
 mod deadlines;
 mod graph;
 mod groups;
 mod message;
+mod probes;
 mod requests;
 mod sequence;
 mod turns;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use budget::Budget;
@@ -33,6 +37,7 @@ use deadlines::Deadlines;
 use graph::Graph;
 use groups::Groups;
 pub(crate) use message::{Action, Ask, Input, RequestId, Said, Task, TaskId};
+use probes::Probes;
 use requests::{Goal, Requests};
 use sequence::{Sequence, Wave};
 
@@ -40,10 +45,7 @@ use crate::event::{Event, EventKind};
 use crate::request::{Achieved, Outcome};
 use crate::run::RunId;
 use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, ReadyWhen, RestartBudget};
-use crate::status::Status;
-
-/// How many probes may be under way at once; the others wait until one of them ends.
-const MOST_PROBES: usize = 256;
+use crate::status::{ComponentStatus, Status};
 
 /// What holds for all components together.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,9 +89,7 @@ pub(crate) struct Core {
     halt: Sequence,
     deadlines: Deadlines,
     requests: Requests,
-    /// Those that wait for leave to be probed, and how many are being probed.
-    to_probe: VecDeque<u32>,
-    probes: usize,
+    probes: Probes,
     /// Those whose change may mean something for others, which has not been looked at yet.
     changed: BTreeSet<u32>,
     /// How many components have something that a shutdown waits for.
@@ -131,9 +131,8 @@ impl Core {
             halt: Sequence::default(),
             deadlines: Deadlines::new(components.len()),
             requests: Requests::new(components.len()),
-            to_probe: VecDeque::new(),
             changed: BTreeSet::new(),
-            probes: 0,
+            probes: Probes::new(),
             busy: 0,
             stirring: 0,
             shutdown: Shutdown::No,
@@ -191,6 +190,10 @@ impl Core {
             Input::Finished { task, result } => {
                 self.news(task.run, |component, context| component.finished(task, result, context));
             }
+            Input::NotBegun { task, why } => self.news(task.run, |component, context| {
+                component.not_begun(task, why, context);
+                None
+            }),
             Input::Measured { run, memory } => {
                 self.news(run, |component, context| {
                     component.measured(memory, context);
@@ -224,8 +227,19 @@ impl Core {
         &self.component(key).spec
     }
 
-    /// What is true of these components now.
+    /// What is true of these components now, and of the supervisor.
     pub(crate) fn status(&self, now: Duration, keys: &[u32]) -> Status {
+        let now = self.now.max(now);
+        Status {
+            uptime: now.saturating_sub(self.began),
+            conditions: self.conditions(now),
+            shutting_down: self.shutdown != Shutdown::No,
+            components: self.status_of(now, keys),
+        }
+    }
+
+    /// What is true of these components now.
+    pub(crate) fn status_of(&self, now: Duration, keys: &[u32]) -> Vec<ComponentStatus> {
         let now = self.now.max(now);
         let tokens: HashMap<_, _> = self.budget.iter().flat_map(|budget| budget.waits(now)).collect();
         let status = |key: &u32| {
@@ -234,12 +248,7 @@ impl Core {
             let waits = waits_for.or_else(|| tokens.get(key).copied().map(Waits::ForAToken));
             component.status(now, waits)
         };
-        Status {
-            uptime: now.saturating_sub(self.began),
-            conditions: Vec::new(),
-            shutting_down: self.shutdown != Shutdown::No,
-            components: keys.iter().map(status).collect(),
-        }
+        keys.iter().map(status).collect()
     }
 
     /// What is to be remembered of a component.
@@ -287,20 +296,15 @@ impl Core {
 
     fn handle_due(&mut self) {
         while let Some(key) = self.deadlines.take_due(self.now) {
-            let wanted_a_probe = self.component(key).wants_a_probe();
             let milestone = self.transition(key, Component::due);
             self.reached(key, milestone);
-            if !wanted_a_probe && self.component(key).wants_a_probe() {
-                self.to_probe.push_back(key);
-            }
         }
         self.give_tokens();
     }
 
-    /// Lets probes begin whose time has come, as long as not too many are under way.
+    /// Lets probes begin whose time has come, as far as that may be.
     fn give_probes(&mut self) {
-        while self.probes < MOST_PROBES {
-            let Some(key) = self.to_probe.pop_front() else { return };
+        while let Some(key) = self.probes.next() {
             self.transition(key, Component::begin_probe);
         }
     }
@@ -364,7 +368,7 @@ impl Core {
         let (face, essence) = (component.face(), component.essence());
         self.busy -= usize::from(component.is_busy());
         self.stirring -= usize::from(component.is_stirring());
-        self.probes -= component.probes_under_way();
+        self.probes.forget(key, component.asking());
         let mut context = Context {
             now: self.now,
             seed: self.seed,
@@ -374,7 +378,7 @@ impl Core {
         let result = change(component, &mut context);
         self.busy += usize::from(component.is_busy());
         self.stirring += usize::from(component.is_stirring());
-        self.probes += component.probes_under_way();
+        self.probes.note(key, component.asking());
         self.deadlines.set(key, component.deadline());
         if self.remembers && component.essence() != essence {
             self.to_remember.insert(key);

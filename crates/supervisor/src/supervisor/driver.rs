@@ -2,7 +2,7 @@
 
 mod hearing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -204,7 +204,10 @@ impl Driver {
             }
             Command::Status { keys, answer } => {
                 let mut status = self.core.status(self.began.elapsed(), &keys);
-                status.conditions = self.means.pump.conditions();
+                status.conditions.extend(self.means.pump.conditions());
+                // Many a thing goes wrong in the same way for several logs.
+                let mut told = HashSet::new();
+                status.conditions.retain(|condition| told.insert(condition.clone()));
                 // Whoever asked may have gone away.
                 let _ = answer.try_send(status);
             }
@@ -350,15 +353,13 @@ impl Driver {
         let spec = self.core.spec(run.component);
         let failed = |step: SpawnStep, error: &io::Error| SpawnError {
             step,
-            reason: format!("for {}: {error}", spec.id),
+            reason: os::in_words(error),
             os_error: error.raw_os_error(),
         };
         let token = environment::token(&spec.id).map_err(|error| failed(SpawnStep::Process, &error))?;
         let ends = self.means.pump.open(run, spec).map_err(|error| failed(SpawnStep::Output, &error))?;
         if os::descriptors_are_scarce(&ends.stdout) {
-            let error =
-                io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
-            return Err(failed(SpawnStep::Output, &error));
+            return Err(failed(SpawnStep::Output, &os::scarcity()));
         }
         self.means.tasks.remember(run, &token, spec);
         let mouth = self.means.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;

@@ -43,7 +43,16 @@ const LONGEST_ANSWER: usize = 200;
 const MOST_ADDRESSES: usize = 8;
 
 /// What was answered, or why that was no success.
-type Answer = Result<String, String>;
+pub(super) type Answer = Result<String, Failure>;
+
+/// Why a task has not succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It was done, or can never be.
+    Told(String),
+    /// It could not be done now, because we lack something.
+    Want(String),
+}
 
 /// All tasks under way, each by a serial number of its own.
 #[derive(Debug)]
@@ -72,7 +81,7 @@ enum Work {
     /// A process of ours does it.
     Command { said: Said, subject: Option<Subject> },
     /// The first of these addresses is being connected to. Once one has failed, why.
-    Connecting { socket: Watched<Connecting>, others: Vec<SocketAddr>, failure: Option<String> },
+    Connecting { socket: Watched<Connecting>, others: Vec<SocketAddr>, failure: Option<Failure> },
     /// A thread of ours does it.
     Helped,
     /// The prober does it.
@@ -126,7 +135,7 @@ impl Tasks {
             Some(Errand::Probe(Probe::Http { url, status })) => {
                 self.ask_prober(serial, HttpQuestion::new(url, status.clone())).map(Some)
             }
-            None => Err("there is nothing to do".to_owned()),
+            None => Err(Failure::Told("there is nothing to do".to_owned())),
         };
         match begun {
             Ok(None) => Some(finished(task, connected())),
@@ -175,7 +184,7 @@ impl Tasks {
             Work::Connecting { socket, others, failure } => match socket.outcome()? {
                 Ok(()) => self.finish(serial, connected()),
                 Err(error) => {
-                    let failure = failure.take().unwrap_or_else(|| in_words(&error));
+                    let failure = failure.take().unwrap_or_else(|| failure_of(&error));
                     let others = std::mem::take(others);
                     self.go_on_connecting(serial, others, Some(failure))
                 }
@@ -213,7 +222,7 @@ impl Tasks {
     pub(super) fn resolved(
         &mut self,
         serial: u64,
-        addresses: Result<Vec<SocketAddr>, String>,
+        addresses: Result<Vec<SocketAddr>, Failure>,
     ) -> Option<Input> {
         match addresses {
             Ok(addresses) => self.go_on_connecting(serial, addresses, None),
@@ -233,14 +242,13 @@ impl Tasks {
         task: TaskId,
         command: &spec::Command,
         launcher: &mut Launcher<'_>,
-    ) -> Result<Work, String> {
+    ) -> Result<Work, Failure> {
         let kept =
             || launcher.runs.token(task.run).or(self.tokens.get(&task.run.component).map(|its| &**its));
         let token = match kept() {
             Some(token) => token.to_owned(),
             // Only cleanup comes when nothing is left of a run, and its token is kept.
-            None => environment::token(&launcher.spec.id)
-                .map_err(|error| format!("cannot run: {}", os::words(&error)))?,
+            None => environment::token(&launcher.spec.id).map_err(|error| cannot_run(&error))?,
         };
         let subject = match task.task {
             Task::Evidence(step) if self.state.is_some() => {
@@ -261,7 +269,7 @@ impl Tasks {
     }
 
     /// Begins to connect; `None` if that is done already.
-    fn connect(&mut self, serial: u64, host: &str, port: u16) -> Result<Option<Work>, String> {
+    fn connect(&mut self, serial: u64, host: &str, port: u16) -> Result<Option<Work>, Failure> {
         if let Some(addresses) = addresses_of(host, port) {
             return self.connecting(serial, addresses, None);
         }
@@ -269,10 +277,14 @@ impl Tasks {
         let taken = self.resolver.ask(move || {
             let found = (name.as_str(), port).to_socket_addrs();
             let addresses = found.map(|found| found.take(MOST_ADDRESSES).collect());
-            let addresses = addresses.map_err(|error| format!("cannot look up {name:?}: {error}"));
+            let cannot = |error: io::Error| {
+                Failure::of(&error, format!("cannot look up {name:?}: {}", os::in_words(&error)))
+            };
+            let addresses = addresses.map_err(cannot);
             mailbox.send(Command::Resolved { serial, addresses });
         });
-        if taken { Ok(Some(Work::Helped)) } else { Err("too many names are being looked up".to_owned()) }
+        let want = || Failure::Want("too many names are being looked up".to_owned());
+        if taken { Ok(Some(Work::Helped)) } else { Err(want()) }
     }
 
     /// Begins to connect to the first address to which that is possible; `None` if that is done already.
@@ -280,12 +292,13 @@ impl Tasks {
         &self,
         serial: u64,
         addresses: Vec<SocketAddr>,
-        mut failure: Option<String>,
-    ) -> Result<Option<Work>, String> {
+        mut failure: Option<Failure>,
+    ) -> Result<Option<Work>, Failure> {
         let mut others = addresses.into_iter();
         while let Some(address) = others.next() {
             // What is known at once needs no poller.
             let begun = Connecting::begin(address).and_then(|socket| match socket.outcome() {
+                _ if os::descriptors_are_scarce(&socket) => Err(os::scarcity()),
                 Some(outcome) => outcome.map(|()| None),
                 None => Watched::for_writing(socket, &self.poller, key_of(serial)).map(Some),
             });
@@ -295,18 +308,18 @@ impl Tasks {
                     return Ok(Some(Work::Connecting { socket, others: others.collect(), failure }));
                 }
                 Err(error) => {
-                    failure.get_or_insert_with(|| in_words(&error));
+                    failure.get_or_insert_with(|| failure_of(&error));
                 }
             }
         }
-        Err(failure.unwrap_or_else(|| "the host has no address".to_owned()))
+        Err(failure.unwrap_or_else(|| Failure::Told("the host has no address".to_owned())))
     }
 
     fn go_on_connecting(
         &mut self,
         serial: u64,
         addresses: Vec<SocketAddr>,
-        failure: Option<String>,
+        failure: Option<Failure>,
     ) -> Option<Input> {
         // The socket that failed leaves the poller before the next one comes.
         self.under_way.get_mut(&serial)?.work = Work::Helped;
@@ -320,10 +333,11 @@ impl Tasks {
         }
     }
 
-    fn ask_prober(&self, serial: u64, question: HttpQuestion) -> Result<Work, String> {
-        let prober = self.prober.as_ref().ok_or("no prober: this supervisor speaks no HTTP")?;
+    fn ask_prober(&self, serial: u64, question: HttpQuestion) -> Result<Work, Failure> {
+        let nobody = || Failure::Told("no prober: this supervisor speaks no HTTP".to_owned());
+        let prober = self.prober.as_ref().ok_or_else(nobody)?;
         let mailbox = self.mailbox.clone();
-        let answer = ProbeAnswer::new(move |result| mailbox.send(Command::Answered { serial, result }));
+        let answer = ProbeAnswer::to(move |result| mailbox.send(Command::Answered { serial, result }));
         let interest = answer.interest();
         // If it fails, the answer is dropped, which tells so.
         let _ = catch_unwind(AssertUnwindSafe(|| prober.probe(question, answer)));
@@ -354,8 +368,34 @@ fn command(step: &Step) -> Option<Errand<'_>> {
 }
 
 fn finished(task: TaskId, answer: Answer) -> Input {
-    let shared = |text: String| Arc::from(text);
-    Input::Finished { task, result: answer.map(shared).map_err(shared) }
+    match answer {
+        Ok(text) => Input::Finished { task, result: Ok(text.into()) },
+        Err(Failure::Told(why)) => Input::Finished { task, result: Err(why.into()) },
+        Err(Failure::Want(why)) => Input::NotBegun { task, why: why.into() },
+    }
+}
+
+impl Failure {
+    /// What this error of the system means, told so.
+    fn of(error: &io::Error, told: String) -> Self {
+        if ProbeAnswer::is_want(error) { Self::Want(told) } else { Self::Told(told) }
+    }
+
+    fn with_note(self, note: &str) -> Self {
+        match self {
+            Self::Told(why) => Self::Told(format!("{why}; {note}")),
+            Self::Want(why) => Self::Want(format!("{why}; {note}")),
+        }
+    }
+}
+
+fn cannot_run(error: &io::Error) -> Failure {
+    Failure::of(error, format!("cannot run: {}", os::in_words(error)))
+}
+
+/// What an error comes to, as the end of a sentence.
+fn failure_of(error: &io::Error) -> Failure {
+    Failure::of(error, os::in_words(error))
 }
 
 fn connected() -> Answer {
@@ -377,13 +417,6 @@ fn key_of(serial: u64) -> usize {
     FIRST_KEY | serial as usize
 }
 
-/// As the end of a sentence: "connection refused".
-fn in_words(error: &io::Error) -> String {
-    let words = os::words(error);
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
-}
-
 /// What of a text is shown to people: a bounded part, and nothing that a terminal would obey.
 pub(super) fn shown(text: &str) -> String {
     let printable = |character: char| if character.is_control() { ' ' } else { character };
@@ -391,8 +424,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 fn with_note(answer: Answer, note: &str) -> Answer {
-    let noted = |answer: String| format!("{answer}; {note}");
-    answer.map(noted).map_err(noted)
+    answer.map(|answer| format!("{answer}; {note}")).map_err(|failure| failure.with_note(note))
 }
 
 #[cfg(test)]

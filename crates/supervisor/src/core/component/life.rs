@@ -46,6 +46,7 @@ impl Component {
         let State::Spawning { run } = self.state else { return None };
         self.sent = Sent::default();
         let process = Process { pid, spawned: context.now };
+        self.has_been_spawned();
         self.guards = Guards::of_a_new_run(&self.spec, context);
         self.enter(State::Up { run, process, started: None }, context);
         self.emit(EventKind::Spawned { run: run.id, pid }, context);
@@ -60,6 +61,11 @@ impl Component {
     ) -> Option<Milestone> {
         let State::Spawning { run } = self.state else { return None };
         self.emit(EventKind::NotSpawned { run: run.id, error: error.clone() }, context);
+        if error.is_shortage() {
+            // What did not come to be was no restart.
+            self.restarts -= u64::from(run.restart);
+            return Some(self.spawn_again(error, context));
+        }
         let end = PastRun {
             run: run.id,
             restart: run.restart,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::again::LONGEST_PAUSE;
 use super::{Component, Context, Milestone, Rest, State};
+use crate::error::SpawnError;
 use crate::event::EventKind;
 use crate::policy::{Backoff, Decision, Jitter, RestartPolicy};
 use crate::run::{End, History, PastRun};
@@ -14,6 +16,9 @@ use crate::spec::{ExitAction, ExitRule, OnGiveUp};
 
 /// The shortest wait after a run that could not be spawned, whatever the policy says: the machine lacks something.
 const NOT_SPAWNED_WAIT: Duration = Duration::from_millis(100);
+
+/// By which part of itself each of these waits is longer or shorter, so that those who wait together are not tried together.
+const WANT_SPREAD: f64 = 0.1;
 
 /// The longest rest of a tripped component whose trials fail, if it is not given a longer one from the beginning.
 const LONGEST_REST: Duration = Duration::from_secs(3_600);
@@ -28,6 +33,8 @@ pub(super) struct Record {
     trial: bool,
     /// How many trials have failed in a row.
     failed_trials: u32,
+    /// How often in a row it could not be spawned for a want of ours.
+    wants: u32,
 }
 
 impl Record {
@@ -89,6 +96,42 @@ impl Component {
             Decision::GiveUp => self.give_up(end.clone(), context),
         }
         Milestone::Ended(end)
+    }
+
+    /// It could not be spawned for a want of ours. That is no failure of its own: its policy is not asked and its limit not
+    /// touched, nor are the others of its group, which run.
+    pub(super) fn spawn_again(&mut self, error: SpawnError, context: &mut Context<'_>) -> Milestone {
+        let end = End::NotSpawned(error);
+        self.last_end = Some(end.clone());
+        self.has_done_its_work = false;
+        if self.halting.is_some() || !self.wanted {
+            self.enter(State::Down(Rest::Stopped), context);
+            self.emit(EventKind::Stopped, context);
+            return Milestone::Stopped;
+        }
+        let doubled = 2_u32.saturating_pow(self.record.wants);
+        self.record.wants = self.record.wants.saturating_add(1);
+        let delay = NOT_SPAWNED_WAIT.saturating_mul(doubled).min(LONGEST_PAUSE);
+        let delay = self.jitter(context).spread(delay, WANT_SPREAD);
+        let in_a_row = self.record.wants;
+        let until = context.now.saturating_add(delay);
+        self.enter(State::Backoff { until, in_a_row }, context);
+        self.emit(EventKind::Backoff { delay, in_a_row, for_budget: false }, context);
+        Milestone::NotSpawned(end)
+    }
+
+    /// There is no want any more.
+    pub(super) fn has_been_spawned(&mut self) {
+        self.record.wants = 0;
+    }
+
+    /// What was lacking when it could not be spawned the last time, while it waits for the next try.
+    pub(in crate::core) fn lacks(&self) -> Option<String> {
+        let waits = matches!(self.state, State::Backoff { .. } | State::Queued { .. });
+        match &self.last_end {
+            Some(End::NotSpawned(error)) if waits && self.record.wants > 0 => Some(error.to_string()),
+            _ => None,
+        }
     }
 
     fn rule_for(&self, end: &End) -> Option<ExitRule> {

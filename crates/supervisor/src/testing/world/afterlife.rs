@@ -66,7 +66,7 @@ impl World {
             match happening {
                 Happening::News(_) => later.push(happening),
                 Happening::Ends { process, exit } => {
-                    if let Some(process) = self.processes.get_mut(&process) {
+                    if let Some(process) = self.processes.get_mut(process) {
                         process.ended.get_or_insert(exit);
                     }
                 }
@@ -94,7 +94,6 @@ impl World {
                 (None, _) => Memory::of_nobody(),
                 (Some(memory), _) => memory,
             };
-            self.trace.push(format!("{:?} {found:?} {memory:?}", self.now));
             self.decide(Input::Recalled { key: *key, memory: Box::new(memory), found: *found });
         }
         self.tell(Input::Begin);
@@ -109,12 +108,11 @@ impl World {
 
     /// What there is of a component, by its processes and what is written down. What has ended was reaped by init.
     fn find(&mut self, key: u32) -> Found {
-        let of_it = |process: &super::Process| process.run.component == key;
-        let main = self.processes.values().find(|process| of_it(process) && process.is_main);
+        let main = self.processes.of(key).find(|process| process.is_main);
         let main = main.map(|process| (process.run.number, process.pid, process.ended));
-        let left = self.processes.values().filter(|process| of_it(process) && process.lives());
+        let left = self.processes.of(key).filter(|process| process.lives());
         let left = left.map(|process| process.run.number).max();
-        self.processes.retain(|_, process| !of_it(process) || process.lives());
+        self.processes.reap_all_of(key);
         let remembered = self.memories.written.get(&key).and_then(Memory::run);
         let remembered = remembered.and_then(|(number, pid)| pid.map(|_| number));
         let run = |number| RunId { component: key, number };
