@@ -163,9 +163,14 @@ impl fmt::Display for ComponentState {
     }
 }
 
-/// A time that passes while it is shown: from a second on, whole seconds are enough.
+/// A time that passes while it is shown: from a second on, whole seconds are enough, and before that tenths.
 fn passing(time: Duration) -> Short {
-    Short(if time.as_secs() == 0 { time } else { Duration::from_secs(time.as_secs()) })
+    let tenth = Duration::from_millis(100);
+    Short(match time.as_secs() {
+        0 if time.is_zero() => time,
+        0 => time.max(tenth),
+        seconds => Duration::from_secs(seconds),
+    })
 }
 
 /// A duration in one or two units, for people: `40ms`, `0.4s`, `1.5s`, `8s`, `4m`, `1h 5m`, `3d 4h`.

@@ -164,7 +164,7 @@ mod dependencies {
         ]);
         world.run_for(seconds(2));
         assert_eq!(world.state("ps"), "waiting for is: failed");
-        assert_eq!(world.state("web"), "waiting for ps: waiting");
+        assert_eq!(world.state("web"), "waiting for ps, which waits itself");
         assert_eq!(world.state("later"), "up");
     }
 
@@ -363,7 +363,7 @@ mod dependencies {
         let chain = (1..200).map(|n| needs(&name(n), &[(&name(n - 1), Condition::Ready)]));
         let first = Mock::new("c0").with(|spec| spec.autostart = false);
         let world = World::new(std::iter::once(first).chain(chain));
-        assert_eq!(world.state("c199"), "waiting for c198: waiting");
+        assert_eq!(world.state("c199"), "waiting for c198, which waits itself");
     }
 
     #[test]
