@@ -190,7 +190,7 @@ impl fmt::Display for Short {
         let text = match (days, hours, minutes) {
             (0, 0, 0) if self.0.is_zero() => "0s".to_owned(),
             (0, 0, 0) if self.0 < Duration::from_millis(95) => format!("{}ms", self.0.as_millis().max(1)),
-            (0, 0, 0) if tenths % 10 == 0 => format!("{}s", tenths / 10),
+            (0, 0, 0) if tenths.is_multiple_of(10) => format!("{}s", tenths / 10),
             (0, 0, 0) => format!("{}.{}s", tenths / 10, tenths % 10),
             (0, 0, _) if seconds.is_multiple_of(60) => format!("{minutes}m"),
             (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
