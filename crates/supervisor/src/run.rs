@@ -183,7 +183,12 @@ impl fmt::Display for Fault {
             Self::Triggered => f.write_str("it says that it hangs"),
             Self::TooLarge { used, max } => {
                 let (used, max) = (ByteSize(*used), ByteSize(*max));
-                write!(f, "uses {} of memory, more than {}", used.display().iec(), max.display().iec())
+                write!(
+                    f,
+                    "uses {} of memory, more than {}",
+                    used.display().iec_short(),
+                    max.display().iec_short()
+                )
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytesize::ByteSize;
 use supervisor::{EventKind, Exit, KillReason, Short, StepOf, Unready};
 
 /// The signals by which somebody ends a process that has done nothing wrong itself.
@@ -39,7 +40,7 @@ impl fmt::Display for Sentence<'_> {
                 f.write_str("the operating system says: ")?;
                 for (number, (name, fact)) in facts.iter().enumerate() {
                     let comma = if number == 0 { "" } else { ", " };
-                    write!(f, "{comma}{name} {fact}")?;
+                    write!(f, "{comma}{}", fact_in_words(name, fact))?;
                 }
                 Ok(())
             }
@@ -60,6 +61,15 @@ impl fmt::Display for Sentence<'_> {
             }
             other => fmt_ending(other, f),
         }
+    }
+}
+
+/// What the operating system tells of a run (a name, and what is told) in words for people: `memory 17.8M`.
+#[must_use]
+pub fn fact_in_words(name: &str, fact: &str) -> String {
+    match (name, fact.parse()) {
+        ("memory", Ok(bytes)) => format!("{name} {}", ByteSize::b(bytes).display().iec_short()),
+        _ => format!("{name} {fact}"),
     }
 }
 

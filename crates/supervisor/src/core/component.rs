@@ -8,6 +8,7 @@ mod probing;
 mod reloading;
 mod restarting;
 mod shown;
+mod steps;
 
 use std::sync::LazyLock;
 use std::time::Duration;

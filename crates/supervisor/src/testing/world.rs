@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::hostility::{Draws, Hostility};
 use super::mock::{Behaviour, Mock};
 use super::witness::Witness;
-use crate::core::{Ask, Core, Input, RequestId, Rules};
+use crate::core::{Ask, Core, Input, RequestId, Rules, Said};
 use crate::event::Event;
 use crate::names::Names;
 use crate::request::{Dependants, Outcome, RequestError, Targets, Until};
@@ -232,6 +232,14 @@ impl World {
             if let Some(process) = self.processes.get_mut(&serial).filter(|process| process.is_main) {
                 process.behaviour.hangs_after = Some(now.saturating_sub(process.born));
             }
+        }
+    }
+
+    /// Has the main process of a component ask for so much time from now on, for what it is doing (`EXTEND_TIMEOUT_USEC`). Does
+    /// nothing if there is none.
+    pub fn extend(&mut self, id: &str, time: Duration) {
+        if let Some(run) = self.component(id).run {
+            self.tell(Input::Notified { run, said: Said { extend: Some(time), ..Said::default() } });
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytesize::ByteSize;
 use chrono::DateTime;
 use supervisor::Short;
-use supervisor_control::wire::{EventDocument, What};
+use supervisor_control::wire::{EventDocument, What, fact_in_words};
 
 use super::Answer;
 use super::story::LastRun;
@@ -84,7 +84,7 @@ impl Lines {
             run.last_lines.iter().for_each(|line| self.add("  | ", line));
         }
         if !run.facts.is_empty() {
-            let facts: Vec<_> = run.facts.iter().map(|(name, fact)| format!("{name} {fact}")).collect();
+            let facts: Vec<_> = run.facts.iter().map(|(name, fact)| fact_in_words(name, fact)).collect();
             self.add("", &format!("the operating system said of run {number}: {}", facts.join(", ")));
         }
         if !run.evidence.is_empty() {

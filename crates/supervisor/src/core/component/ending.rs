@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::again::{Again, COMMAND_PAUSE};
+use super::again::Again;
 use super::{Component, Context, Milestone, Run, State};
 use crate::core::Action;
 use crate::core::message::{Task, TaskId};
 use crate::event::{EventKind, KillReason, StepOf};
 use crate::run::{Exit, Fault, RunId};
-use crate::signal::Signal;
-use crate::spec::{Command, Recipient, Step};
+use crate::spec::{Recipient, Step};
 
 /// How long killed processes are given to be gone before they are said to be unkillable.
 pub(in crate::core) const KILL_GRACE: Duration = Duration::from_secs(5);
@@ -27,7 +26,7 @@ pub(super) struct Ending {
     pub(super) exit: Option<(Exit, Duration)>,
     pub(super) phase: Phase,
     /// The command of this phase could not be begun yet.
-    again: Option<Again>,
+    pub(super) again: Option<Again>,
     /// Whether evidence has been taken.
     has_evidence: bool,
     /// The processes that were last seen alive, beside the main process.
@@ -97,7 +96,7 @@ impl Ending {
     }
 
     /// The command that is being run, if this phase has one.
-    fn task(&mut self) -> Option<&mut Option<TaskId>> {
+    pub(super) fn task(&mut self) -> Option<&mut Option<TaskId>> {
         match &mut self.phase {
             Phase::Evidence { task, .. } | Phase::Stopping { task, .. } | Phase::Cleanup { task, .. } => {
                 Some(task)
@@ -221,7 +220,13 @@ impl Component {
         self.take_evidence(run, 0, then_kill, context);
     }
 
-    fn take_evidence(&mut self, run: RunId, step: usize, then_kill: bool, context: &mut Context<'_>) {
+    pub(super) fn take_evidence(
+        &mut self,
+        run: RunId,
+        step: usize,
+        then_kill: bool,
+        context: &mut Context<'_>,
+    ) {
         let has_process = matches!(&self.state, State::Ending { ending, .. } if ending.exit.is_none());
         let Some(next) = self.spec.evidence.get(step).filter(|_| has_process).cloned() else {
             return self.after_evidence(then_kill, context);
@@ -240,7 +245,13 @@ impl Component {
         self.take_step(0, context.now, limit, context);
     }
 
-    fn take_step(&mut self, step: usize, began: Duration, limit: Duration, context: &mut Context<'_>) {
+    pub(super) fn take_step(
+        &mut self,
+        step: usize,
+        began: Duration,
+        limit: Duration,
+        context: &mut Context<'_>,
+    ) {
         let Some(run) = self.run() else { return };
         let Some(next) = self.stop_step(step).filter(|_| context.now < limit || step == 0) else {
             return self.begin_evidence(true, context);
@@ -248,50 +259,6 @@ impl Component {
         let task = self.do_step(run, &next, StepOf::Stop, Task::Stop(step), context);
         let until = context.now.saturating_add(next.limit()).min(limit);
         self.set_phase(Phase::Stopping { step, task, until, began, limit });
-    }
-
-    /// How long it may take to stop.
-    pub(super) fn stop_time(&self) -> Duration {
-        if self.spec.stop.is_empty() {
-            return self.spec.stop_timeout;
-        }
-        let steps = self.spec.stop.iter().fold(Duration::ZERO, |sum, step| sum.saturating_add(step.limit()));
-        steps.min(self.spec.stop_timeout)
-    }
-
-    /// The steps of stopping: by default SIGTERM to the group, with all the time there is.
-    fn stop_step(&self, step: usize) -> Option<Step> {
-        if self.spec.stop.is_empty() {
-            let wait = self.spec.stop_timeout;
-            let terminate = Step::Signal { signal: Signal::TERM, wait, to: Recipient::Group };
-            return (step == 0).then_some(terminate);
-        }
-        self.spec.stop.get(step).cloned()
-    }
-
-    /// Does a step of whatever it belongs to; a command is a task.
-    pub(super) fn do_step(
-        &mut self,
-        run: RunId,
-        step: &Step,
-        of: StepOf,
-        task: Task,
-        context: &mut Context<'_>,
-    ) -> Option<TaskId> {
-        let (task, words) = match step {
-            Step::Signal { signal, to, .. } => {
-                context.actions.push(Action::Signal { run, signal: *signal, to: *to });
-                (None, signal.to_string())
-            }
-            Step::Run { command, .. } => {
-                (Some(self.begin_task(run, task, context)), command.program.to_string_lossy().into_owned())
-            }
-        };
-        let is_default_stop = of == StepOf::Stop && self.spec.stop.is_empty();
-        if !is_default_stop {
-            self.emit(EventKind::Step { run, of, step: words.into(), result: None }, context);
-        }
-        task
     }
 
     fn send_kill(&mut self, why: KillReason, context: &mut Context<'_>) {
@@ -302,31 +269,7 @@ impl Component {
         self.emit(EventKind::Killed { run, why }, context);
     }
 
-    /// What has become of the command of this phase is told, and if it is under way it is killed.
-    fn give_up_step(&mut self, context: &mut Context<'_>) {
-        let State::Ending { run, ending, .. } = &mut self.state else { return };
-        let (run, again) = (run.id, ending.again.take());
-        let (of, command) = match ending.phase {
-            Phase::Evidence { step, .. } => (StepOf::Evidence, command_of(self.spec.evidence.get(step))),
-            Phase::Stopping { step, .. } => (StepOf::Stop, command_of(self.spec.stop.get(step))),
-            Phase::Cleanup { .. } => {
-                (StepOf::Cleanup, self.spec.cleanup.as_ref().map(|cleanup| &cleanup.command))
-            }
-            Phase::Leftovers | Phase::Killed(_) | Phase::KilledInVain => return,
-        };
-        let why: Arc<str> = match (ending.task().and_then(Option::take), again) {
-            (Some(task), _) => {
-                context.actions.push(Action::Abandon { task });
-                "it had not ended in time, and was killed".into()
-            }
-            (None, Some(again)) => again.why,
-            (None, None) => return,
-        };
-        let step = command.map_or("".into(), |command| command.program.to_string_lossy().into());
-        self.emit(EventKind::Step { run, of, step, result: Some(Err(why)) }, context);
-    }
-
-    fn set_phase(&mut self, phase: Phase) {
+    pub(super) fn set_phase(&mut self, phase: Phase) {
         if let State::Ending { ending, .. } = &mut self.state {
             ending.phase = phase;
             ending.again = None;
@@ -348,72 +291,6 @@ impl Component {
         self.emit(EventKind::Step { run, of: StepOf::Cleanup, step: words, result: None }, context);
         self.set_phase(Phase::Cleanup { task: Some(task), until });
         true
-    }
-
-    /// A command of its ending has ended.
-    pub(super) fn step_finished(
-        &mut self,
-        finished: TaskId,
-        result: Result<Arc<str>, Arc<str>>,
-        context: &mut Context<'_>,
-    ) -> Option<Milestone> {
-        let State::Ending { run, ending, .. } = &self.state else { return None };
-        let (run, phase) = (run.id, ending.phase.clone());
-        let (of, command) = match (&phase, finished.task) {
-            (Phase::Evidence { task: Some(task), .. }, Task::Evidence(step)) if *task == finished => {
-                (StepOf::Evidence, command_of(self.spec.evidence.get(step)))
-            }
-            (Phase::Stopping { task: Some(task), .. }, Task::Stop(step)) if *task == finished => {
-                (StepOf::Stop, command_of(self.spec.stop.get(step)))
-            }
-            (Phase::Cleanup { task: Some(task), .. }, Task::Cleanup) if *task == finished => {
-                (StepOf::Cleanup, self.spec.cleanup.as_ref().map(|cleanup| &cleanup.command))
-            }
-            _ => return None,
-        };
-        let step = command.map_or("".into(), |command| command.program.to_string_lossy().into());
-        self.emit(EventKind::Step { run, of, step, result: Some(result) }, context);
-        if let State::Ending { ending, .. } = &mut self.state {
-            ending.again = None;
-            ending.task().and_then(Option::take);
-        }
-        match phase {
-            Phase::Evidence { step, then_kill, .. } => {
-                self.take_evidence(run, step + 1, then_kill, context);
-                None
-            }
-            // What the last step has brought about is given the rest of its time.
-            Phase::Stopping { step, began, limit, .. } if self.stop_step(step + 1).is_some() => {
-                self.take_step(step + 1, began, limit, context);
-                None
-            }
-            Phase::Stopping { .. } => None,
-            _ => self.finish_run(context),
-        }
-    }
-
-    /// A command of its ending could not be begun for a want of ours: it is tried again until its time is up.
-    pub(super) fn step_not_begun(&mut self, task: TaskId, why: Arc<str>, context: &Context<'_>) {
-        let State::Ending { ending, .. } = &mut self.state else { return };
-        if ending.task().and_then(|its| its.take_if(|its| *its == task)).is_some() {
-            ending.again = Some(Again::after(ending.again.as_ref(), why, COMMAND_PAUSE, context.now));
-        }
-    }
-
-    fn try_step_again(&mut self, run: RunId, context: &mut Context<'_>) {
-        let State::Ending { ending, .. } = &self.state else { return };
-        let task = match ending.phase {
-            Phase::Evidence { step, .. } => Task::Evidence(step),
-            Phase::Stopping { step, .. } => Task::Stop(step),
-            Phase::Cleanup { .. } => Task::Cleanup,
-            Phase::Leftovers | Phase::Killed(_) | Phase::KilledInVain => return,
-        };
-        let begun = self.begin_task(run, task, context);
-        if let State::Ending { ending, .. } = &mut self.state
-            && let Some(task) = ending.task()
-        {
-            *task = Some(begun);
-        }
     }
 
     /// A command is to be tried again, or the time of what is being done about its end is up.
@@ -445,12 +322,5 @@ impl Component {
             }
             Phase::Cleanup { .. } => self.finish_run(context),
         }
-    }
-}
-
-fn command_of(step: Option<&Step>) -> Option<&Command> {
-    match step {
-        Some(Step::Run { command, .. }) => Some(command),
-        Some(Step::Signal { .. }) | None => None,
     }
 }
