@@ -164,11 +164,7 @@ mod dependencies {
         ]);
         world.run_for(seconds(2));
         assert_eq!(world.state("ps"), "waiting for is: failed");
-<<<<<<< HEAD
         assert_eq!(world.state("web"), "waiting for is: failed", "the one that has to be mended");
-=======
-        assert_eq!(world.state("web"), "waiting for ps, which waits itself");
->>>>>>> why
         assert_eq!(world.state("later"), "up");
     }
 
@@ -387,7 +383,6 @@ mod dependencies {
         let chain = (1..200).map(|n| needs(&name(n), &[(&name(n - 1), Condition::Ready)]));
         let first = Mock::new("c0").with(|spec| spec.autostart = false);
         let world = World::new(std::iter::once(first).chain(chain));
-<<<<<<< HEAD
         assert_eq!(world.state("c199"), "waiting for c0: stopped");
     }
 
@@ -430,9 +425,6 @@ mod dependencies {
             |kind| matches!(kind, EventKind::Blocked { on, condition: Condition::Ready, state: "stopped" } if on == "off"),
         );
         assert_eq!(blocked, [Duration::ZERO], "it is told at once, though another is still on its way");
-=======
-        assert_eq!(world.state("c199"), "waiting for c198, which waits itself");
->>>>>>> why
     }
 
     #[test]
@@ -484,6 +476,18 @@ mod readiness {
         let Achieved::FailedStart(end) = achieved(&world, wait, "is") else { panic!("no failed start") };
         assert_eq!(end.to_string(), "not ready within 1m");
         assert_eq!(world.runs("is"), 2, "and is tried again");
+    }
+
+    #[test]
+    fn one_that_was_given_more_time_is_told_to_have_had_that() {
+        let mut world = World::new([declares("is", ReadyWhen::Notified).behaves(steady().never_ready())]);
+        world.run_for(seconds(50));
+        world.extend("is", seconds(40));
+        world.run_for(seconds(39));
+        assert_eq!(world.runs("is"), 1);
+        world.run_for(seconds(1));
+        let end = world.component("is").last_end.expect("an end");
+        assert_eq!(end.to_string(), "not ready within 1m 30s");
     }
 
     #[test]
@@ -777,7 +781,7 @@ mod guards {
     }
 
     #[test]
-    fn a_time_that_was_extended_is_told_as_it_was() {
+    fn a_fault_tells_times_exactly_and_sizes_in_short() {
         let fault = Fault::Silent { timeout: millis(1_500) };
         assert_eq!(fault.to_string(), "no sign of life for 1.5s");
         let fault = Fault::TooLarge { used: 3 << 30, max: 1 << 29 };

@@ -13,7 +13,7 @@ use self::processes::{Process, Processes};
 use super::hostility::{Draws, Hostility};
 use super::mock::Mock;
 use super::witness::Witness;
-use crate::core::{Ask, Core, Input, RequestId, Rules};
+use crate::core::{Ask, Core, Input, RequestId, Rules, Said};
 use crate::event::Event;
 use crate::names::Names;
 use crate::request::{Dependants, Outcome, RequestError, Targets, Until};
@@ -229,6 +229,14 @@ impl World {
         }
     }
 
+    /// Has the main process of a component ask for so much time from now on, for what it is doing (`EXTEND_TIMEOUT_USEC`). Does
+    /// nothing if there is none.
+    pub fn extend(&mut self, id: &str, time: Duration) {
+        if let Some(run) = self.component(id).run {
+            self.tell(Input::Notified { run, said: Said { extend: Some(time), ..Said::default() } });
+        }
+    }
+
     /// Asks for components to be restarted.
     pub fn restart(&mut self, targets: impl Into<Targets>) -> Ticket {
         self.ask_for(&targets.into(), Ask::Restart)
@@ -363,4 +371,3 @@ impl World {
         Ticket(request)
     }
 }
-impl Drop for World { fn drop(&mut self) { if std::env::var("S7_SEED").is_ok() { let _ = std::fs::write("/tmp/trace.txt", self.trace.join("\n")); } } }
