@@ -21,7 +21,7 @@ use crate::watch::{Watch, WatchFlags};
 #[derive(Debug)]
 pub(crate) struct Presence {
     process: Process,
-    /// News of the folder since before it was found.
+    /// News of the folder since it was found: whoever asks after that misses nothing.
     news: Watch,
     temp: PathBuf,
 }
@@ -31,15 +31,17 @@ impl Presence {
     pub(crate) fn find(temp: &Path) -> Result<Option<Self>, Failure> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Ok(folder) = rustix::fs::open(temp, flags, Mode::empty()) else { return Ok(None) };
-        // First of all, so that nothing is missed. Once somebody listens, the time of the socket is set.
-        let kinds = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB;
-        let news = Watch::of(folder.as_fd(), kinds).map_err(|error| cannot_watch(temp, &error))?;
         let process = match Lock::holder(folder.as_fd(), LOCK).map(|holder| Process::of(holder.pid)) {
             None | Some(Err(Errno::SRCH)) => return Ok(None),
             Some(process) => process.map_err(|error| cannot_watch(temp, &error.into()))?,
         };
-        let holds = has_open(&process, folder.as_fd(), LOCK);
-        Ok(holds.then(|| Self { process, news, temp: temp.to_owned() }))
+        if !has_open(&process, folder.as_fd(), LOCK) {
+            return Ok(None);
+        }
+        // Once somebody listens, the time of the socket is set.
+        let kinds = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB;
+        let news = Watch::of(folder.as_fd(), kinds).map_err(|error| cannot_watch(temp, &error))?;
+        Ok(Some(Self { process, news, temp: temp.to_owned() }))
     }
 
     /// Waits until it may listen, or has ended; `false` if neither comes in time.

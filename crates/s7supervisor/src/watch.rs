@@ -28,7 +28,7 @@ impl Watch {
         loop {
             match reader.next() {
                 Ok(event) => {
-                    let its = event.file_name().map(|its| its.to_bytes());
+                    let its = event.file_name().map(std::ffi::CStr::to_bytes);
                     is_meant |= name.is_none_or(|name| its == Some(name.as_bytes()));
                 }
                 Err(Errno::AGAIN) => return Ok(is_meant),

@@ -164,9 +164,14 @@ impl fmt::Display for ComponentState {
     }
 }
 
-/// A time that passes while it is shown: from a second on, whole seconds are enough.
+/// A time that passes while it is shown: from a second on, whole seconds are enough, and before that tenths.
 pub(crate) fn passing(time: Duration) -> Short {
-    Short(if time.as_secs() == 0 { time } else { Duration::from_secs(time.as_secs()) })
+    let tenth = Duration::from_millis(100);
+    Short(match time.as_secs() {
+        0 if time.is_zero() => time,
+        0 => time.max(tenth),
+        seconds => Duration::from_secs(seconds),
+    })
 }
 
 /// A time that somebody has set, as exactly as it was: `30s`, `2m`, `1.5s`, `200ms`.

@@ -295,7 +295,7 @@ mod restarting {
         let mut world =
             World::new([Mock::new("ps").behaves(steady().forks(daemon).crashes_after(seconds(2)))]);
         world.run_for(millis(2_010));
-        assert_eq!(world.state("ps"), "stopping 10ms/5s");
+        assert_eq!(world.state("ps"), "stopping 0.1s/5s");
         world.run_for(seconds(1));
         assert_eq!(spawn_times(&world, "ps")[1], millis(2_030));
         let killed = |kind: &EventKind| matches!(kind, EventKind::Killed { why: KillReason::Leftovers, .. });
@@ -528,7 +528,7 @@ mod asking {
         world.run_for(seconds(30));
         world.start("ps");
         world.run_for(millis(1));
-        assert_eq!(world.component("ps").state.to_string(), "backoff 91ms (2)");
+        assert_eq!(world.component("ps").state.to_string(), "backoff 0.1s (2)");
     }
 
     #[test]

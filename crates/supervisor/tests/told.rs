@@ -102,7 +102,7 @@ fn a_wait_for_the_budget_is_told_from_one_of_its_own() {
         })
     };
     assert_eq!(waits("b"), [false, true], "it backs off for its own sake, and then for want of a token");
-    assert_eq!(waits("a")[0], false);
+    assert!(!waits("a")[0]);
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(crate) fn start_supervisor(place: &Place, patience: Patience) -> Ended {
     let mut was_unseen = false;
     loop {
         let left = patience.left(since);
-        // Looked at first, so that whatever it does from now on is noticed.
+        // Found first and asked then, so that whatever it does meanwhile is noticed.
         let other = Presence::find(&temp)?;
         if let Some((client, status)) = running(&temp, left)? {
             say::tell("the supervisor is already running; starting what is not");

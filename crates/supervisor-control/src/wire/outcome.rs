@@ -140,7 +140,13 @@ impl ComponentOutcome {
             Achieved::Blocked { on, state } => Self {
                 waiting_for: Some(on.to_string()),
                 waiting_for_state: Some((*state).to_owned()),
-                ..told(OutcomeKind::Blocked, &format!("waits for {on}: {state}"))
+                ..told(
+                    OutcomeKind::Blocked,
+                    &match *state {
+                        "waiting" => format!("waits for {on}, which waits itself"),
+                        state => format!("waits for {on}: {state}"),
+                    },
+                )
             },
             Achieved::NotRunning => told(OutcomeKind::NotRunning, "it has no process that could be told"),
             Achieved::Failed(why) => told(OutcomeKind::Failed, why),

@@ -103,7 +103,7 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         EventKind::Backoff { delay, in_a_row, for_budget: true } => write!(
             f,
-            "next try in {}, restart {in_a_row} in a row: until then the restart budget of all components is used up",
+            "next try in {}, as the restart budget of all components allows, restart {in_a_row} in a row",
             Short(*delay)
         ),
         EventKind::Backoff { delay, in_a_row, for_budget: false } => {

@@ -18,8 +18,8 @@ pub(super) fn words(kind: &EventKind) -> Option<String> {
             format!("{asked}{exit} after {}", precisely(*uptime))
         }
         EventKind::Backoff { delay, in_a_row, for_budget } => {
-            let budget = if *for_budget { ": until then the restart budget is used up" } else { "" };
-            format!("next try in {}, restart {in_a_row} in a row{budget}", precisely(*delay))
+            let budget = if *for_budget { ", as the restart budget allows" } else { "" };
+            format!("next try in {}{budget}, restart {in_a_row} in a row", precisely(*delay))
         }
         // The made-up commands of the world answer nothing.
         EventKind::Step { result: Some(Ok(_)), .. } | EventKind::LastWords { .. } => return None,
@@ -37,12 +37,18 @@ pub(super) fn continues(next: &EventKind, kind: &EventKind) -> bool {
     let is_next = matches!(
         next,
         EventKind::Backoff { .. }
+            | EventKind::Ruled { .. }
             | EventKind::Tripped { .. }
             | EventKind::GivenUp { .. }
             | EventKind::Completed
             | EventKind::Stopped
     );
-    is_next && is_end(kind)
+    is_next && decides(kind)
+}
+
+/// Whether this is the end of a run, or what was decided of it: what comes next may follow at once.
+pub(super) fn decides(kind: &EventKind) -> bool {
+    is_end(kind) || matches!(kind, EventKind::Ruled { .. })
 }
 
 /// Whether `next` says all that `kind` does, and more.

@@ -132,6 +132,8 @@ impl Reading<'_> {
             self.story.causes.push(document);
         }
         if matches!(part, Part::State(_) | Part::End | Part::Blow | Part::Birth) {
+            // What it was before that is over.
+            self.state_is_told = true;
             self.next = Some(part);
         }
     }
@@ -165,7 +167,6 @@ impl Reading<'_> {
             // From here on, it is told what became of that one.
             self.leader = Some(with.clone());
             self.ends_seen = 0;
-            self.state_is_told = true;
         }
         true
     }

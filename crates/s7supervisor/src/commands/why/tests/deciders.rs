@@ -92,6 +92,14 @@ fn a_restart_that_waits_for_the_budget_says_so() {
 }
 
 #[test]
+fn what_it_was_before_its_end_is_no_cause_of_that() {
+    let mut journal = up_with_the_supervisor();
+    journal.extend([crashed(70, 1), killed(70, 1, "leftovers")]);
+    let chain = ["70 exited", "60 supervisorStarted"];
+    assert_eq!(story(&journal, &component("stopping", "stopping 0s/5s", 70)), chain);
+}
+
+#[test]
 fn a_signal_that_somebody_sent_is_told_only_where_it_may_have_ended_the_run() {
     let mut journal = up_with_the_supervisor();
     journal.extend([signal(63, "USR1"), signal(64, "TERM"), signal(70, "KILL")]);
