@@ -91,9 +91,7 @@ impl Prober for HttpProber {
                     answer.cannot_ask("too many probes wait to be asked");
                 }
             }
-            Err(error) => {
-                answer.cannot_ask(&format!("cannot start the thread that probes: {}", in_words(&error)))
-            }
+            Err(error) => answer.cannot_ask(&format!("cannot start the thread that probes: {error}")),
         }
     }
 }
@@ -174,39 +172,38 @@ async fn probe(question: &HttpQuestion, answer: ProbeAnswer, lookups: &Lookups) 
             // What has not come by then is of no interest.
             let _ = tokio::time::timeout(BODY_TIME, rest.read()).await;
         }
+        Some(Err(Failure::System(error))) => answer.fail(&error),
         Some(Err(Failure::Told(why))) => answer.give(Err(why)),
-        Some(Err(Failure::Want(why))) => answer.cannot_ask(&why),
         None => {}
     }
 }
 
 /// Why there is no status.
 enum Failure {
-    /// It is the component's affair.
+    System(io::Error),
     Told(String),
-    /// It is ours: we lack something.
-    Want(String),
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        let words = in_words(&error);
-        if ProbeAnswer::is_want(&error) { Self::Want(words) } else { Self::Told(words) }
+        Self::System(error)
     }
 }
 
 impl From<hyper::Error> for Failure {
     fn from(error: hyper::Error) -> Self {
-        Self::Told(match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
-            Some(cause) => in_words(cause),
-            None if error.is_parse_too_large() => {
-                format!("the head of its answer is larger than {} KiB", HEAD_SIZE / 1024)
-            }
-            None if error.is_parse() => "what it answers is not HTTP".to_owned(),
-            None if error.is_incomplete_message() => {
-                "it closed the connection before it had answered".to_owned()
-            }
-            None => format!("the connection failed: {error}"),
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+        if let Some(number) = cause.and_then(io::Error::raw_os_error) {
+            return Self::System(io::Error::from_raw_os_error(number));
+        }
+        Self::Told(if error.is_parse_too_large() {
+            format!("the head of its answer is larger than {} KiB", HEAD_SIZE / 1024)
+        } else if error.is_parse() {
+            "what it answers is not HTTP".to_owned()
+        } else if error.is_incomplete_message() {
+            "it closed the connection before it had answered".to_owned()
+        } else {
+            format!("the connection failed: {error}")
         })
     }
 }
@@ -281,7 +278,9 @@ struct Rest {
 
 /// It works only while it is polled, and comes to nothing: what goes wrong with it is told to whoever waits for what it
 /// brings.
-struct Connection(Option<Pin<Box<http1::Connection<TokioIo<TcpStream>, String>>>>);
+struct Connection(Option<Pin<Box<Work>>>);
+
+type Work = http1::Connection<TokioIo<TcpStream>, String>;
 
 impl Connection {
     fn work(&mut self, context: &mut Context<'_>) {
@@ -318,14 +317,6 @@ impl Rest {
             length += frame.data_ref().map_or(0, hyper::body::Bytes::len);
         }
     }
-}
-
-/// An error of the system as the end of a sentence: "connection refused".
-fn in_words(error: &io::Error) -> String {
-    let words = error.to_string();
-    let words = words.split(" (os error").next().unwrap_or_default();
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 #[cfg(test)]

@@ -479,6 +479,18 @@ mod readiness {
     }
 
     #[test]
+    fn one_that_was_given_more_time_is_told_to_have_had_that() {
+        let mut world = World::new([declares("is", ReadyWhen::Notified).behaves(steady().never_ready())]);
+        world.run_for(seconds(50));
+        world.extend("is", seconds(40));
+        world.run_for(seconds(39));
+        assert_eq!(world.runs("is"), 1);
+        world.run_for(seconds(1));
+        let end = world.component("is").last_end.expect("an end");
+        assert_eq!(end.to_string(), "not ready within 1m 30s");
+    }
+
+    #[test]
     fn the_start_delay_counts_only_where_no_readiness_is_declared() {
         let mut world = World::new([declares("is", ReadyWhen::Notified)
             .with(|spec| spec.start_delay = seconds(30))
@@ -769,7 +781,7 @@ mod guards {
     }
 
     #[test]
-    fn a_time_that_was_extended_is_told_as_it_was() {
+    fn a_fault_tells_times_exactly_and_sizes_in_short() {
         let fault = Fault::Silent { timeout: millis(1_500) };
         assert_eq!(fault.to_string(), "no sign of life for 1.5s");
         let fault = Fault::TooLarge { used: 3 << 30, max: 1 << 29 };

@@ -5,8 +5,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::tasks::{Answer, Failure, shown};
-use crate::os;
+use super::tasks::{Answer, Failure, failure_of, shown};
 
 /// Somebody who asks components by HTTP whether they are ready or well. `supervisor-control` has one.
 ///
@@ -30,7 +29,8 @@ pub trait Prober: Send + Sync + fmt::Debug {
     /// Takes up a question, to be answered later and from any thread.
     ///
     /// It runs on the supervisor's own thread and must return at once. A question that is not taken up for long, or not
-    /// answered, fails when its time is up: that time is the supervisor's affair.
+    /// answered, fails when its time is up: that time is the supervisor's affair. What the prober itself cannot do, it says by
+    /// [`ProbeAnswer::fail`] or [`ProbeAnswer::cannot_ask`].
     fn probe(&self, question: HttpQuestion, answer: ProbeAnswer);
 }
 
@@ -96,27 +96,26 @@ impl ProbeAnswer {
         self.send(answer.map(|text| shown(&text)).map_err(|text| Failure::Told(shown(&text))));
     }
 
-    /// Says that the question could not be put now, and why, because the host of the prober lacks something: descriptors, for
-    /// instance. This says nothing about the component: it is asked again later. Shown to people like an answer.
+    /// Answers with an error of the system that has come up while asking. It is the component's affair (connection refused),
+    /// unless it means that descriptors, processes or memory are wanting here: that says nothing about the component, which is
+    /// asked again later.
     ///
     /// ```
     /// # fn probe(answer: supervisor::ProbeAnswer) {
     /// match std::net::TcpStream::connect("127.0.0.1:80") {
     ///     Ok(_) => answer.give(Ok("connected".to_owned())),
-    ///     Err(error) if supervisor::ProbeAnswer::is_want(&error) => answer.cannot_ask(&error.to_string()),
-    ///     Err(error) => answer.give(Err(error.to_string())),
+    ///     Err(error) => answer.fail(&error),
     /// }
     /// # }
     /// ```
-    pub fn cannot_ask(mut self, why: &str) {
-        self.send(Err(Failure::Want(shown(why))));
+    pub fn fail(mut self, error: &io::Error) {
+        self.send(Err(failure_of(error)));
     }
 
-    /// Whether this error means that descriptors, processes or memory are wanting here, rather than that something is wrong
-    /// with the component.
-    #[must_use]
-    pub fn is_want(error: &io::Error) -> bool {
-        error.raw_os_error().is_some_and(os::is_shortage) || error.kind() == io::ErrorKind::OutOfMemory
+    /// Says that the question could not be put now, and why, because of something on this side. It is put again later. Shown to
+    /// people like an answer.
+    pub fn cannot_ask(mut self, why: &str) {
+        self.send(Err(Failure::Want(shown(why))));
     }
 
     /// Whether the answer is of no interest any more, because its time is up or the component is stopped.

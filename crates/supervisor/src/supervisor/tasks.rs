@@ -7,6 +7,7 @@
 //! A command is run as its component would be: as its user, in its folder, with its environment and limits, in a process
 //! group of its own. When it has ended, what it leaves behind is killed, whatever kind of command it is.
 
+mod answer;
 mod command;
 mod evidence;
 
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use polling::Poller;
 
+use self::answer::{cannot_run, connected, finished, with_note};
 use self::command::{Place, Said};
 use self::evidence::Subject;
 use super::handle::{Command, Mailbox};
@@ -31,28 +33,14 @@ use crate::os::{self, Connecting, Watched};
 use crate::run::RunId;
 use crate::spec::{self, Probe, ProcessSpec, ReadyWhen, Step};
 
+pub(super) use self::answer::{Answer, Failure, failure_of, shown};
 pub(super) use self::command::Launcher;
 
 /// The poller's keys from here on are of tasks: their pipes and connections. Those below are of processes.
 const FIRST_KEY: usize = 1 << (usize::BITS - 1);
 
-/// How many characters of an answer are shown.
-const LONGEST_ANSWER: usize = 200;
-
 /// How many addresses of a host are tried.
 const MOST_ADDRESSES: usize = 8;
-
-/// What was answered, or why that was no success.
-pub(super) type Answer = Result<String, Failure>;
-
-/// Why a task has not succeeded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// It was done, or can never be.
-    Told(String),
-    /// It could not be done now, because we lack something.
-    Want(String),
-}
 
 /// All tasks under way, each by a serial number of its own.
 #[derive(Debug)]
@@ -367,41 +355,6 @@ fn command(step: &Step) -> Option<Errand<'_>> {
     }
 }
 
-fn finished(task: TaskId, answer: Answer) -> Input {
-    match answer {
-        Ok(text) => Input::Finished { task, result: Ok(text.into()) },
-        Err(Failure::Told(why)) => Input::Finished { task, result: Err(why.into()) },
-        Err(Failure::Want(why)) => Input::NotBegun { task, why: why.into() },
-    }
-}
-
-impl Failure {
-    /// What this error of the system means, told so.
-    fn of(error: &io::Error, told: String) -> Self {
-        if ProbeAnswer::is_want(error) { Self::Want(told) } else { Self::Told(told) }
-    }
-
-    fn with_note(self, note: &str) -> Self {
-        match self {
-            Self::Told(why) => Self::Told(format!("{why}; {note}")),
-            Self::Want(why) => Self::Want(format!("{why}; {note}")),
-        }
-    }
-}
-
-fn cannot_run(error: &io::Error) -> Failure {
-    Failure::of(error, format!("cannot run: {}", os::in_words(error)))
-}
-
-/// What an error comes to, as the end of a sentence.
-fn failure_of(error: &io::Error) -> Failure {
-    Failure::of(error, os::in_words(error))
-}
-
-fn connected() -> Answer {
-    Ok("connected".to_owned())
-}
-
 /// What needs no looking up. `localhost` is what it is meant to be, whatever a name service says.
 fn addresses_of(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     let address = |address| SocketAddr::new(address, port);
@@ -415,16 +368,6 @@ fn addresses_of(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
 /// The poller's key of a task; no supervisor lives to see a serial number that does not fit.
 fn key_of(serial: u64) -> usize {
     FIRST_KEY | serial as usize
-}
-
-/// What of a text is shown to people: a bounded part, and nothing that a terminal would obey.
-pub(super) fn shown(text: &str) -> String {
-    let printable = |character: char| if character.is_control() { ' ' } else { character };
-    text.trim().chars().take(LONGEST_ANSWER).map(printable).collect()
-}
-
-fn with_note(answer: Answer, note: &str) -> Answer {
-    answer.map(|answer| format!("{answer}; {note}")).map_err(|failure| failure.with_note(note))
 }
 
 #[cfg(test)]

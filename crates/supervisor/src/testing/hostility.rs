@@ -11,11 +11,11 @@ pub struct Hostility {
     pub late: bool,
     /// News comes again later, when it is no longer true.
     pub stale: bool,
-    /// Every fourth spawn fails, and some fail late.
+    /// Every fourth spawn fails, every other of them for want of something, and some fail late.
     pub spawns_fail: bool,
     /// Processes die before the news that they live is told, and the news comes in the wrong order or merged.
     pub early_deaths: bool,
-    /// Every fourth probe and command fails, or never ends.
+    /// Every third probe and command fails, never ends, or cannot be begun.
     pub tasks_fail: bool,
 }
 

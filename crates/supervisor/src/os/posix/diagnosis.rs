@@ -61,6 +61,11 @@ pub(crate) fn is_shortage(errno: i32) -> bool {
     shortage(Errno::from_raw_os_error(errno)).is_some()
 }
 
+/// Whether this error means that.
+pub(crate) fn is_want(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(is_shortage)
+}
+
 /// What to do where the system has run short of something.
 fn shortage(errno: Errno) -> Option<&'static str> {
     match errno {
