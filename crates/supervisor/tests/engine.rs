@@ -1,5 +1,8 @@
 //! The restart engine, told rule by rule in the simulated world.
 
+#[path = "common/simulated.rs"]
+mod simulated;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +14,7 @@ use supervisor::{
     Until,
 };
 
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn steady() -> Behaviour {
-    Behaviour::steady()
-}
+use crate::simulated::{millis, seconds, steady};
 
 fn id(name: &str) -> ComponentId {
     ComponentId::new(name).expect("a name")

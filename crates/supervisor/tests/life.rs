@@ -1,25 +1,18 @@
 //! The life of components, told rule by rule in the simulated world.
 
+#[path = "common/simulated.rs"]
+mod simulated;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervisor::testing::{Behaviour, Mock, World};
+use supervisor::testing::{Mock, World};
 use supervisor::{
     Achieved, Backoff, Decision, End, EventKind, Exit, Fixed, History, Jitter, KillReason, Limit, Never,
     OnFailure, ProcessSpec, RequestError, RestartPolicy,
 };
 
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn steady() -> Behaviour {
-    Behaviour::steady()
-}
+use crate::simulated::{millis, seconds, steady};
 
 /// When each run of a component was spawned.
 fn spawn_times(world: &World, id: &str) -> Vec<Duration> {

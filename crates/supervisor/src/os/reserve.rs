@@ -28,7 +28,7 @@ pub(crate) fn scarcity() -> io::Error {
 const SIZE: usize = 4;
 
 /// A few descriptors, so that a look at the processes works though the process has reached its limit.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Reserve(Vec<OwnedFd>);
 
 impl Reserve {

@@ -11,6 +11,7 @@
 //!
 //! A stream that is only looked at has no log: what it brings is thrown away.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::LogSettings;
@@ -27,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Sink {
     /// None for a stream without a log.
-    settings: Option<LogSettings>,
+    settings: Option<Arc<LogSettings>>,
     housekeeper: Housekeeper,
     /// None until it could be opened.
     log: Option<LogFile>,
@@ -35,7 +36,8 @@ pub(super) struct Sink {
     held: Vec<u8>,
     /// What was dropped and is not yet told in the log.
     lost: Lost,
-    failure: Option<Failure>,
+    /// Boxed, because there hardly ever is one.
+    failure: Option<Box<Failure>>,
     /// It was to be opened again, and could not.
     is_moved: bool,
 }
@@ -59,6 +61,7 @@ impl Sink {
     /// Opens the log. If that fails it is tried again, as everything else.
     pub(super) fn new(settings: Option<LogSettings>, housekeeper: Housekeeper, now: Instant) -> Self {
         let (held, lost) = (Vec::new(), Lost::default());
+        let settings = settings.map(Arc::new);
         let mut sink = Self { settings, housekeeper, log: None, held, lost, failure: None, is_moved: false };
         let opened = sink.open();
         sink.note(opened, now);
@@ -66,7 +69,7 @@ impl Sink {
     }
 
     pub(super) fn settings(&self) -> Option<&LogSettings> {
-        self.settings.as_ref()
+        self.settings.as_deref()
     }
 
     /// Stores `chunk`, or holds what cannot be stored of it. While something else fails already it is lost.
@@ -185,7 +188,7 @@ impl Sink {
             self.lost.count(&self.held);
             self.held = Vec::new();
         }
-        self.failure = Some(Failure { reason, since, retry_at: now + pause, pause, is_dropping });
+        self.failure = Some(Box::new(Failure { reason, since, retry_at: now + pause, pause, is_dropping }));
     }
 }
 

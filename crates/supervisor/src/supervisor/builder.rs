@@ -159,8 +159,8 @@ impl Builder {
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let handle = Handle::new(commands, Arc::clone(&poller), names);
         let voices = Voices::new(Arc::clone(&poller), self.notify_dir);
-        let means = Means { pump, pad, tasks, measuring: Measuring::new(mailbox), voices };
-        let driver = Driver::new(core, poller, queue, means, self.readers, self.sigchld)
+        let means = Means { pump, pad, tasks, measuring: Measuring::new(mailbox.clone()), voices };
+        let driver = Driver::new(core, poller, (queue, mailbox), means, self.readers, self.sigchld)
             .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
         #[expect(clippy::disallowed_methods, reason = "the one thread of the driver")]
         let thread = thread::Builder::new()

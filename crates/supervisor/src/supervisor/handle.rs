@@ -9,6 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use polling::Poller;
 
+use super::runs::Looked;
 use super::tasks::{Answer, Failure};
 use crate::core::{Ask, RequestId};
 use crate::event::Event;
@@ -56,6 +57,8 @@ pub(super) enum Command {
         run: RunId,
         memory: u64,
     },
+    /// What lives of runs beside their main processes.
+    Looked(Looked),
     /// From the pump.
     Output(News),
 }

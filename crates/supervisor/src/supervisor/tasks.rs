@@ -54,8 +54,17 @@ pub(super) struct Tasks {
     last: u64,
     serials: HashMap<TaskId, u64>,
     under_way: HashMap<u64, UnderWay>,
-    /// The tokens of the last runs of components that clean up when a run is over and gone.
-    tokens: HashMap<u32, String>,
+    /// The last runs of components that clean up, by component: their cleanup comes when they are gone.
+    last_runs: HashMap<u32, LastRun>,
+}
+
+/// What the commands of a run are told of it.
+#[derive(Debug)]
+struct LastRun {
+    run: RunId,
+    token: Arc<str>,
+    /// Its main process, which is nobody's pid or a stranger's by the time of the cleanup.
+    pid: u32,
 }
 
 #[derive(Debug)]
@@ -99,14 +108,16 @@ impl Tasks {
             last: 0,
             serials: HashMap::new(),
             under_way: HashMap::new(),
-            tokens: HashMap::new(),
+            last_runs: HashMap::new(),
         }
     }
 
-    /// A run is about to begin with this token, which its cleanup will ask for.
-    pub(super) fn remember(&mut self, run: RunId, token: &str, spec: &ProcessSpec) {
-        if spec.cleanup.is_some() {
-            self.tokens.insert(run.component, token.to_owned());
+    /// The main process of a run has ended: keeps what its cleanup will be told of it.
+    pub(super) fn remember(&mut self, run: RunId, runs: &Runs, spec: &ProcessSpec) {
+        if spec.cleanup.is_some()
+            && let (Some(token), Some(pid)) = (runs.token(run), runs.main_pid(run))
+        {
+            self.last_runs.insert(run.component, LastRun { run, token: Arc::clone(token), pid });
         }
     }
 
@@ -231,11 +242,10 @@ impl Tasks {
         command: &spec::Command,
         launcher: &mut Launcher<'_>,
     ) -> Result<Work, Failure> {
-        let kept =
-            || launcher.runs.token(task.run).or(self.tokens.get(&task.run.component).map(|its| &**its));
-        let token = match kept() {
-            Some(token) => token.to_owned(),
-            // Only cleanup comes when nothing is left of a run, and its token is kept.
+        // Only cleanup comes when nothing is left of a run.
+        let gone = self.last_runs.get(&task.run.component).filter(|last| last.run == task.run);
+        let token = match launcher.runs.token(task.run).or(gone.map(|last| &last.token)) {
+            Some(token) => Arc::clone(token),
             None => environment::token(&launcher.spec.id).map_err(|error| cannot_run(&error))?,
         };
         let subject = match task.task {
@@ -249,7 +259,7 @@ impl Tasks {
             owner: Owner::Task(serial),
             token: &token,
             number: task.number,
-            pid: launcher.runs.living(task.run),
+            pid: launcher.runs.main_pid(task.run).or(gone.map(|last| last.pid)),
             is_evidence: subject.is_some(),
         };
         let said = command::start(command, &place, launcher, &self.poller)?;

@@ -39,7 +39,7 @@ pub(super) struct Worker {
     /// Boxed, because a tree keeps room for almost as many again.
     streams: BTreeMap<StreamId, Box<Stream>>,
     /// By the key of their events, which is never used again.
-    pipes: BTreeMap<usize, Pipe>,
+    pipes: BTreeMap<usize, Box<Pipe>>,
     next_key: usize,
     /// The streams that have something to try again.
     failing: BTreeSet<StreamId>,
@@ -165,7 +165,7 @@ impl Worker {
         match Watched::new(source.reader, &self.poller, key) {
             Ok(reader) => {
                 let pipe = Pipe { reader, stream: id, run, seeker, has_last_words, is_fresh: true };
-                self.pipes.insert(key, pipe);
+                self.pipes.insert(key, Box::new(pipe));
                 stream.pipes.push_back(key);
                 stream.problem = None;
             }

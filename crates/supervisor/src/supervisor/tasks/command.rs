@@ -40,7 +40,7 @@ pub(super) struct Place<'a> {
     pub(super) token: &'a str,
     /// Its number among the tasks of its run.
     pub(super) number: u32,
-    /// The main process of its run, if it lives.
+    /// The main process of its run, which may have ended.
     pub(super) pid: Option<u32>,
     pub(super) is_evidence: bool,
 }
@@ -81,7 +81,7 @@ pub(super) fn start(
         let told = error.to_string();
         if error.is_shortage() { Failure::Want(told) } else { Failure::Told(told) }
     })?;
-    launcher.runs.add(place.owner, token, process).map_err(cannot)?;
+    launcher.runs.add(place.owner, token.into(), process).map_err(cannot)?;
     Ok(said)
 }
 

@@ -17,6 +17,7 @@ use crate::os::LaunchPad;
 use crate::spec::{Cleanup, Health, Readiness, Variable};
 use crate::supervisor::handle::command_queue;
 use crate::supervisor::measuring::Measuring;
+use crate::supervisor::runs::Look;
 
 /// What the driver does for tasks, and no core that would decide anything.
 struct Bench {
@@ -27,6 +28,8 @@ struct Bench {
     tasks: Tasks,
     measuring: Measuring,
     queue: Receiver<Command>,
+    /// What was found out of the run of the component.
+    looks: Vec<Look>,
     last: u32,
     /// Its own, because tests look at the processes of the whole machine.
     token: String,
@@ -48,11 +51,12 @@ impl Bench {
         Self {
             spec: ProcessSpec::new("ps", "/bin/sleep").unwrap(),
             pad: LaunchPad::new().unwrap(),
-            runs: Runs::new(Arc::clone(&poller), false),
+            runs: Runs::new(Arc::clone(&poller), mailbox.clone(), false),
             tasks: Tasks::new(Arc::clone(&poller), mailbox.clone(), prober, state.map(Arc::from)),
             measuring: Measuring::new(mailbox),
             poller,
             queue,
+            looks: Vec::new(),
             last: 0,
             token,
         }
@@ -125,24 +129,44 @@ impl Bench {
         let mut inputs = Vec::new();
         let touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
         for owner in &touched {
-            if let (Some(ended), Owner::Task(serial)) = (self.runs.take_exit(*owner, Duration::ZERO), *owner)
-            {
-                self.runs.kill(*owner);
-                inputs.extend(self.tasks.ended(serial, ended));
+            match (self.runs.take_exit(*owner, Duration::ZERO), *owner) {
+                (Some(ended), Owner::Task(serial)) => {
+                    self.runs.kill(*owner);
+                    inputs.extend(self.tasks.ended(serial, ended));
+                }
+                (Some(_), Owner::Run(run)) => self.tasks.remember(run, &self.runs, &self.spec),
+                (None, _) => {}
             }
         }
         inputs.extend(events.iter().filter_map(|event| self.tasks.noticed(event.key)));
-        let left = self.runs.look(&touched);
-        left.into_iter().for_each(|(owner, _)| self.runs.kill(owner));
+        let mut looks = self.runs.look(&touched, Duration::ZERO);
         for command in self.queue.try_iter().collect::<Vec<_>>() {
             inputs.extend(match command {
                 Command::Answered { serial, result } => self.tasks.answered(serial, result),
                 Command::Resolved { serial, addresses } => self.tasks.resolved(serial, addresses),
                 Command::Measured { run, memory } => Some(Input::Measured { run, memory }),
+                Command::Looked(looked) => {
+                    looks.extend(self.runs.looked(looked, Duration::ZERO));
+                    None
+                }
                 _ => None,
             });
         }
+        for (owner, look) in looks {
+            match owner {
+                Owner::Run(_) => self.looks.push(look),
+                Owner::Task(_) => self.runs.kill(owner),
+            }
+        }
         inputs
+    }
+
+    /// Waits until the run of the component is gone.
+    fn wait_for_end(&mut self) {
+        while self.looks.last() != Some(&Look::Gone) {
+            self.round();
+        }
+        self.runs.reap_ended();
     }
 
     /// Gives the component a main process.
@@ -161,7 +185,7 @@ impl Bench {
             ready: None,
         };
         let process = os::spawn(&launch, &mut self.pad).unwrap();
-        self.runs.add(Owner::Run(RUN), self.token.clone(), process).unwrap()
+        self.runs.add(Owner::Run(RUN), self.token.as_str().into(), process).unwrap()
     }
 }
 
@@ -254,9 +278,21 @@ fn a_command_runs_as_the_components_user() {
 fn cleanup_knows_the_run_that_is_gone() {
     let mut bench = Bench::new();
     bench.spec.cleanup =
-        Some(Cleanup { command: shell("echo $S7_RUN${S7_PID-}"), timeout: Duration::from_secs(1) });
-    bench.tasks.remember(RUN, "ps/of-this-run", &bench.spec);
-    assert_eq!(bench.answer(Task::Cleanup), Ok("ps/of-this-run".to_owned()));
+        Some(Cleanup { command: shell("echo $S7_ID $S7_PID $S7_RUN"), timeout: Duration::from_secs(1) });
+    let pid = bench.start_component("exit 0");
+    bench.wait_for_end();
+    let expected = format!("ps {pid} {}", bench.token);
+    assert_eq!(bench.answer(Task::Cleanup), Ok(expected));
+}
+
+#[test]
+fn cleanup_is_told_nothing_of_another_run() {
+    let mut bench = Bench::new();
+    bench.spec.cleanup =
+        Some(Cleanup { command: shell("echo ${S7_PID-none}"), timeout: Duration::from_secs(1) });
+    let last = LastRun { run: RunId { number: RUN.number - 1, ..RUN }, token: "ps/old".into(), pid: 1 };
+    bench.tasks.last_runs.insert(RUN.component, last);
+    assert_eq!(bench.answer(Task::Cleanup), Ok("none".to_owned()));
 }
 
 #[test]
@@ -296,12 +332,8 @@ fn a_command_is_no_part_of_the_run_that_it_is_for() {
     bench.start_component("exit 0");
     bench.begin(Task::Health);
     fs::read(&fifo).unwrap();
-    let owner = Owner::Run(RUN);
-    while bench.runs.take_exit(owner, Duration::ZERO).is_none() {
-        let mut events = Events::new();
-        bench.poller.wait(&mut events, None).unwrap();
-    }
-    assert_eq!(bench.runs.look(&[owner]), [(owner, crate::supervisor::runs::Look::Gone)]);
+    bench.wait_for_end();
+    assert_eq!(bench.looks, [Look::Gone], "the command lives, and nothing of the run was found");
 }
 
 #[test]
