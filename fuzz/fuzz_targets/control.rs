@@ -33,6 +33,9 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
+        // SAFETY: no handler is installed. In every Rust program the standard library does this before `main`, which
+        // here is the fuzzer's: else whoever goes away before its answer would end the process.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
         let supervisor =
             Supervisor::builder().components(components()).start().expect("these can be supervised");
         let folder = tempfile::tempdir().expect("there is room for a folder");
