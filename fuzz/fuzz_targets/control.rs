@@ -118,7 +118,8 @@ fn check(answers: &[u8], asked: &[u8]) -> Supervision {
         if header("content-type") == Some("text/event-stream") {
             return supervision;
         }
-        let body: usize = header("content-length").map_or(0, |length| length.parse().expect("it is a number"));
+        let body: usize =
+            header("content-length").map_or(0, |length| length.parse().expect("it is a number"));
         rest = &rest[length..];
         if body > rest.len() {
             return supervision;

@@ -28,8 +28,11 @@ const MOST_LIVES: usize = 20;
 fuzz_target!(|input: &[u8]| {
     let folder = FOLDER.path();
     write(folder, input);
-    let options =
-        LoadOptions { install_folder: Some(folder.to_owned()), check_ownership: false, ..LoadOptions::default() };
+    let options = LoadOptions {
+        install_folder: Some(folder.to_owned()),
+        check_ownership: false,
+        ..LoadOptions::default()
+    };
     let path = folder.join("registry.xml");
     let loaded = Registry::load(&path, &options);
     assert!(lenient_temp(&path, &options).is_absolute());

@@ -3,7 +3,7 @@
 //! The command line is a program and no library, so its modules are taken in as they are.
 
 #![no_main]
-#![allow(dead_code, reason = "this uses less of the modules than the command does")]
+#![expect(dead_code, reason = "this uses less of the modules than the command does")]
 
 #[path = "../../crates/s7supervisor/src/duration.rs"]
 mod duration;
