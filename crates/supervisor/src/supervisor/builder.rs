@@ -182,7 +182,8 @@ fn notice(commands: &Sender<Command>, poller: &Arc<Poller>) -> Notice {
     })
 }
 
-fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
+/// Whether these components can be supervised together.
+pub(crate) fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
     if components.len() > Builder::MAX_COMPONENTS {
         return Err(StartError::TooMany);
     }
