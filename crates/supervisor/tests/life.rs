@@ -405,6 +405,35 @@ mod stopping {
     }
 
     #[test]
+    fn what_cannot_be_watched_is_killed_in_time_and_looked_for_again_until_it_is_gone() {
+        let child = |dies_after| steady().slow_to_die(dies_after).unwatched();
+        let build = |dies_after| {
+            let crashes = steady().forks(child(dies_after)).crashes_after(seconds(1));
+            let mock =
+                Mock::new("ps").behaves_by_run(move |run| if run == 1 { crashes.clone() } else { steady() });
+            let mut world = World::new([mock]);
+            world.run_for(seconds(1));
+            world
+        };
+        let mut world = build(seconds(7));
+        world.run_for(seconds(10));
+        assert!(world.component("ps").state.word() == "stopping" && world.runs("ps") == 1);
+        // Nobody tells of it: killed at 6 s, said to be unkillable at 11 s, gone at 13 s.
+        let kind = |kind: fn(&EventKind) -> bool| {
+            world.events().iter().filter(|event| kind(&event.kind)).map(|event| event.at).collect::<Vec<_>>()
+        };
+        assert_eq!(kind(|kind| matches!(kind, EventKind::Killed { .. })), [seconds(6)]);
+        assert_eq!(kind(|kind| matches!(kind, EventKind::Unkillable { .. })), [seconds(11)]);
+        world.run_for(seconds(5));
+        assert_eq!((world.now(), world.state("ps").as_str(), world.runs("ps")), (seconds(16), "up", 2));
+        // What lives for long is looked at ever more seldom: after 5 s, 10, 20, 40, and then each minute.
+        let mut world = build(seconds(300));
+        world.run_for(seconds(400));
+        let looks = world.trace().iter().filter(|line| line.contains("Look {"));
+        assert_eq!((looks.count(), world.state("ps").as_str()), (8, "up"));
+    }
+
+    #[test]
     fn what_is_gone_in_the_moment_its_time_is_up_is_not_killed() {
         let mut world = World::new([Mock::new("ps")
             .with(|spec| spec.stop_timeout = seconds(10))

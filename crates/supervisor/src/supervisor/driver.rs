@@ -2,7 +2,7 @@
 
 mod hearing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -208,8 +208,11 @@ impl Driver {
             }
             Command::Status { keys, answer } => {
                 let mut status = self.core.status(self.began.elapsed(), &keys);
-                status.conditions = self.means.pump.conditions();
+                status.conditions.extend(self.means.pump.conditions());
                 status.conditions.extend(self.runs.condition());
+                // Many a thing goes wrong in the same way for several logs.
+                let mut told = HashSet::new();
+                status.conditions.retain(|condition| told.insert(condition.clone()));
                 // Whoever asked may have gone away.
                 let _ = answer.try_send(status);
             }
@@ -284,6 +287,8 @@ impl Driver {
             Action::Measure { run } => self.means.measuring.begin(run, &self.runs),
             Action::Inspect { run } => self.inspect(run, now),
             Action::Kill { run } => self.runs.kill(Owner::Run(run)),
+            Action::Look { run } => self.runs.look_again(Owner::Run(run)),
+            Action::Remember { .. } => {}
             Action::Emit(event) => self.outbox.push(event),
             Action::Accepted { request } => self.answer(request, Ok(request)),
             Action::Refused { request, why } => {
@@ -358,15 +363,13 @@ impl Driver {
         let spec = self.core.spec(run.component);
         let failed = |step: SpawnStep, error: &io::Error| SpawnError {
             step,
-            reason: format!("for {}: {error}", spec.id),
+            reason: os::in_words(error),
             os_error: error.raw_os_error(),
         };
         let token = Arc::from(self.means.tokens.of(&spec.id, run.number));
         let ends = self.means.pump.open(run, spec).map_err(|error| failed(SpawnStep::Output, &error))?;
         if os::descriptors_are_scarce(&ends.stdout) {
-            let error =
-                io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
-            return Err(failed(SpawnStep::Output, &error));
+            return Err(failed(SpawnStep::Output, &os::scarcity()));
         }
         let mouth = self.means.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
         let environment = environment::of(&spec.environment, &self.inherited);

@@ -14,7 +14,9 @@ mod recorder;
 use std::hash::Hasher as _;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -43,6 +45,8 @@ pub(super) struct Records {
     folder: Folder,
     place: Place,
     key: Key,
+    /// When the first supervisor with this key began, on the kernel's monotonic clock.
+    began: Duration,
     is_key_stored: bool,
 }
 
@@ -97,8 +101,10 @@ impl Records {
         let place = Place::here().map_err(|error| cannot("/proc does not tell where we are", &error))?;
         let kept = read_key(&folder, &place);
         let is_key_stored = kept.is_some();
-        let key = kept.map_or_else(Key::random, Ok).map_err(|error| cannot("no random bits", &error))?;
-        let mut records = Self { folder, place, key, is_key_stored };
+        let first = || Ok((Key::random()?, monotonic()));
+        let (key, began) =
+            kept.map_or_else(first, Ok).map_err(|error: io::Error| cannot("no random bits", &error))?;
+        let mut records = Self { folder, place, key, began, is_key_stored };
         if !is_key_stored {
             // What cannot be written now, the recorder writes when it can.
             records.is_key_stored = records.folder.replace(KEY, &records.key_file()).is_ok();
@@ -109,6 +115,12 @@ impl Records {
     /// The tokens of runs: the same as those of the supervisor before, unless that came to an orderly end.
     pub(super) fn tokens(&self) -> Tokens {
         Tokens::with(self.key)
+    }
+
+    /// How long ago the first of the supervisors began that have followed each other here, with no orderly end between them: the
+    /// times in their records count from that moment, and so do ours.
+    pub(super) fn age(&self) -> Duration {
+        monotonic().saturating_sub(self.began)
     }
 
     /// What a component is started with, in so many bits. It is another if a run would have to be begun anew for the component
@@ -166,15 +178,21 @@ impl Records {
     fn key_file(&self) -> Vec<u8> {
         let (boot, key) = (self.place.boot.clone(), self.key.to_hex());
         // A few texts and a number can always be written as JSON.
-        serde_json::to_vec(&KeyFile { version: VERSION, boot, key }).unwrap_or_default()
+        serde_json::to_vec(&KeyFile { version: VERSION, boot, began: self.began, key }).unwrap_or_default()
     }
 }
 
 /// The key, if that of a supervisor since the machine began is there. What cannot be read is as good as gone.
-fn read_key(folder: &Folder, place: &Place) -> Option<Key> {
+fn read_key(folder: &Folder, place: &Place) -> Option<(Key, Duration)> {
     let content = folder.read(KEY).ok()??;
     let file: KeyFile = serde_json::from_slice(&content).ok()?;
-    Key::from_hex(&file.key).filter(|_| file.version == VERSION && file.boot == place.boot)
+    let is_of_use = file.version == VERSION && file.boot == place.boot && file.began <= monotonic();
+    Some((Key::from_hex(&file.key).filter(|_| is_of_use)?, file.began))
+}
+
+fn monotonic() -> Duration {
+    // It does not begin before zero.
+    clock_gettime(ClockId::Monotonic).try_into().unwrap_or_default()
 }
 
 /// The file of the key.
@@ -182,6 +200,7 @@ fn read_key(folder: &Folder, place: &Place) -> Option<Key> {
 struct KeyFile {
     version: u32,
     boot: String,
+    began: Duration,
     key: String,
 }
 
@@ -287,6 +306,19 @@ mod tests {
             assert_ne!(token(), third);
         }
         assert_eq!(token(), token());
+    }
+
+    #[test]
+    fn time_goes_on_after_a_crash_and_begins_anew_after_an_orderly_end() {
+        let place = tempfile::tempdir().unwrap();
+        let open = || Records::open(place.path()).unwrap();
+        let first = open();
+        let (began, age) = (first.began, first.age());
+        drop(first);
+        let second = open();
+        assert!(second.began == began && second.age() >= age);
+        second.recorder(|| ()).unwrap().end();
+        assert!(open().began >= began + age);
     }
 
     #[test]

@@ -124,6 +124,11 @@ impl Runs {
         looks
     }
 
+    /// Has the next look go over this one too, though nothing was noticed of it.
+    pub(in crate::supervisor) fn look_again(&mut self, owner: Owner) {
+        self.looking.unsure.insert(owner);
+    }
+
     /// The thread has looked.
     pub(in crate::supervisor) fn looked(&mut self, looked: Looked, now: Duration) -> Vec<(Owner, Look)> {
         let asked = match mem::replace(&mut self.looking.asked, Asked::Nothing) {

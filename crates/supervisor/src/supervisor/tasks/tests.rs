@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 use polling::Events;
 
+use super::answer::LONGEST_ANSWER;
 use super::*;
 use crate::os::LaunchPad;
 use crate::spec::{Cleanup, Health, Readiness, Variable};
@@ -100,15 +101,24 @@ impl Bench {
 
     /// Does a task to its end.
     fn answer(&mut self, task: Task) -> Result<String, String> {
+        let Input::Finished { result, .. } = self.come_of(task) else { panic!("not finished") };
+        result.map(|text| text.to_string()).map_err(|text| text.to_string())
+    }
+
+    /// What a task comes to.
+    fn come_of(&mut self, task: Task) -> Input {
         let (task, at_once) = self.begin(task);
         let mut inputs = Vec::from_iter(at_once);
         while inputs.is_empty() {
             inputs = self.round();
         }
-        let Input::Finished { task: finished, result } = inputs.remove(0) else { panic!("not finished") };
-        assert_eq!(finished, task);
+        let come_of = inputs.remove(0);
+        let (Input::Finished { task: its, .. } | Input::NotBegun { task: its, .. }) = &come_of else {
+            panic!("{come_of:?}");
+        };
+        assert_eq!(*its, task);
         assert!(self.tasks.serials.is_empty() && self.tasks.under_way.is_empty());
-        result.map(|text| text.to_string()).map_err(|text| text.to_string())
+        come_of
     }
 
     /// Waits until nothing is left of any command.
@@ -424,11 +434,20 @@ fn http_is_asked_by_the_hosts_prober() {
 }
 
 #[test]
-fn a_prober_that_does_not_answer_or_breaks_has_failed() {
-    let silent = Err("the prober gave no answer".to_owned());
-    assert_eq!(http(|_, _| ()).answer(Task::Health), silent);
+fn what_a_prober_could_not_ask_or_drops_or_breaks_over_is_no_failure_of_the_component() {
+    let why = |mut bench: Bench| match bench.come_of(Task::Health) {
+        Input::NotBegun { why, .. } => why.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let silent = "the prober gave no answer";
+    assert_eq!(why(http(|_, answer| answer.cannot_ask("too many wait"))), "too many wait");
+    assert_eq!(why(http(|_, _| ())), silent);
     // The panic is told on standard error, as panics are.
-    assert_eq!(http(|_, _| panic!("a test wants it so")).answer(Task::Health), silent);
+    assert_eq!(why(http(|_, _| panic!("a test wants it so"))), silent);
+    let no_more = |_, answer: ProbeAnswer| answer.fail(&io::Error::from_raw_os_error(libc::ENFILE));
+    assert_eq!(why(http(no_more)), "too many open files in system (raise fs.file-max of the system)");
+    let refused = |_, answer: ProbeAnswer| answer.fail(&io::Error::from_raw_os_error(libc::ECONNREFUSED));
+    assert_eq!(http(refused).answer(Task::Health), Err("connection refused".to_owned()));
 }
 
 #[test]
