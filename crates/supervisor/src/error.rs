@@ -3,9 +3,10 @@
 use std::fmt;
 
 use crate::os;
+use serde::{Deserialize, Serialize};
 
 /// Why a component could not be started, and at which step.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("cannot {step}: {reason}")]
 pub struct SpawnError {
     /// What could not be done.
@@ -26,7 +27,7 @@ impl SpawnError {
 }
 
 /// The steps from a component's specification to its running process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum SpawnStep {
     /// Find out the user and its groups.

@@ -40,6 +40,20 @@ pub enum EventKind {
         /// Its pid.
         pid: u32,
     },
+    /// It was started by an earlier supervisor, which has died, and goes on under this one.
+    Adopted {
+        /// Which run this is.
+        run: RunId,
+        /// Its pid.
+        pid: u32,
+        /// Whether it has started, as far as was written down.
+        started: bool,
+    },
+    /// Its main process had ended while no supervisor was there.
+    EndedUnattended {
+        /// Which run.
+        run: RunId,
+    },
     /// It has been up for its start delay, or is ready where its readiness is declared.
     Started {
         /// Which run.
@@ -220,6 +234,8 @@ pub enum EventKind {
         /// What is wrong, as a sentence; `None`: nothing any more.
         problem: Option<String>,
     },
+    /// Nothing will run again by itself, and the supervisor ends for that.
+    AllDone,
     /// The supervisor is stopping everything in order to end.
     ShuttingDown {
         /// The essential component that was given up, where that is the reason.
@@ -238,6 +254,8 @@ impl EventKind {
     pub fn run(&self) -> Option<RunId> {
         match self {
             Self::Spawned { run, .. }
+            | Self::Adopted { run, .. }
+            | Self::EndedUnattended { run }
             | Self::Started { run }
             | Self::Unready { run, .. }
             | Self::ReadyAgain { run }

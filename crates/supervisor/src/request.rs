@@ -143,6 +143,8 @@ pub struct Outcome {
     pub components: Vec<(ComponentId, Achieved)>,
     /// Of a shutdown: the essential component that was given up, where that is its reason.
     pub given_up: Option<ComponentId>,
+    /// Of a shutdown because nothing would have run again: those that had been started and have not done their work.
+    pub unsuccessful: Vec<ComponentId>,
 }
 
 impl Outcome {

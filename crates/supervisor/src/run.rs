@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use bytesize::ByteSize;
 
 use crate::error::SpawnError;
@@ -13,7 +15,7 @@ use crate::signal::Signal;
 use crate::status::Exactly;
 
 /// One run of one component, from the decision to spawn it until nothing of it is left. Never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId {
     /// Which component, as its place in the order in which they were given.
     pub(crate) component: u32,
@@ -42,7 +44,7 @@ impl fmt::Debug for RunId {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Exit {
     /// By itself, with this code.
@@ -99,7 +101,7 @@ impl fmt::Display for Exit {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum End {
     /// Its main process ended.
@@ -134,7 +136,7 @@ impl fmt::Display for End {
 }
 
 /// Why a run was ended though nobody asked for it and its main process lived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Fault {
     /// It was not ready in time.
@@ -190,7 +192,7 @@ impl fmt::Display for Fault {
 }
 
 /// A run that has ended by itself. All times are since the supervisor started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastRun {
     /// Which run it was.
     pub run: RunId,
@@ -207,7 +209,7 @@ pub struct PastRun {
 }
 
 /// The past runs of one component since somebody asked for it: all that a policy may decide by.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     runs: VecDeque<PastRun>,
     in_a_row: u32,
@@ -233,6 +235,11 @@ impl History {
     #[must_use]
     pub fn in_a_row(&self) -> u32 {
         self.in_a_row.max(1)
+    }
+
+    /// The runs are of the component of this key.
+    pub(crate) fn belongs_to(&mut self, key: u32) {
+        self.runs.iter_mut().for_each(|past| past.run.component = key);
     }
 
     /// Adds a run that has ended, and forgets the oldest beyond `capacity`.

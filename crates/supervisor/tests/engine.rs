@@ -1463,3 +1463,57 @@ mod asking {
         assert_eq!(world.outcome(forgotten), None);
     }
 }
+
+mod ending_when_done {
+    use super::*;
+
+    fn world(mocks: impl IntoIterator<Item = Mock>) -> World {
+        World::under(mocks, Circumstances { ends_when_done: true, ..Circumstances::default() })
+    }
+
+    fn job(name: &str, code: i32) -> Mock {
+        let ends = Behaviour::steady().ends_after(seconds(5), Exit::Code(code));
+        Mock::new(name).behaves(ends).with(|spec| spec.restart = Arc::new(Never))
+    }
+
+    fn told(world: &World) -> bool {
+        world.events().iter().any(|event| event.kind == EventKind::AllDone)
+    }
+
+    #[test]
+    fn it_ends_when_the_last_has_done_its_work() {
+        let mut world = world([job("a", 0), job("b", 0).with(|spec| spec.start_delay = seconds(1))]);
+        world.run_for(seconds(4));
+        assert!(!world.has_ended());
+        world.run_for(seconds(20));
+        assert!(world.has_ended() && told(&world));
+    }
+
+    #[test]
+    fn it_does_not_end_while_something_runs_or_will_be_tried_again() {
+        let crashes = Mock::new("b").behaves(Behaviour::steady().crashes_after(seconds(1)));
+        let mut world = world([job("a", 0), crashes]);
+        world.run_for(seconds(10_000));
+        assert!(!world.has_ended());
+        world.stop("b");
+        world.run_for(seconds(10));
+        assert!(world.has_ended(), "what a person has stopped will not run again either");
+    }
+
+    #[test]
+    fn who_waits_for_what_has_failed_does_not_hold_it_up() {
+        let waits = job("b", 0).with(|spec| {
+            let on = id("a");
+            spec.depends_on = vec![Dependency { on, condition: Condition::Completed }];
+        });
+        let mut world = world([job("a", 1), waits]);
+        world.run_for(seconds(20));
+        assert!(world.has_ended());
+        assert_eq!(world.runs("b"), 0);
+    }
+
+    #[test]
+    fn it_ends_at_once_where_nothing_is_to_run() {
+        assert!(world([Mock::new("a").with(|spec| spec.autostart = false)]).has_ended());
+    }
+}

@@ -87,6 +87,15 @@ pub enum What {
         /// Its pid.
         pid: u32,
     },
+    /// It was started by a supervisor that has died, and goes on.
+    Adopted {
+        /// The pid of its main process.
+        pid: u32,
+        /// Whether it has started, as far as was written down.
+        started: bool,
+    },
+    /// Its main process had ended while no supervisor was there.
+    EndedUnattended,
     /// It has been up for its start delay, or is ready where readiness is declared.
     Started,
     /// It said that it is not ready any more.
@@ -238,6 +247,8 @@ pub enum What {
         /// What is wrong; `None`: nothing any more.
         problem: Option<String>,
     },
+    /// Nothing will run again by itself, and the supervisor ends for that.
+    AllDone,
     /// The supervisor is stopping everything in order to end.
     ShuttingDown {
         /// The essential component that was given up, where that is the reason.

@@ -27,6 +27,10 @@ impl fmt::Display for Sentence<'_> {
             }
             EventKind::Requested { verb, signal: None, by } => write!(f, "{verb}, asked for by {by}"),
             EventKind::Spawned { pid, .. } => write!(f, "starting, pid {pid}"),
+            EventKind::Adopted { pid, .. } => {
+                write!(f, "goes on, pid {pid}: started by a supervisor that has died")
+            }
+            EventKind::EndedUnattended { .. } => f.write_str("had ended while no supervisor was there"),
             EventKind::Started { .. } => f.write_str("up"),
             EventKind::Unready { why: Unready::Reloading, .. } => {
                 f.write_str("not ready: it says that it reads its configuration again")
@@ -129,6 +133,7 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         EventKind::PolicyPanicked => f.write_str("its restart policy panicked; the default decided"),
         EventKind::OutputStored { problem: Some(problem) } => f.write_str(problem),
         EventKind::OutputStored { problem: None } => f.write_str("its output is stored again"),
+        EventKind::AllDone => f.write_str("nothing will run again"),
         EventKind::ShuttingDown { given_up: None } => f.write_str("stopping all components"),
         EventKind::ShuttingDown { given_up: Some(id) } => {
             write!(f, "stopping all components: {id} is essential and was given up")

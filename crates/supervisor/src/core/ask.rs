@@ -176,8 +176,9 @@ impl Core {
 
     fn want(&mut self, request: RequestId, key: u32) {
         self.resolve_waiting(key, Goal::Stop, &Achieved::Overtaken);
-        let component = self.component_mut(key);
-        let was_wanted = std::mem::replace(&mut component.wanted, true);
+        let was_wanted = self.component(key).wanted;
+        self.want_it(key, true);
+        let component = self.component(key);
         if let Some(pids) = component.survivors() {
             return self.resolve(request, key, Achieved::Unkillable(pids));
         }
@@ -198,8 +199,8 @@ impl Core {
 
     fn want_anew(&mut self, request: RequestId, key: u32) {
         self.resolve_waiting(key, Goal::Stop, &Achieved::Overtaken);
-        let component = self.component_mut(key);
-        component.wanted = true;
+        self.want_it(key, true);
+        let component = self.component(key);
         if let Some(pids) = component.survivors() {
             return self.resolve(request, key, Achieved::Unkillable(pids));
         }
@@ -235,7 +236,7 @@ impl Core {
 
     fn end_wish(&mut self, request: RequestId, key: u32, keeps_its_place: bool) {
         self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
-        self.component_mut(key).wanted = false;
+        self.want_it(key, false);
         let component = self.component(key);
         if let Some(pids) = component.survivors() {
             self.resolve(request, key, Achieved::Unkillable(pids));
@@ -308,6 +309,11 @@ impl Core {
         }
     }
 
+    /// Stops everything because nothing will run again.
+    pub(super) fn shut_down_by_itself(&mut self) {
+        self.shut_down(NOBODY, false, None);
+    }
+
     /// Stops everything; the last step of it is `End`.
     fn shut_down(&mut self, request: RequestId, immediately: bool, given_up: Option<ComponentId>) {
         let waits_for = self.shutdown_asked_at.map(|asked_at| self.now.saturating_sub(asked_at));
@@ -318,6 +324,7 @@ impl Core {
         let immediately = immediately || self.shutdown == Shutdown::InOrder && is_impatient;
         if self.shutdown == Shutdown::No {
             self.shutdown = Shutdown::InOrder;
+            self.wanted_before = self.keys().filter(|key| self.component(*key).wanted).collect();
             self.given_up.clone_from(&given_up);
             let kind = EventKind::ShuttingDown { given_up };
             self.actions.push(Action::Emit(Event { at: self.now, component: None, kind }));

@@ -71,6 +71,16 @@ impl Budget {
         }
     }
 
+    /// When it would be full again.
+    pub(super) fn full_at(&self) -> Duration {
+        self.full_at
+    }
+
+    /// Goes on where an earlier supervisor left off.
+    pub(super) fn go_on(&mut self, full_at: Duration) {
+        self.full_at = self.full_at.max(full_at);
+    }
+
     /// Whether this one waits for a token.
     pub(super) fn is_owed_by(&self, key: u32) -> bool {
         self.places.contains_key(&key)

@@ -5,6 +5,7 @@ mod ending;
 mod face;
 mod guards;
 mod life;
+mod memory;
 mod probing;
 mod reloading;
 mod restarting;
@@ -18,8 +19,10 @@ use std::time::Duration;
 use ending::Ending;
 pub(super) use face::Hope;
 use guards::Guards;
+pub(crate) use memory::{Found, Memory};
 use restarting::Record;
 use sent::Sent;
+use serde::{Deserialize, Serialize};
 
 use super::Action;
 use super::message::{Task, TaskId};
@@ -64,7 +67,7 @@ enum State {
 static NOTHING: LazyLock<Guards> = LazyLock::new(Guards::default);
 
 /// Why a component is down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Rest {
     Stopped,
     Completed,
@@ -72,7 +75,7 @@ pub(super) enum Rest {
 }
 
 /// The run that a component is in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
     id: RunId,
     began: Duration,
@@ -80,7 +83,7 @@ struct Run {
 }
 
 /// The main process of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Process {
     pid: u32,
     spawned: Duration,
@@ -203,6 +206,11 @@ impl Component {
         }
     }
 
+    /// Whether it waits for its turn, or has a run that has not started yet.
+    pub(super) fn is_about_to_start(&self) -> bool {
+        self.wanted && matches!(self.state, State::Queued { .. } | State::Up { started: None, .. })
+    }
+
     /// Whether it will be begun again by itself, now or later.
     pub(super) fn will_restart(&self) -> bool {
         matches!(self.state, State::Queued { restart: true, .. } | State::Backoff { .. })
@@ -226,6 +234,16 @@ impl Component {
     /// Whether there is something that a shutdown waits for: a run that is not known to be unkillable.
     pub(super) fn is_busy(&self) -> bool {
         self.run().is_some() && self.survivors().is_none()
+    }
+
+    /// Whether it runs, or will be tried again when its time comes.
+    pub(super) fn is_stirring(&self) -> bool {
+        self.is_busy() || matches!(self.state, State::Backoff { .. } | State::Tripped { .. })
+    }
+
+    /// Whether it was to do something, and has not done it.
+    pub(super) fn has_failed_its_work(&self) -> bool {
+        (self.wanted || self.runs > 0) && !self.has_done_its_work
     }
 
     /// Whether its run has been told to end, or is ending by itself.

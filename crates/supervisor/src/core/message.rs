@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(doc)]
+use super::Core;
+use super::component::{Found, Memory};
 use crate::error::SpawnError;
 use crate::event::Event;
 use crate::request::{Dependants, Outcome, RequestError, Until};
@@ -82,6 +85,8 @@ pub(crate) struct Said {
 /// A fact.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
+    /// An earlier supervisor has left this of a component; comes before `Begin`.
+    Recalled { key: u32, memory: Box<Memory>, found: Found },
     /// Supervision begins: what starts by itself does.
     Begin,
     /// All that has happened so far was told, and it is time to see what is due.
@@ -134,6 +139,8 @@ pub(crate) enum Action {
     Kill { run: RunId },
     /// Look again what is left of a run: `Left` or `Gone` will follow, as far as that can be told.
     Look { run: RunId },
+    /// Write down what is to be remembered of a component now: see [`Core::memory`].
+    Remember { key: u32 },
     /// Tell the readers of events.
     Emit(Event),
     /// The request is taken up; `Done` will follow.

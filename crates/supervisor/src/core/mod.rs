@@ -27,11 +27,12 @@ mod requests;
 mod sequence;
 mod turns;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use budget::Budget;
 use component::{Component, Context, Milestone, Waits};
+pub(crate) use component::{Found, Memory};
 use deadlines::Deadlines;
 use graph::Graph;
 use groups::Groups;
@@ -40,6 +41,7 @@ use probes::Probes;
 use requests::{Goal, Requests};
 use sequence::{Sequence, Wave};
 
+use crate::event::{Event, EventKind};
 use crate::request::{Achieved, Outcome};
 use crate::run::RunId;
 use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, ReadyWhen, RestartBudget};
@@ -50,6 +52,10 @@ use crate::status::{ComponentStatus, Status};
 pub(crate) struct Rules {
     pub(crate) budget: Option<RestartBudget>,
     pub(crate) on_give_up: OnGiveUp,
+    /// Whether what is to be remembered is written down.
+    pub(crate) remembers: bool,
+    /// Whether supervision ends when nothing will run again by itself.
+    pub(crate) ends_when_done: bool,
 }
 
 /// How far a shutdown has come.
@@ -69,6 +75,14 @@ pub(crate) struct Core {
     groups: Groups,
     budget: Option<Budget>,
     on_give_up: OnGiveUp,
+    remembers: bool,
+    ends_when_done: bool,
+    /// Those of whom something is to be written down.
+    to_remember: BTreeSet<u32>,
+    /// Those that go on where an earlier supervisor left off, until this one begins; and whether their runs are to be ended.
+    recalled: BTreeMap<u32, bool>,
+    /// Since when there is this supervisor.
+    began: Duration,
     /// Those that shall start and have not settled: neither started nor failed a first time.
     launch: Sequence,
     /// Those whose run shall end.
@@ -80,11 +94,17 @@ pub(crate) struct Core {
     changed: BTreeSet<u32>,
     /// How many components have something that a shutdown waits for.
     busy: usize,
+    /// How many components run, or will by themselves.
+    stirring: usize,
     shutdown: Shutdown,
+    /// Those that were wanted before it.
+    wanted_before: BTreeSet<u32>,
     /// When somebody asked for the shutdown first, if somebody did.
     shutdown_asked_at: Option<Duration>,
     /// The essential component for which everything is stopped.
     given_up: Option<ComponentId>,
+    /// Those that have not done their work, where everything is stopped because nothing would run again.
+    unsuccessful: Vec<ComponentId>,
     seed: u64,
     now: Duration,
     actions: Vec<Action>,
@@ -102,6 +122,11 @@ impl Core {
             groups,
             budget: rules.budget.and_then(Budget::new),
             on_give_up: rules.on_give_up,
+            remembers: rules.remembers,
+            ends_when_done: rules.ends_when_done,
+            to_remember: BTreeSet::new(),
+            recalled: BTreeMap::new(),
+            began: Duration::ZERO,
             launch: Sequence::default(),
             halt: Sequence::default(),
             deadlines: Deadlines::new(components.len()),
@@ -109,9 +134,12 @@ impl Core {
             changed: BTreeSet::new(),
             probes: Probes::new(),
             busy: 0,
+            stirring: 0,
             shutdown: Shutdown::No,
+            wanted_before: BTreeSet::new(),
             shutdown_asked_at: None,
             given_up: None,
+            unsuccessful: Vec::new(),
             seed,
             now: Duration::ZERO,
             actions: Vec::new(),
@@ -126,6 +154,11 @@ impl Core {
             return Vec::new();
         }
         match input {
+            Input::Recalled { key, memory, found } => {
+                self.recall(key, *memory, found);
+                // Nothing follows from it before all are there.
+                return std::mem::take(&mut self.actions);
+            }
             Input::Begin => self.begin(),
             // Only when all news has been told: what is gone need not be killed, though its time was up as well.
             Input::Tick => self.handle_due(),
@@ -170,8 +203,12 @@ impl Core {
         }
         self.follow_up();
         self.give_probes();
+        self.end_if_done();
         self.end_if_over();
-        std::mem::take(&mut self.actions)
+        let decided = std::mem::take(&mut self.actions);
+        // What is to be remembered comes first: whoever is answered may rely on it.
+        let remember = std::mem::take(&mut self.to_remember).into_iter().map(|key| Action::Remember { key });
+        remember.chain(decided).collect()
     }
 
     /// When the next step is due though nothing has happened.
@@ -194,7 +231,7 @@ impl Core {
     pub(crate) fn status(&self, now: Duration, keys: &[u32]) -> Status {
         let now = self.now.max(now);
         Status {
-            uptime: now,
+            uptime: now.saturating_sub(self.began),
             conditions: self.conditions(now),
             shutting_down: self.shutdown != Shutdown::No,
             components: self.status_of(now, keys),
@@ -214,17 +251,47 @@ impl Core {
         keys.iter().map(status).collect()
     }
 
+    /// What is to be remembered of a component.
+    pub(crate) fn memory(&self, key: u32) -> Memory {
+        let budget_full_at = self.budget.as_ref().map_or(Duration::ZERO, Budget::full_at);
+        let memory = self.component(key).memory(budget_full_at);
+        // To end the supervisor is not to stop a component: the next supervisor starts it again.
+        if self.wanted_before.contains(&key) { memory.wanted() } else { memory }
+    }
+
+    fn recall(&mut self, key: u32, memory: Memory, found: Found) {
+        if let Some(budget) = &mut self.budget {
+            budget.go_on(memory.budget_full_at());
+        }
+        let is_to_end = self.transition(key, |component, context| component.recall(memory, found, context));
+        self.recalled.insert(key, is_to_end);
+    }
+
     fn begin(&mut self) {
+        self.began = self.now;
         for key in self.keys() {
-            if self.component(key).spec.autostart {
-                self.component_mut(key).wanted = true;
-                self.join_launch(key, Wave::BOOT);
-                self.transition(key, Component::queue);
+            let recalled = self.recalled.remove(&key);
+            let component = self.component(key);
+            match recalled {
+                None if component.spec.autostart => {
+                    self.want_it(key, true);
+                    self.join_launch(key, Wave::BOOT);
+                    self.transition(key, Component::queue);
+                }
+                None => {}
+                Some(true) => self.join_halt(key, Wave::LATER),
+                Some(false) if component.is_about_to_start() => self.join_launch(key, Wave::BOOT),
+                Some(false) => {}
             }
         }
         for key in self.keys() {
             self.take_turn(key);
         }
+    }
+
+    /// Whether a component should run.
+    fn want_it(&mut self, key: u32, wanted: bool) {
+        self.transition(key, |component, _| component.wanted = wanted);
     }
 
     fn handle_due(&mut self) {
@@ -263,6 +330,22 @@ impl Core {
         }
     }
 
+    /// Ends supervision where nothing runs, will be tried again, or waits for anything but what never comes by itself.
+    fn end_if_done(&mut self) {
+        if !self.ends_when_done || self.shutdown != Shutdown::No || self.stirring > 0 {
+            return;
+        }
+        let owes = |key| self.budget.as_ref().is_some_and(|budget| budget.is_owed_by(key));
+        let waits = |key: &u32| self.component(*key).launching.is_some() || owes(*key);
+        if self.keys().any(|key| waits(&key)) {
+            return;
+        }
+        let unsuccessful = self.components.iter().filter(|component| component.has_failed_its_work());
+        self.unsuccessful = unsuccessful.map(|component| component.spec.id.clone()).collect();
+        self.actions.push(Action::Emit(Event { at: self.now, component: None, kind: EventKind::AllDone }));
+        self.shut_down_by_itself();
+    }
+
     fn end_if_over(&mut self) {
         if self.shutdown != Shutdown::No && self.busy == 0 {
             self.shutdown = Shutdown::Over;
@@ -270,7 +353,11 @@ impl Core {
                 |component: &Component| component.survivors().map_or(Achieved::Done, Achieved::Unkillable);
             let named = |component: &Component| (component.spec.id.clone(), achieved(component));
             let components = self.components.iter().map(named).collect();
-            let outcome = Outcome { components, given_up: self.given_up.clone() };
+            let outcome = Outcome {
+                components,
+                given_up: self.given_up.clone(),
+                unsuccessful: std::mem::take(&mut self.unsuccessful),
+            };
             self.actions.push(Action::End { outcome });
         }
     }
@@ -278,8 +365,9 @@ impl Core {
     /// Lets the component change, and keeps what is derived from its state. Every change of one passes through here.
     fn transition<R>(&mut self, key: u32, change: impl FnOnce(&mut Component, &mut Context<'_>) -> R) -> R {
         let component = &mut self.components[key as usize];
-        let face = component.face();
+        let (face, essence) = (component.face(), component.essence());
         self.busy -= usize::from(component.is_busy());
+        self.stirring -= usize::from(component.is_stirring());
         self.probes.forget(key, component.asking());
         let mut context = Context {
             now: self.now,
@@ -289,8 +377,12 @@ impl Core {
         };
         let result = change(component, &mut context);
         self.busy += usize::from(component.is_busy());
+        self.stirring += usize::from(component.is_stirring());
         self.probes.note(key, component.asking());
         self.deadlines.set(key, component.deadline());
+        if self.remembers && component.essence() != essence {
+            self.to_remember.insert(key);
+        }
         if component.face() != face {
             self.changed.insert(key);
         }

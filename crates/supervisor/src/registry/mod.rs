@@ -179,6 +179,16 @@ pub fn lenient_temp(path: &Path, options: &LoadOptions) -> PathBuf {
     loader.config().temp
 }
 
+/// What is wrong with the text and the structure of a registry with these bytes.
+#[cfg(fuzzing)]
+pub(crate) fn problems_of_structure(bytes: &[u8]) -> Option<RegistryError> {
+    let mut problems = Problems::default();
+    let file = files::decode(Path::new("registry.xml"), bytes, &mut problems);
+    // The tree is of no use here.
+    let _ = documents::parse(file, Role::Registry, Scope::Everything, &mut problems);
+    problems.finish()
+}
+
 /// A registry all of whose files have been read.
 struct Loader {
     path: PathBuf,

@@ -34,6 +34,7 @@ pub struct Builder {
     seed: Option<u64>,
     restart_budget: Option<RestartBudget>,
     on_give_up: OnGiveUp,
+    ends_when_done: bool,
     readers: Readers,
     sigchld: Option<OwnedFd>,
     prober: Option<Arc<dyn Prober>>,
@@ -71,6 +72,14 @@ impl Builder {
     #[must_use]
     pub fn on_give_up(mut self, what: OnGiveUp) -> Self {
         self.on_give_up = what;
+        self
+    }
+
+    /// Whether supervision ends by itself when nothing will run again: every component has completed, was given up or stopped,
+    /// or waits for one that has. Default: no.
+    #[must_use]
+    pub fn end_when_done(mut self, yes: bool) -> Self {
+        self.ends_when_done = yes;
         self
     }
 
@@ -131,7 +140,12 @@ impl Builder {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| StartError::system("draw a random seed", &error))?,
         };
-        let rules = Rules { budget: self.restart_budget, on_give_up: self.on_give_up };
+        let rules = Rules {
+            budget: self.restart_budget,
+            on_give_up: self.on_give_up,
+            remembers: false,
+            ends_when_done: self.ends_when_done,
+        };
         let core = Core::new(self.components, rules, seed);
         let names = Arc::new(Names::new(core.specs()));
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
@@ -168,7 +182,8 @@ fn notice(commands: &Sender<Command>, poller: &Arc<Poller>) -> Notice {
     })
 }
 
-fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
+/// Whether these components can be supervised together.
+pub(crate) fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
     if components.len() > Builder::MAX_COMPONENTS {
         return Err(StartError::TooMany);
     }

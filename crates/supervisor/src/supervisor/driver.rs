@@ -286,6 +286,7 @@ impl Driver {
             Action::Inspect { run } => self.inspect(run, now),
             Action::Kill { run } => self.runs.kill(Owner::Run(run)),
             Action::Look { run } => self.runs.look_again(Owner::Run(run)),
+            Action::Remember { .. } => {}
             Action::Emit(event) => self.outbox.push(event),
             Action::Accepted { request } => self.answer(request, Ok(request)),
             Action::Refused { request, why } => {

@@ -17,6 +17,8 @@ pub struct Hostility {
     pub early_deaths: bool,
     /// Every third probe and command fails, never ends, or cannot be begun.
     pub tasks_fail: bool,
+    /// What is to be remembered is written down late, and lost where the supervisor dies before.
+    pub forgetful: bool,
 }
 
 impl Hostility {
@@ -25,7 +27,14 @@ impl Hostility {
     pub fn drawn_from(seed: u64) -> Self {
         let bits = seed_for(seed, "hostility", 0);
         let bit = |n: u32| bits & (1 << n) != 0;
-        Self { late: bit(0), stale: bit(1), spawns_fail: bit(2), early_deaths: bit(3), tasks_fail: bit(4) }
+        Self {
+            late: bit(0),
+            stale: bit(1),
+            spawns_fail: bit(2),
+            early_deaths: bit(3),
+            tasks_fail: bit(4),
+            forgetful: bit(5),
+        }
     }
 }
 

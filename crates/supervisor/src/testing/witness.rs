@@ -81,6 +81,48 @@ impl Witness {
         }
     }
 
+    /// This is the last run of a component that another supervisor knows of; later ones have left nothing behind.
+    pub(super) fn is_found(&mut self, key: u32, run: Option<RunId>) {
+        self.books[key as usize].run = run;
+    }
+
+    /// The supervisor was killed: what it was doing about runs begins anew, and a shutdown is forgotten. `forgetful`: what it
+    /// had decided last may not have been written down.
+    pub(super) fn supervisor_was_killed(&mut self, now: Duration, forgetful: bool) {
+        self.tasks.clear();
+        self.stopping.clear();
+        if forgetful {
+            // Only whoever was answered may rely on it.
+            for request in self.accepted.difference(&self.answered) {
+                if let Some(Ask::Stop { keys, .. }) = self.asks.get(request) {
+                    keys.iter().for_each(|key| self.books[*key as usize].forbidden = false);
+                }
+            }
+        }
+        self.answered.extend(self.accepted.iter());
+        self.undisturbed = false;
+        for book in &mut self.books {
+            book.told_to_stop = None;
+            book.killed = false;
+            book.impatient = false;
+            book.unkillable = false;
+            if self.stopping_everything {
+                book.forbidden = book.forbidden_before;
+            }
+            // What has come due meanwhile is done late.
+            book.next_try = book.next_try.filter(|time| *time > now && !forgetful);
+            if forgetful {
+                book.exits_told.clear();
+                book.is_restart = false;
+            }
+        }
+        if forgetful {
+            self.restarts.clear();
+        }
+        self.stopping_everything = false;
+        self.killing_everything = false;
+    }
+
     /// A task has answered.
     pub(super) fn finished(&mut self, task: TaskId) {
         self.tasks.remove(&task);
@@ -90,6 +132,7 @@ impl Witness {
     pub(super) fn told(&self, input: &Input) -> Vec<u32> {
         match input {
             Input::Tick | Input::Forget { .. } => Vec::new(),
+            Input::Recalled { key, .. } => vec![*key],
             Input::Begin | Input::Request { ask: Ask::Shutdown { .. }, .. } => {
                 self.by_id.values().copied().collect()
             }
@@ -163,7 +206,10 @@ impl Witness {
                     format_args!("it is looked what is left of an old run of {}", book.id),
                 );
             }
-            Action::Forward { .. } | Action::Measure { .. } | Action::Inspect { .. } => {}
+            Action::Forward { .. }
+            | Action::Measure { .. }
+            | Action::Inspect { .. }
+            | Action::Remember { .. } => {}
             Action::Accepted { request } => {
                 let once = self.accepted.insert(*request);
                 self.check(once, "S13", format_args!("a request is accepted twice"));
@@ -350,6 +396,9 @@ impl Witness {
         for key in keys {
             let book = &mut self.books[key as usize];
             book.forbidden = forbidden;
+            if !self.stopping_everything {
+                book.forbidden_before = forbidden;
+            }
             book.next_try = None;
             book.is_restart = false;
             book.impatient |= is_stop && book.told_to_stop.is_some_and(|(told, _)| now > told);

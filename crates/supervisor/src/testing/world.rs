@@ -1,5 +1,6 @@
 //! The simulated world itself: a virtual clock, a small pid space, and the rim around the core.
 
+mod afterlife;
 mod processes;
 mod rim;
 
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::afterlife::Memories;
 use self::processes::{Process, Processes};
 use super::hostility::{Draws, Hostility};
 use super::mock::Mock;
@@ -27,6 +29,9 @@ const CHECKED_AS_A_WHOLE: usize = 64;
 #[derive(Debug)]
 pub struct World {
     core: Core,
+    rules: Rules,
+    seed: u64,
+    memories: Memories,
     names: Names,
     mocks: Vec<Mock>,
     draws: Vec<Draws>,
@@ -60,6 +65,8 @@ pub struct Circumstances {
     pub restart_budget: Option<RestartBudget>,
     /// What happens when an essential component is given up.
     pub on_give_up: OnGiveUp,
+    /// Whether the supervisor ends when nothing will run again.
+    pub ends_when_done: bool,
 }
 
 /// A request made of a [`World`]: ask for its [`World::outcome`].
@@ -101,8 +108,8 @@ impl World {
     /// A world of these components under these circumstances.
     #[must_use]
     pub fn under(mocks: impl IntoIterator<Item = Mock>, circumstances: Circumstances) -> Self {
-        let Circumstances { seed, hostility, restart_budget, on_give_up } = circumstances;
-        let rules = Rules { budget: restart_budget, on_give_up };
+        let Circumstances { seed, hostility, restart_budget, on_give_up, ends_when_done } = circumstances;
+        let rules = Rules { budget: restart_budget, on_give_up, remembers: true, ends_when_done };
         let mocks: Vec<_> = mocks.into_iter().collect();
         let core = Core::new(mocks.iter().map(|mock| mock.spec.clone()).collect(), rules, seed);
         let mut mocks: HashMap<_, _> = mocks.into_iter().map(|mock| (mock.spec.id.clone(), mock)).collect();
@@ -114,6 +121,9 @@ impl World {
             names: Names::new(core.specs()),
             witness,
             draws,
+            rules,
+            seed,
+            memories: Memories::default(),
             core,
             mocks,
             hostility,

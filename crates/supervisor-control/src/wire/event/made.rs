@@ -21,6 +21,8 @@ impl From<&EventKind> for What {
                 Self::Requested { verb: clipped(verb), signal, by: clipped(by) }
             }
             EventKind::Spawned { pid, .. } => Self::Spawned { pid: *pid },
+            EventKind::Adopted { pid, started, .. } => Self::Adopted { pid: *pid, started: *started },
+            EventKind::EndedUnattended { .. } => Self::EndedUnattended,
             EventKind::Started { .. } => Self::Started,
             EventKind::Unready { why, .. } => Self::Unready {
                 why: match why {
@@ -120,6 +122,7 @@ impl What {
             EventKind::OutputStored { problem } => {
                 Self::OutputStored { problem: problem.as_ref().map(clipped) }
             }
+            EventKind::AllDone => Self::AllDone,
             EventKind::ShuttingDown { given_up } => {
                 Self::ShuttingDown { given_up: given_up.as_ref().map(ToString::to_string) }
             }

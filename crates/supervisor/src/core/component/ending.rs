@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::again::Again;
 use super::{Component, Context, Milestone, State};
 use crate::core::Action;
@@ -37,7 +39,7 @@ pub(super) struct Ending {
 }
 
 /// Why a run ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Why {
     /// Its main process ended.
     ByItself,
@@ -77,6 +79,11 @@ impl Ending {
             has_evidence: false,
             left: Vec::new(),
         }
+    }
+
+    /// One that an earlier supervisor had begun, of a run whose main process has ended meanwhile.
+    pub(super) fn after_all(why: Why, exit: Exit, at: Duration) -> Self {
+        Self { why, ..Self::by_itself(exit, at) }
     }
 
     fn because(why: Why, now: Duration) -> Self {
@@ -159,6 +166,17 @@ impl Component {
         let Some(run) = self.end_run(Why::Judged(fault.clone()), context) else { return };
         self.emit(EventKind::Judged { run, fault }, context);
         self.begin_evidence(false, context);
+    }
+
+    /// An end for a fault goes on that an earlier supervisor has begun.
+    pub(super) fn judge_again(&mut self, fault: Fault, context: &mut Context<'_>) {
+        if self.end_run(Why::Judged(fault), context).is_none() {
+            return;
+        }
+        if let State::Ending { ending, .. } = &mut self.state {
+            ending.has_evidence = true;
+        }
+        self.begin_stopping(context);
     }
 
     /// Somebody does not want to wait: everything of its run is killed.

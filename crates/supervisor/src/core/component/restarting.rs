@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::again::LONGEST_PAUSE;
 use super::{Component, Context, Milestone, Rest, State};
 use crate::error::SpawnError;
@@ -22,7 +24,7 @@ const WANT_SPREAD: f64 = 0.1;
 const LONGEST_REST: Duration = Duration::from_secs(3_600);
 
 /// What is remembered of a component's restarts since somebody asked for it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     history: History,
     /// When it was decided to restart it, within the window of its limit.
@@ -33,6 +35,18 @@ pub(super) struct Record {
     failed_trials: u32,
     /// How often in a row it could not be spawned for a want of ours.
     wants: u32,
+}
+
+impl Record {
+    /// By which it is seen whether it has changed.
+    pub(super) fn size(&self) -> (u32, usize, u32) {
+        (self.history.in_a_row(), self.decided.len(), self.failed_trials)
+    }
+
+    /// The past runs are of the component of this key.
+    pub(super) fn belongs_to(&mut self, key: u32) {
+        self.history.belongs_to(key);
+    }
 }
 
 impl Component {

@@ -38,6 +38,8 @@ pub(super) struct Book {
     pub(super) is_restart: bool,
     /// Nobody wants it, so that it must not be started.
     pub(super) forbidden: bool,
+    /// The same before everything was stopped.
+    pub(super) forbidden_before: bool,
     pub(super) runs: usize,
     /// The run that was begun last, while it is not gone.
     pub(super) run: Option<RunId>,
@@ -82,6 +84,7 @@ impl Book {
                 is_restart: false,
                 autostart: spec.autostart,
                 forbidden: !spec.autostart,
+                forbidden_before: !spec.autostart,
                 runs: 0,
                 run: None,
                 exits_told: HashSet::new(),
@@ -107,6 +110,10 @@ impl Book {
                 self.settled = true;
                 self.started = true;
                 self.ready = true;
+            }
+            EventKind::Adopted { started, .. } => {
+                self.started = *started;
+                self.ready = *started;
             }
             EventKind::Unready { .. } => self.ready = false,
             EventKind::ReadyAgain { .. } => self.ready = true,

@@ -92,6 +92,15 @@ impl Processes {
         }
     }
 
+    /// Reaps those of a component that have ended.
+    pub(super) fn reap_all_of(&mut self, component: u32) {
+        let ended: Vec<_> = self.of(component).filter(|process| !process.lives()).collect();
+        let ended: Vec<_> = ended.into_iter().map(|process| process.serial).collect();
+        for serial in ended {
+            self.remove(serial);
+        }
+    }
+
     /// Those of a component, the oldest first.
     pub(super) fn of(&self, component: u32) -> impl Iterator<Item = &Process> {
         self.by_component[component as usize].iter().map(|serial| &self.by_serial[serial])

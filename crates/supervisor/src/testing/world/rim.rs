@@ -33,8 +33,13 @@ impl World {
         }
     }
 
-    /// Tells the core, and carries out what it decides.
+    /// Tells the core, and carries out what it decides; then looks whether all is as it must be.
     pub(super) fn tell(&mut self, input: Input) {
+        self.decide(input);
+        self.check_status();
+    }
+
+    pub(super) fn decide(&mut self, input: Input) {
         self.touched.extend(self.witness.told(&input));
         for action in self.core.step(self.now, input) {
             self.trace.push(format!("{:?} {action:?}", self.now));
@@ -42,7 +47,6 @@ impl World {
             self.touched.extend(self.witness.decided(self.now, &action, &lives));
             self.carry_out(action);
         }
-        self.check_status();
     }
 
     /// Checks what people would be told, unless news is under way that will change it.
@@ -85,10 +89,15 @@ impl World {
                 self.look(run);
             }
             Action::Look { run } => self.look(run),
+            Action::Remember { key } => self.remember(key),
             Action::Emit(event) => self.events.push(event),
             Action::Accepted { request } => drop(self.answers.insert(request, Ok(None))),
             Action::Refused { request, why } => drop(self.answers.insert(request, Err(why))),
-            Action::Done { request, outcome } => drop(self.answers.insert(request, Ok(Some(outcome)))),
+            Action::Done { request, outcome } => {
+                // Whoever is answered may rely on it.
+                self.memories.write();
+                self.answers.insert(request, Ok(Some(outcome)));
+            }
             Action::End { .. } => self.ended = true,
         }
     }
