@@ -20,6 +20,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod fifos;
 mod folder;
 mod housekeeping;
 mod last_words;
@@ -30,6 +31,7 @@ mod sink;
 #[cfg(test)]
 mod testbench;
 
+pub(crate) use fifos::{Fifo, Fifos, Purpose};
 pub use log_file::LogFile;
 pub(crate) use names::owners;
 pub(crate) use pump::{News, Notice, Pump};

@@ -352,14 +352,17 @@ impl Driver {
             os_error: error.raw_os_error(),
         };
         let token = environment::token(&spec.id).map_err(|error| failed(SpawnStep::Process, &error))?;
-        let ends = self.means.pump.open(run, spec).map_err(|error| failed(SpawnStep::Output, &error))?;
+        let owner = os::owner_of(spec);
+        let ends =
+            self.means.pump.open(run, spec, owner).map_err(|error| failed(SpawnStep::Output, &error))?;
         if os::descriptors_are_scarce(&ends.stdout) {
             let error =
                 io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
             return Err(failed(SpawnStep::Output, &error));
         }
         self.means.tasks.remember(run, &token, spec);
-        let mouth = self.means.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
+        let mouth =
+            self.means.voices.open(run, &token, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
         let environment = environment::of(&spec.environment, &self.inherited);
         let launch = Launch {
             spec,

@@ -7,6 +7,7 @@ mod member;
 mod memory;
 mod notify_socket;
 mod out_of_memory;
+mod pipes;
 mod proc;
 mod process;
 mod usage;
@@ -23,6 +24,10 @@ pub(crate) use member::{may_speak_for_all, member, user_of};
 pub(crate) use memory::memory;
 pub(crate) use notify_socket::{NotifySocket, Sender};
 pub(crate) use out_of_memory::OutOfMemory;
+pub(crate) use pipes::{
+    Lens, PIPE_SIZE, discard, enlarge, give_to, held_by, is_at_end, make_fifo, most_large_pipes,
+    move_to_file, open_fifo,
+};
 pub(crate) use process::{Process, destroy, spawn};
 pub(crate) use usage::Meter;
 

@@ -1,7 +1,9 @@
 //! The thread of the pump: one loop around one poller.
 //!
-//! In each round every pipe that has something is read once, so that a flood keeps nobody from being heard. All pipes
-//! share one buffer. Nothing happens by time, but for the retries of what failed.
+//! In each round every pipe that has something is read once, so that a flood keeps nobody from being heard. What it holds is
+//! moved into the log by the operating system, so that none of it is lost or stored twice when we are killed; where
+//! something wants to know what it was, that is read in the log. All pipes share one buffer. Nothing happens by time, but for
+//! the retries of what failed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -11,18 +13,22 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use polling::{Events, Poller};
 use regex::bytes::Regex;
-use rustix::io::Errno;
 
+use super::super::fifos::Fifos;
 use super::super::housekeeping::Housekeeper;
+use super::super::last_words::LastWords;
+use super::super::log_file::LogFile;
 use super::super::sink::Sink;
 use super::stream::{Pipe, Stream, StreamId};
 use super::{Command, Conditions, News, Notice, Run, Source, now};
-use crate::os::Watched;
+use crate::os::{self, Lens, Watched};
 use crate::run::RunId;
 use crate::spec::log_pattern;
 
-/// What is read at a time: the size of a pipe.
-const CHUNK: usize = 64 * 1024;
+/// The most that is taken of a pipe at a time.
+const CHUNK: usize = 256 << 10;
+/// How much of what was stored is read for the last lines, if they are in it.
+const LAST_LINES: usize = 8 << 10;
 /// How many pipes are read in a round.
 const ROUND: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 /// How many pipes of ended runs a component may have beside that of its run. Whatever a run left behind may hold its pipe
@@ -36,6 +42,8 @@ pub(super) struct Worker {
     conditions: Conditions,
     notice: Notice,
     housekeeper: Housekeeper,
+    /// Where pipes are that have names.
+    fifos: Option<Arc<Fifos>>,
     /// Boxed, because a tree keeps room for almost as many again.
     streams: BTreeMap<StreamId, Box<Stream>>,
     /// By the key of their events, which is never used again.
@@ -45,8 +53,9 @@ pub(super) struct Worker {
     failing: BTreeSet<StreamId>,
     /// What is looked for in the pipes of these runs, by component.
     sought: BTreeMap<u32, (RunId, Regex)>,
-    /// The first byte is kept free for the end of a line that the run before left open.
-    buffer: Vec<u8>,
+    lens: Lens,
+    /// How many pipes were enlarged and are still there.
+    large_pipes: usize,
 }
 
 impl Worker {
@@ -55,6 +64,7 @@ impl Worker {
         commands: Receiver<Command>,
         (conditions, notice): (Conditions, Notice),
         housekeeper: Housekeeper,
+        fifos: Option<Arc<Fifos>>,
     ) -> Self {
         Self {
             poller,
@@ -62,12 +72,14 @@ impl Worker {
             conditions,
             notice,
             housekeeper,
+            fifos,
             streams: BTreeMap::new(),
             pipes: BTreeMap::new(),
             next_key: 0,
             failing: BTreeSet::new(),
             sought: BTreeMap::new(),
-            buffer: vec![0; 1 + CHUNK],
+            lens: Lens::new(CHUNK),
+            large_pipes: 0,
         }
     }
 
@@ -100,14 +112,15 @@ impl Worker {
     }
 
     fn attach(&mut self, run: Run) {
-        let Run { id: run, stdout, stderr, ready } = run;
+        let Run { id: run, stdout, stderr, ready, is_new } = run;
         self.sought.remove(&run.component);
         // What cannot be a pattern was refused before.
         if let Some(pattern) = ready.and_then(|text| log_pattern(&text).ok()) {
             self.sought.insert(run.component, (run, pattern));
         }
         let stderr = stderr.map(|source| (true, source));
-        for (is_stderr, source) in [Some((false, stdout)), stderr].into_iter().flatten() {
+        let stdout = stdout.map(|source| (false, source));
+        for (is_stderr, source) in [stdout, stderr].into_iter().flatten() {
             let id = StreamId { component: run.component, is_stderr };
             if self.streams.get(&id).is_none_or(|stream| stream.sink.settings() != source.log.as_ref()) {
                 self.close_all(id);
@@ -115,7 +128,7 @@ impl Worker {
                 self.streams.insert(id, Box::new(Stream::new(sink)));
             }
             self.make_way(id);
-            self.add_pipe(id, run, source);
+            self.add_pipe(id, run, source, is_new);
             self.settle(id);
         }
     }
@@ -156,18 +169,20 @@ impl Worker {
         }
     }
 
-    fn add_pipe(&mut self, id: StreamId, run: RunId, source: Source) {
-        let has_last_words = source.has_last_words;
+    fn add_pipe(&mut self, id: StreamId, run: RunId, source: Source, is_new: bool) {
+        let Source { reader, name, has_last_words, problem, .. } = source;
         let seeker = self.sought.contains_key(&run.component).then(Box::default);
         let key = self.next_key;
         self.next_key += 1;
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        match Watched::new(source.reader, &self.poller, key) {
+        match Watched::new(reader, &self.poller, key) {
             Ok(reader) => {
-                let pipe = Pipe { reader, stream: id, run, seeker, has_last_words, is_fresh: true };
+                let mut pipe = Pipe::new(reader, id, run);
+                (pipe.name, pipe.seeker, pipe.is_fresh) = (name, seeker, is_new);
+                pipe.has_last_words = has_last_words;
                 self.pipes.insert(key, pipe);
                 stream.pipes.push_back(key);
-                stream.problem = None;
+                stream.problem = problem;
             }
             Err(error) => stream.problem = Some(stream.deaf_to(&error)),
         }
@@ -181,36 +196,75 @@ impl Worker {
         if is_holding { 0 } else { self.take(key) }
     }
 
-    /// Reads a pipe once and stores what was in it; says how much that was. The end of a pipe closes it.
+    /// Reads a pipe once and stores what was in it, or takes note that it is lost; says how much that was. The end of a
+    /// pipe closes it.
     fn take(&mut self, key: usize) -> usize {
-        let Some(pipe) = self.pipes.get_mut(&key) else { return 0 };
-        let Some(stream) = self.streams.get_mut(&pipe.stream) else { return 0 };
-        let id = pipe.stream;
-        match rustix::io::read(&*pipe.reader, &mut self.buffer[1..]) {
-            Ok(0) => {
+        let Some(pipe) = self.pipes.get(&key) else { return 0 };
+        let (id, held) = (pipe.stream, os::held_by(&*pipe.reader).min(CHUNK));
+        if held == 0 {
+            if os::is_at_end(&*pipe.reader) {
                 self.seek(key, None);
                 self.close(key);
-                0
             }
-            Ok(length) => {
-                if pipe.has_last_words {
-                    stream.last_words.get_or_insert_default().hear(&self.buffer[1..=length]);
-                }
-                let is_fresh = std::mem::take(&mut pipe.is_fresh);
-                let ends_line = is_fresh && stream.sink.is_writing() && stream.sink.is_mid_line();
-                self.buffer[0] = b'\n';
-                let chunk = &self.buffer[usize::from(!ends_line)..=length];
-                stream.sink.write(chunk, now());
-                self.seek(key, Some(length));
-                self.settle(id);
-                length
-            }
-            Err(Errno::AGAIN | Errno::INTR) => 0,
-            Err(_) => {
-                self.close(key);
-                0
-            }
+            return 0;
         }
+        if held > os::PIPE_SIZE / 2 {
+            self.enlarge(key);
+        }
+        let Some(pipe) = self.pipes.get_mut(&key) else { return 0 };
+        let Some(stream) = self.streams.get_mut(&id) else { return 0 };
+        let length = if stream.sink.can_store() {
+            let length = stream.sink.store(|log, at| pipe.draw(log, held, &mut self.lens, at), now());
+            self.hear_stored(key, length);
+            length
+        } else {
+            let length = rustix::io::read(&*pipe.reader, &mut self.lens.buffer[..held]).unwrap_or(0);
+            stream.sink.lose(&self.lens.buffer[..length]);
+            self.hear(key, 0, length);
+            length
+        };
+        self.settle(id);
+        length
+    }
+
+    /// Has a pipe that is found half full hold more, once, and as long as there are not too many of them.
+    fn enlarge(&mut self, key: usize) {
+        let pipes = self.pipes.len();
+        let Some(pipe) = self.pipes.get_mut(&key).filter(|pipe| !pipe.was_full) else { return };
+        pipe.was_full = true;
+        pipe.is_large = self.large_pipes < os::most_large_pipes(pipes) && os::enlarge(&*pipe.reader);
+        self.large_pipes += usize::from(pipe.is_large);
+    }
+
+    /// Reads in the log what was just stored there, as far as anything wants to know it.
+    fn hear_stored(&mut self, key: usize, length: usize) {
+        let Some(pipe) = self.pipes.get(&key) else { return };
+        let Some(stream) = self.streams.get(&pipe.stream) else { return };
+        let chunk = &mut self.lens.buffer[..length];
+        let mut from = match &pipe.seeker {
+            Some(_) => 0,
+            None if pipe.has_last_words => length.saturating_sub(LAST_LINES),
+            None => return,
+        };
+        let mut is_read = stream.sink.read_back(&mut chunk[from..]);
+        if is_read && from > 0 && !LastWords::are_all_in(&chunk[from..]) {
+            from = 0;
+            is_read = stream.sink.read_back(chunk);
+        }
+        if is_read {
+            self.hear(key, from, length);
+        }
+    }
+
+    /// Takes in what a run has written, or the end of it: what the buffer holds from here to there.
+    fn hear(&mut self, key: usize, from: usize, to: usize) {
+        let Some(pipe) = self.pipes.get(&key) else { return };
+        if pipe.has_last_words
+            && let Some(stream) = self.streams.get_mut(&pipe.stream)
+        {
+            stream.last_words.get_or_insert_default().hear(&self.lens.buffer[from..to]);
+        }
+        self.seek(key, Some(to));
     }
 
     /// Looks for what a run says when it is ready in so much that was just read, or at its end; until it is found.
@@ -219,7 +273,7 @@ impl Worker {
         let Some(seeker) = &mut pipe.seeker else { return };
         let sought = self.sought.get(&pipe.run.component).filter(|(run, _)| *run == pipe.run);
         let found = sought.map(|(run, pattern)| match length {
-            Some(length) => (*run, seeker.finds(pattern, &self.buffer[1..=length])),
+            Some(length) => (*run, seeker.finds(pattern, &self.lens.buffer[..length])),
             None => (*run, seeker.finds_at_end(pattern)),
         });
         match found {
@@ -237,8 +291,7 @@ impl Worker {
     /// Reads of a pipe what it holds by now.
     fn drain(&mut self, key: usize, deadline: Option<Instant>, read: fn(&mut Self, usize) -> usize) {
         let Some(pipe) = self.pipes.get(&key) else { return };
-        let held = rustix::io::ioctl_fionread(&*pipe.reader).unwrap_or(0);
-        let mut left = usize::try_from(held).unwrap_or(usize::MAX);
+        let mut left = os::held_by(&*pipe.reader);
         while left > 0 && deadline.is_none_or(|deadline| now() < deadline) {
             let length = read(self, key);
             left = if length == 0 { 0 } else { left.saturating_sub(length) };
@@ -246,9 +299,12 @@ impl Worker {
     }
 
     fn close(&mut self, key: usize) {
-        if let Some(pipe) = self.pipes.remove(&key)
-            && let Some(stream) = self.streams.get_mut(&pipe.stream)
-        {
+        let Some(pipe) = self.pipes.remove(&key) else { return };
+        self.large_pipes -= usize::from(pipe.is_large);
+        if let (Some(name), Some(fifos)) = (&pipe.name, &self.fifos) {
+            fifos.remove(name);
+        }
+        if let Some(stream) = self.streams.get_mut(&pipe.stream) {
             stream.pipes.retain(|&other| other != key);
         }
     }
@@ -296,8 +352,17 @@ impl Worker {
     }
 
     fn retry(&mut self, id: StreamId, now: Instant) {
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.sink.retry(now);
+        let holds_some = |key: &usize| self.pipes.get(key).is_some_and(|pipe| os::held_by(&*pipe.reader) > 0);
+        let oldest = self.pipes_of(id).into_iter().find(holds_some);
+        let mut pipe = oldest.and_then(|key| self.pipes.get_mut(&key));
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let draw = |log: &mut LogFile, at| match &mut pipe {
+            Some(pipe) => pipe.draw(log, os::held_by(&*pipe.reader).min(CHUNK), &mut self.lens, at),
+            None => Ok(0),
+        };
+        let stored = stream.sink.retry(draw, now);
+        if let Some(key) = oldest {
+            self.hear_stored(key, stored);
         }
         self.settle(id);
         // What waited meanwhile is stored in the order of the runs.
@@ -350,6 +415,8 @@ impl Worker {
         let keys: Vec<_> = self.pipes.keys().copied().collect();
         for key in keys {
             self.drain(key, Some(deadline), Self::read);
+            // Removes it if nobody has it any more. Another supervisor may go on with the others.
+            self.read(key);
         }
     }
 }
@@ -370,13 +437,19 @@ mod tests {
         let log = LogSettings::new(folder.path().join("missing/logs/ps.log"));
         let (_, commands) = crossbeam_channel::unbounded();
         let poller = Arc::new(Poller::new().unwrap());
-        let mut worker =
-            Worker::new(poller, commands, (Conditions::default(), Arc::new(|_| {})), Housekeeper::default());
+        let mut worker = Worker::new(
+            poller,
+            commands,
+            (Conditions::default(), Arc::new(|_| {})),
+            Housekeeper::default(),
+            None,
+        );
         let (stdout, writer) = pipe().unwrap();
         File::from(writer).write_all(b"patience\n").unwrap();
         let id = RunId { component: 0, number: 1 };
-        let stdout = Source { reader: stdout, log: Some(log), has_last_words: true };
-        worker.attach(Run { id, stdout, stderr: None, ready: None });
+        let stdout =
+            Source { reader: stdout, name: None, log: Some(log), has_last_words: true, problem: None };
+        worker.attach(Run { id, stdout: Some(stdout), stderr: None, ready: None, is_new: true });
 
         let key = *worker.pipes.keys().next().unwrap();
         assert_eq!(worker.read(key), 0);
