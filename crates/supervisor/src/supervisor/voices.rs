@@ -291,6 +291,7 @@ mod tests {
     use std::io::Write;
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::{SocketAddr, UnixDatagram};
+    use std::path::Path;
     use std::time::Duration;
 
     use polling::Events;
@@ -417,6 +418,81 @@ mod tests {
             assert_eq!(bench.voices.hear(RUN), []);
             assert!(bench.noticed().is_empty() && bench.voices.by_key.is_empty(), "it is closed");
         }
+    }
+
+    /// Voices that keep what they need in a folder, as those that come after them.
+    fn keeping(folder: &Path) -> Bench {
+        let mut bench = Bench::new();
+        bench.voices.fifos = Some(Arc::new(Fifos::open(folder).unwrap()));
+        bench
+    }
+
+    #[test]
+    fn whoever_says_that_it_is_ready_while_nobody_listens_is_heard_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = spec(Some(ReadyWhen::Descriptor(5)));
+        let pipes = || std::fs::read_dir(folder.path().join("output")).unwrap().count();
+        let mut bench = keeping(folder.path());
+        let (_, writer) = bench.voices.open(RUN, TOKEN, &spec).unwrap().ready.take().unwrap();
+        let mut writer = std::fs::File::from(writer);
+        // A killed supervisor closes nothing in order.
+        std::mem::take(&mut bench.voices.by_component);
+        drop(bench);
+        writer.write_all(b"ready\n").unwrap();
+        let mut bench = keeping(folder.path());
+        bench.voices.adopt(RUN, TOKEN, &spec, false).unwrap();
+        assert_eq!((bench.noticed(), bench.voices.hear(RUN)), (vec![RUN], vec![Heard::Ready]));
+        assert!(bench.voices.by_key.is_empty() && pipes() == 0);
+        bench.voices.close(RUN.component);
+        bench.voices.adopt(RUN, TOKEN, &spec, true).unwrap();
+        assert!(bench.voices.by_component.is_empty(), "who is ready costs no descriptor");
+        // Nobody may have written, and gone.
+        drop(bench.voices.open(RUN, TOKEN, &spec).unwrap());
+        assert_eq!((bench.voices.hear(RUN), pipes()), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn a_socket_has_the_same_address_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = spec(Some(ReadyWhen::Notified));
+        for notify in [None, Some(folder.path().to_owned())] {
+            let mut bench = Bench::new();
+            bench.voices.folder.clone_from(&notify);
+            let mouth = bench.voices.open(RUN, TOKEN, &spec).unwrap();
+            let address = variable(&mouth, "NOTIFY_SOCKET").unwrap();
+            assert_eq!(address.starts_with('/'), notify.is_some());
+            drop(bench);
+            if notify.is_some() {
+                // A killed supervisor leaves the file behind.
+                drop(UnixDatagram::bind(&address).unwrap());
+            }
+            let mut bench = Bench::new();
+            bench.voices.folder = notify;
+            bench.voices.adopt(RUN, TOKEN, &spec, true).unwrap();
+            let to = match address.strip_prefix('@') {
+                Some(name) => SocketAddr::from_abstract_name(name).unwrap(),
+                None => SocketAddr::from_pathname(&address).unwrap(),
+            };
+            UnixDatagram::unbound().unwrap().send_to_addr(b"READY=1", &to).unwrap();
+            assert!(matches!(&bench.voices.hear(RUN)[..], [Heard::Notified(_, said)] if said.ready));
+        }
+    }
+
+    #[test]
+    fn an_address_that_somebody_else_has_taken_is_told_and_the_rest_is_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spec = spec(Some(ReadyWhen::Descriptor(5)));
+        spec.watchdog = Some(Duration::from_secs(1));
+        let mut bench = keeping(folder.path());
+        let (_, writer) = bench.voices.open(RUN, TOKEN, &spec).unwrap().ready.take().unwrap();
+        std::mem::take(&mut bench.voices.by_component);
+        drop(bench);
+        let _squatter = NotifySocket::open(abstract_name(TOKEN)).unwrap();
+        let mut bench = keeping(folder.path());
+        let refused = bench.voices.adopt(RUN, TOKEN, &spec, false).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        std::fs::File::from(writer).write_all(b"\n").unwrap();
+        assert_eq!(bench.voices.hear(RUN), [Heard::Ready]);
     }
 
     #[test]

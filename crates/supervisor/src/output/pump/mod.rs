@@ -50,7 +50,7 @@ pub(crate) struct Ends {
 #[derive(Debug)]
 enum Command {
     /// A component has a new run, which writes to these pipes.
-    Attach(Run),
+    Attach(Box<Run>),
     /// Nothing of this run is left.
     Ended(RunId),
     /// Log files may have been moved away.
@@ -147,7 +147,7 @@ impl Pump {
         stdout_source.has_last_words = log.is_some() && stderr == Stderr::Join;
         let ready = ready.map(str::to_owned);
         let run = Run { id: run, stdout: Some(stdout_source), stderr: stderr_source, ready, is_new: true };
-        self.thread().and_then(|thread| thread.send(Command::Attach(run))).inspect_err(|_| {
+        self.thread().and_then(|thread| thread.send(Command::Attach(Box::new(run)))).inspect_err(|_| {
             if let Some(fifos) = &self.fifos {
                 fifos.discard(name.0, name.1);
             }
@@ -218,7 +218,8 @@ impl Pump {
         let has_any = stdout.is_some() || stderr.is_some();
         if has_any {
             let ready = ready.map(str::to_owned);
-            self.thread()?.send(Command::Attach(Run { id: run, stdout, stderr, ready, is_new: false }))?;
+            let run = Run { id: run, stdout, stderr, ready, is_new: false };
+            self.thread()?.send(Command::Attach(Box::new(run)))?;
         }
         Ok(has_any)
     }

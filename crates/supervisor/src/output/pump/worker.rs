@@ -101,7 +101,7 @@ impl Worker {
             }
             while let Ok(command) = self.commands.try_recv() {
                 match command {
-                    Command::Attach(run) => self.attach(run),
+                    Command::Attach(run) => self.attach(*run),
                     Command::Ended(run) => self.ended(run),
                     Command::Reopen => self.reopen(),
                     Command::Finish(limit) => return self.finish(limit),
