@@ -179,7 +179,8 @@ fn notice(commands: &Sender<Command>, poller: &Arc<Poller>) -> Notice {
 fn let_go_of_all(pump: &Pump, core: &Core) -> io::Result<()> {
     for (id, run) in pump.standing()? {
         let known = (0..).zip(core.specs()).find(|(_, spec)| spec.id == id);
-        pump.let_go((&id, run), known)?;
+        // What cannot be opened now is found again at the next start: no reason not to supervise.
+        let _ = pump.let_go((&id, run), known);
     }
     pump.wake();
     Ok(())

@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::super::testbench::{at, names_in, text, whole_log};
 use super::*;
+use crate::os;
 
 const LONG: Duration = Duration::from_secs(60);
 
