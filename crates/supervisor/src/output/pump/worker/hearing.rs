@@ -10,7 +10,7 @@ const LAST_LINES: usize = 8 << 10;
 impl Worker {
     /// Reads in the log what was just stored there, as far as anything wants to know it.
     pub(super) fn hear_stored(&mut self, key: usize, length: usize) {
-        let Some(pipe) = self.pipes.get(&key) else { return };
+        let Some(pipe) = self.pipes.get(&key).filter(|_| length > 0) else { return };
         let Some(stream) = self.streams.get(&pipe.stream) else { return };
         let chunk = &mut self.lens.buffer[..length];
         let mut from = match &pipe.seeker {
