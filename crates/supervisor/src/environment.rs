@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io;
+use std::sync::Arc;
 
 use crate::spec::{ComponentId, Environment};
 
@@ -41,8 +42,8 @@ pub(crate) fn of<'a>(
 }
 
 /// What no other run has, by which the processes of this one are known: `ps/` and 128 random bits.
-pub(crate) fn token(id: &ComponentId) -> io::Result<String> {
-    unique(id.as_str())
+pub(crate) fn token(id: &ComponentId) -> io::Result<Arc<str>> {
+    unique(id.as_str()).map(Arc::from)
 }
 
 /// A name that nobody else has, and that nobody can guess: what is given, a slash, and 128 random bits.

@@ -84,6 +84,9 @@ mod core;
 mod environment;
 mod error;
 mod event;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod names;
 mod os;
 mod output;

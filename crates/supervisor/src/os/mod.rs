@@ -28,10 +28,10 @@ use std::os::fd::{BorrowedFd, RawFd};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(unix)]
-pub(crate) use posix::{Connecting, drain, owner_of, pipe, read_some, words};
+pub(crate) use posix::{Connecting, drain, in_words, is_shortage, is_want, owner_of, pipe, read_some, words};
 pub(crate) use priority::lower_this_thread;
 #[cfg(target_os = "linux")]
-pub(crate) use reserve::{Reserve, descriptors_are_scarce};
+pub(crate) use reserve::{Reserve, descriptors_are_scarce, scarcity};
 pub(crate) use watched::Watched;
 
 use crate::spec::{Command, ProcessSpec};

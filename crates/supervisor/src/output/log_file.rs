@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Local, NaiveDate};
@@ -14,7 +15,7 @@ use memchr::memrchr;
 use self::current::Current;
 use super::folder::Folder;
 use super::housekeeping::{Housekeeper, Job, retain_newest};
-use super::names::{Names, with_end};
+use super::names::with_end;
 use super::{LogSettings, failed};
 use crate::os::Lens;
 
@@ -27,8 +28,7 @@ use crate::os::Lens;
 #[derive(Debug)]
 pub struct LogFile {
     /// With an absolute path, so that the host may change its folder.
-    settings: LogSettings,
-    names: Names,
+    settings: Arc<LogSettings>,
     calendar: Calendar,
     current: Current,
     housekeeper: Housekeeper,
@@ -42,7 +42,7 @@ impl LogFile {
     /// regular file. The message names the path and the reason.
     pub fn open(settings: LogSettings) -> io::Result<Self> {
         let now = unix_now();
-        let mut log = Self::open_with(settings, Housekeeper::default(), now)?;
+        let mut log = Self::open_with(Arc::new(settings), Housekeeper::default(), now)?;
         // The last line of an earlier life may have no end. A full disk shows with the first line.
         let _ = log.end_line(now);
         Ok(log)
@@ -51,24 +51,21 @@ impl LogFile {
     /// Opens the log at a time in seconds since 1970, its old files in the care of `housekeeper`. Whether a last line
     /// without an end goes on is for the caller to know.
     pub(super) fn open_with(
-        mut settings: LogSettings,
+        settings: Arc<LogSettings>,
         housekeeper: Housekeeper,
         now: i64,
     ) -> io::Result<Self> {
-        settings.path =
-            std::path::absolute(&settings.path).map_err(|error| failed("open", &settings.path, &error))?;
-        settings.max_size = settings.max_size.filter(|&size| size > 0);
+        let settings = made_absolute(settings)?;
         if settings.path.file_name().is_none() {
             let reason = io::Error::new(io::ErrorKind::InvalidInput, "it names a folder, not a file");
             return Err(failed("open", &settings.path, &reason));
         }
-        let names = Names::new(&settings.path, settings.dated);
         let mut calendar = Calendar::default();
         let date = calendar.date(now);
-        let name = names.current(date);
-        housekeeper.claim(&settings.path, &name);
+        housekeeper.claim(&settings, date);
+        let name = settings.names().current(date);
         let current = Current::open(&Folder::of(&settings.path)?, name, date)?;
-        let mut log = Self { settings, names, calendar, current, housekeeper };
+        let mut log = Self { settings, calendar, current, housekeeper };
         log.mend();
         log.tidy(now);
         Ok(log)
@@ -190,9 +187,10 @@ impl LogFile {
     fn end_for_size(&mut self, now: i64) -> io::Result<()> {
         let folder = Folder::of(&self.settings.path)?;
         let mut existing = folder.names()?;
-        let number = self.names.highest_number(&self.current.name, &existing) + 1;
+        let names = self.settings.names();
+        let number = names.highest_number(&self.current.name, &existing) + 1;
         let ended = with_end(&self.current.name, &format!(".{number}"));
-        if self.names.parse(&ended).is_none() {
+        if names.parse(&ended).is_none() {
             let reason = io::Error::other("no higher number is left; remove the file that has the highest");
             return Err(failed("rename", &self.path(), &reason));
         }
@@ -207,7 +205,7 @@ impl LogFile {
         if let Some(keep) = self.settings.keep {
             // At once, not in the background, so that a flood cannot outrun it. What cannot be removed now is tried
             // again in the background, which reports it.
-            let _ = retain_newest(&folder, &self.names, &existing, keep);
+            let _ = retain_newest(&folder, &names, &existing, keep);
         }
         self.tidy(now);
         Ok(())
@@ -225,8 +223,8 @@ impl LogFile {
 
     /// Goes on in the file of another day. The clock may have been set back: then that is one that exists.
     fn begin_day(&mut self, date: NaiveDate, now: i64) -> io::Result<()> {
-        let name = self.names.current(date);
-        self.housekeeper.claim(&self.settings.path, &name);
+        self.housekeeper.claim(&self.settings, date);
+        let name = self.settings.names().current(date);
         let next = Current::open(&Folder::of(&self.settings.path)?, name, date)?;
         self.switch_to(next);
         self.tidy(now);
@@ -261,7 +259,7 @@ impl LogFile {
         }
         let Ok(folder) = Folder::of(&self.settings.path) else { return };
         let Ok(existing) = folder.names() else { return };
-        let number = self.names.highest_number(&self.current.name, &existing);
+        let number = self.settings.names().highest_number(&self.current.name, &existing);
         let ended = with_end(&self.current.name, &format!(".{number}"));
         if folder.look_at(&ended).is_none() {
             return;
@@ -281,11 +279,19 @@ impl LogFile {
 
     /// Has old files deleted and ended ones compressed, in the background.
     fn tidy(&self, now: i64) {
-        let LogSettings { keep, days, compress, .. } = self.settings;
+        let LogSettings { keep, days, compress, .. } = *self.settings;
         if compress || keep.is_some() || days.is_some() {
-            self.housekeeper.submit(Job { settings: self.settings.clone(), now });
+            self.housekeeper.submit(Job { settings: Arc::clone(&self.settings), now });
         }
     }
+}
+
+/// The same settings with an absolute path, and without a size of zero: the very same ones where they are so already.
+fn made_absolute(settings: Arc<LogSettings>) -> io::Result<Arc<LogSettings>> {
+    let path = std::path::absolute(&settings.path).map_err(|error| failed("open", &settings.path, &error))?;
+    let max_size = settings.max_size.filter(|&size| size > 0);
+    let is_same = path == settings.path && max_size == settings.max_size;
+    Ok(if is_same { settings } else { Arc::new(LogSettings { path, max_size, ..(*settings).clone() }) })
 }
 
 /// A line that is written with one call stays in one file, as far as [`LogSettings::max_size`] allows.

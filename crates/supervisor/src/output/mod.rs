@@ -70,6 +70,11 @@ impl LogSettings {
         Self { path: path.into(), dated: false, max_size: None, keep: None, days: None, compress: false }
     }
 
+    /// What its files are called.
+    fn names(&self) -> names::Names {
+        names::Names::new(&self.path, self.dated)
+    }
+
     /// The log beside this one for standard error: `ps-stderr.log`.
     pub(crate) fn for_stderr(&self) -> Self {
         let mut name = OsString::from(self.path.file_stem().unwrap_or_default());

@@ -12,6 +12,7 @@
 //! A stream that is only looked at has no log: what it brings is thrown away.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::LogSettings;
@@ -28,13 +29,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Sink {
     /// None for a stream without a log.
-    settings: Option<LogSettings>,
+    settings: Option<Arc<LogSettings>>,
     housekeeper: Housekeeper,
     /// None until it could be opened.
     log: Option<LogFile>,
     /// What was dropped and is not yet told in the log.
     lost: Lost,
-    failure: Option<Failure>,
+    /// Boxed, because there hardly ever is one.
+    failure: Option<Box<Failure>>,
     /// It was to be opened again, and could not.
     is_moved: bool,
 }
@@ -58,6 +60,7 @@ impl Sink {
     /// Opens the log. If that fails it is tried again, as everything else.
     pub(super) fn new(settings: Option<LogSettings>, housekeeper: Housekeeper, now: Instant) -> Self {
         let lost = Lost::default();
+        let settings = settings.map(Arc::new);
         let mut sink = Self { settings, housekeeper, log: None, lost, failure: None, is_moved: false };
         let opened = sink.open();
         sink.note(opened, now);
@@ -65,7 +68,7 @@ impl Sink {
     }
 
     pub(super) fn settings(&self) -> Option<&LogSettings> {
-        self.settings.as_ref()
+        self.settings.as_deref()
     }
 
     /// Whether there is a log that takes something now.
@@ -205,7 +208,7 @@ impl Sink {
         let since = last.as_ref().map_or(now, |last| last.since);
         let pause = last.map_or(FIRST_PAUSE, |last| (last.pause * 2).min(LONGEST_PAUSE));
         let is_dropping = now.saturating_duration_since(since) >= HOLD_AT_MOST;
-        self.failure = Some(Failure { reason, since, retry_at: now + pause, pause, is_dropping });
+        self.failure = Some(Box::new(Failure { reason, since, retry_at: now + pause, pause, is_dropping }));
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Builder {
     seed: Option<u64>,
     restart_budget: Option<RestartBudget>,
     on_give_up: OnGiveUp,
+    ends_when_done: bool,
     readers: Readers,
     sigchld: Option<OwnedFd>,
     prober: Option<Arc<dyn Prober>>,
@@ -72,6 +73,14 @@ impl Builder {
     #[must_use]
     pub fn on_give_up(mut self, what: OnGiveUp) -> Self {
         self.on_give_up = what;
+        self
+    }
+
+    /// Whether supervision ends by itself when nothing will run again: every component has completed, was given up or stopped,
+    /// or waits for one that has. Default: no.
+    #[must_use]
+    pub fn end_when_done(mut self, yes: bool) -> Self {
+        self.ends_when_done = yes;
         self
     }
 
@@ -136,7 +145,12 @@ impl Builder {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| StartError::system("draw a random seed", &error))?,
         };
-        let rules = Rules { budget: self.restart_budget, on_give_up: self.on_give_up };
+        let rules = Rules {
+            budget: self.restart_budget,
+            on_give_up: self.on_give_up,
+            remembers: false,
+            ends_when_done: self.ends_when_done,
+        };
         let core = Core::new(self.components, rules, seed);
         let names = Arc::new(Names::new(core.specs()));
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
@@ -152,8 +166,8 @@ impl Builder {
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let handle = Handle::new(commands, Arc::clone(&poller), names);
         let voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
-        let means = Means { pump, pad, tasks, measuring: Measuring::new(mailbox), voices };
-        let driver = Driver::new(core, poller, queue, means, self.readers, self.sigchld)
+        let means = Means { pump, pad, tasks, measuring: Measuring::new(mailbox.clone()), voices };
+        let driver = Driver::new(core, poller, (queue, mailbox), means, self.readers, self.sigchld)
             .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
         #[expect(clippy::disallowed_methods, reason = "the one thread of the driver")]
         let thread = thread::Builder::new()
@@ -186,7 +200,8 @@ fn let_go_of_all(pump: &Pump, core: &Core) -> io::Result<()> {
     Ok(())
 }
 
-fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
+/// Whether these components can be supervised together.
+pub(crate) fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
     if components.len() > Builder::MAX_COMPONENTS {
         return Err(StartError::TooMany);
     }

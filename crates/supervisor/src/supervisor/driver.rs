@@ -2,7 +2,7 @@
 
 mod hearing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use polling::{Events, Poller};
 
-use super::handle::{Command, Done, TakenUp};
+use super::handle::{Command, Done, Mailbox, TakenUp};
 use super::measuring::Measuring;
 use super::readers::Readers;
 use super::runs::{Ended, Look, Owner, Runs};
@@ -33,9 +33,6 @@ const SIGCHLD_KEY: usize = 0;
 
 /// How many events a round may bring before they are told in the middle of it.
 const OUTBOX: usize = 256;
-
-/// How soon runs are looked at again of which could not be told whether anything is left.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// How long what is left of tasks may take to end when supervision does.
 const LAST_TASKS: Duration = Duration::from_secs(1);
@@ -71,7 +68,7 @@ impl Driver {
     pub(super) fn new(
         core: Core,
         poller: Arc<Poller>,
-        commands: Receiver<Command>,
+        (commands, mailbox): (Receiver<Command>, Mailbox),
         means: Means,
         readers: Readers,
         sigchld: Option<OwnedFd>,
@@ -82,7 +79,7 @@ impl Driver {
         Ok(Self {
             core,
             began,
-            runs: Runs::new(Arc::clone(&poller), sigchld.is_some()),
+            runs: Runs::new(Arc::clone(&poller), mailbox, sigchld.is_some()),
             poller,
             commands,
             means,
@@ -110,9 +107,8 @@ impl Driver {
                 self.finish_output();
                 return outcome;
             }
-            let timeout = self.core.deadline().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
-            let look_again = self.runs.is_unsure().then_some(LOOK_AGAIN);
-            let timeout = timeout.into_iter().chain(look_again).min();
+            let deadlines = self.core.deadline().into_iter().chain(self.runs.deadline());
+            let timeout = deadlines.min().map(|deadline| deadline.saturating_sub(self.began.elapsed()));
             events.clear();
             // Interrupted or refused: whatever has come is looked at, and the next round waits again.
             let _ = self.poller.wait(&mut events, timeout);
@@ -154,6 +150,7 @@ impl Driver {
         match owner {
             Owner::Run(run) => {
                 let Ended { exit, peak_memory } = ended;
+                self.means.tasks.remember(run, &self.runs, self.core.spec(run.component));
                 self.tell(Input::Exited { run, exit, peak_memory });
             }
             Owner::Task(serial) => {
@@ -166,8 +163,13 @@ impl Driver {
 
     /// Looks what is left of runs whose main processes have ended, and tells of it. What is left of a task is killed.
     fn look(&mut self, owners: &[Owner]) {
+        let looks = self.runs.look(owners, self.began.elapsed());
+        self.draw_conclusions(looks);
+    }
+
+    fn draw_conclusions(&mut self, looks: Vec<(Owner, Look)>) {
         let mut has_last_words = false;
-        for (owner, look) in self.runs.look(owners) {
+        for (owner, look) in looks {
             match (owner, look) {
                 (Owner::Run(run), Look::Left(pids)) => self.tell(Input::Left { run, pids }),
                 (Owner::Run(run), Look::Gone) => {
@@ -204,7 +206,11 @@ impl Driver {
             }
             Command::Status { keys, answer } => {
                 let mut status = self.core.status(self.began.elapsed(), &keys);
-                status.conditions = self.means.pump.conditions();
+                status.conditions.extend(self.means.pump.conditions());
+                status.conditions.extend(self.runs.condition());
+                // Many a thing goes wrong in the same way for several logs.
+                let mut told = HashSet::new();
+                status.conditions.retain(|condition| told.insert(condition.clone()));
                 // Whoever asked may have gone away.
                 let _ = answer.try_send(status);
             }
@@ -223,6 +229,10 @@ impl Driver {
             Command::Measured { run, memory } => {
                 self.means.measuring.done(run);
                 self.tell(Input::Measured { run, memory });
+            }
+            Command::Looked(looked) => {
+                let looks = self.runs.looked(looked, self.began.elapsed());
+                self.draw_conclusions(looks);
             }
             Command::ReopenLogs => {
                 // Refused only if the pump's thread has gone, which `conditions` tells.
@@ -275,6 +285,8 @@ impl Driver {
             Action::Measure { run } => self.means.measuring.begin(run, &self.runs),
             Action::Inspect { run } => self.inspect(run, now),
             Action::Kill { run } => self.runs.kill(Owner::Run(run)),
+            Action::Look { run } => self.runs.look_again(Owner::Run(run)),
+            Action::Remember { .. } => {}
             Action::Emit(event) => self.outbox.push(event),
             Action::Accepted { request } => self.answer(request, Ok(request)),
             Action::Refused { request, why } => {
@@ -348,7 +360,7 @@ impl Driver {
         let spec = self.core.spec(run.component);
         let failed = |step: SpawnStep, error: &io::Error| SpawnError {
             step,
-            reason: format!("for {}: {error}", spec.id),
+            reason: os::in_words(error),
             os_error: error.raw_os_error(),
         };
         let token = environment::token(&spec.id).map_err(|error| failed(SpawnStep::Process, &error))?;
@@ -356,11 +368,8 @@ impl Driver {
         let ends =
             self.means.pump.open(run, spec, owner).map_err(|error| failed(SpawnStep::Output, &error))?;
         if os::descriptors_are_scarce(&ends.stdout) {
-            let error =
-                io::Error::other("too few descriptors are left (raise the limit nofile of the supervisor)");
-            return Err(failed(SpawnStep::Output, &error));
+            return Err(failed(SpawnStep::Output, &os::scarcity()));
         }
-        self.means.tasks.remember(run, &token, spec);
         let mouth =
             self.means.voices.open(run, &token, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
         let environment = environment::of(&spec.environment, &self.inherited);

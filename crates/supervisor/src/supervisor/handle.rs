@@ -9,6 +9,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use polling::Poller;
 
+use super::runs::Looked;
+use super::tasks::{Answer, Failure};
 use crate::core::{Ask, RequestId};
 use crate::event::Event;
 use crate::names::Names;
@@ -43,18 +45,20 @@ pub(super) enum Command {
     /// From a prober, or from a thread of ours: what has come of a task.
     Answered {
         serial: u64,
-        result: Result<String, String>,
+        result: Answer,
     },
     /// What addresses the host of a task has.
     Resolved {
         serial: u64,
-        addresses: Result<Vec<SocketAddr>, String>,
+        addresses: Result<Vec<SocketAddr>, Failure>,
     },
     /// How much memory, in bytes, a run uses.
     Measured {
         run: RunId,
         memory: u64,
     },
+    /// What lives of runs beside their main processes.
+    Looked(Looked),
     /// From the pump.
     Output(News),
 }

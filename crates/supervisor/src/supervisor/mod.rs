@@ -14,9 +14,13 @@ mod voices;
 
 use std::thread::JoinHandle;
 
+#[cfg(fuzzing)]
+pub(crate) use builder::check;
 pub use builder::{Builder, StartError};
 pub use handle::{Handle, Pending, Submitted};
 pub use prober::{HttpQuestion, ProbeAnswer, Prober};
+#[cfg(fuzzing)]
+pub(crate) use said::parse;
 
 use crate::request::{Outcome, RequestError};
 

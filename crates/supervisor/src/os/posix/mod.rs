@@ -29,7 +29,7 @@ pub(crate) use account::owner_of;
 use attributes::Attributes;
 pub(super) use attributes::Image;
 pub(crate) use connecting::Connecting;
-pub(crate) use diagnosis::words;
+pub(crate) use diagnosis::{in_words, is_shortage, is_want, words};
 
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Pid, Resource, getrlimit};

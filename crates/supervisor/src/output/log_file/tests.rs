@@ -29,7 +29,7 @@ impl Bench {
         let mut settings = LogSettings::new(folder.path().join("ps.log"));
         change(&mut settings);
         let now = at("2026-11-22 10:00");
-        let log = LogFile::open_with(settings, Housekeeper::default(), now).unwrap();
+        let log = LogFile::open_with(Arc::new(settings), Housekeeper::default(), now).unwrap();
         Self { folder, log, now }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Stream {
     pub(super) sink: Sink,
     /// The keys of its pipes, that of the present run last.
     pub(super) pipes: VecDeque<usize>,
+    /// That of which only a part could be stored: it comes first, so that no line of it is torn by another.
+    pub(super) cut: Option<usize>,
     /// Why a pipe of it is not read.
     pub(super) problem: Option<String>,
     /// What people were told is wrong.
@@ -78,7 +80,16 @@ impl Pipe {
 
 impl Stream {
     pub(super) fn new(sink: Sink) -> Self {
-        Self { sink, pipes: VecDeque::new(), problem: None, condition: None, last_words: None }
+        Self { sink, pipes: VecDeque::new(), cut: None, problem: None, condition: None, last_words: None }
+    }
+
+    /// Takes note of how much of what a pipe held was stored.
+    pub(super) fn note_stored(&mut self, key: usize, stored: usize, held: usize) {
+        if stored == held {
+            self.cut = self.cut.filter(|cut| *cut != key);
+        } else if stored > 0 {
+            self.cut = Some(key);
+        }
     }
 
     /// Whether all is well with it.

@@ -46,7 +46,7 @@ pub(super) struct Worker {
     /// Boxed, because a tree keeps room for almost as many again.
     streams: BTreeMap<StreamId, Box<Stream>>,
     /// By the key of their events, which is never used again.
-    pipes: BTreeMap<usize, Pipe>,
+    pipes: BTreeMap<usize, Box<Pipe>>,
     next_key: usize,
     /// The streams that have something to try again.
     failing: BTreeSet<StreamId>,
@@ -179,7 +179,7 @@ impl Worker {
                 let mut pipe = Pipe::new(reader, id, run);
                 (pipe.name, pipe.seeker, pipe.is_fresh) = (name, seeker, is_new);
                 pipe.has_last_words = has_last_words;
-                self.pipes.insert(key, pipe);
+                self.pipes.insert(key, Box::new(pipe));
                 stream.pipes.push_back(key);
                 stream.problem = problem;
             }
@@ -210,15 +210,24 @@ impl Worker {
         if held > os::PIPE_SIZE / 2 {
             self.enlarge(key);
         }
+        let cut = self.streams.get(&id).and_then(|stream| stream.cut).filter(|cut| *cut != key);
+        if let Some(cut) = cut {
+            self.take(cut);
+            if self.streams.get(&id).is_some_and(|stream| stream.cut.is_some()) {
+                return 0;
+            }
+        }
         let Some(pipe) = self.pipes.get_mut(&key) else { return 0 };
         let Some(stream) = self.streams.get_mut(&id) else { return 0 };
         let length = if stream.sink.can_store() {
             let length = stream.sink.store(|log, at| pipe.draw(log, held, &mut self.lens, at), now());
+            stream.note_stored(key, length, held);
             self.hear_stored(key, length);
             length
         } else {
             let length = rustix::io::read(&*pipe.reader, &mut self.lens.buffer[..held]).unwrap_or(0);
             stream.sink.lose(&self.lens.buffer[..length]);
+            stream.note_stored(key, length, length);
             self.hear(key, 0, length);
             length
         };
@@ -253,6 +262,7 @@ impl Worker {
         }
         if let Some(stream) = self.streams.get_mut(&pipe.stream) {
             stream.pipes.retain(|&other| other != key);
+            stream.cut = stream.cut.filter(|cut| *cut != key);
         }
     }
 
@@ -300,15 +310,18 @@ impl Worker {
 
     fn retry(&mut self, id: StreamId, now: Instant) {
         let holds_some = |key: &usize| self.pipes.get(key).is_some_and(|pipe| os::held_by(&*pipe.reader) > 0);
-        let oldest = self.pipes_of(id).into_iter().find(holds_some);
-        let mut pipe = oldest.and_then(|key| self.pipes.get_mut(&key));
+        let cut = self.streams.get(&id).and_then(|stream| stream.cut);
+        let first = cut.into_iter().chain(self.pipes_of(id)).find(holds_some);
+        let mut pipe = first.and_then(|key| self.pipes.get_mut(&key));
+        let held = pipe.as_ref().map_or(0, |pipe| os::held_by(&*pipe.reader).min(CHUNK));
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let draw = |log: &mut LogFile, at| match &mut pipe {
-            Some(pipe) => pipe.draw(log, os::held_by(&*pipe.reader).min(CHUNK), &mut self.lens, at),
+            Some(pipe) => pipe.draw(log, held, &mut self.lens, at),
             None => Ok(0),
         };
         let stored = stream.sink.retry(draw, now);
-        if let Some(key) = oldest {
+        if let Some(key) = first {
+            stream.note_stored(key, stored, held);
             self.hear_stored(key, stored);
         }
         self.settle(id);
