@@ -366,12 +366,15 @@ impl Driver {
             reason: os::in_words(error),
             os_error: error.raw_os_error(),
         };
-        let token = Arc::from(self.means.tokens.of(&spec.id, run.number));
-        let ends = self.means.pump.open(run, spec).map_err(|error| failed(SpawnStep::Output, &error))?;
+        let token: Arc<str> = Arc::from(self.means.tokens.of(&spec.id, run.number));
+        let owner = os::owner_of(spec);
+        let ends =
+            self.means.pump.open(run, spec, owner).map_err(|error| failed(SpawnStep::Output, &error))?;
         if os::descriptors_are_scarce(&ends.stdout) {
             return Err(failed(SpawnStep::Output, &os::scarcity()));
         }
-        let mouth = self.means.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
+        let mouth =
+            self.means.voices.open(run, &token, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
         let environment = environment::of(&spec.environment, &self.inherited);
         let launch = Launch {
             spec,

@@ -12,6 +12,7 @@ mod memory;
 mod notify_socket;
 mod orphans;
 mod out_of_memory;
+mod pipes;
 mod proc;
 mod process;
 mod usage;
@@ -35,6 +36,10 @@ pub(crate) use memory::memory;
 pub(crate) use notify_socket::{NotifySocket, Sender};
 pub(crate) use orphans::{end_orphans, reap_orphans};
 pub(crate) use out_of_memory::OutOfMemory;
+pub(crate) use pipes::{
+    Lens, PIPE_SIZE, discard, enlarge, give_to, held_by, is_at_end, make_fifo, most_large_pipes,
+    move_to_file, open_fifo,
+};
 pub(crate) use process::{Process, destroy, spawn};
 pub(crate) use usage::Meter;
 
