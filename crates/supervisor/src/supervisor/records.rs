@@ -4,7 +4,6 @@
 //! which the tokens of all runs are made. The next supervisor reads them and [finds](find) what still runs, be it written down
 //! or not. All of it is worth nothing any more when the machine has begun anew, so that nothing waits for a disk. After an
 //! orderly end nothing of it is left.
-#![expect(dead_code, unused_imports, reason = "the driver is about to take them into use")]
 
 mod digest;
 mod finding;
