@@ -112,9 +112,8 @@ fn the_summary_of_a_good_registry_says_what_each_component_waits_for() {
 fn what_starts_by_itself_and_needs_what_does_not_is_warned_of() {
     let house = tempfile::tempdir().unwrap();
     let registry = house.path().join("registry.xml");
-    let server = |id: &str, more: &str| {
-        format!("<server id=\"{id}\"><description/><executable>x</executable>{more}</server>")
-    };
+    let server =
+        |id: &str, more: &str| format!("<server id=\"{id}\"><executable>x</executable>{more}</server>");
     let (db, web) = (server("db", "<autostart>false</autostart>"), server("web", "<dependsOn ref=\"db\"/>"));
     fs::write(&registry, format!("<supervisor><servers>{db}{web}</servers></supervisor>")).unwrap();
     fs::set_permissions(&registry, fs::Permissions::from_mode(0o644)).unwrap();

@@ -100,6 +100,7 @@ mod spec;
 mod status;
 mod supervisor;
 pub mod testing;
+mod tokens;
 
 pub use crate::error::{SpawnError, SpawnStep};
 pub use crate::event::{Event, EventKind, KillReason, StepOf, Unready};

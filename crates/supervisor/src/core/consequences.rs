@@ -4,7 +4,7 @@
 //! what follows from it is worked out in one place, from what is true then: [`Core::consider`].
 
 use super::Core;
-use super::component::{Milestone, Rest};
+use super::component::{Component, Milestone, Rest};
 use super::requests::Goal;
 use super::sequence::Wave;
 use crate::request::Achieved;
@@ -72,7 +72,7 @@ impl Core {
             // One whose start was answered while its old run could not be killed begins by itself.
             let wave = component.launching.unwrap_or(Wave::LATER);
             self.join_launch(key, wave);
-            self.transition(key, super::Component::queue);
+            self.transition(key, Component::queue);
         }
     }
 

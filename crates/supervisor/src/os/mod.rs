@@ -12,7 +12,7 @@
 #![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(unix)]

@@ -27,6 +27,7 @@ use crate::relations::{self, RelationError, Wrong};
 use crate::spec::{
     ComponentId, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern,
 };
+use crate::tokens::{Key, Tokens};
 
 /// How to make a [`Supervisor`].
 #[derive(Debug, Default)]
@@ -166,7 +167,10 @@ impl Builder {
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let handle = Handle::new(commands, Arc::clone(&poller), names);
         let voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
-        let means = Means { pump, pad, tasks, measuring: Measuring::new(mailbox.clone()), voices };
+        // No other supervisor makes, or knows, the same.
+        let key = Key::random().map_err(|error| StartError::system("draw a random key", &error))?;
+        let (measuring, tokens) = (Measuring::new(mailbox.clone()), Tokens::with(key));
+        let means = Means { pump, pad, tasks, measuring, voices, tokens };
         let driver = Driver::new(core, poller, (queue, mailbox), means, self.readers, self.sigchld)
             .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
         #[expect(clippy::disallowed_methods, reason = "the one thread of the driver")]

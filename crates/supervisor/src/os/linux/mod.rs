@@ -1,7 +1,10 @@
 //! Linux: processes are held by pidfds, everything else is read from `/proc`.
 
+mod adopted;
+mod bearers;
 mod descendants;
 mod facts;
+mod identity;
 mod launch_pad;
 mod leftovers;
 mod member;
@@ -18,8 +21,11 @@ use rustix::io;
 use rustix::process::{Gid, Uid};
 use rustix::thread;
 
+pub(crate) use adopted::Fate;
+pub(crate) use bearers::{Bearer, bearers, families};
 pub(crate) use descendants::descendants;
 pub(crate) use facts::facts;
+pub(crate) use identity::{Identity, Place};
 pub(crate) use launch_pad::LaunchPad;
 pub(super) use launch_pad::{pass_on, reset_signals};
 #[cfg(test)]
