@@ -76,16 +76,6 @@ pub(super) struct Contents<M> {
     pub(super) void: Vec<String>,
 }
 
-impl<M> Contents<M> {
-    /// The records of components that are not among these: they may still run.
-    pub(super) fn strangers<'a>(
-        &'a self,
-        specs: &'a [ProcessSpec],
-    ) -> impl Iterator<Item = &'a (ComponentId, Record<M>)> {
-        self.records.iter().filter(|(id, _)| specs.iter().all(|spec| spec.id != *id))
-    }
-}
-
 impl Records {
     /// Opens `runs/` in the folder for state, and makes what is missing of it.
     ///
@@ -279,9 +269,6 @@ mod tests {
             [(id("key"), record(1)), (id("a.new"), record(2)), (id("ps"), record(3))]
         );
         assert_eq!(contents.void, [""; 0]);
-        let specs = [ProcessSpec::new("ps", "/bin/ps").unwrap()];
-        let strangers: Vec<_> = contents.strangers(&specs).map(|(id, _)| id.as_str()).collect();
-        assert_eq!(strangers, ["key", "a.new"]);
     }
 
     #[test]

@@ -121,6 +121,7 @@ impl Recorder {
         self.shared.lock().trouble.clone()
     }
 
+    #[cfg(test)]
     /// Waits until all is stored that was handed over so far: for a second at most. Says whether it is.
     pub(in super::super) fn wait(&self) -> bool {
         let state = self.shared.lock();
