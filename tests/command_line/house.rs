@@ -205,7 +205,8 @@ impl House {
         assert!(alive.is_empty(), "still alive: {alive:?}");
     }
 
-    fn inhabitants(&self) -> Vec<(u32, String)> {
+    /// The pid and the command of each process that has this house in its command, and `stand-in`.
+    pub(crate) fn inhabitants(&self) -> Vec<(u32, String)> {
         let mark = format!("{}/", self.folder.path().display());
         let pids = fs::read_dir("/proc").unwrap().flatten();
         pids.filter_map(|entry| {
