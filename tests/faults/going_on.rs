@@ -35,7 +35,11 @@ fn the_exit_code_of_an_adopted_component_is_learnt_and_judged_by_its_rules() {
     supervisor.until(|house| component(house, "a")["restarts"] == 1);
     house.bell("a");
     let last = component(&house, "a")["lastExit"].clone();
-    assert_eq!((&last["code"], &component(&house, "b")["lastExit"]["code"]), (&7.into(), &78.into()), "{last}");
+    assert_eq!(
+        (&last["code"], &component(&house, "b")["lastExit"]["code"]),
+        (&7.into(), &78.into()),
+        "{last}"
+    );
 }
 
 #[test]

@@ -2,9 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::ground::{
-    Supervisor, alone, component, family, few_or_all, numbered_lines, plain, some_time,
-};
+use crate::ground::{Supervisor, alone, component, family, few_or_all, numbered_lines, plain, some_time};
 use crate::house::{House, code};
 
 /// What lives on untouched, whatever becomes of the supervisor.
@@ -49,7 +47,8 @@ fn every_component_outlives_the_supervisor_whenever_that_is_killed_and_no_line_i
 }
 
 #[test]
-fn what_restarts_stops_or_crashes_while_the_supervisor_is_killed_never_runs_twice_and_what_is_stopped_stays_so() {
+fn what_restarts_stops_or_crashes_while_the_supervisor_is_killed_never_runs_twice_and_what_is_stopped_stays_so()
+ {
     let quick = "<restart delay=\"0.02s\" maxDelay=\"0.05s\" max=\"100000\" within=\"1s\"/>";
     let house = House::with(
         &(alone("crashing", "--crash-after 0.03", quick)
