@@ -119,7 +119,8 @@ impl LaunchPad {
         };
         let told = last_errno();
         swap_signal_mask(&mask);
-        let pid = Pid::from_raw(pid).filter(|_| pid > 0).ok_or(Failure::Told(told))?;
+        // `Pid` takes no number below zero, as that of a refusal is.
+        let pid = Pid::from_raw(pid.max(0)).ok_or(Failure::Told(told))?;
         let Some(failure) = plan.failure.take() else { return Ok(pid) };
         // It is about to end, and nobody else knows of it.
         let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED));
