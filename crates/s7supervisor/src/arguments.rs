@@ -118,6 +118,10 @@ pub(crate) struct Run {
     #[arg(value_name = "REGISTRY")]
     pub(crate) file: Option<PathBuf>,
 
+    /// End by itself when nothing will run again: with 0 if every component has done its work, else with 10
+    #[arg(long)]
+    pub(crate) exit_when_done: bool,
+
     /// Go into the background, and tell on standard output what came of the start: how `start` calls this.
     #[arg(long, hide = true)]
     pub(crate) background: bool,

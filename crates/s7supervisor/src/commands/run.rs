@@ -57,7 +57,7 @@ pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
     let registry = place.load(asked.file.as_deref())?;
     let home = Home::open(&place.temp_of(&registry), &registry, asked.background)?;
     let signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
-    Supervision::begin(registry, home, signals, asked.background)?.watch()
+    Supervision::begin(registry, home, signals, asked)?.watch()
 }
 
 /// Everything that the main thread looks after.
@@ -86,7 +86,7 @@ enum Stopping {
 }
 
 impl Supervision {
-    fn begin(registry: Registry, home: Home, signals: Signals, background: bool) -> Result<Self, Failure> {
+    fn begin(registry: Registry, home: Home, signals: Signals, asked: &Run) -> Result<Self, Failure> {
         info!(
             "s7supervisor {} started, pid {}, registry {}",
             env!("CARGO_PKG_VERSION"),
@@ -94,11 +94,12 @@ impl Supervision {
             registry.path.display()
         );
         let sigchld = reap_orphans().map_err(|error| cannot("become the parent of orphans", &error))?;
-        let wanted = registry.components.iter().filter(|spec| background && spec.autostart);
+        let wanted = registry.components.iter().filter(|spec| asked.background && spec.autostart);
         let wanted: Vec<_> = wanted.map(|spec| spec.id.clone()).collect();
         let mut builder = Supervisor::builder()
             .components(registry.components)
             .on_give_up(registry.config.on_give_up)
+            .end_when_done(asked.exit_when_done)
             .prober(Arc::new(HttpProber::new()))
             .state_dir(home.temp.path())
             .reap_orphans(sigchld.into());
@@ -132,7 +133,7 @@ impl Supervision {
             stopping: Stopping::No,
         };
         supervision.await_statistics();
-        if background {
+        if asked.background {
             let report = Report::ready(wanted);
             // What goes on from an earlier supervisor is up already.
             supervision.report = match (report, supervision.handle.status()) {
@@ -180,9 +181,18 @@ impl Supervision {
         self.journal.finish(FAREWELL);
         let exit = exit(&outcome, self.stopping);
         info!("ended with exit code {}", exit.code());
+        let names = |outcome: &Outcome| {
+            outcome.unsuccessful.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let unsuccessful = outcome.as_ref().map_or_else(|_| String::new(), names);
         match outcome.ok().and_then(|outcome| outcome.given_up) {
             Some(id) => {
                 Err(Failure::new(exit, format!("stopped because {id}, which is essential, was given up")))
+            }
+            None if !unsuccessful.is_empty() => {
+                let message =
+                    format!("nothing will run again, and these have not done their work: {unsuccessful}");
+                Err(Failure::new(exit, message))
             }
             None => Ok(exit),
         }
@@ -284,7 +294,7 @@ fn exit<E>(outcome: &Result<Outcome, E>, stopping: Stopping) -> Exit {
     let unkillable = |(_, achieved): &(_, Achieved)| matches!(achieved, Achieved::Unkillable(_));
     if stopping == Stopping::AtOnce || outcome.components.iter().any(unkillable) {
         Exit::Forced
-    } else if outcome.given_up.is_some() {
+    } else if outcome.given_up.is_some() || !outcome.unsuccessful.is_empty() {
         Exit::GivenUp
     } else {
         Exit::Done

@@ -120,7 +120,15 @@ impl Builder {
     ///
     /// In `output/` (mode 0700) are the pipes through which components write: named ones, which are gone when their runs are.
     /// If this process is killed, its components live on: what they write waits in the pipes, and they wait once those are full,
-    /// where they would be ended by SIGPIPE without this. One supervisor at a time may use the folder, and nobody else.
+    /// where they would be ended by SIGPIPE without this.
+    ///
+    /// In `runs/` (mode 0700) it is written down what is to be known of each component. A supervisor that is started with the same
+    /// folder, after this process was killed, goes on from that: it adopts what still runs (`Adopted`), tells what has ended meanwhile
+    /// (`EndedUnattended`), and keeps to what somebody has stopped, waits, rests and counts. A run whose specification has
+    /// changed is replaced, and one of a component that is none any more is stopped. An orderly end leaves nothing to go on from, and so
+    /// does a reboot. Where nothing can be written, that is a condition in [`Status`](crate::Status), and nothing is adopted later.
+    ///
+    /// One supervisor at a time may use the folder, and nobody else.
     #[must_use]
     pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(folder.into());
