@@ -302,7 +302,7 @@ mod restarting {
             .behaves(steady().forks_away(steady()))]);
         world.run_for(seconds(1));
         assert_eq!(world.state("ps"), "completed");
-        assert_eq!(world.alive("ps"), []);
+        assert_eq!(world.alive("ps"), [0_u32; 0]);
     }
 }
 

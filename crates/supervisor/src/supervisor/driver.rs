@@ -27,6 +27,7 @@ use crate::os::{self, Launch, LaunchPad, Watched};
 use crate::output::Pump;
 use crate::request::{Outcome, RequestError};
 use crate::run::RunId;
+use crate::tokens::Tokens;
 
 /// The poller's key for SIGCHLD; every other key is of a process.
 const SIGCHLD_KEY: usize = 0;
@@ -44,6 +45,7 @@ pub(super) struct Means {
     pub(super) tasks: Tasks,
     pub(super) measuring: Measuring,
     pub(super) voices: Voices,
+    pub(super) tokens: Tokens,
 }
 
 pub(super) struct Driver {
@@ -317,6 +319,7 @@ impl Driver {
             inherited: &self.inherited,
             pad: &mut self.means.pad,
             runs: &mut self.runs,
+            tokens: self.means.tokens,
         };
         self.means.tasks.begin(task, launcher)
     }
@@ -363,12 +366,15 @@ impl Driver {
             reason: os::in_words(error),
             os_error: error.raw_os_error(),
         };
-        let token = environment::token(&spec.id).map_err(|error| failed(SpawnStep::Process, &error))?;
-        let ends = self.means.pump.open(run, spec).map_err(|error| failed(SpawnStep::Output, &error))?;
+        let token: Arc<str> = Arc::from(self.means.tokens.of(&spec.id, run.number));
+        let owner = os::owner_of(spec);
+        let ends =
+            self.means.pump.open(run, spec, owner).map_err(|error| failed(SpawnStep::Output, &error))?;
         if os::descriptors_are_scarce(&ends.stdout) {
             return Err(failed(SpawnStep::Output, &os::scarcity()));
         }
-        let mouth = self.means.voices.open(run, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
+        let mouth =
+            self.means.voices.open(run, &token, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
         let environment = environment::of(&spec.environment, &self.inherited);
         let launch = Launch {
             spec,

@@ -7,6 +7,7 @@ mod helper;
 mod measuring;
 mod prober;
 mod readers;
+mod records;
 mod runs;
 mod said;
 mod tasks;

@@ -16,7 +16,7 @@ use self::looking::Looking;
 pub(super) use self::looking::{Look, Looked};
 use self::named::Named;
 use super::handle::Mailbox;
-use crate::os::{self, Leftover, OutOfMemory, Process, Watched};
+use crate::os::{self, Identity, Leftover, OutOfMemory, Process, Watched};
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
 use crate::spec::Recipient;
@@ -107,7 +107,16 @@ impl Runs {
     /// When it cannot be watched. It is then killed and reaped again.
     pub(super) fn add(&mut self, owner: Owner, token: Arc<str>, process: Process) -> io::Result<u32> {
         let pid = process.pid();
-        let process = self.watch(owner, Arc::new(process)).inspect_err(|_| os::destroy(pid))?;
+        self.adopt(owner, token, process).inspect_err(|_| os::destroy(pid))
+    }
+
+    /// Takes charge of the main process of a run that another supervisor has started, and gives its pid.
+    ///
+    /// # Errors
+    /// When it cannot be watched. It lives on then.
+    pub(super) fn adopt(&mut self, owner: Owner, token: Arc<str>, process: Process) -> io::Result<u32> {
+        let pid = process.pid();
+        let process = self.watch(owner, Arc::new(process))?;
         self.main_pids.insert(pid);
         let run = Run {
             owner,
@@ -131,6 +140,12 @@ impl Runs {
     /// The pid of the main process of a run of which something is left. It may have ended.
     pub(super) fn main_pid(&self, run: RunId) -> Option<u32> {
         self.run(Owner::Run(run)).map(Run::main_pid)
+    }
+
+    /// What makes the first process of a run that very process, to whoever comes after us.
+    #[expect(dead_code, reason = "the driver is about to take it into use")]
+    pub(super) fn identity(&self, run: RunId) -> Option<Identity> {
+        self.run(Owner::Run(run))?.process.identity()
     }
 
     /// The token of a run of which something is left.

@@ -28,7 +28,6 @@ use super::helper::Helper;
 use super::prober::{HttpQuestion, Interest, ProbeAnswer, Prober};
 use super::runs::{Ended, Owner, Runs};
 use crate::core::{Input, Task, TaskId};
-use crate::environment;
 use crate::os::{self, Connecting, Watched};
 use crate::run::RunId;
 use crate::spec::{self, Probe, ProcessSpec, ReadyWhen, Step};
@@ -246,7 +245,7 @@ impl Tasks {
         let gone = self.last_runs.get(&task.run.component).filter(|last| last.run == task.run);
         let token = match launcher.runs.token(task.run).or(gone.map(|last| &last.token)) {
             Some(token) => Arc::clone(token),
-            None => environment::token(&launcher.spec.id).map_err(|error| cannot_run(&error))?,
+            None => launcher.tokens.of(&launcher.spec.id, task.run.number).into(),
         };
         let subject = match task.task {
             Task::Evidence(step) if self.state.is_some() => {

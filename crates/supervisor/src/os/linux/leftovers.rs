@@ -21,7 +21,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_si
 
 use self::walk::Walk;
 use super::proc::{Reader, Stat};
-use super::process::{Process, as_sent};
+use super::process::{Process, as_sent, has_its_pid};
 use crate::os::Run;
 use crate::os::reserve::descriptors_are_scarce;
 
@@ -72,6 +72,21 @@ impl Leftover {
     /// Its pid, for people: only the descriptor is surely its own.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Its pid and its descriptor.
+    pub(super) fn into_parts(self) -> (u32, OwnedFd) {
+        (self.pid, self.pidfd)
+    }
+
+    /// Whether it is not reaped yet, so that its pid is its own.
+    pub(super) fn has_its_pid(&self) -> bool {
+        has_its_pid(self.pidfd.as_fd())
+    }
+
+    /// Whether it leads a group, as every main process does when it begins.
+    pub(crate) fn leads_a_group(&self) -> bool {
+        self.group == self.pid
     }
 
     /// Whether what is sent to the group of this main process reaches it.
@@ -149,7 +164,9 @@ pub(crate) fn leftovers_at_once(
 
 fn look(mut walk: Walk<'_>, is_main: impl Fn(u32) -> bool, orphans_come_to_us: bool) -> Found {
     let own = our_pid();
-    let orphans = if orphans_come_to_us { walk.reader.children_of_thread(own, own) } else { None };
+    // What an adopted one has left behind has gone to whoever has inherited that itself.
+    let by_orphans = orphans_come_to_us && !walk.has_adopted();
+    let orphans = if by_orphans { walk.reader.children_of_thread(own, own) } else { None };
     match orphans {
         Some(orphans) => walk.trees(orphans, is_main),
         None => walk.everything(is_main),

@@ -1,7 +1,10 @@
 //! Linux: processes are held by pidfds, everything else is read from `/proc`.
 
+mod adopted;
+mod bearers;
 mod descendants;
 mod facts;
+mod identity;
 mod launch_pad;
 mod leftovers;
 mod member;
@@ -9,6 +12,7 @@ mod memory;
 mod notify_socket;
 mod orphans;
 mod out_of_memory;
+mod pipes;
 mod proc;
 mod process;
 mod usage;
@@ -17,8 +21,11 @@ use rustix::io;
 use rustix::process::{Gid, Uid};
 use rustix::thread;
 
+pub(crate) use adopted::Fate;
+pub(crate) use bearers::{Bearer, bearers, families};
 pub(crate) use descendants::descendants;
 pub(crate) use facts::facts;
+pub(crate) use identity::{Identity, Place};
 pub(crate) use launch_pad::LaunchPad;
 pub(super) use launch_pad::{pass_on, reset_signals};
 #[cfg(test)]
@@ -29,6 +36,10 @@ pub(crate) use memory::memory;
 pub(crate) use notify_socket::{NotifySocket, Sender};
 pub(crate) use orphans::{end_orphans, reap_orphans};
 pub(crate) use out_of_memory::OutOfMemory;
+pub(crate) use pipes::{
+    Lens, PIPE_SIZE, discard, enlarge, give_to, held_by, is_at_end, make_fifo, most_large_pipes,
+    move_to_file, open_fifo,
+};
 pub(crate) use process::{Process, destroy, spawn};
 pub(crate) use usage::Meter;
 

@@ -29,6 +29,15 @@ pub(super) struct Change {
     pub(super) groups: Vec<Gid>,
 }
 
+/// The user that runs of this specification will have, if that is not our own and can be told.
+pub(crate) fn owner_of(spec: &ProcessSpec) -> Option<u32> {
+    let user = match find_user(spec.user.as_deref()?).ok()? {
+        User::Known(entry) => entry.user,
+        User::Number(user) => user,
+    };
+    (user != geteuid()).then_some(user.as_raw())
+}
+
 impl Account {
     /// The account that the specification names; `None` if it names none.
     pub(super) fn of(spec: &ProcessSpec) -> Result<Option<Self>, SpawnError> {

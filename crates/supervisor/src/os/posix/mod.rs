@@ -25,6 +25,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use account::Account;
+pub(crate) use account::owner_of;
 use attributes::Attributes;
 pub(super) use attributes::Image;
 pub(crate) use connecting::Connecting;

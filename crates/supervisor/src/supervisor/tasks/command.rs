@@ -12,6 +12,7 @@ use crate::os::{self, Errand, Launch, LaunchPad, Watched};
 use crate::run::Exit;
 use crate::spec::{Command, ProcessSpec};
 use crate::supervisor::runs::{Owner, Runs};
+use crate::tokens::Tokens;
 
 /// How much of the end of its output is kept: its last line is its answer.
 const TAIL: usize = 4 * 1024;
@@ -29,6 +30,7 @@ pub(in crate::supervisor) struct Launcher<'a> {
     pub(in crate::supervisor) inherited: &'a [(OsString, OsString)],
     pub(in crate::supervisor) pad: &'a mut LaunchPad,
     pub(in crate::supervisor) runs: &'a mut Runs,
+    pub(in crate::supervisor) tokens: Tokens,
 }
 
 /// Whose command it is.

@@ -18,6 +18,7 @@ use crate::spec::{Cleanup, Health, Readiness, Variable};
 use crate::supervisor::handle::command_queue;
 use crate::supervisor::measuring::Measuring;
 use crate::supervisor::runs::Look;
+use crate::tokens::{Key, Tokens};
 
 /// What the driver does for tasks, and no core that would decide anything.
 struct Bench {
@@ -88,8 +89,13 @@ impl Bench {
         self.last += 1;
         let task = TaskId { run: RUN, task, number: self.last };
         let inherited: [(OsString, OsString); 1] = [("PATH".into(), "/usr/bin:/bin".into())];
-        let launcher =
-            Launcher { spec: &self.spec, inherited: &inherited, pad: &mut self.pad, runs: &mut self.runs };
+        let launcher = Launcher {
+            spec: &self.spec,
+            inherited: &inherited,
+            pad: &mut self.pad,
+            runs: &mut self.runs,
+            tokens: Tokens::with(Key::random().unwrap()),
+        };
         (task, self.tasks.begin(task, launcher))
     }
 

@@ -26,7 +26,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(runs: &'a [Run<'a>], reads_environments: bool) -> Self {
         let numbered = || runs.iter().enumerate();
         // The group of a main process that somebody else has reaped may be a stranger's by now.
-        let unreaped = numbered().filter(|(_, run)| run.process.is_unreaped());
+        let unreaped = numbered().filter(|(_, run)| run.process.has_its_number());
         Self {
             runs,
             reads_environments,
@@ -39,12 +39,19 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Whether one of the main processes is no child of ours.
+    pub(super) fn has_adopted(&self) -> bool {
+        self.runs.iter().any(|run| run.process.is_adopted())
+    }
+
     /// Looks at every process there is.
     pub(super) fn everything(&mut self, is_main: impl Fn(u32) -> bool) {
         let own = our_pid();
         // What is older than the oldest of the runs is no business of theirs, and is not looked at more closely.
-        let began =
-            self.runs.iter().map(|run| self.reader.stat(run.process.pid()).map_or(0, |stat| stat.started));
+        let began = self.runs.iter().map(|run| {
+            let stat = self.reader.stat(run.process.pid()).filter(|_| run.process.is_unreaped());
+            stat.map_or(0, |stat| stat.started)
+        });
         let oldest = began.min().unwrap_or(0);
         for pid in self.reader.all_processes().filter(|pid| *pid != own && !is_main(*pid)) {
             if self.reader.stat(pid).is_some_and(|stat| stat.started >= oldest) {
@@ -85,8 +92,10 @@ impl<'a> Walk<'a> {
     }
 
     fn run_of(&mut self, pid: u32, group: u32) -> Option<usize> {
-        if let Some(run) = self.by_group.get(&group) {
-            return Some(*run);
+        let of_group = self.by_group.get(&group).copied();
+        // Somebody else may have reaped an adopted one since, and its number may be another's.
+        if let Some(run) = of_group.filter(|run| self.runs[*run].process.has_its_number()) {
+            return Some(run);
         }
         if !self.reads_environments {
             return None;
