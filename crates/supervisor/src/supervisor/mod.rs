@@ -4,12 +4,14 @@ mod builder;
 mod driver;
 mod handle;
 mod helper;
+mod ledger;
 mod measuring;
 mod prober;
 mod readers;
 mod records;
 mod runs;
 mod said;
+mod takeover;
 mod tasks;
 mod voices;
 
