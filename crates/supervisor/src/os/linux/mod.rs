@@ -1,7 +1,6 @@
 //! Linux: processes are held by pidfds, everything else is read from `/proc`.
 
 mod facts;
-mod launch_pad;
 mod leftovers;
 mod member;
 mod memory;
@@ -9,43 +8,18 @@ mod notify_socket;
 mod out_of_memory;
 mod proc;
 mod process;
+mod spawn;
 mod usage;
 
-use rustix::io;
-use rustix::process::{Gid, Uid};
-use rustix::thread;
-
 pub(crate) use facts::facts;
-pub(crate) use launch_pad::LaunchPad;
-pub(super) use launch_pad::{pass_on, reset_signals};
 pub(crate) use leftovers::{Leftover, descendants, end_orphans, leftovers, reap_orphans};
 pub(crate) use member::{may_speak_for_all, member, user_of};
 pub(crate) use memory::memory;
 pub(crate) use notify_socket::{NotifySocket, Sender};
 pub(crate) use out_of_memory::OutOfMemory;
-pub(crate) use process::{Process, destroy, spawn};
+pub(crate) use process::{Process, destroy};
+#[cfg(test)]
+pub(super) use spawn::Road;
+pub(super) use spawn::Step;
+pub(crate) use spawn::{Failure, Fledgling, LaunchPad, Spawned, spawn};
 pub(crate) use usage::Meter;
-
-// The ids of the calling thread, for the child of a fork, which has but one. These are the system calls themselves:
-// the C library's functions of the same purpose would look for other threads to change, under a lock.
-
-/// Has the exec close every descriptor but the first three. Before Linux 5.11 it is left as it is.
-pub(super) fn close_others_on_exec() {
-    // SAFETY: a call with numbers, which closes nothing now.
-    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-}
-
-/// Sets the supplementary groups.
-pub(super) fn set_groups(groups: &[Gid]) -> io::Result<()> {
-    thread::set_thread_groups(groups)
-}
-
-/// Sets the real, effective and saved group.
-pub(super) fn set_group(group: Gid) -> io::Result<()> {
-    thread::set_thread_res_gid(group, group, group)
-}
-
-/// Sets the real, effective and saved user, after which there is no way back.
-pub(super) fn set_user(user: Uid) -> io::Result<()> {
-    thread::set_thread_res_uid(user, user, user)
-}

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, bounded};
 use polling::Events;
 
 use super::*;
-use crate::os::LaunchPad;
+use crate::os::{Account, LaunchPad};
 use crate::spec::{Cleanup, Health, Readiness, Variable};
 use crate::supervisor::handle::command_queue;
 use crate::supervisor::measuring::Measuring;
@@ -83,8 +83,14 @@ impl Bench {
         self.last += 1;
         let task = TaskId { run: RUN, task, number: self.last };
         let inherited: [(OsString, OsString); 1] = [("PATH".into(), "/usr/bin:/bin".into())];
-        let launcher =
-            Launcher { spec: &self.spec, inherited: &inherited, pad: &mut self.pad, runs: &mut self.runs };
+        let launcher = Launcher {
+            spec: &self.spec,
+            inherited: &inherited,
+            account: Account::find(self.spec.user.as_deref(), None).unwrap().map(Arc::new),
+            open_files: None,
+            pad: &mut self.pad,
+            runs: &mut self.runs,
+        };
         (task, self.tasks.begin(task, launcher))
     }
 
@@ -145,12 +151,15 @@ impl Bench {
             environment: &[("PATH".into(), "/usr/bin:/bin".into())],
             added: &[],
             token: &self.token,
+            account: None,
+            open_files: None,
+            cgroup: None,
             errand: None,
             stdout: nowhere.as_fd(),
             stderr: nowhere.as_fd(),
             ready: None,
         };
-        let process = os::spawn(&launch, &mut self.pad).unwrap();
+        let process = os::spawn(&launch, &mut self.pad).unwrap().into_process(&mut self.pad);
         self.runs.add(Owner::Run(RUN), self.token.clone(), process).unwrap()
     }
 }

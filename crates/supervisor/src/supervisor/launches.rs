@@ -1,0 +1,233 @@
+//! Runs that are on their way: decided, but their programs do not run yet.
+//!
+//! The driver waits neither for a name service that is asked for a user nor for a file system on which a program lies. Accounts
+//! are looked up by a thread of their own; and a child that has not become its program at once is left to itself until
+//! it has. A run for which either takes longer than [`LIMIT`] could not be spawned, and is tried again as such runs are.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use polling::Poller;
+
+use super::handle::{Command, Mailbox};
+use super::helper::Helper;
+use crate::error::{SpawnError, SpawnStep};
+use crate::os::{Account, Failure, Fledgling, Process, Watched};
+use crate::run::RunId;
+use crate::spec::ProcessSpec;
+
+/// How long a run may be on its way.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The keys of the poller from here on are given here.
+const FIRST_KEY: usize = 1 << (usize::BITS - 3);
+
+/// All that are on their way, and who they run as.
+#[derive(Debug)]
+pub(super) struct Launches {
+    /// The soft limit of open descriptors that components begin with, unless they have one of their own.
+    pub(super) open_files: Option<u64>,
+    poller: Arc<Poller>,
+    mailbox: Mailbox,
+    finder: Helper,
+    /// What each that is on its way waits for.
+    waits: HashMap<RunId, Wait>,
+    /// Until when each may be on its way, the oldest first; and some that are not any more.
+    limits: VecDeque<(Duration, RunId)>,
+    sought: HashMap<Named, Vec<RunId>>,
+    children: HashMap<usize, Child>,
+    last_key: usize,
+    /// Who the last run of a component runs as: its commands do too.
+    accounts: HashMap<u32, Arc<Account>>,
+}
+
+/// A user and a group, as a specification names them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Named {
+    user: Option<String>,
+    group: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    Account,
+    /// The child of this key.
+    Program(usize),
+}
+
+/// A child that is not its program yet.
+#[derive(Debug)]
+struct Child {
+    run: RunId,
+    token: String,
+    fledgling: Fledgling,
+    over: Watched<OwnedFd>,
+}
+
+/// What has become of a child.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) run: RunId,
+    pub(super) token: String,
+    pub(super) outcome: Result<Process, Failure>,
+}
+
+impl Launches {
+    pub(super) fn new(poller: Arc<Poller>, mailbox: Mailbox, open_files: Option<u64>) -> Self {
+        Self {
+            open_files,
+            poller,
+            mailbox,
+            finder: Helper::new("accounts"),
+            waits: HashMap::new(),
+            limits: VecDeque::new(),
+            sought: HashMap::new(),
+            children: HashMap::new(),
+            last_key: FIRST_KEY,
+            accounts: HashMap::new(),
+        }
+    }
+
+    /// Who the commands of a component run as, if it has an account.
+    pub(super) fn account(&self, component: u32) -> Option<Arc<Account>> {
+        self.accounts.get(&component).cloned()
+    }
+
+    /// Has the account of a run looked up; [`found`](Self::found) tells of it.
+    ///
+    /// # Errors
+    /// When it will not be looked up.
+    pub(super) fn seek(&mut self, run: RunId, spec: &ProcessSpec, now: Duration) -> Result<(), SpawnError> {
+        let named = Named { user: spec.user.clone(), group: spec.group.clone() };
+        if let Some(runs) = self.sought.get_mut(&named) {
+            runs.push(run);
+        } else {
+            let (mailbox, sought) = (self.mailbox.clone(), named.clone());
+            let taken = self.finder.ask(move || {
+                let account = Account::find(sought.user.as_deref(), sought.group.as_deref());
+                mailbox.send(Command::Found { named: sought, account: account.map(|it| it.map(Arc::new)) });
+            });
+            if !taken {
+                let reason = format!("{named}: too many users are being looked up");
+                return Err(SpawnError { step: SpawnStep::User, reason, os_error: None });
+            }
+            self.sought.insert(named, vec![run]);
+        }
+        self.wait(run, Wait::Account, now);
+        Ok(())
+    }
+
+    /// The runs that have waited for this account, and still do.
+    pub(super) fn found(&mut self, named: &Named) -> Vec<RunId> {
+        let mut runs = self.sought.remove(named).unwrap_or_default();
+        runs.retain(|run| self.waits.remove(run).is_some());
+        runs
+    }
+
+    /// A run has begun as this account, or as ours.
+    pub(super) fn remember(&mut self, run: RunId, account: Option<Arc<Account>>) {
+        if let Some(account) = account {
+            self.accounts.insert(run.component, account);
+        }
+    }
+
+    /// A child of this run is left to itself until it is its program.
+    ///
+    /// # Errors
+    /// When it cannot be watched; it is killed then.
+    pub(super) fn await_program(
+        &mut self,
+        run: RunId,
+        token: String,
+        fledgling: Fledgling,
+        over: OwnedFd,
+        now: Duration,
+    ) -> io::Result<()> {
+        self.last_key += 1;
+        let key = self.last_key;
+        let over = Watched::new(over, &self.poller, key).inspect_err(|_| fledgling.process().kill())?;
+        self.children.insert(key, Child { run, token, fledgling, over });
+        self.wait(run, Wait::Program(key), now);
+        Ok(())
+    }
+
+    /// Those that have come to something since this was last asked.
+    pub(super) fn arrivals(&mut self) -> Vec<Arrival> {
+        let arrived: Vec<_> = self.children.extract_if(|_, child| child.fledgling.has_landed()).collect();
+        let arrived = arrived.into_iter().filter_map(|(key, Child { run, token, fledgling, over })| {
+            drop(over);
+            let outcome = fledgling.outcome();
+            if self.waits.get(&run) == Some(&Wait::Program(key)) {
+                self.waits.remove(&run);
+                return Some(Arrival { run, token, outcome });
+            }
+            // It was given up, and killed.
+            if let Ok(process) = outcome {
+                process.kill();
+                process.await_end();
+            }
+            None
+        });
+        arrived.collect()
+    }
+
+    /// When the next has been on its way for too long.
+    pub(super) fn deadline(&mut self) -> Option<Duration> {
+        while self.limits.front().is_some_and(|(_, run)| !self.waits.contains_key(run)) {
+            self.limits.pop_front();
+        }
+        self.limits.front().map(|(limit, _)| *limit)
+    }
+
+    /// The next that has been on its way for too long, and is given up.
+    pub(super) fn overdue(
+        &mut self,
+        spec: impl Fn(RunId) -> ProcessSpec,
+        now: Duration,
+    ) -> Option<(RunId, SpawnError)> {
+        self.deadline().filter(|limit| *limit <= now)?;
+        let (_, run) = self.limits.pop_front()?;
+        let wait = self.waits.remove(&run)?;
+        let spec = spec(run);
+        let silent = format!("no answer for {} s", LIMIT.as_secs());
+        let (step, reason) = match wait {
+            Wait::Account => {
+                let named = Named { user: spec.user, group: spec.group };
+                (SpawnStep::User, format!("{named}: {silent} from the name service"))
+            }
+            Wait::Program(key) => {
+                if let Some(child) = self.children.get(&key) {
+                    child.fledgling.process().kill();
+                }
+                let program = spec.executable.display();
+                (SpawnStep::Executable, format!("{program}: {silent} from the file system"))
+            }
+        };
+        Some((run, SpawnError { step, reason, os_error: None }))
+    }
+
+    fn wait(&mut self, run: RunId, wait: Wait, now: Duration) {
+        self.waits.insert(run, wait);
+        self.limits.push_back((now.saturating_add(LIMIT), run));
+    }
+}
+
+impl Drop for Launches {
+    fn drop(&mut self) {
+        self.children.values().for_each(|child| child.fledgling.process().kill());
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.user, &self.group) {
+            (Some(user), _) => f.write_str(user),
+            (None, Some(group)) => write!(f, "group {group}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
