@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::linux::Road;
-use super::{Account, Launch, LaunchPad, Process, Run, Spawned, explain_late, leftovers, spawn};
+use super::{Account, Launch, LaunchPad, Process, Run, Spawned, leftovers, spawn};
 use crate::{Exit, ProcessSpec, SpawnError};
 
 /// All by which components are started.
@@ -70,7 +70,7 @@ impl Component {
             Spawned::Running(process) => process,
             Spawned::OnItsWay { fledgling, over } => {
                 readable(over.as_fd());
-                fledgling.outcome().map_err(|failure| explain_late(&self.spec, failure))?
+                fledgling.outcome().map_err(|fall| fall.explain())?
             }
         };
         Ok(Started { process: Some(process), token: self.token, output: BufReader::new(output) })

@@ -28,7 +28,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(unix)]
-pub(crate) use posix::{Account, Connecting, drain, explain_late, pipe, read_some, words};
+pub(crate) use posix::{Account, Connecting, drain, pipe, read_some, words};
 pub(crate) use priority::lower_this_thread;
 #[cfg(target_os = "linux")]
 pub(crate) use reserve::{Reserve, descriptors_are_scarce};

@@ -221,6 +221,7 @@ impl Driver {
             }
             Command::Output(news) => self.hear_of_output(news),
             Command::Found { named, account } => self.found(&named, &account),
+            Command::Fell { run, why } => self.fell(run, why),
             Command::Answered { serial, result } => {
                 let come_of = self.means.tasks.answered(serial, result);
                 self.tell_of(come_of);

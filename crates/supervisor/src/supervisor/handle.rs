@@ -47,6 +47,11 @@ pub(super) enum Command {
         named: Named,
         account: Result<Option<Arc<Account>>, SpawnError>,
     },
+    /// Why a run that was on its way has not come to its program.
+    Fell {
+        run: RunId,
+        why: SpawnError,
+    },
     /// From a prober, or from a thread of ours: what has come of a task.
     Answered {
         serial: u64,

@@ -16,7 +16,7 @@ use polling::Poller;
 use super::handle::{Command, Mailbox};
 use super::helper::Helper;
 use crate::error::{SpawnError, SpawnStep};
-use crate::os::{Account, Failure, Fledgling, Process, Watched};
+use crate::os::{Account, Fledgling, Process, Watched};
 use crate::run::RunId;
 use crate::spec::ProcessSpec;
 
@@ -33,7 +33,10 @@ pub(super) struct Launches {
     pub(super) open_files: Option<u64>,
     poller: Arc<Poller>,
     mailbox: Mailbox,
+    /// Asks the name service.
     finder: Helper,
+    /// Looks at files that have taken long before.
+    explainer: Helper,
     /// What each that is on its way waits for.
     waits: HashMap<RunId, Wait>,
     /// Until when each may be on its way, the oldest first; and some that are not any more.
@@ -57,6 +60,8 @@ enum Wait {
     Account,
     /// The child of this key.
     Program(usize),
+    /// Why its child has failed.
+    Explanation,
 }
 
 /// A child that is not its program yet.
@@ -68,12 +73,12 @@ struct Child {
     over: Watched<OwnedFd>,
 }
 
-/// What has become of a child.
+/// A child that has become its program.
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) run: RunId,
     pub(super) token: String,
-    pub(super) outcome: Result<Process, Failure>,
+    pub(super) process: Process,
 }
 
 impl Launches {
@@ -83,6 +88,7 @@ impl Launches {
             poller,
             mailbox,
             finder: Helper::new("accounts"),
+            explainer: Helper::new("reasons"),
             waits: HashMap::new(),
             limits: VecDeque::new(),
             sought: HashMap::new(),
@@ -155,24 +161,40 @@ impl Launches {
         Ok(())
     }
 
-    /// Those that have come to something since this was last asked.
+    /// Those that have become their programs since this was last asked. For those that have failed, somebody finds out why,
+    /// and tells.
     pub(super) fn arrivals(&mut self) -> Vec<Arrival> {
-        let arrived: Vec<_> = self.children.extract_if(|_, child| child.fledgling.has_landed()).collect();
-        let arrived = arrived.into_iter().filter_map(|(key, Child { run, token, fledgling, over })| {
-            drop(over);
-            let outcome = fledgling.outcome();
-            if self.waits.get(&run) == Some(&Wait::Program(key)) {
+        let landed: Vec<_> = self.children.extract_if(|_, child| child.fledgling.has_landed()).collect();
+        landed.into_iter().filter_map(|(key, child)| self.arrival(key, child)).collect()
+    }
+
+    fn arrival(&mut self, key: usize, Child { run, token, fledgling, over }: Child) -> Option<Arrival> {
+        drop(over);
+        let is_awaited = self.waits.get(&run) == Some(&Wait::Program(key));
+        match fledgling.outcome() {
+            Ok(process) if is_awaited => {
                 self.waits.remove(&run);
-                return Some(Arrival { run, token, outcome });
+                return Some(Arrival { run, token, process });
             }
             // It was given up, and killed.
-            if let Ok(process) = outcome {
+            Ok(process) => {
                 process.kill();
                 process.await_end();
             }
-            None
-        });
-        arrived.collect()
+            Err(fall) if is_awaited => {
+                self.waits.insert(run, Wait::Explanation);
+                let mailbox = self.mailbox.clone();
+                // If nobody takes it, the run is given up in a while.
+                let _ = self.explainer.ask(move || mailbox.send(Command::Fell { run, why: fall.explain() }));
+            }
+            Err(_) => {}
+        }
+        None
+    }
+
+    /// Whether it is news why the child of this run has failed: the run may have been given up.
+    pub(super) fn fell(&mut self, run: RunId) -> bool {
+        self.waits.remove(&run).is_some()
     }
 
     /// When the next has been on its way for too long.
@@ -199,8 +221,10 @@ impl Launches {
                 let named = Named { user: spec.user, group: spec.group };
                 (SpawnStep::User, format!("{named}: {silent} from the name service"))
             }
-            Wait::Program(key) => {
-                if let Some(child) = self.children.get(&key) {
+            Wait::Program(_) | Wait::Explanation => {
+                if let Wait::Program(key) = wait
+                    && let Some(child) = self.children.get(&key)
+                {
                     child.fledgling.process().kill();
                 }
                 let program = spec.executable.display();

@@ -20,6 +20,6 @@ pub(crate) use out_of_memory::OutOfMemory;
 pub(crate) use process::{Process, destroy};
 #[cfg(test)]
 pub(super) use spawn::Road;
-pub(super) use spawn::Step;
-pub(crate) use spawn::{Failure, Fledgling, LaunchPad, Spawned, spawn};
+pub(super) use spawn::{Failure, Step};
+pub(crate) use spawn::{Fledgling, LaunchPad, Spawned, spawn};
 pub(crate) use usage::Meter;

@@ -33,15 +33,15 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 use rustix::time::Timespec;
 
-pub(crate) use self::child::Failure;
 use self::child::Plan;
-pub(in crate::os) use self::child::Step;
+pub(in crate::os) use self::child::{Failure, Step};
 use self::ground::Ground;
 use self::system::CloneArguments;
 use self::undumpable::Undumpable;
 use super::Process;
 use crate::error::SpawnError;
-use crate::os::{Launch, posix};
+use crate::os::Launch;
+use crate::os::posix::{self, Clues};
 
 /// How long a child is waited for. It takes a fraction of a millisecond where the system has nothing else to do.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
@@ -69,7 +69,7 @@ pub(crate) fn spawn(launch: &Launch<'_>, pad: &mut LaunchPad) -> Result<Spawned,
             Ok(spawned) => return Ok(spawned),
             Err(Refused::Road { next, plan: same }) => (road, plan) = (next, *same),
             Err(Refused::Process(errno)) => return Err(posix::explain_process(errno)),
-            Err(Refused::Child(failure)) => return Err(posix::explain(launch, failure)),
+            Err(Refused::Child(failure)) => return Err(posix::explain(&Clues::of(launch), failure)),
         }
     }
     pad.fork(plan, launch).map(Spawned::Running)
@@ -128,8 +128,23 @@ pub(crate) struct LaunchPad {
 #[derive(Debug)]
 pub(crate) struct Fledgling {
     process: Process,
+    clues: Clues,
     /// Given up only once the child has left it: if nobody asks for the outcome, it is never used again.
     nest: ManuallyDrop<Nest>,
+}
+
+/// A [`Fledgling`] that did not become its program, and is gone.
+#[derive(Debug)]
+pub(crate) struct Fall {
+    failure: Failure,
+    clues: Clues,
+}
+
+impl Fall {
+    /// Why. That may take as long to find out as it has taken to fail.
+    pub(crate) fn explain(&self) -> SpawnError {
+        posix::explain(&self.clues, self.failure)
+    }
 }
 
 /// What a child uses, and nobody else, until it has left our memory.
@@ -177,8 +192,7 @@ impl LaunchPad {
         let placed = self.place(launch);
         let launched = placed.map_err(Refused::Process).and_then(|over| {
             let nest = self.nest(plan, launch, road)?;
-            let cgroup = launch.cgroup.filter(|_| road == Road::Clone3);
-            self.start(nest, over, road, cgroup)
+            self.start(nest, over, road, launch)
         });
         self.clear();
         launched
@@ -231,8 +245,9 @@ impl LaunchPad {
         mut nest: Nest,
         over: OwnedFd,
         road: Road,
-        cgroup: Option<BorrowedFd<'_>>,
+        launch: &Launch<'_>,
     ) -> Result<Spawned, Refused> {
+        let cgroup = launch.cgroup.filter(|_| road == Road::Clone3);
         // Signals wait, here and in the child until it has given up our handlers. And nothing interrupts our waiting.
         let mask = swap_signal_mask(&full_mask());
         let begun = nest.begin(road, cgroup);
@@ -240,7 +255,8 @@ impl LaunchPad {
         swap_signal_mask(&mask);
         let process = match begun {
             Ok(process) if !has_left => {
-                let fledgling = Fledgling { process, nest: ManuallyDrop::new(nest) };
+                let (clues, nest) = (Clues::of(launch), ManuallyDrop::new(nest));
+                let fledgling = Fledgling { process, clues, nest };
                 return Ok(Spawned::OnItsWay { fledgling, over });
             }
             begun => begun,
@@ -275,8 +291,11 @@ impl LaunchPad {
 
     /// Starts the plan by the standard library, in memory of its own.
     fn fork(&mut self, mut plan: Plan, launch: &Launch<'_>) -> Result<Process, SpawnError> {
-        let members =
-            launch.cgroup.map(members).transpose().map_err(|failure| posix::explain(launch, failure))?;
+        let members = launch
+            .cgroup
+            .map(members)
+            .transpose()
+            .map_err(|failure| posix::explain(&Clues::of(launch), failure))?;
         plan.descriptors = None;
         plan.members = members.as_ref().map(AsRawFd::as_raw_fd);
         let reserved = launch.ready.map(posix::reserve).transpose()?;
@@ -293,7 +312,7 @@ impl LaunchPad {
         let failure = ground.failure();
         self.ground = Some(ground);
         match (child, failure) {
-            (_, Some(failure)) => Err(posix::explain(launch, failure)),
+            (_, Some(failure)) => Err(posix::explain(&Clues::of(launch), failure)),
             (Err(error), None) => Err(error),
             (Ok(pid), None) => Process::open(pid).map_err(|errno| {
                 super::process::undo(pid);
@@ -365,14 +384,14 @@ impl Fledgling {
 
     /// What has become of it: the process that runs its program, or what has kept it from that, and then it is gone. It waits
     /// until it [has landed](Self::has_landed).
-    pub(crate) fn outcome(self) -> Result<Process, Failure> {
+    pub(crate) fn outcome(self) -> Result<Process, Fall> {
         while !self.has_landed() {
             self.nest.ground.await_leaving(PATIENCE);
         }
         let mut nest = ManuallyDrop::into_inner(self.nest);
         let Some(failure) = nest.ground.failure() else { return Ok(self.process) };
         self.process.await_end();
-        Err(failure)
+        Err(Fall { failure, clues: self.clues })
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::getrlimit;
 
 use super::account::{Account, Change};
-use super::{diagnosis, words};
+use super::{Clues, diagnosis, words};
 use crate::error::{SpawnError, SpawnStep};
 use crate::os::Launch;
 use crate::os::linux::{Failure, Step};
@@ -58,17 +58,9 @@ fn own_open_files(soft: u64) -> libc::rlimit64 {
     libc::rlimit64 { rlim_cur: soft.min(hard), rlim_max: hard }
 }
 
-/// Says what the child could not do, and why. It looks at the files that are named.
-pub(in crate::os) fn explain(launch: &Launch<'_>, failure: Failure) -> SpawnError {
-    match failure.step {
-        Step::Folder => diagnosis::explain_folder(launch, failure.errno),
-        Step::Program => diagnosis::explain(launch, failure.errno),
-        _ => explain_late(launch.spec, failure),
-    }
-}
-
-/// Says what a child could not do that has taken long to find out: whatever took so long is not looked at.
-pub(crate) fn explain_late(spec: &ProcessSpec, Failure { step, errno }: Failure) -> SpawnError {
+/// Says what the child could not do, and why. It looks at the files that are named, which may take long.
+pub(in crate::os) fn explain(clues: &Clues, Failure { step, errno }: Failure) -> SpawnError {
+    let spec = &clues.spec;
     let told = |step, what: &str| {
         let advice = if errno == Errno::PERM { " (it takes root)" } else { "" };
         let reason = format!("{what}: {}{advice}", words(&errno.into()));
@@ -83,10 +75,7 @@ pub(crate) fn explain_late(spec: &ProcessSpec, Failure { step, errno }: Failure)
         Step::Descriptor(number) => told(SpawnStep::Readiness, &number.to_string()),
         Step::ControlGroup => told(SpawnStep::ControlGroup, "of its own"),
         Step::Session => told(SpawnStep::Process, "a session of its own"),
-        Step::Folder => {
-            let folder = spec.working_directory.as_deref().unwrap_or(Path::new(""));
-            told(SpawnStep::WorkingDirectory, &folder.display().to_string())
-        }
+        Step::Folder => diagnosis::explain_folder(clues, errno),
         Step::OpenFiles => told(SpawnStep::Limit, "nofile to what it was before it was raised"),
         Step::Limit(place) => told(SpawnStep::Limit, &spec.limits.get(place).map_or_else(String::new, limit)),
         Step::Niceness => told(SpawnStep::Niceness, &format!("to {}", spec.nice.unwrap_or_default())),
@@ -94,7 +83,7 @@ pub(crate) fn explain_late(spec: &ProcessSpec, Failure { step, errno }: Failure)
         Step::Groups => told(SpawnStep::Groups, &group(spec)),
         Step::Group => told(SpawnStep::ChangeGroup, &group(spec)),
         Step::User => told(SpawnStep::ChangeUser, user),
-        Step::Program => told(SpawnStep::Executable, &spec.executable.display().to_string()),
+        Step::Program => diagnosis::explain(clues, errno),
     }
 }
 

@@ -3,6 +3,7 @@
 //! The system gives one number for it, and "no such file" may mean the working directory, the program, its
 //! interpreter or its loader. So the paths are looked at, but only after the failure.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -15,16 +16,35 @@ use rustix::io::Errno;
 use super::executable::{self, seen_from_here};
 use crate::error::{SpawnError, SpawnStep};
 use crate::os::Launch;
+use crate::spec::ProcessSpec;
+
+/// What is known of a launch that has failed, to find out why: its own copy, because that may take long where the files are
+/// on a slow file system, and need not be done by whoever has launched.
+#[derive(Clone, Debug)]
+pub(in crate::os) struct Clues {
+    pub(super) spec: ProcessSpec,
+    /// A path, or a bare name.
+    pub(super) program: OsString,
+    /// Where a bare name is looked for.
+    pub(super) path: OsString,
+}
+
+impl Clues {
+    pub(in crate::os) fn of(launch: &Launch<'_>) -> Self {
+        let [program, path] = [launch.program(), executable::path(launch)].map(OsStr::to_owned);
+        Self { spec: launch.spec.clone(), program, path }
+    }
+}
 
 /// Says why the program could not be run.
-pub(super) fn explain(launch: &Launch<'_>, errno: Errno) -> SpawnError {
+pub(super) fn explain(clues: &Clues, errno: Errno) -> SpawnError {
     if shortage(errno).is_some() {
         return explain_process(errno);
     }
     let told = |program: &Path| {
-        executable_problem(&seen_from_here(launch, program), launch.spec.user.as_deref(), errno)
+        executable_problem(&seen_from_here(clues, program), clues.spec.user.as_deref(), errno)
     };
-    let reason = match executable::find(launch) {
+    let reason = match executable::find(clues) {
         Ok(program) => told(&program),
         Err(none) => return none,
     };
@@ -39,8 +59,8 @@ pub(in crate::os) fn explain_process(errno: Errno) -> SpawnError {
 }
 
 /// Says why the working directory could not be changed to.
-pub(super) fn explain_folder(launch: &Launch<'_>, errno: Errno) -> SpawnError {
-    let folder = launch.spec.working_directory.as_deref().unwrap_or(Path::new(""));
+pub(super) fn explain_folder(clues: &Clues, errno: Errno) -> SpawnError {
+    let folder = clues.spec.working_directory.as_deref().unwrap_or(Path::new(""));
     let reason =
         folder_problem(folder).unwrap_or_else(|| format!("{}: {}", folder.display(), words(&errno.into())));
     SpawnError { step: SpawnStep::WorkingDirectory, reason, os_error: Some(errno.raw_os_error()) }
@@ -188,7 +208,7 @@ fn read_head(program: &Path) -> Head {
 
 /// What of the launch contains a NUL byte, which the system cannot take.
 fn with_nul(launch: &Launch<'_>) -> Option<String> {
-    let has_nul = |text: &std::ffi::OsStr| text.as_bytes().contains(&0);
+    let has_nul = |text: &OsStr| text.as_bytes().contains(&0);
     if has_nul(launch.program()) {
         return Some("the path of the executable".to_owned());
     }

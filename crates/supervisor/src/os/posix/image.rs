@@ -22,7 +22,7 @@ impl Image {
     /// What the launch asks for, as this account. None of it may contain a NUL byte.
     pub(super) fn of(launch: &Launch<'_>, account: Option<&Account>) -> Self {
         let arguments = iter::once(launch.program()).chain(launch.arguments().iter().map(|it| &**it));
-        let programs = executable::candidates(launch);
+        let programs = executable::candidates(launch.program(), executable::path(launch));
         let environment = environment(launch, account);
         Self {
             programs: Texts::of(programs.iter().map(|program| [program.as_os_str().as_bytes()])),
@@ -30,7 +30,7 @@ impl Image {
             environment: Texts::of(
                 environment.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()]),
             ),
-            is_looked_for: executable::is_looked_for(launch),
+            is_looked_for: executable::is_bare(launch.program()),
         }
     }
 

@@ -22,11 +22,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 pub(crate) use account::Account;
-pub(crate) use attributes::explain_late;
 pub(super) use attributes::{Attributes, explain};
 pub(crate) use connecting::Connecting;
-pub(super) use diagnosis::explain_process;
 pub(crate) use diagnosis::words;
+pub(super) use diagnosis::{Clues, explain_process};
 pub(super) use image::Image;
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec};

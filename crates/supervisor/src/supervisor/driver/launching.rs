@@ -36,17 +36,20 @@ impl Driver {
         }
     }
 
-    /// Tells of the runs that have come to their programs meanwhile, or to nothing.
+    /// Tells of the runs that have come to their programs meanwhile.
     pub(super) fn welcome(&mut self) {
-        for Arrival { run, token, outcome } in self.means.launches.arrivals() {
-            let spec = self.core.spec(run.component);
-            let begun = match outcome {
-                Ok(process) => {
-                    self.runs.add(Owner::Run(run), token, process).map_err(|error| failed(spec, &error))
-                }
-                Err(failure) => Err(os::explain_late(spec, failure)),
-            };
+        for Arrival { run, token, process } in self.means.launches.arrivals() {
+            let pid = self.runs.add(Owner::Run(run), token, process);
+            let begun = pid.map_err(|error| failed(self.core.spec(run.component), &error));
             let input = self.begun(run, begun);
+            self.tell(input);
+        }
+    }
+
+    /// It is known why a run has not come to its program.
+    pub(super) fn fell(&mut self, run: RunId, why: SpawnError) {
+        if self.means.launches.fell(run) {
+            let input = self.begun(run, Err(why));
             self.tell(input);
         }
     }

@@ -39,7 +39,7 @@ pub(in crate::os) struct Plan {
 
 /// What of it could not be done, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub(in crate::os) struct Failure {
     pub(in crate::os) step: Step,
     pub(in crate::os) errno: Errno,
 }
