@@ -42,6 +42,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// So many events are many.
 const STORM: u32 = 1_000;
 
+/// How long after starting, or a storm, what it has left behind is given back.
+const SETTLING: Duration = Duration::from_millis(500);
+
 /// Supervises the components of the registry until somebody ends it.
 pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
     os::share_one_heap();
@@ -137,21 +140,24 @@ impl Supervision {
 
     /// Looks after everything until supervision has ended.
     fn watch(mut self) -> Ended {
-        let mut told = 0;
+        // The start of many, or a storm, leaves much behind that nobody will need soon.
+        let (mut told, mut settled) = (0, after(SETTLING));
         loop {
             select! {
                 recv(self.events) -> event => match event {
                     Ok(event) => {
                         self.take_note(&event);
                         told += 1;
-                        // The start of many, or a storm, leaves much behind that nobody will need soon.
-                        if told > STORM && self.events.is_empty() {
-                            os::give_memory_back();
-                            told = 0;
+                        if told == STORM {
+                            settled = after(SETTLING);
                         }
                     }
                     Err(_) => break,
                 },
+                recv(settled) -> _ => {
+                    os::give_memory_back();
+                    (told, settled) = (0, never());
+                }
                 recv(self.signals.receiver()) -> signal => match signal {
                     Ok(signal) => self.obey(signal),
                     Err(_) => self.signals.forget(),

@@ -18,11 +18,48 @@ pub(crate) fn share_one_heap() {
     }
 }
 
-/// Gives the operating system back what the C library keeps for later: pages of the heap on which nothing is left.
+/// Gives the operating system back what is not needed soon: pages of the heap on which nothing is left, and pages of our
+/// program that only starting has used. Whoever needs one of these again gets it from the page cache or the file.
 pub(crate) fn give_memory_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         // SAFETY: it takes a number, and gives back only what nobody has allocated.
         unsafe { libc::malloc_trim(0) };
     }
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: the function has the signature that is asked for, does not unwind, and needs no data.
+        unsafe { libc::dl_iterate_phdr(Some(let_go_of_the_program), std::ptr::null_mut()) };
+    }
+}
+
+/// Unmaps the whole pages of code and constants. It is called for the program, and by what it returns for no library.
+#[cfg(target_os = "linux")]
+unsafe extern "C" fn let_go_of_the_program(
+    program: *mut libc::dl_phdr_info,
+    _: libc::size_t,
+    _: *mut libc::c_void,
+) -> libc::c_int {
+    const DONE: libc::c_int = 1;
+    // SAFETY: the loader calls this with a valid description, whose headers are an array of that length. They stay
+    // while the program runs.
+    let (base, headers) = unsafe {
+        let program = &*program;
+        (program.dlpi_addr, std::slice::from_raw_parts(program.dlpi_phdr, program.dlpi_phnum.into()))
+    };
+    let page = rustix::param::page_size();
+    for segment in headers {
+        if segment.p_type != libc::PT_LOAD || segment.p_flags & libc::PF_W != 0 {
+            continue;
+        }
+        let from = (base + segment.p_vaddr) as usize;
+        let to = (from + segment.p_memsz as usize) & !(page - 1);
+        let from = from.next_multiple_of(page);
+        if from < to {
+            // SAFETY: these are pages of a file, mapped privately and never written: the next who reads one, be it the
+            // next instruction, gets the same from the file again.
+            unsafe { libc::madvise(from as *mut _, to - from, libc::MADV_DONTNEED) };
+        }
+    }
+    DONE
 }
