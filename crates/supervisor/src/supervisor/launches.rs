@@ -255,3 +255,64 @@ impl fmt::Display for Named {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::handle::command_queue;
+    use super::*;
+
+    fn launches() -> (Launches, crossbeam_channel::Receiver<Command>) {
+        let poller = Arc::new(Poller::new().unwrap());
+        let (commands, queue) = command_queue();
+        (Launches::new(Arc::clone(&poller), Mailbox::new(&commands, &poller), None), queue)
+    }
+
+    fn run(component: u32) -> RunId {
+        RunId { component, number: 1 }
+    }
+
+    fn as_user(user: &str) -> ProcessSpec {
+        let mut spec = ProcessSpec::new("ps", "/bin/true").unwrap();
+        spec.user = Some(user.to_owned());
+        spec
+    }
+
+    #[test]
+    fn who_is_asked_for_by_several_is_looked_up_once_for_all() {
+        let (mut launches, queue) = launches();
+        // The thread that looks users up has something else to do meanwhile.
+        let (go_on, wait) = crossbeam_channel::bounded::<()>(0);
+        launches.finder.ask(move || wait.recv().unwrap());
+        for component in 0..3 {
+            launches.seek(run(component), &as_user("root"), Duration::ZERO).unwrap();
+        }
+        go_on.send(()).unwrap();
+        let Command::Found { named, account } = queue.recv().unwrap() else { panic!("another command") };
+        assert!(account.unwrap().is_some());
+        assert_eq!(launches.found(&named), [run(0), run(1), run(2)]);
+        assert!(launches.found(&named).is_empty() && launches.deadline().is_none());
+        drop(launches);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_name_service_that_hangs_holds_up_nobody_and_what_it_says_too_late_is_not_heard() {
+        let (mut launches, queue) = launches();
+        let (go_on, wait) = crossbeam_channel::bounded::<()>(0);
+        launches.finder.ask(move || wait.recv().unwrap());
+        let (soon, later) = (Duration::from_secs(1), Duration::from_secs(3));
+        launches.seek(run(0), &as_user("root"), soon).unwrap();
+        launches.seek(run(1), &as_user("root"), later).unwrap();
+        assert_eq!(launches.deadline(), Some(soon + LIMIT));
+        let spec = |_| as_user("root");
+        assert!(launches.overdue(spec, soon).is_none());
+        let (given_up, why) = launches.overdue(spec, soon + LIMIT).unwrap();
+        let told = "cannot look up the user: root: no answer for 10 s from the name service";
+        assert_eq!((given_up, why.to_string().as_str()), (run(0), told));
+        assert!(launches.overdue(spec, soon + LIMIT).is_none());
+        assert_eq!(launches.deadline(), Some(later + LIMIT));
+        go_on.send(()).unwrap();
+        let Command::Found { named, .. } = queue.recv().unwrap() else { panic!("another command") };
+        assert_eq!(launches.found(&named), [run(1)]);
+    }
+}
