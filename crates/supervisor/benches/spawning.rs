@@ -73,7 +73,8 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 /// A process of a size, which starts a component when it is told to.
 struct Starter {
     process: Child,
-    orders: ChildStdin,
+    /// `None` once it is to end.
+    orders: Option<ChildStdin>,
     answers: Lines<BufReader<ChildStdout>>,
 }
 
@@ -82,22 +83,20 @@ impl Starter {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--starter", &megabytes.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn()?;
-        let (Some(orders), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
-            return Err("no pipes".into());
-        };
-        Ok(Self { process, orders, answers: BufReader::new(answers).lines() })
+        let answers = BufReader::new(process.stdout.take().ok_or("no pipe for its answers")?).lines();
+        Ok(Self { orders: process.stdin.take(), process, answers })
     }
 
     /// How long a start took, in milliseconds.
     fn start(&mut self, kind: &str) -> Result<f64, Failure> {
-        writeln!(self.orders, "{kind}")?;
+        writeln!(self.orders.as_ref().ok_or("no pipe for its orders")?, "{kind}")?;
         Ok(self.answers.next().ok_or("the starter has ended")??.parse()?)
     }
 }
 
 impl Drop for Starter {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        self.orders = None;
         let _ = self.process.wait();
     }
 }
