@@ -2,7 +2,7 @@
 //!
 //! Who has the same user as a process may otherwise look into its memory, and write to it: and until it executes its
 //! program, the child's is ours. The kernel itself takes "dumpable" from us when the child changes its user, and does not
-//! give it back. What is dumpable belongs to the whole process, hence the count of all threads together.
+//! give it back. And before Linux 5.16 a child that dumped core would take with it whoever shares its memory. What is dumpable belongs to the whole process, hence the count of all threads together.
 
 use std::sync::{Mutex, PoisonError};
 
