@@ -6,7 +6,7 @@ use rustix::process::{DumpableBehavior, dumpable_behavior, geteuid};
 
 use super::*;
 use crate::os::fixture::{Component, ROADS, readable};
-use crate::{Exit, ProcessSpec, SpawnStep};
+use crate::{EventKind, Exit, Never, ProcessSpec, SpawnStep, Supervisor};
 
 fn is_root() -> bool {
     let is_root = geteuid().is_root();
@@ -428,4 +428,39 @@ fn a_file_system_that_hangs_holds_up_nobody() {
         let why = failing.outcome().unwrap_err().explain();
         assert_eq!(why.step, SpawnStep::WorkingDirectory, "{why}");
     }
+}
+
+#[test]
+fn a_supervisor_goes_on_while_a_component_lies_on_a_file_system_that_hangs() {
+    let Some(silent) = Silent::new() else {
+        eprintln!("skipped: it takes root, and FUSE");
+        return;
+    };
+    let spec = |id: &str, program: &Path| {
+        let mut spec = ProcessSpec::new(id, program).unwrap();
+        spec.arguments = vec!["1000".into()];
+        spec.autostart = false;
+        spec.restart = std::sync::Arc::new(Never);
+        spec
+    };
+    let (hung, well) = (spec("hung", &silent.folder.path().join("x")), spec("well", Path::new("/bin/sleep")));
+    let mut builder = Supervisor::builder().components([hung, well]);
+    let events = builder.subscribe();
+    let supervisor = builder.start().unwrap();
+    let handle = supervisor.handle();
+    let pending = handle.start("hung").unwrap();
+    for _ in 0..2 {
+        handle.start("well").unwrap().wait().unwrap();
+        assert_eq!(handle.status().unwrap().components[0].state.word(), "starting");
+        handle.stop("well").unwrap().wait().unwrap();
+    }
+    drop(silent);
+    pending.wait().unwrap();
+    let why = events.iter().find_map(|event| match event.kind {
+        EventKind::NotSpawned { error, .. } => Some(error),
+        _ => None,
+    });
+    assert_eq!(why.unwrap().step, SpawnStep::Executable);
+    handle.shutdown().unwrap();
+    supervisor.wait().unwrap();
 }
