@@ -109,6 +109,22 @@ fn the_summary_of_a_good_registry_says_what_each_component_waits_for() {
 }
 
 #[test]
+fn what_starts_by_itself_and_needs_what_does_not_is_warned_of() {
+    let house = tempfile::tempdir().unwrap();
+    let registry = house.path().join("registry.xml");
+    let server =
+        |id: &str, more: &str| format!("<server id=\"{id}\"><executable>x</executable>{more}</server>");
+    let (db, web) = (server("db", "<autostart>false</autostart>"), server("web", "<dependsOn ref=\"db\"/>"));
+    fs::write(&registry, format!("<supervisor><servers>{db}{web}</servers></supervisor>")).unwrap();
+    fs::set_permissions(&registry, fs::Permissions::from_mode(0o644)).unwrap();
+    let warning = "web starts by itself (autostart) but depends on db, which does not: it will wait until somebody starts db";
+    let check = s7supervisor().arg("check").arg(&registry).assert().code(0);
+    check.stderr(contains(format!("warning: {warning}\n")).and(contains("is valid")));
+    let told: Value = serde_json::from_str(&answer("check", &registry, &["--json"])).unwrap();
+    assert_eq!((&told["valid"], &told["warnings"]), (&json!(true), &json!([warning])));
+}
+
+#[test]
 fn what_a_registry_says_of_restarts_checks_and_steps_is_shown_in_its_own_words() {
     let house = tempfile::tempdir().unwrap();
     let registry = restart_engine(house.path());

@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use house::{House, PROGRAM, code, server, stand_in, stderr, stdout};
+use house::{House, PROGRAM, code, kill, server, stand_in, stderr, stdout};
 use rustix::process::Signal;
 
 /// Three stand-ins, each up at once.
@@ -207,7 +207,7 @@ fn a_hang_up_without_a_terminal_is_ignored_and_usr1_brings_back_socket_and_log()
     let log = house.own_log();
     std::fs::rename(&log, house.path("moved")).unwrap();
     std::fs::remove_file(house.path("temp/s7supervisor.sock")).unwrap();
-    assert_eq!(code(&house.s7(&["status"])), 3);
+    assert_eq!(code(&house.s7(&["status"])), 4);
     house::kill(run.id(), Signal::USR1);
     house.until_exists("temp/s7supervisor.sock");
     house.until(|| code(&house.s7(&["status"])) == 0);
@@ -547,4 +547,49 @@ fn the_documented_registry_is_valid_as_it_stands() {
         let arguments = component["arguments"].as_array().unwrap();
         assert!(arguments.iter().any(|argument| argument == port), "{component}");
     }
+}
+
+#[test]
+fn a_supervisor_whose_socket_was_removed_is_said_to_run_and_to_be_unheard() {
+    let house = House::with(&stand_in("ps", "", ""));
+    house.start();
+    let pid = house.supervisor_pid();
+    let socket = house.path("temp/s7supervisor.sock");
+    std::fs::remove_file(&socket).unwrap();
+    for (arguments, expected) in
+        [(&["status"][..], 4), (&["stop"], 1), (&["stop", "ps"], 1), (&["restart"], 1), (&["why", "ps"], 1)]
+    {
+        let asked = house.s7(arguments);
+        assert_eq!(code(&asked), expected, "{arguments:?}: {}", stderr(&asked));
+        assert!(stderr(&asked).contains(&format!("kill -USR1 {pid}")), "{arguments:?}: {}", stderr(&asked));
+    }
+    kill(pid, Signal::USR1);
+    house.until_exists("temp/s7supervisor.sock");
+    assert_eq!(code(&house.s7(&["status"])), 0);
+    assert_eq!(code(&house.s7(&["stop"])), 0);
+    assert_eq!(code(&house.s7(&["status"])), 3);
+}
+
+#[test]
+fn a_start_finds_a_supervisor_that_begins_or_ends_meanwhile_without_looking_again_and_again() {
+    let house = House::with(&stand_in("ps", "--slow-stop 0.3", ""));
+    house.start();
+    let first = house.supervisor_pid();
+    assert_eq!(code(&house.s7(&["stop", "--no-wait"])), 0);
+    // It is still ending: another one takes its place as soon as it has.
+    let started = house.s7(&["start"]);
+    assert_eq!(code(&started), 0, "{}", stderr(&started));
+    assert_ne!(house.supervisor_pid(), first);
+    assert_eq!(code(&house.s7(&["stop"])), 0);
+
+    let start = || {
+        let mut command = house.command(PROGRAM);
+        let command = command.arg("start").stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let mut racing: Vec<_> = (0..4).map(|_| start()).collect();
+    for one in &mut racing {
+        assert_eq!(house.wait(one), Some(0));
+    }
+    assert_eq!(house.alive(), 1);
 }

@@ -316,3 +316,72 @@ fn a_full_disk_neither_stops_anything_nor_loses_anything_in_silence_and_heals_by
         assert_eq!(line["seq"], next - 1, "{line}");
     }
 }
+
+#[test]
+fn a_run_that_somebody_else_killed_is_told_from_one_that_was_asked_for() {
+    let house = House::with(&stand_in("ps", "", "<restart delay=\"3600\" maxDelay=\"3600\"/>"));
+    house.start();
+    let [pid] = house.pids_of(["ps"]);
+    kill(pid, Signal::KILL);
+    house.until(|| house.json(&["why", "ps", "--json"])["state"] == "backoff");
+    let answer = why(&house, "ps", &["backoff"]);
+    assert_eq!(causes(&answer), ["backoff", "exited", "supervisorStarted"]);
+    assert_eq!(answer["causes"][1]["exit"]["signal"], "KILL");
+    assert_eq!(answer["causes"][1]["sent"], false);
+    let text = stdout(&house.s7(&["why", "ps"]));
+    assert!(text.contains("not sent by the supervisor: somebody else killed it"), "{text}");
+
+    assert_eq!(code(&house.s7(&["start", "ps"])), 0);
+    assert_eq!(code(&house.s7(&["signal", "KILL", "ps"])), 0);
+    house.until(|| house.json(&["why", "ps", "--json"])["state"] == "backoff");
+    let answer = why(&house, "ps", &["backoff"]);
+    assert_eq!(causes(&answer), ["backoff", "exited", "requested", "requested"]);
+    assert_eq!(answer["causes"][1]["sent"], true);
+    let asked = &answer["causes"][2];
+    assert_eq!((&asked["verb"], &asked["signal"]), (&"signal".into(), &"KILL".into()));
+    assert!(asked["by"].as_str().unwrap().contains("(pid "), "{asked}");
+}
+
+#[test]
+fn a_rule_for_an_exit_code_is_named() {
+    let rule = "<startDelay>60</startDelay><restart><exit code=\"3\" action=\"giveUp\"/></restart>";
+    let house = House::with(&server("bad", "exit 3", rule));
+    assert_eq!(code(&house.s7(&["start"])), 1);
+    let answer = why(&house, "bad", &["givenUp"]);
+    assert_eq!(causes(&answer), ["givenUp", "ruled", "exited", "supervisorStarted"]);
+    let text = stdout(&house.s7(&["why", "bad"]));
+    assert!(text.contains("exit code=3 action=giveUp"), "{text}");
+}
+
+#[test]
+fn a_reload_that_does_not_end_is_told_with_who_asked() {
+    let sleeps =
+        "<reload><exec timeout=\"100ms\"><argument>sleep</argument><argument>60</argument></exec></reload>";
+    let house = House::with(&stand_in("ps", "", sleeps));
+    house.start();
+    let reloaded = house.s7(&["reload", "ps"]);
+    assert_eq!(code(&reloaded), 1, "{}", stdout(&reloaded));
+    let answer = why(&house, "ps", &["step"]);
+    assert_eq!(causes(&answer), ["step", "requested", "started", "supervisorStarted"]);
+    assert!(answer["causes"][0]["error"].as_str().unwrap().contains("did not end in time"));
+}
+
+#[test]
+fn what_waits_for_a_tripped_component_is_told_which_step_helps_and_a_start_names_it() {
+    let script = "[ -e FOLDER/is.mended ] || exit 3; exec \"$0\" stand-in --name FOLDER/is";
+    let trips = "<startDelay>0.3</startDelay><restart delay=\"0\" maxDelay=\"0.01s\" max=\"2\" within=\"60s\" retryAfter=\"1h\"/>";
+    let depends = "<dependsOn ref=\"is\"/>";
+    let house = House::with(&(server("is", script, trips) + &stand_in("ps", "", depends)));
+    assert_eq!(code(&house.s7(&["start", "--no-wait"])), 0);
+    house.until(|| house.json(&["why", "ps", "--json"])["waitingFor"]["state"] == "tripped");
+    let text = stdout(&house.s7(&["why", "ps"]));
+    let next = text.lines().last().unwrap();
+    assert!(next.starts_with("next: it starts after is, which has restarted too often"), "{text}");
+    assert!(next.contains("`s7supervisor start is`"), "{text}");
+
+    std::fs::write(house.path("is.mended"), "").unwrap();
+    let started = house.s7(&["start", "ps"]);
+    assert_eq!(code(&started), 0, "{}", stderr(&started));
+    let told = stdout(&started);
+    assert!(told.contains("is: started too") && told.contains("ps: started\n"), "{told}");
+}

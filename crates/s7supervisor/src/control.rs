@@ -10,16 +10,38 @@ use supervisor_control::{Action, Client, ClientError, Wait};
 
 use crate::arguments::{Patience, Place};
 use crate::exit::{Ended, Exit, Failure};
-use crate::say;
+use crate::presence::Presence;
 use crate::temp_folder::SOCKET;
+use crate::{say, waiting};
+
+/// So long, a supervisor that does not listen may be beginning or ending.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Connects to the supervisor of this place; `None` if none runs.
 pub(crate) fn connect(place: &Place) -> Result<Option<Client>, Failure> {
     connect_in(&place.find_temp()?)
 }
 
-/// Connects to the supervisor of this `temp` folder; `None` if none runs.
+/// Connects to the supervisor of this `temp` folder; `None` if none runs. One that runs and does not listen is waited for
+/// a moment, because it may have just begun, or be about to end.
 pub(crate) fn connect_in(temp: &Path) -> Result<Option<Client>, Failure> {
+    let since = waiting::now();
+    if let Some(client) = listening(temp)? {
+        return Ok(Some(client));
+    }
+    while let Some(supervisor) = Presence::find(temp)? {
+        if let Some(client) = listening(temp)? {
+            return Ok(Some(client));
+        }
+        if !supervisor.changes(Some(MOMENT.saturating_sub(since.elapsed())))? {
+            return Err(supervisor.unheard());
+        }
+    }
+    Ok(None)
+}
+
+/// Connects to the supervisor that listens in this `temp` folder; `None` if none does.
+pub(crate) fn listening(temp: &Path) -> Result<Option<Client>, Failure> {
     match Client::connect(&temp.join(SOCKET)) {
         Ok(client) => Ok(Some(client)),
         Err(ClientError::NotRunning { .. }) => Ok(None),

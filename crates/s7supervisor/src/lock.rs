@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::waiting;
+use crate::watch::{Watch, WatchFlags};
 
 /// Who holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,15 +90,20 @@ fn is_still(folder: BorrowedFd<'_>, name: &str, file: &File) -> rustix::io::Resu
 
 /// Who holds the lock, which whoever has just taken it has still to write.
 fn read_soon(file: &mut File) -> Option<Holder> {
-    /// How often to look, and for how long to wait in between: a write takes much less.
-    const TRIES: u32 = 20;
-    const PAUSE: Duration = Duration::from_millis(10);
-    (0..TRIES).find_map(|attempt| {
-        if attempt > 0 {
-            waiting::pause(PAUSE);
+    /// A write takes much less.
+    const LIMIT: Duration = Duration::from_millis(200);
+    let since = waiting::now();
+    let news = Watch::of(file.as_fd(), WatchFlags::MODIFY).ok();
+    loop {
+        if let Some(holder) = read(file) {
+            return Some(holder);
         }
-        read(file)
-    })
+        let news = news.as_ref()?;
+        let is_written = waiting::readable(news, Some(LIMIT.saturating_sub(since.elapsed())));
+        if !is_written.ok()? || !news.take(None).ok()? {
+            return None;
+        }
+    }
 }
 
 fn read(file: &mut File) -> Option<Holder> {
@@ -133,6 +139,21 @@ mod tests {
         drop(first);
         let _second = Lock::take(folder.as_fd(), "lock", &holder(2)).unwrap();
         assert_eq!(Lock::holder(folder.as_fd(), "lock"), Some(holder(2)));
+    }
+
+    #[test]
+    fn a_holder_that_has_still_to_write_who_it_is_is_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("lock");
+        let mut ours =
+            File::options().create(true).truncate(false).read(true).write(true).open(&path).unwrap();
+        assert_eq!(read_soon(&mut ours), None, "it is given up some time");
+        #[expect(clippy::disallowed_methods, reason = "another one that writes")]
+        let writer = std::thread::spawn(move || {
+            std::fs::write(path, serde_json::to_string(&holder(7)).unwrap()).unwrap();
+        });
+        assert_eq!(read_soon(&mut ours), Some(holder(7)));
+        writer.join().unwrap();
     }
 
     #[test]

@@ -14,11 +14,14 @@ mod os;
 mod own_log;
 mod past;
 mod place;
+mod presence;
+mod process;
 mod say;
 mod shell;
 mod table;
 mod temp_folder;
 mod waiting;
+mod watch;
 
 use std::process::ExitCode;
 

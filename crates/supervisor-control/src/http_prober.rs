@@ -11,8 +11,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
@@ -34,8 +35,10 @@ const MAX_ASKED: usize = 256;
 /// How many names are looked up at the same time; each takes a thread of its own meanwhile.
 const MAX_LOOKED_UP: usize = 2;
 
-/// How much of the body of an answer is read, in bytes.
+/// How much of the body of an answer is read once the answer is known, in bytes, and for how long: so that whoever
+/// answers need not see its connection fail.
 const BODY_SIZE: usize = 64 * 1024;
+const BODY_TIME: Duration = Duration::from_secs(1);
 
 /// How large the head of an answer may be, in bytes.
 const HEAD_SIZE: usize = 64 * 1024;
@@ -43,8 +46,8 @@ const HEAD_SIZE: usize = 64 * 1024;
 /// Asks by HTTP/1.1, in a thread of its own named `probes`: a [`Prober`] for
 /// [`supervisor::Builder::prober`].
 ///
-/// A redirection is an answer like any other, and not followed. Up to 64 KiB of the body are read, so that a component that
-/// begins to answer and then hangs is not taken for one that is well. Dropping it ends the thread.
+/// The status is the answer: what comes after the head does not count, and is read for courtesy only. A redirection is an
+/// answer like any other, and not followed. Dropping it ends the thread.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -85,10 +88,10 @@ impl Prober for HttpProber {
                 *thread = Some(started);
                 if let Err(refused) = sent {
                     let (_, answer) = refused.into_inner();
-                    answer.give(Err("too many probes wait to be asked".to_owned()));
+                    answer.cannot_ask("too many probes wait to be asked");
                 }
             }
-            Err(error) => answer.give(Err(format!("cannot start the thread that probes: {error}"))),
+            Err(error) => answer.cannot_ask(&format!("cannot start the thread that probes: {error}")),
         }
     }
 }
@@ -114,6 +117,7 @@ impl Thread {
     fn start() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
+            .enable_time()
             .max_blocking_threads(MAX_LOOKED_UP)
             .build()?;
         let (questions, asked) = mpsc::channel(MAX_WAITING);
@@ -157,18 +161,61 @@ async fn probe(question: &HttpQuestion, answer: ProbeAnswer, lookups: &Lookups) 
         }
         asking.as_mut().poll(context).map(Some)
     });
-    if let Some(told) = told.await {
-        answer.give(told);
+    match told.await {
+        Some(Ok(Told { status, rest })) => {
+            let is_good = question.status.contains(&status.as_u16());
+            let told = match status.canonical_reason() {
+                Some(reason) => format!("{} {reason}", status.as_u16()),
+                None => status.as_u16().to_string(),
+            };
+            answer.give(if is_good { Ok(told) } else { Err(told) });
+            // What has not come by then is of no interest.
+            let _ = tokio::time::timeout(BODY_TIME, rest.read()).await;
+        }
+        Some(Err(Failure::System(error))) => answer.fail(&error),
+        Some(Err(Failure::Told(why))) => answer.give(Err(why)),
+        None => {}
     }
 }
 
-async fn ask(question: &HttpQuestion, lookups: &Lookups) -> Result<String, String> {
-    let url: Uri = question.url.parse().map_err(|_| "the URL is malformed".to_owned())?;
+/// Why there is no status.
+enum Failure {
+    System(io::Error),
+    Told(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<hyper::Error> for Failure {
+    fn from(error: hyper::Error) -> Self {
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+        if let Some(number) = cause.and_then(io::Error::raw_os_error) {
+            return Self::System(io::Error::from_raw_os_error(number));
+        }
+        Self::Told(if error.is_parse_too_large() {
+            format!("the head of its answer is larger than {} KiB", HEAD_SIZE / 1024)
+        } else if error.is_parse() {
+            "what it answers is not HTTP".to_owned()
+        } else if error.is_incomplete_message() {
+            "it closed the connection before it had answered".to_owned()
+        } else {
+            format!("the connection failed: {error}")
+        })
+    }
+}
+
+async fn ask(question: &HttpQuestion, lookups: &Lookups) -> Result<Told, Failure> {
+    let wrong = |what: &str| Failure::Told(format!("the URL {what}"));
+    let url: Uri = question.url.parse().map_err(|_| wrong("is malformed"))?;
     let (Some("http"), Some(host)) = (url.scheme_str(), url.host()) else {
-        return Err("the URL does not begin with http:// and a host".to_owned());
+        return Err(wrong("does not begin with http:// and a host"));
     };
     let port = url.port_u16().unwrap_or(80);
-    let stream = connect(host, port, lookups).await.map_err(|error| in_words(&error))?;
+    let stream = connect(host, port, lookups).await?;
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path)
         .header(HOST, if port == 80 { host.to_owned() } else { format!("{host}:{port}") })
@@ -176,13 +223,8 @@ async fn ask(question: &HttpQuestion, lookups: &Lookups) -> Result<String, Strin
         .header(ACCEPT, "*/*")
         .header(CONNECTION, "close")
         .body(String::new())
-        .map_err(|error| error.to_string())?;
-    let status = exchange(stream, request).await.map_err(|error| in_words(&error))?;
-    let told = match status.canonical_reason() {
-        Some(reason) => format!("{} {reason}", status.as_u16()),
-        None => status.as_u16().to_string(),
-    };
-    if question.status.contains(&status.as_u16()) { Ok(told) } else { Err(told) }
+        .map_err(|error| wrong(&format!("cannot be asked for: {error}")))?;
+    Ok(exchange(stream, request).await?)
 }
 
 /// What is an address is not looked up, and `localhost` is what it is meant to be.
@@ -222,46 +264,59 @@ impl Lookups {
     }
 }
 
-/// Sends the request, and reads the answer as far as it is of interest.
-async fn exchange(stream: TcpStream, request: Request<String>) -> hyper::Result<StatusCode> {
+/// An answer of which the head has come.
+struct Told {
+    status: StatusCode,
+    rest: Rest,
+}
+
+/// What comes after the head of an answer.
+struct Rest {
+    body: Incoming,
+    connection: Connection,
+}
+
+/// It works only while it is polled, and comes to nothing: what goes wrong with it is told to whoever waits for what it
+/// brings.
+struct Connection(Option<Pin<Box<Work>>>);
+
+type Work = http1::Connection<TokioIo<TcpStream>, String>;
+
+impl Connection {
+    fn work(&mut self, context: &mut Context<'_>) {
+        // It must not be polled again once it has ended.
+        self.0.take_if(|connection| connection.as_mut().poll(context).is_ready());
+    }
+}
+
+/// Sends the request, and reads the head of the answer.
+async fn exchange(stream: TcpStream, request: Request<String>) -> hyper::Result<Told> {
     let mut client = http1::Builder::new();
     client.max_buf_size(HEAD_SIZE);
     let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await?;
-    let mut answered = pin!(async move {
-        let (head, body) = sender.send_request(request).await?.into_parts();
-        read(body).await.map(|()| head.status)
-    });
-    let mut connection = pin!(connection);
-    let mut is_open = true;
-    poll_fn(|context| {
-        // What has gone wrong with the connection is told to the one who waits for the answer.
-        is_open = is_open && connection.as_mut().poll(context).is_pending();
+    let mut connection = Connection(Some(Box::pin(connection)));
+    let mut answered = pin!(sender.send_request(request));
+    let answer = poll_fn(|context| {
+        connection.work(context);
         answered.as_mut().poll(context)
-    })
-    .await
+    });
+    let (head, body) = answer.await?.into_parts();
+    Ok(Told { status: head.status, rest: Rest { body, connection } })
 }
 
-/// Reads a body to its end, or as far as we read.
-async fn read(mut body: Incoming) -> hyper::Result<()> {
-    let mut length = 0;
-    while length < BODY_SIZE {
-        let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await else { break };
-        length += frame?.data_ref().map_or(0, hyper::body::Bytes::len);
+impl Rest {
+    /// Reads to the end, or as far as we read.
+    async fn read(mut self) {
+        let mut length = 0;
+        while length < BODY_SIZE {
+            let part = poll_fn(|context| {
+                self.connection.work(context);
+                Pin::new(&mut self.body).poll_frame(context)
+            });
+            let Some(Ok(frame)) = part.await else { break };
+            length += frame.data_ref().map_or(0, hyper::body::Bytes::len);
+        }
     }
-    Ok(())
-}
-
-/// An error and what led to it, as the end of a sentence: "connection refused".
-fn in_words(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    let words = words.split(" (os error").next().unwrap_or_default();
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 #[cfg(test)]

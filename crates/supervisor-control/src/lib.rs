@@ -25,6 +25,9 @@
 //! The socket belongs in a folder that only its owner can enter. It is not the only guard: whoever is neither root nor
 //! the server's own user is sent away before anything of what it says is read.
 //!
+//! The host must ignore SIGPIPE, as every program does whose `main` is Rust's: else a client that goes away before its
+//! answer ends the process.
+//!
 //! # What can be asked for
 //!
 //! | request | answer |

@@ -11,7 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -70,6 +70,7 @@ impl Place {
         let private = Mode::RUSR | Mode::WUSR;
         rustix::fs::chmodat(&bound.place.folder, &bound.place.name, private, AtFlags::empty())?;
         rustix::net::listen(&socket, BACKLOG)?;
+        bound.tell();
         Ok((UnixListener::from(socket), bound))
     }
 
@@ -122,6 +123,17 @@ struct Inode {
 pub(crate) struct BoundSocket {
     place: Place,
     inode: Inode,
+}
+
+impl BoundSocket {
+    /// Tells whoever watches the folder that somebody listens here now: by the time of the file, which means nothing else.
+    fn tell(&self) {
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let times = Timestamps { last_access: now, last_modification: now };
+        // Whoever is not told finds out when it asks again.
+        let _ =
+            rustix::fs::utimensat(&self.place.folder, &self.place.name, &times, AtFlags::SYMLINK_NOFOLLOW);
+    }
 }
 
 impl Drop for BoundSocket {

@@ -20,7 +20,7 @@ pub use self::outcome::{ComponentOutcome, OutcomeDocument, OutcomeKind, ProblemD
 
 pub use self::event::{EventDocument, FaultDocument, What};
 pub(crate) use self::event::{Numbering, wall_clock};
-pub use self::sentence::Sentence;
+pub use self::sentence::{Sentence, fact_in_words};
 
 /// The answer to `GET /v1/status`, and what `status --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

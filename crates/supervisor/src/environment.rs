@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io;
 
-use crate::spec::{ComponentId, Environment};
+use crate::spec::Environment;
 
 /// The names that begin so are meant for the supervisor itself.
 const OURS: [&str; 4] = ["NOTIFY_", "WATCHDOG_", "LISTEN_", "S7_"];
@@ -38,11 +38,6 @@ pub(crate) fn of<'a>(
         if place < all.len() { all[place] = pair } else { all.push(pair) }
     }
     Cow::Owned(all)
-}
-
-/// What no other run has, by which the processes of this one are known: `ps/` and 128 random bits.
-pub(crate) fn token(id: &ComponentId) -> io::Result<String> {
-    unique(id.as_str())
 }
 
 /// A name that nobody else has, and that nobody can guess: what is given, a slash, and 128 random bits.
@@ -95,9 +90,8 @@ mod tests {
     }
 
     #[test]
-    fn no_two_tokens_are_the_same() {
-        let id = ComponentId::new("ps").unwrap();
-        let (one, other) = (token(&id).unwrap(), token(&id).unwrap());
+    fn no_two_unique_names_are_the_same() {
+        let (one, other) = (unique("ps").unwrap(), unique("ps").unwrap());
         assert!(one.starts_with("ps/") && one.len() == 3 + 32);
         assert_ne!(one, other);
     }

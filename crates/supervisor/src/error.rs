@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use crate::os;
+use serde::{Deserialize, Serialize};
+
 /// Why a component could not be started, and at which step.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("cannot {step}{}{reason}", step.joint())]
 pub struct SpawnError {
     /// What could not be done.
@@ -14,8 +17,17 @@ pub struct SpawnError {
     pub os_error: Option<i32>,
 }
 
+impl SpawnError {
+    /// Whether the supervisor or the machine had too little of something: descriptors, processes or memory. That says nothing
+    /// about the component, which is tried again until there is enough, and not judged by it.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        self.os_error.is_some_and(os::is_shortage)
+    }
+}
+
 /// The steps from a component's specification to its running process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum SpawnStep {
     /// Find out the user and its groups.

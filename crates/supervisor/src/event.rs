@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::error::SpawnError;
 use crate::run::{End, Exit, Fault, RunId};
-use crate::spec::{ComponentId, Condition};
+use crate::signal::Signal;
+use crate::spec::{ComponentId, Condition, ExitRule};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum EventKind {
     Requested {
         /// What was asked for: `stop`.
         verb: &'static str,
+        /// Of `signal`: which one.
+        signal: Option<Signal>,
         /// By whom, in the words of whoever passed the request on.
         by: Arc<str>,
     },
@@ -36,6 +39,20 @@ pub enum EventKind {
         run: RunId,
         /// Its pid.
         pid: u32,
+    },
+    /// It was started by an earlier supervisor, which has died, and goes on under this one.
+    Adopted {
+        /// Which run this is.
+        run: RunId,
+        /// Its pid.
+        pid: u32,
+        /// Whether it has started, as far as was written down.
+        started: bool,
+    },
+    /// Its main process had ended while no supervisor was there.
+    EndedUnattended {
+        /// Which run.
+        run: RunId,
     },
     /// It has been up for its start delay, or is ready where its readiness is declared.
     Started {
@@ -133,6 +150,8 @@ pub enum EventKind {
         uptime: Duration,
         /// Whether it had been told to stop.
         asked: bool,
+        /// Where a signal ended it: whether the supervisor had sent that one to it.
+        sent: bool,
         /// The most resident memory its main process, or a child that it waited for, has had; in bytes, where known.
         peak_memory: Option<u64>,
     },
@@ -158,12 +177,21 @@ pub enum EventKind {
         /// The processes that are left.
         pids: Vec<u32>,
     },
+    /// A rule of its specification ([`ProcessSpec::exits`](crate::ProcessSpec::exits)) decides what comes after this end.
+    Ruled {
+        /// Which run has ended.
+        run: RunId,
+        /// The rule.
+        rule: ExitRule,
+    },
     /// It will be tried again by itself.
     Backoff {
-        /// After this time.
+        /// After this time; where it waits for the budget, at the latest: sooner if others no longer do.
         delay: Duration,
         /// The how manieth restart in a row that will be.
         in_a_row: u32,
+        /// Whether that is when the restart budget of all components has room for it, rather than when it could begin itself.
+        for_budget: bool,
     },
     /// It restarted too often, and rests before a trial run.
     Tripped {
@@ -176,9 +204,9 @@ pub enum EventKind {
     },
     /// Its turn has come, but whom it needs is not there.
     Blocked {
-        /// Whom it needs.
+        /// Whom it needs: of several, that of which there is the least hope. If that one waits for another in turn, that other, and so on.
         on: ComponentId,
-        /// What must be true of that.
+        /// What must be true of that, for the one that needs it.
         condition: Condition,
         /// What is true instead: `tripped`.
         state: &'static str,
@@ -206,6 +234,8 @@ pub enum EventKind {
         /// What is wrong, as a sentence; `None`: nothing any more.
         problem: Option<String>,
     },
+    /// Nothing will run again by itself, and the supervisor ends for that.
+    AllDone,
     /// The supervisor is stopping everything in order to end.
     ShuttingDown {
         /// The essential component that was given up, where that is the reason.
@@ -224,6 +254,8 @@ impl EventKind {
     pub fn run(&self) -> Option<RunId> {
         match self {
             Self::Spawned { run, .. }
+            | Self::Adopted { run, .. }
+            | Self::EndedUnattended { run }
             | Self::Started { run }
             | Self::Unready { run, .. }
             | Self::ReadyAgain { run }
@@ -237,6 +269,7 @@ impl EventKind {
             | Self::NotSpawned { run, .. }
             | Self::Stopping { run, .. }
             | Self::Exited { run, .. }
+            | Self::Ruled { run, .. }
             | Self::LastWords { run, .. }
             | Self::Killed { run, .. }
             | Self::Unkillable { run, .. } => Some(*run),

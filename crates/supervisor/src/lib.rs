@@ -47,8 +47,8 @@
 //! # A guest in its host
 //!
 //! The library installs no signal handler, sets no subreaper, reaps no child but its own, forces no async runtime,
-//! prints nothing, opens only close-on-exec descriptors, and writes no file but the logs that components were given, and
-//! evidence if it was given a folder ([`Builder::state_dir`]).
+//! prints nothing, opens only close-on-exec descriptors, and writes no file but the logs that components were given, and,
+//! if it was given a folder, evidence and named pipes in that ([`Builder::state_dir`]).
 //! It runs one thread, `supervisor`, and others only where they are needed: `output` if a component has [`Output::File`] or
 //! [`ReadyWhen::Logged`], and at times `housekeeping`, while old files are deleted and compressed; `memory` if one has a limit
 //! for it; `resolver` if the host of a probe is no address; `evidence` once some was taken. A supervisor that is dropped takes
@@ -84,6 +84,9 @@ mod core;
 mod environment;
 mod error;
 mod event;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod names;
 mod os;
 mod output;
@@ -97,6 +100,7 @@ mod spec;
 mod status;
 mod supervisor;
 pub mod testing;
+mod tokens;
 
 pub use crate::error::{SpawnError, SpawnStep};
 pub use crate::event::{Event, EventKind, KillReason, StepOf, Unready};

@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(resolve(&["web"]), [1, 2]);
         assert_eq!(resolve(&["web-*", "web", "is"]), [0, 1, 2]);
         assert_eq!(names().resolve(&Targets::All).unwrap(), [0, 1, 2]);
-        assert_eq!(resolve(&[]), []);
+        assert_eq!(resolve(&[]), [0_u32; 0]);
     }
 
     #[test]

@@ -135,6 +135,27 @@ fn check_groups(specs: &[ProcessSpec], wrong: &mut Vec<Wrong>) {
     }
 }
 
+/// What can be meant so, but hardly is, a sentence each: what starts by itself needs what does not, and will wait for it.
+pub(crate) fn doubts(specs: &[ProcessSpec]) -> Vec<String> {
+    let names = Names::new(specs);
+    let is_off = |key: &u32| specs.get(*key as usize).is_some_and(|spec| !spec.autostart);
+    let mut seen = HashSet::new();
+    let mut doubts = Vec::new();
+    for spec in specs.iter().filter(|spec| spec.autostart) {
+        // What is true of one instance is told of all.
+        let name = spec.instance_of.as_ref().unwrap_or(&spec.id);
+        for on in spec.depends_on.iter().map(|dependency| &dependency.on) {
+            let is_hanging = names.named(on).is_some_and(|members| members.iter().any(is_off));
+            if is_hanging && seen.insert((name, on)) {
+                doubts.push(format!(
+                    "{name} starts by itself (autostart) but depends on {on}, which does not: it will wait until somebody starts {on}"
+                ));
+            }
+        }
+    }
+    doubts
+}
+
 fn question(suggestion: Option<&ComponentId>) -> String {
     suggestion.map(|id| format!("; did you mean {id:?}?")).unwrap_or_default()
 }
@@ -214,6 +235,24 @@ mod tests {
         let expected =
             "c.group: has the strategy oneForOne in the restart group \"one\", but \"a\" has oneForAll";
         assert_eq!(told(&specs), [expected]);
+    }
+
+    #[test]
+    fn what_starts_by_itself_and_needs_what_does_not_is_doubtful() {
+        let off = |mut spec: ProcessSpec| {
+            spec.autostart = false;
+            spec
+        };
+        let specs = [
+            component("is", &[]),
+            off(component("db", &["lock"])),
+            off(component("lock", &[])),
+            component("web-1", &["db", "is"]),
+            component("web-2", &["db", "is"]),
+            off(component("svg", &["db"])),
+        ];
+        let expected = "web starts by itself (autostart) but depends on db, which does not: it will wait until somebody starts db";
+        assert_eq!(doubts(&specs), [expected]);
     }
 
     #[test]

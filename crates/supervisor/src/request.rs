@@ -143,6 +143,8 @@ pub struct Outcome {
     pub components: Vec<(ComponentId, Achieved)>,
     /// Of a shutdown: the essential component that was given up, where that is its reason.
     pub given_up: Option<ComponentId>,
+    /// Of a shutdown because nothing would have run again: those that had been started and have not done their work.
+    pub unsuccessful: Vec<ComponentId>,
 }
 
 impl Outcome {
@@ -165,7 +167,7 @@ pub enum Achieved {
     FailedStart(End),
     /// It waits for whom it needs: this component, of which this is true instead.
     Blocked {
-        /// Whom it needs.
+        /// Whom it needs: of several, that of which there is the least hope. If that one waits for another in turn, that other, and so on.
         on: ComponentId,
         /// What that one is doing: `tripped`.
         state: &'static str,

@@ -6,12 +6,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use bytesize::ByteSize;
+
 use crate::error::SpawnError;
 use crate::signal::Signal;
-use crate::status::Short;
+use crate::status::Exactly;
 
 /// One run of one component, from the decision to spawn it until nothing of it is left. Never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId {
     /// Which component, as its place in the order in which they were given.
     pub(crate) component: u32,
@@ -40,7 +44,7 @@ impl fmt::Debug for RunId {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Exit {
     /// By itself, with this code.
@@ -97,7 +101,7 @@ impl fmt::Display for Exit {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum End {
     /// Its main process ended.
@@ -132,12 +136,13 @@ impl fmt::Display for End {
 }
 
 /// Why a run was ended though nobody asked for it and its main process lived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Fault {
     /// It was not ready in time.
     NotReady {
-        /// The time it had.
+        /// The time it had: more than by its specification if it had asked for that. What it waited for the supervisor, which could
+        /// not ask it, is left out.
         timeout: Duration,
         /// What the last probe answered, where it is probed.
         answer: Option<Arc<str>>,
@@ -168,23 +173,26 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotReady { timeout, answer: None } => write!(f, "not ready within {}", Short(*timeout)),
+            Self::NotReady { timeout, answer: None } => write!(f, "not ready within {}", Exactly(*timeout)),
             Self::NotReady { timeout, answer: Some(answer) } => {
-                write!(f, "not ready within {}: {answer}", Short(*timeout))
+                write!(f, "not ready within {}: {answer}", Exactly(*timeout))
             }
             Self::Unhealthy { failures: 1, answer } => write!(f, "health check failed: {answer}"),
             Self::Unhealthy { failures, answer } => {
                 write!(f, "health check failed {failures} times: {answer}")
             }
-            Self::Silent { timeout } => write!(f, "no sign of life for {}", Short(*timeout)),
+            Self::Silent { timeout } => write!(f, "no sign of life for {}", Exactly(*timeout)),
             Self::Triggered => f.write_str("it says that it hangs"),
-            Self::TooLarge { used, max } => write!(f, "uses {used} bytes of memory, more than {max}"),
+            Self::TooLarge { used, max } => {
+                let size = |bytes: u64| ByteSize::b(bytes).display().iec_short();
+                write!(f, "uses {} of memory, more than {}", size(*used), size(*max))
+            }
         }
     }
 }
 
 /// A run that has ended by itself. All times are since the supervisor started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastRun {
     /// Which run it was.
     pub run: RunId,
@@ -201,7 +209,7 @@ pub struct PastRun {
 }
 
 /// The past runs of one component since somebody asked for it: all that a policy may decide by.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     runs: VecDeque<PastRun>,
     in_a_row: u32,
@@ -227,6 +235,11 @@ impl History {
     #[must_use]
     pub fn in_a_row(&self) -> u32 {
         self.in_a_row.max(1)
+    }
+
+    /// The runs are of the component of this key.
+    pub(crate) fn belongs_to(&mut self, key: u32) {
+        self.runs.iter_mut().for_each(|past| past.run.component = key);
     }
 
     /// Adds a run that has ended, and forgets the oldest beyond `capacity`.

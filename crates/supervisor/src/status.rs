@@ -76,7 +76,8 @@ pub struct Usage {
 pub enum ComponentState {
     /// Wanted, but others come first.
     Waiting {
-        /// A component that it waits for.
+        /// A component that it waits for: of several that it needs, that of which there is the least hope; and if that one waits in turn
+        /// for another that may never come, that other, and so on.
         for_component: ComponentId,
         /// What that one is doing instead of what is needed of it, where it may never come to that by itself.
         which_is: Option<&'static str>,
@@ -142,25 +143,48 @@ impl fmt::Display for ComponentState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Waiting { for_component, which_is: None } => write!(f, "waiting for {for_component}"),
-            Self::Waiting { for_component, which_is: Some(state) } => {
-                write!(f, "waiting for {for_component}: {state}")
-            }
-            Self::Tripped { remaining } => write!(f, "tripped, next try {}", Short(*remaining)),
+            Self::Waiting { for_component, which_is: Some(state) } => match *state {
+                "waiting" => write!(f, "waiting for {for_component}, which waits itself"),
+                state => write!(f, "waiting for {for_component}: {state}"),
+            },
+            Self::Tripped { remaining } => write!(f, "tripped, next try {}", passing(*remaining)),
             Self::Stopping { elapsed, timeout, survivors } if survivors.is_empty() => {
-                write!(f, "stopping {}/{}", Short(*elapsed), Short(*timeout))
+                write!(f, "stopping {}/{}", passing(*elapsed), Short(*timeout))
             }
             Self::Stopping { survivors, .. } => {
                 let pids = survivors.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
                 let what = if survivors.len() == 1 { "process" } else { "processes" };
                 write!(f, "stopping ({} {what} cannot be killed: {pids})", survivors.len())
             }
-            Self::Backoff { remaining, in_a_row } => write!(f, "backoff {} ({in_a_row})", Short(*remaining)),
+            Self::Backoff { remaining, in_a_row } => {
+                write!(f, "backoff {} ({in_a_row})", passing(*remaining))
+            }
             _ => f.write_str(self.word()),
         }
     }
 }
 
-/// A duration in one or two units, for people: `0.4s`, `8s`, `4m`, `1h 5m`, `3d 4h`.
+/// A time that passes while it is shown: from a second on, whole seconds are enough, and before that tenths.
+pub(crate) fn passing(time: Duration) -> Short {
+    let tenth = Duration::from_millis(100);
+    Short(match time.as_secs() {
+        0 if time.is_zero() => time,
+        0 => time.max(tenth),
+        seconds => Duration::from_secs(seconds),
+    })
+}
+
+/// A time that somebody has set, as exactly as it was: `30s`, `2m`, `1.5s`, `200ms`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exactly(pub(crate) Duration);
+
+impl fmt::Display for Exactly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.subsec_nanos() == 0 { Short(self.0).fmt(f) } else { write!(f, "{:?}", self.0) }
+    }
+}
+
+/// A duration in one or two units, for people: `40ms`, `0.4s`, `1.5s`, `8s`, `4m`, `1h 5m`, `3d 4h`.
 #[derive(Clone, Copy, Debug)]
 pub struct Short(
     /// What is shown.
@@ -169,13 +193,16 @@ pub struct Short(
 
 impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
+        const MINUTE: Duration = Duration::from_secs(60);
+        // Rounded first, so that what is as good as a minute is one.
+        let tenths = (self.0.min(MINUTE).as_millis() + 50) / 100;
+        let seconds = if tenths == 600 { self.0.max(MINUTE).as_secs() } else { 0 };
         let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
         let text = match (days, hours, minutes) {
-            (0, 0, 0) if seconds == 0 && !self.0.is_zero() => {
-                format!("{:.1}s", self.0.as_secs_f64().max(0.1))
-            }
-            (0, 0, 0) => format!("{seconds}s"),
+            (0, 0, 0) if self.0.is_zero() => "0s".to_owned(),
+            (0, 0, 0) if self.0 < Duration::from_millis(95) => format!("{}ms", self.0.as_millis().max(1)),
+            (0, 0, 0) if tenths.is_multiple_of(10) => format!("{}s", tenths / 10),
+            (0, 0, 0) => format!("{}.{}s", tenths / 10, tenths % 10),
             (0, 0, _) if seconds.is_multiple_of(60) => format!("{minutes}m"),
             (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
             (0, _, 0) => format!("{hours}h"),
@@ -184,5 +211,34 @@ impl fmt::Display for Short {
             _ => format!("{days}d {hours}h"),
         };
         f.pad(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_told_as_exactly_as_people_need_it() {
+        let told = |millis| Short(Duration::from_millis(millis)).to_string();
+        let short = [0, 40, 94, 95, 400, 1_000, 1_500, 1_960, 12_340, 59_949];
+        assert_eq!(
+            short.map(told),
+            ["0s", "40ms", "94ms", "0.1s", "0.4s", "1s", "1.5s", "2s", "12.3s", "59.9s"]
+        );
+        let long = [59_950, 60_900, 125_000, 3_600_000, 3_900_000, 86_400_000, 100_800_000];
+        assert_eq!(long.map(told), ["1m", "1m", "2m 5s", "1h", "1h 5m", "1d", "1d 4h"]);
+        assert_eq!(Short(Duration::from_nanos(1)).to_string(), "1ms");
+        assert_eq!(Short(Duration::MAX).to_string().split('d').count(), 2);
+    }
+
+    #[test]
+    fn what_passes_is_shown_in_whole_seconds() {
+        let state = ComponentState::Backoff { remaining: Duration::from_millis(7_930), in_a_row: 3 };
+        assert_eq!(state.to_string(), "backoff 7s (3)");
+        let for_component = ComponentId::new("is").unwrap();
+        let waiting = |which_is| ComponentState::Waiting { for_component: for_component.clone(), which_is };
+        assert_eq!(waiting(Some("tripped")).to_string(), "waiting for is: tripped");
+        assert_eq!(waiting(Some("waiting")).to_string(), "waiting for is, which waits itself");
     }
 }

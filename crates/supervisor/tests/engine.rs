@@ -1,5 +1,8 @@
 //! The restart engine, told rule by rule in the simulated world.
 
+#[path = "common/simulated.rs"]
+mod simulated;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +14,7 @@ use supervisor::{
     Until,
 };
 
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn steady() -> Behaviour {
-    Behaviour::steady()
-}
+use crate::simulated::{millis, seconds, steady};
 
 fn id(name: &str) -> ComponentId {
     ComponentId::new(name).expect("a name")
@@ -164,7 +157,7 @@ mod dependencies {
         ]);
         world.run_for(seconds(2));
         assert_eq!(world.state("ps"), "waiting for is: failed");
-        assert_eq!(world.state("web"), "waiting for ps: waiting");
+        assert_eq!(world.state("web"), "waiting for is: failed", "the one that has to be mended");
         assert_eq!(world.state("later"), "up");
     }
 
@@ -298,6 +291,26 @@ mod dependencies {
     }
 
     #[test]
+    fn a_restart_starts_whom_it_needs_and_does_not_find_and_leaves_the_others_alone() {
+        let mut world = World::new([
+            Mock::new("db"),
+            Mock::new("is"),
+            needs("ps", &[("db", Condition::Ready), ("is", Condition::Ready)]),
+        ]);
+        world.run_for(seconds(2));
+        world.stop_with("is", Dependants::Leave);
+        world.run_for(seconds(2));
+        let restart = world.restart("ps");
+        world.run_for(seconds(1));
+        let outcome = world.outcome(restart).expect("an answer");
+        let names: Vec<_> = outcome.components.iter().map(|(id, _)| id.to_string()).collect();
+        assert_eq!((names, outcome.is_success()), (vec!["is".into(), "ps".into()], true));
+        assert_eq!(["db", "is", "ps"].map(|name| world.runs(name)), [1, 2, 2]);
+        let told = |kind: &EventKind| matches!(kind, EventKind::Requested { verb: "start", .. });
+        assert_eq!(times(&world, "is", told), [seconds(4)]);
+    }
+
+    #[test]
     fn a_start_ends_when_whom_it_needs_fails() {
         let mut world = World::new([
             Mock::new("is").with(|spec| spec.autostart = false).behaves(steady().fails_to_start()),
@@ -363,7 +376,48 @@ mod dependencies {
         let chain = (1..200).map(|n| needs(&name(n), &[(&name(n - 1), Condition::Ready)]));
         let first = Mock::new("c0").with(|spec| spec.autostart = false);
         let world = World::new(std::iter::once(first).chain(chain));
-        assert_eq!(world.state("c199"), "waiting for c198: waiting");
+        assert_eq!(world.state("c199"), "waiting for c0: stopped");
+    }
+
+    #[test]
+    fn of_several_that_are_missing_the_one_with_the_least_hope_is_named() {
+        let build = || {
+            let never = |name: &str| Mock::new(name).with(|spec| spec.restart = Arc::new(Never));
+            World::new([
+                declares("slow", ReadyWhen::Notified).behaves(steady().ready_after(seconds(30))),
+                Mock::new("loop").behaves(steady().fails_to_start()),
+                needs("blocked", &[("off", Condition::Ready)]),
+                Mock::new("off").with(|spec| spec.autostart = false),
+                never("dead").behaves(steady().fails_to_start()),
+                needs("a", &[("slow", Condition::Ready), ("loop", Condition::Ready)]),
+                needs(
+                    "b",
+                    &[("slow", Condition::Ready), ("loop", Condition::Ready), ("blocked", Condition::Ready)],
+                ),
+                needs(
+                    "c",
+                    &[("loop", Condition::Ready), ("off", Condition::Ready), ("dead", Condition::Ready)],
+                ),
+                needs("d", &[("slow", Condition::Ready)]),
+            ])
+        };
+        let world = build();
+        let states = ["a", "b", "c", "d"].map(|name| world.state(name));
+        assert_eq!(
+            states,
+            [
+                "waiting for loop: backoff",
+                "waiting for off: stopped",
+                "waiting for dead: failed",
+                "waiting for slow"
+            ]
+        );
+        let blocked = times(
+            &world,
+            "b",
+            |kind| matches!(kind, EventKind::Blocked { on, condition: Condition::Ready, state: "stopped" } if on == "off"),
+        );
+        assert_eq!(blocked, [Duration::ZERO], "it is told at once, though another is still on its way");
     }
 
     #[test]
@@ -415,6 +469,18 @@ mod readiness {
         let Achieved::FailedStart(end) = achieved(&world, wait, "is") else { panic!("no failed start") };
         assert_eq!(end.to_string(), "not ready within 1m");
         assert_eq!(world.runs("is"), 2, "and is tried again");
+    }
+
+    #[test]
+    fn one_that_was_given_more_time_is_told_to_have_had_that() {
+        let mut world = World::new([declares("is", ReadyWhen::Notified).behaves(steady().never_ready())]);
+        world.run_for(seconds(50));
+        world.extend("is", seconds(40));
+        world.run_for(seconds(39));
+        assert_eq!(world.runs("is"), 1);
+        world.run_for(seconds(1));
+        let end = world.component("is").last_end.expect("an end");
+        assert_eq!(end.to_string(), "not ready within 1m 30s");
     }
 
     #[test]
@@ -495,7 +561,242 @@ mod guards {
     }
 
     #[test]
-    fn not_more_than_256_probes_are_under_way_at_once() {
+    fn commands_that_hang_hold_up_nobody_who_is_asked_by_tcp() {
+        let hung = |n: usize| {
+            Mock::new(&format!("hung-{n:03}"))
+                .with(|spec| {
+                    let probe = Probe::Exec(Command::default());
+                    let (interval, timeout) = (seconds(1), seconds(30));
+                    spec.health = Some(Health { probe, interval, timeout, ..health(GuardAction::Report) });
+                })
+                .behaves(steady().hangs_after(Duration::ZERO))
+        };
+        let mut world =
+            World::new((0..300).map(hung).chain([
+                guarded(GuardAction::Restart).behaves_by_run(|run| {
+                    if run == 1 { steady().hangs_after(seconds(30)) } else { steady() }
+                }),
+            ]));
+        world.run_for(seconds(20));
+        let conditions = world.status().conditions;
+        assert_eq!(conditions.len(), 1, "{conditions:?}");
+        let told = "256 are being asked by commands how they are; others wait, up to 19s so far: hung-";
+        assert!(conditions[0].starts_with(told), "{conditions:?}");
+        assert!(conditions[0].ends_with(" and 41 more"), "{conditions:?}");
+        world.run_for(seconds(42));
+        let judged = times(&world, "is", |kind| matches!(kind, EventKind::Judged { .. }));
+        assert!(judged.len() == 1 && judged[0] <= seconds(62), "3 intervals and a timeout: {judged:?}");
+    }
+
+    mod while_the_supervisor_lacks_descriptors {
+        use super::*;
+
+        #[test]
+        fn nobody_is_judged_by_checks_that_could_not_be_made_and_the_checks_go_on_afterwards() {
+            let mut world = World::new([guarded(GuardAction::Restart)]);
+            world.run_for(seconds(15));
+            world.run_short(true);
+            let begun = |world: &World| world.trace().iter().filter(|line| line.contains("Begin")).count();
+            let before = begun(&world);
+            world.run_for(seconds(3_600));
+            assert_eq!((world.runs("is"), world.state("is").as_str()), (1, "up"));
+            assert_eq!(times(&world, "is", |kind| matches!(kind, EventKind::ProbeFailed { .. })), []);
+            let tries = begun(&world) - before;
+            assert!((300..=380).contains(&tries), "at most every 10 s: {tries}");
+            let conditions = world.status().conditions;
+            let told = "not asked how they are for 59m";
+            assert!(conditions.len() == 1 && conditions[0].starts_with(told), "{conditions:?}");
+            assert!(conditions[0].contains("too many open files (raise the limit nofile of the supervisor)"));
+            assert!(conditions[0].ends_with(": is"), "{conditions:?}");
+            world.run_short(false);
+            world.run_for(seconds(10));
+            assert_eq!(world.status().conditions, [""; 0]);
+            world.hang("is");
+            world.run_for(seconds(32));
+            assert_eq!(world.runs("is"), 2, "a hang is found as quickly as ever");
+        }
+
+        #[test]
+        fn failures_from_before_are_not_forgotten_and_not_added_to() {
+            let mut world = World::new([guarded(GuardAction::Restart).behaves_by_run(|run| match run {
+                1 => steady().hangs_after(seconds(30)),
+                _ => steady(),
+            })]);
+            let failures = |world: &World| {
+                times(world, "is", |kind| matches!(kind, EventKind::ProbeFailed { .. })).len()
+            };
+            world.run_until(seconds(60), |world| failures(world) == 2);
+            world.run_short(true);
+            world.run_for(seconds(600));
+            assert_eq!((world.runs("is"), failures(&world)), (1, 2));
+            world.run_short(false);
+            world.run_for(seconds(13));
+            assert_eq!(world.runs("is"), 2, "the next check was the third to fail");
+        }
+
+        #[test]
+        fn the_time_to_become_ready_stands_still_while_nobody_can_ask() {
+            let mut world = World::new([
+                declares("is", ReadyWhen::Probed(tcp())).behaves(steady().ready_after(seconds(4_000)))
+            ]);
+            world.run_for(seconds(20));
+            world.run_short(true);
+            world.run_for(seconds(3_600));
+            assert_eq!((world.runs("is"), world.state("is").as_str()), (1, "starting"));
+            assert_eq!(world.status().conditions.len(), 1);
+            world.run_short(false);
+            world.run_for(seconds(35));
+            assert_eq!(world.runs("is"), 1, "it has 40 s left");
+            world.run_for(seconds(20));
+            assert_eq!(world.runs("is"), 2);
+            let end = world.component("is").last_end.expect("an end");
+            assert_eq!(end.to_string().split(':').next(), Some("not ready within 1m"));
+        }
+
+        #[test]
+        fn one_that_cannot_be_asked_whether_it_is_ready_can_be_stopped() {
+            let mut world = World::new([declares("is", ReadyWhen::Probed(tcp()))]);
+            world.stop("is");
+            world.run_for(Duration::ZERO);
+            world.run_short(true);
+            world.start("is");
+            world.run_for(seconds(100));
+            let stop = world.stop("is");
+            world.run_for(seconds(10));
+            assert_eq!(achieved(&world, stop, "is"), Achieved::Done);
+            assert_eq!(world.status().conditions, [""; 0]);
+        }
+
+        #[test]
+        fn a_run_that_cannot_be_spawned_is_tried_again_and_neither_trips_nor_is_given_up() {
+            let strict = |name: &str| {
+                Mock::new(name).with(|spec| {
+                    spec.restart = Arc::new(Never);
+                    spec.essential = true;
+                    spec.intensity =
+                        Some(Intensity { max: 1, within: seconds(600), retry_after: Duration::ZERO });
+                })
+            };
+            let circumstances = Circumstances { on_give_up: OnGiveUp::Shutdown, ..Circumstances::default() };
+            let mut world = World::under(
+                ["a", "b"].map(|name| strict(name).with(|spec| spec.autostart = false)),
+                circumstances,
+            );
+            world.run_short(true);
+            let start = world.start("*");
+            world.run_for(Duration::ZERO);
+            assert!(
+                matches!(achieved(&world, start, "a"), Achieved::FailedStart(_)),
+                "whoever waits is told"
+            );
+            world.run_for(seconds(3_600));
+            let tries = world.runs("a");
+            assert!((320..=400).contains(&tries), "at most every 10 s or so: {tries}");
+            let conditions = world.status().conditions;
+            assert!(conditions.len() == 1 && conditions[0].ends_with(": a, b"), "{conditions:?}");
+            assert!(
+                conditions[0].starts_with("cannot make a process: too many open files"),
+                "{conditions:?}"
+            );
+            world.run_short(false);
+            world.run_for(seconds(11));
+            assert_eq!((world.state("a").as_str(), world.state("b").as_str()), ("up", "up"));
+            assert_eq!(world.status().conditions, [""; 0]);
+        }
+
+        #[test]
+        fn the_others_of_its_group_run_on_when_one_cannot_be_spawned() {
+            let members = ["a", "b"].map(|name| in_group(name, Strategy::RestForOne));
+            let mut world = World::new(members);
+            world.run_short(true);
+            world.crash("b");
+            world.run_for(seconds(100));
+            assert_eq!((world.state("a").as_str(), world.runs("a")), ("up", 1));
+            world.run_short(false);
+            world.run_for(seconds(11));
+            assert_eq!((world.state("b").as_str(), world.runs("a")), ("up", 1));
+        }
+
+        #[test]
+        fn a_command_of_stopping_is_tried_again_within_its_time_and_no_longer() {
+            let stops_by_command = || {
+                Mock::new("is").with(|spec| {
+                    spec.stop = vec![command(seconds(10)), signal(Signal::TERM, seconds(5))];
+                    spec.stop_timeout = seconds(60);
+                })
+            };
+            let mut world = World::new([stops_by_command()]);
+            world.run_short(true);
+            let stop = world.stop("is");
+            world.run_for(seconds(4));
+            assert_eq!(world.outcome(stop), None);
+            world.run_short(false);
+            world.run_for(seconds(1));
+            assert_eq!(achieved(&world, stop, "is"), Achieved::Done);
+
+            let mut world = World::new([stops_by_command().behaves(steady())]);
+            world.run_short(true);
+            let stop = world.stop("is");
+            world.run_for(seconds(11));
+            assert_eq!(achieved(&world, stop, "is"), Achieved::Done, "by the step after that");
+            let told = times(
+                &world,
+                "is",
+                |kind| matches!(kind, EventKind::Step { result: Some(Err(why)), .. } if why.contains("too many open files")),
+            );
+            assert_eq!(told, [seconds(10)]);
+        }
+
+        #[test]
+        fn evidence_cleanup_and_reload_are_tried_again_within_their_time() {
+            let spec = |spec: &mut supervisor::ProcessSpec| {
+                spec.reload = vec![command(seconds(5))];
+                spec.cleanup = Some(Cleanup { command: Command::default(), timeout: seconds(5) });
+            };
+            for (time, is_over) in [(seconds(2), true), (seconds(100), false)] {
+                let mut world = World::new([Mock::new("is").with(spec)]);
+                world.run_short(true);
+                let reload = world.reload("is");
+                world.run_for(time);
+                world.run_short(false);
+                world.run_for(seconds(1));
+                let reloaded = achieved(&world, reload, "is");
+                assert_eq!(reloaded == Achieved::Done, is_over, "{reloaded:?}");
+                world.run_short(true);
+                let stop = world.stop("is");
+                world.run_for(time);
+                assert_eq!(world.outcome(stop).is_none(), is_over);
+                world.run_short(false);
+                world.run_for(seconds(1));
+                assert_eq!(achieved(&world, stop, "is"), Achieved::Done);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fault_tells_times_exactly_and_sizes_in_short() {
+        let fault = Fault::Silent { timeout: millis(1_500) };
+        assert_eq!(fault.to_string(), "no sign of life for 1.5s");
+        let fault = Fault::TooLarge { used: 3 << 30, max: 1 << 29 };
+        assert_eq!(fault.to_string(), "uses 3.0G of memory, more than 512.0M");
+    }
+
+    #[test]
+    fn checks_of_many_come_together_on_beats() {
+        let mut world = World::new((0..200).map(|n| {
+            Mock::new(&format!("c{n}")).with(|spec| {
+                spec.health = Some(health(GuardAction::Restart));
+            })
+        }));
+        world.run_for(seconds(20));
+        let begins = world.trace().iter().filter(|line| line.contains("Begin"));
+        let times: std::collections::BTreeSet<_> =
+            begins.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
+        assert!(times.len() <= 200, "one a tenth of a second: {}", times.len());
+    }
+
+    #[test]
+    fn not_more_than_256_probes_of_a_kind_are_under_way_at_once() {
         let hung = |n: usize| {
             Mock::new(&format!("c{n}"))
                 .with(|spec| {
@@ -729,6 +1030,113 @@ mod restarting {
         assert_eq!(up(&world), 10);
         world.run_for(seconds(20));
         assert_eq!(up(&world), 20);
+    }
+
+    /// As many components, which all crash at the same time and then share one restart in 10 s.
+    fn storm(count: usize) -> World {
+        let budget = RestartBudget { max: 1, within: seconds(10) };
+        let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+        let mocks = (0..count).map(|n| {
+            Mock::new(&format!("c{n}")).behaves_by_run(|run| match run {
+                1 => steady().crashes_after(seconds(100)),
+                _ => steady(),
+            })
+        });
+        let mut world = World::under(mocks, circumstances);
+        world.run_for(seconds(100));
+        world
+    }
+
+    #[test]
+    fn the_next_token_of_the_budget_goes_to_the_first_who_still_owes_one() {
+        let mut world = storm(101);
+        assert_eq!((world.state("c0").as_str(), world.state("c100")), ("up", "backoff 16m 40s (1)".into()));
+        let told = times(
+            &world,
+            "c100",
+            |kind| matches!(kind, EventKind::Backoff { delay, for_budget: true, .. } if *delay == seconds(1_000)),
+        );
+        assert_eq!(told, [seconds(100)]);
+        let others: Vec<_> = (1..100).map(|n| format!("c{n}")).collect();
+        let others: Vec<_> = others.iter().map(String::as_str).collect();
+        world.stop(&others[..]);
+        assert_eq!(world.state("c100"), "backoff 10s (1)");
+        world.run_for(seconds(10));
+        assert_eq!(spawn_times(&world, "c100").pop(), Some(seconds(110)));
+    }
+
+    #[test]
+    fn one_whose_dependency_has_gone_while_it_waited_for_a_token_leaves_that_to_the_next() {
+        let budget = RestartBudget { max: 1, within: seconds(10) };
+        let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+        let mut world = World::under(
+            [
+                Mock::new("is"),
+                needs("ps", &[("is", Condition::Ready)]),
+                Mock::new("spender"),
+                Mock::new("web"),
+            ],
+            circumstances,
+        );
+        world.run_for(seconds(5));
+        ["spender", "ps", "web"].iter().for_each(|name| world.crash(name));
+        assert_eq!(
+            (world.state("ps"), world.state("web")),
+            ("backoff 10s (1)".into(), "backoff 20s (1)".into())
+        );
+        world.stop_with("is", Dependants::Leave);
+        world.run_for(seconds(10));
+        assert_eq!(
+            (world.state("ps").as_str(), world.state("web").as_str()),
+            ("waiting for is: stopped", "up")
+        );
+        world.start("is");
+        world.run_for(seconds(10));
+        assert_eq!(spawn_times(&world, "ps").pop(), Some(seconds(25)), "with the token after that");
+    }
+
+    #[test]
+    fn a_person_need_not_wait_for_the_budget() {
+        let mut world = storm(3);
+        world.start("c2");
+        world.run_for(Duration::ZERO);
+        assert_eq!((world.state("c1").as_str(), world.state("c2").as_str()), ("backoff 10s (1)", "up"));
+        assert_eq!(world.component("c2").restarts, 0);
+    }
+
+    #[test]
+    fn a_group_waits_for_the_token_of_the_first() {
+        let budget = RestartBudget { max: 1, within: seconds(10) };
+        let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+        let in_group = |name: &str| {
+            Mock::new(name).with(|spec| {
+                let strategy = Strategy::OneForAll;
+                spec.restart_group = Some(RestartGroup { name: "web".into(), strategy });
+            })
+        };
+        let build = || {
+            let mocks = [Mock::new("spender"), in_group("a"), in_group("b")];
+            let mut world = World::under(mocks, circumstances);
+            world.run_for(seconds(5));
+            world.crash("spender");
+            world.crash("b");
+            assert_eq!(
+                (world.state("a").as_str(), world.state("b").as_str()),
+                ("waiting for b", "backoff 10s (1)")
+            );
+            world
+        };
+        let mut world = build();
+        world.run_for(seconds(10));
+        assert_eq!([spawn_times(&world, "a").pop(), spawn_times(&world, "b").pop()], [Some(seconds(15)); 2]);
+        let mut world = build();
+        world.stop("b");
+        world.run_for(Duration::ZERO);
+        assert_eq!(
+            (world.state("a").as_str(), world.state("b").as_str()),
+            ("up", "stopped"),
+            "nobody waits for it"
+        );
     }
 
     #[test]
@@ -1053,5 +1461,59 @@ mod asking {
         world.run_for(seconds(5));
         assert_eq!(achieved(&world, wait, "is"), Achieved::Done);
         assert_eq!(world.outcome(forgotten), None);
+    }
+}
+
+mod ending_when_done {
+    use super::*;
+
+    fn world(mocks: impl IntoIterator<Item = Mock>) -> World {
+        World::under(mocks, Circumstances { ends_when_done: true, ..Circumstances::default() })
+    }
+
+    fn job(name: &str, code: i32) -> Mock {
+        let ends = Behaviour::steady().ends_after(seconds(5), Exit::Code(code));
+        Mock::new(name).behaves(ends).with(|spec| spec.restart = Arc::new(Never))
+    }
+
+    fn told(world: &World) -> bool {
+        world.events().iter().any(|event| event.kind == EventKind::AllDone)
+    }
+
+    #[test]
+    fn it_ends_when_the_last_has_done_its_work() {
+        let mut world = world([job("a", 0), job("b", 0).with(|spec| spec.start_delay = seconds(1))]);
+        world.run_for(seconds(4));
+        assert!(!world.has_ended());
+        world.run_for(seconds(20));
+        assert!(world.has_ended() && told(&world));
+    }
+
+    #[test]
+    fn it_does_not_end_while_something_runs_or_will_be_tried_again() {
+        let crashes = Mock::new("b").behaves(Behaviour::steady().crashes_after(seconds(1)));
+        let mut world = world([job("a", 0), crashes]);
+        world.run_for(seconds(10_000));
+        assert!(!world.has_ended());
+        world.stop("b");
+        world.run_for(seconds(10));
+        assert!(world.has_ended(), "what a person has stopped will not run again either");
+    }
+
+    #[test]
+    fn who_waits_for_what_has_failed_does_not_hold_it_up() {
+        let waits = job("b", 0).with(|spec| {
+            let on = id("a");
+            spec.depends_on = vec![Dependency { on, condition: Condition::Completed }];
+        });
+        let mut world = world([job("a", 1), waits]);
+        world.run_for(seconds(20));
+        assert!(world.has_ended());
+        assert_eq!(world.runs("b"), 0);
+    }
+
+    #[test]
+    fn it_ends_at_once_where_nothing_is_to_run() {
+        assert!(world([Mock::new("a").with(|spec| spec.autostart = false)]).has_ended());
     }
 }

@@ -1,25 +1,18 @@
 //! The life of components, told rule by rule in the simulated world.
 
+#[path = "common/simulated.rs"]
+mod simulated;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervisor::testing::{Behaviour, Mock, World};
+use supervisor::testing::{Mock, World};
 use supervisor::{
     Achieved, Backoff, Decision, End, EventKind, Exit, Fixed, History, Jitter, KillReason, Limit, Never,
     OnFailure, ProcessSpec, RequestError, RestartPolicy,
 };
 
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn steady() -> Behaviour {
-    Behaviour::steady()
-}
+use crate::simulated::{millis, seconds, steady};
 
 /// When each run of a component was spawned.
 fn spawn_times(world: &World, id: &str) -> Vec<Duration> {
@@ -309,7 +302,7 @@ mod restarting {
             .behaves(steady().forks_away(steady()))]);
         world.run_for(seconds(1));
         assert_eq!(world.state("ps"), "completed");
-        assert_eq!(world.alive("ps"), []);
+        assert_eq!(world.alive("ps"), [0_u32; 0]);
     }
 }
 
@@ -409,6 +402,35 @@ mod stopping {
         assert_eq!(outcome.components[0].1, Achieved::Done);
         assert_eq!(outcome.components[1].1, Achieved::Unkillable(vec![pid]));
         assert_eq!(world.state("nfs"), format!("stopping (1 process cannot be killed: {pid})"));
+    }
+
+    #[test]
+    fn what_cannot_be_watched_is_killed_in_time_and_looked_for_again_until_it_is_gone() {
+        let child = |dies_after| steady().slow_to_die(dies_after).unwatched();
+        let build = |dies_after| {
+            let crashes = steady().forks(child(dies_after)).crashes_after(seconds(1));
+            let mock =
+                Mock::new("ps").behaves_by_run(move |run| if run == 1 { crashes.clone() } else { steady() });
+            let mut world = World::new([mock]);
+            world.run_for(seconds(1));
+            world
+        };
+        let mut world = build(seconds(7));
+        world.run_for(seconds(10));
+        assert!(world.component("ps").state.word() == "stopping" && world.runs("ps") == 1);
+        // Nobody tells of it: killed at 6 s, said to be unkillable at 11 s, gone at 13 s.
+        let kind = |kind: fn(&EventKind) -> bool| {
+            world.events().iter().filter(|event| kind(&event.kind)).map(|event| event.at).collect::<Vec<_>>()
+        };
+        assert_eq!(kind(|kind| matches!(kind, EventKind::Killed { .. })), [seconds(6)]);
+        assert_eq!(kind(|kind| matches!(kind, EventKind::Unkillable { .. })), [seconds(11)]);
+        world.run_for(seconds(5));
+        assert_eq!((world.now(), world.state("ps").as_str(), world.runs("ps")), (seconds(16), "up", 2));
+        // What lives for long is looked at ever more seldom: after 5 s, 10, 20, 40, and then each minute.
+        let mut world = build(seconds(300));
+        world.run_for(seconds(400));
+        let looks = world.trace().iter().filter(|line| line.contains("Look {"));
+        assert_eq!((looks.count(), world.state("ps").as_str()), (8, "up"));
     }
 
     #[test]

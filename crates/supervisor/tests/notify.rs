@@ -6,23 +6,23 @@
     reason = "a test, which fails where something is not as it should be"
 )]
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
 use supervisor::{
-    ComponentState, Event, EventKind, Exit, Fixed, Handle, LogSettings, Never, Output, ProcessSpec,
-    Readiness, ReadyWhen, StartError, Stderr, Supervisor,
+    ComponentState, Event, EventKind, Exit, Fixed, LogSettings, Never, Output, ProcessSpec, Readiness,
+    ReadyWhen, StartError, Stderr, Supervisor,
 };
 
-/// Longer than anything takes on a busy machine: only a fault waits for it.
-const LONG: Duration = Duration::from_secs(30);
+use crate::common::{LONG, kill, lives, spawned, start, wait_for};
 
+/// A script that has to stop soon.
 fn shell(id: &str, script: &str) -> ProcessSpec {
-    let mut spec = ProcessSpec::new(id, "/bin/sh").unwrap();
-    spec.arguments = vec!["-c".into(), script.into()];
+    let mut spec = common::shell(id, script);
     spec.stop_timeout = Duration::from_secs(5);
     spec
 }
@@ -49,32 +49,6 @@ fn ready_when(mut spec: ProcessSpec, when: ReadyWhen) -> ProcessSpec {
 
 fn notified(spec: ProcessSpec) -> ProcessSpec {
     ready_when(spec, ReadyWhen::Notified)
-}
-
-fn start(specs: impl IntoIterator<Item = ProcessSpec>) -> (Supervisor, Handle, Receiver<Event>) {
-    let mut builder = Supervisor::builder().components(specs);
-    let events = builder.subscribe();
-    let supervisor = builder.start().unwrap();
-    let handle = supervisor.handle();
-    (supervisor, handle, events)
-}
-
-/// Waits for an event that this makes something of.
-fn wait_for<T>(events: &Receiver<Event>, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
-    let deadline = Instant::now() + LONG;
-    loop {
-        let event = events.recv_deadline(deadline).expect("the event never came");
-        if let Some(found) = wanted(&event) {
-            return found;
-        }
-    }
-}
-
-fn spawned(event: &Event) -> Option<u32> {
-    match event.kind {
-        EventKind::Spawned { pid, .. } => Some(pid),
-        _ => None,
-    }
 }
 
 fn started(event: &Event) -> Option<()> {
@@ -112,17 +86,6 @@ fn written(path: &Path) -> String {
         }
         std::thread::yield_now();
     }
-}
-
-fn kill(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-}
-
-fn lives(pid: u32) -> bool {
-    // A zombie has ended; its state stands after the name, which is in parentheses.
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])))
 }
 
 /// Whether these programs are there. Where the tests must be whole they have to be.

@@ -219,6 +219,12 @@ fn ask(world: &mut World, draws: &mut Draws, names: &[&str]) -> Ticket {
 }
 
 fn life(seed: u64) {
+    live(seed, false);
+}
+
+/// `mortal`: whether the supervisor is killed now and then.
+fn live(seed: u64, mortal: bool) {
+    let mut deaths = draws(seed, 10);
     let mut draws = draws(seed, 0);
     let names = &["a", "b", "c", "d"][..=draws.below(4) as usize];
     let mocks: Vec<_> = names.iter().map(|name| mock(seed, name, 6)).collect();
@@ -230,11 +236,15 @@ fn life(seed: u64) {
         hostility: Hostility::drawn_from(seed),
         restart_budget: draws.one_in(3).then_some(budget),
         on_give_up: if draws.one_in(4) { OnGiveUp::Shutdown } else { OnGiveUp::Continue },
+        ends_when_done: false,
     };
     let mut world = World::under(mocks, circumstances);
     let mut open = Vec::new();
     for _ in 0..draws.below(12) {
         world.run_for(draws.up_to_millis(3_000));
+        if mortal && deaths.one_in(3) {
+            world.kill_supervisor(deaths.up_to_millis(3_000));
+        }
         match draws.below(4) {
             0 => world.crash(names[draws.below(names.len() as u64) as usize]),
             1 if draws.one_in(2) => world.hang(names[draws.below(names.len() as u64) as usize]),
@@ -301,6 +311,15 @@ fn ends(world: &mut World, seed: u64, draws: &mut Draws) {
 
 #[test]
 fn every_life_keeps_the_invariants_and_ends() {
+    each_seed(life);
+}
+
+#[test]
+fn every_life_goes_on_over_the_death_of_the_supervisor() {
+    each_seed(|seed| live(seed, true));
+}
+
+fn each_seed(life: fn(u64)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("S7_SEED") {
         Some(seed) => life(seed),

@@ -5,23 +5,18 @@
     reason = "a test, which fails where something is not as it should be"
 )]
 
+mod common;
+
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::RecvTimeoutError;
 use supervisor::{
-    Achieved, ComponentState, Condition, Dependency, End, Event, EventKind, Exit, Handle, Never, Outcome,
-    ProcessSpec, RelationProblem, Request, RequestError, RestartGroup, SpawnStep, StartError, Strategy,
-    Supervisor, Targets, Until,
+    Achieved, ComponentState, Condition, Dependency, End, EventKind, Exit, Never, Outcome, ProcessSpec,
+    RelationProblem, Request, RequestError, RestartGroup, SpawnStep, StartError, Strategy, Supervisor,
+    Targets, Until,
 };
 
-/// Longer than anything takes on a busy machine: only a fault waits for it.
-const LONG: Duration = Duration::from_secs(30);
-
-fn shell(id: &str, script: &str) -> ProcessSpec {
-    let mut spec = ProcessSpec::new(id, "/bin/sh").unwrap();
-    spec.arguments = vec!["-c".into(), script.into()];
-    spec
-}
+use crate::common::{LONG, kill, lives, shell, spawned, start, wait_for};
 
 /// A component that runs until it is told to stop.
 fn steady(id: &str) -> ProcessSpec {
@@ -33,43 +28,6 @@ fn asleep(id: &str) -> ProcessSpec {
     let mut spec = steady(id);
     spec.autostart = false;
     spec
-}
-
-fn start(specs: impl IntoIterator<Item = ProcessSpec>) -> (Supervisor, Handle, Receiver<Event>) {
-    let mut builder = Supervisor::builder().components(specs);
-    let events = builder.subscribe();
-    let supervisor = builder.start().unwrap();
-    let handle = supervisor.handle();
-    (supervisor, handle, events)
-}
-
-/// Waits for an event that this makes something of.
-fn wait_for<T>(events: &Receiver<Event>, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
-    let deadline = Instant::now() + LONG;
-    loop {
-        let event = events.recv_deadline(deadline).expect("the event never came");
-        if let Some(found) = wanted(&event) {
-            return found;
-        }
-    }
-}
-
-fn spawned(event: &Event) -> Option<u32> {
-    match event.kind {
-        EventKind::Spawned { pid, .. } => Some(pid),
-        _ => None,
-    }
-}
-
-fn kill(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-}
-
-fn lives(pid: u32) -> bool {
-    // A zombie has ended; its state stands after the name, which is in parentheses.
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])))
 }
 
 #[test]

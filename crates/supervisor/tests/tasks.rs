@@ -163,14 +163,20 @@ fn evidence_is_taken_and_kept_before_a_component_that_is_not_well_is_stopped() {
     let mut spec = steady();
     spec.health = health(Probe::Exec(command("exit 1")));
     spec.evidence = vec![step("cat /proc/$S7_PID/comm; seq 100")];
-    spec.cleanup = Some(Cleanup { command: command("echo cleaned up after $S7_RUN"), timeout: LONG });
+    spec.cleanup =
+        Some(Cleanup { command: command("echo cleaned up after $S7_RUN, process $S7_PID"), timeout: LONG });
     let (_supervisor, events) = start(spec, Supervisor::builder().state_dir(folder.path()));
+    let pid = wait_for(&events, |kind| match kind {
+        EventKind::Spawned { pid, .. } => Some(pid),
+        _ => None,
+    });
     let answer = wait_for(&events, result_of(StepOf::Evidence)).unwrap();
     let path = answer.strip_prefix("100; all of it is in ").unwrap();
     assert!(Path::new(path).starts_with(folder.path()), "{path}");
     assert!(fs::read_to_string(path).unwrap().starts_with("sleep\n1\n2\n"));
     let answer = wait_for(&events, result_of(StepOf::Cleanup)).unwrap();
     assert!(answer.starts_with("cleaned up after ps/") && answer.len() > 40, "{answer}");
+    assert!(answer.ends_with(&format!(", process {pid}")), "{answer}");
     wait_for(&events, started);
 }
 

@@ -11,7 +11,7 @@ use crate::exit::{Ended, Exit, Failure};
 use crate::say;
 use crate::shell;
 
-/// Names every problem of the registry, or summarizes its components.
+/// Names every problem of the registry, or summarizes its components and names what is probably not meant.
 pub(crate) fn check(place: &Place, asked: &Check) -> Ended {
     let loaded = Registry::load(&place.find_registry(asked.file.as_deref())?, &place.options());
     let exit = if loaded.is_ok() { Exit::Done } else { Exit::Invalid };
@@ -31,6 +31,9 @@ fn summarize(registry: &Registry) {
         let after = needed.strip_prefix(", ").map(|needed| format!(", after {needed}")).unwrap_or_default();
         say::answer(&format!("{} (priority {}{after}): {command_line}", spec.id, spec.start_priority));
     }
+    for warning in registry.warnings() {
+        say::tell(&format!("warning: {warning}"));
+    }
     let path = registry.path.display();
     let count = registry.components.len();
     let noun = if count == 1 { "component" } else { "components" };
@@ -49,6 +52,7 @@ fn print_json(report: &Report) -> Result<(), Failure> {
 struct Report {
     valid: bool,
     problems: Vec<ProblemReport>,
+    warnings: Vec<String>,
     components: Vec<ComponentReport>,
 }
 
@@ -76,6 +80,7 @@ impl Report {
         Self {
             valid: loaded.is_ok(),
             problems: problems.iter().map(ProblemReport::new).collect(),
+            warnings: loaded.as_ref().map(Registry::warnings).unwrap_or_default(),
             components: components.iter().map(ComponentReport::new).collect(),
         }
     }

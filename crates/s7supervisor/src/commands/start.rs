@@ -11,13 +11,11 @@ use supervisor_control::{Action, Client, ClientError};
 use self::background::Launched;
 use crate::arguments::{Change, Patience, Place};
 use crate::exit::{Ended, Exit, Failure};
+use crate::presence::Presence;
 use crate::{control, say, waiting};
 
 /// How long a supervisor that holds the lock may take until it answers, or is gone.
 const HELD: Duration = Duration::from_secs(10);
-
-/// How often to look whether it does.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Starts these components, or the supervisor with all that are to start by themselves.
 pub(crate) fn start(place: &Place, asked: &Change) -> Ended {
@@ -33,9 +31,13 @@ pub(crate) fn start(place: &Place, asked: &Change) -> Ended {
 /// Of several that do this at the same time, one makes the supervisor, and the others find it running.
 pub(crate) fn start_supervisor(place: &Place, patience: Patience) -> Ended {
     let since = waiting::now();
+    let temp = place.find_temp()?;
+    let mut was_unseen = false;
     loop {
         let left = patience.left(since);
-        if let Some((client, status)) = running(place, left)? {
+        // Found first and asked then, so that whatever it does meanwhile is noticed.
+        let other = Presence::find(&temp)?;
+        if let Some((client, status)) = running(&temp, left)? {
             say::tell("the supervisor is already running; starting what is not");
             return control::act_on(&client, Action::Start, &to_start(place, &status)?, left);
         }
@@ -44,18 +46,29 @@ pub(crate) fn start_supervisor(place: &Place, patience: Patience) -> Ended {
                 control::tell_document(patience, exit == Exit::Done && !patience.no_wait)?;
                 return Ok(exit);
             }
-            Launched::Held(why) if patience.timeout.is_some_and(|limit| since.elapsed() >= limit) => {
-                return Err(Failure::new(Exit::TimedOut, why));
+            Launched::Held(why) => {
+                let left = patience.left(since).at_most(HELD.saturating_sub(since.elapsed()));
+                let has_changed = match &other {
+                    Some(other) => other.changes(left.timeout)?,
+                    // It was not there yet. If it is not to be seen the next time either, nobody tells what becomes of it.
+                    None => !std::mem::replace(&mut was_unseen, true),
+                };
+                if !has_changed {
+                    let in_vain = patience.timeout.is_some_and(|limit| since.elapsed() >= limit);
+                    return Err(match other {
+                        _ if in_vain => Failure::new(Exit::TimedOut, why),
+                        Some(other) if control::listening(&temp)?.is_none() => other.unheard(),
+                        _ => Failure::failed(why),
+                    });
+                }
             }
-            Launched::Held(why) if since.elapsed() >= HELD => return Err(Failure::failed(why)),
-            Launched::Held(_) => waiting::pause(PAUSE),
         }
     }
 }
 
 /// The supervisor that runs and is to go on; one that is ending does not count.
-fn running(place: &Place, patience: Patience) -> Result<Option<(Client, StatusDocument)>, Failure> {
-    let Some(client) = control::connect(place)? else { return Ok(None) };
+fn running(temp: &Path, patience: Patience) -> Result<Option<(Client, StatusDocument)>, Failure> {
+    let Some(client) = control::listening(temp)? else { return Ok(None) };
     match control::status(&client, patience) {
         Ok(status) if status.supervisor.shutting_down => Ok(None),
         Ok(status) => Ok(Some((client, status))),

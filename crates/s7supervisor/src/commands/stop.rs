@@ -1,15 +1,14 @@
 //! `stop`: components, or all of them and the supervisor.
 
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use supervisor_control::wire::OutcomeDocument;
 use supervisor_control::{Client, ClientError};
 
 use crate::arguments::{Patience, Place, Stop};
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
+use crate::process::Process;
 use crate::{say, waiting};
 
 /// How long a supervisor that no longer answers may take to end before it is taken for one that does not.
@@ -43,20 +42,20 @@ pub(crate) fn stop_supervisor(
         return Ok((Exit::Done, outcome));
     }
     let since = waiting::now();
-    let process = Process::of(client)?;
+    let process = process_of(client)?;
     say::tell(&format!("waiting until all components and the supervisor (pid {}) have stopped", process.pid));
     let outcome = match client.shutdown(false, patience.wait()) {
         Ok(outcome) => outcome,
         // Its last answer may have been lost on the way, or it was ending already; whether it is gone then shows below.
         Err(error @ (ClientError::Closed { .. } | ClientError::Refused { status: 503, .. })) => {
-            if !is_ending(client) && !process.is_gone(patience.left(since).at_most(LAST_MOMENTS))? {
+            if !is_ending(client) && !is_gone(&process, patience.left(since).at_most(LAST_MOMENTS))? {
                 return Err(control::failure(&error));
             }
             OutcomeDocument { finished: true, ..OutcomeDocument::default() }
         }
         Err(error) => return Err(control::failure_in_time(&error, patience)),
     };
-    if !process.is_gone(patience.left(since))? {
+    if !is_gone(&process, patience.left(since))? {
         let unfinished = control::unfinished(patience, "the supervisor stops")?;
         return Ok((unfinished, outcome));
     }
@@ -77,30 +76,17 @@ fn is_ending(closed: &Client) -> bool {
     }
 }
 
-/// The process of the supervisor, held so that its pid cannot come to mean another.
-struct Process {
-    pid: u32,
-    descriptor: OwnedFd,
+/// The process of the supervisor that we are connected to: so soon after that its pid cannot have come to mean another.
+fn process_of(client: &Client) -> Result<Process, Failure> {
+    Process::of(client.supervisor_pid().unwrap_or_default()).map_err(|error| {
+        let advice = "stop it with --no-wait, or from within its own pid namespace";
+        Failure::failed(format!("cannot watch the process of the supervisor: {error}; {advice}"))
+    })
 }
 
-impl Process {
-    fn of(client: &Client) -> Result<Self, Failure> {
-        let pid = client.supervisor_pid().unwrap_or_default();
-        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let opened = raw.ok_or(rustix::io::Errno::SRCH).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        match opened {
-            // The pid cannot have come to mean another process so soon after the connection was made.
-            Ok(descriptor) => Ok(Self { pid, descriptor }),
-            Err(error) => {
-                let advice = "stop it with --no-wait, or from within its own pid namespace";
-                Err(Failure::failed(format!("cannot watch the process of the supervisor: {error}; {advice}")))
-            }
-        }
-    }
-
-    /// Waits for its end; `false` if it has not come in time.
-    fn is_gone(&self, patience: Patience) -> Result<bool, Failure> {
-        waiting::readable(&self.descriptor, patience.timeout)
-            .map_err(|error| Failure::failed(format!("cannot wait for the end of the supervisor: {error}")))
-    }
+/// Waits for its end; `false` if it has not come in time.
+fn is_gone(process: &Process, patience: Patience) -> Result<bool, Failure> {
+    process
+        .is_gone(patience.timeout)
+        .map_err(|error| Failure::failed(format!("cannot wait for the end of the supervisor: {error}")))
 }

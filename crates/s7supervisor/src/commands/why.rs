@@ -1,20 +1,22 @@
 //! `why`: what made a component what it is, what is left of its last run, and what happens next.
 //!
 //! - `story`: from the journal to the chain of causes
+//! - `next`: what happens next by itself
 //! - `prose`: the same in words
 
+mod next;
 mod prose;
 mod story;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use serde::Serialize;
 use supervisor_control::journal::Past;
 use supervisor_control::wire::{ComponentDocument, EventDocument, StatusDocument, What};
 use supervisor_control::{Client, ClientError};
 
+use self::next::Next;
 use self::story::{LastRun, Story};
 use crate::arguments::Place;
 use crate::control;
@@ -83,19 +85,8 @@ struct Answer {
     waiting_for: Option<Box<Answer>>,
 }
 
-/// What happens next by itself.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Next {
-    /// `try`: the next run begins; `kill`: what is left is killed; `wait`: it waits for another; `none`: nothing.
-    what: &'static str,
-    /// In so many seconds, where that is certain.
-    after: Option<f64>,
-    /// The same as a time.
-    at: Option<String>,
-    /// The same for people.
-    text: String,
-}
+/// So many are followed from whom one waits for to whom that one waits for.
+const MOST_AWAITED: usize = 64;
 
 /// Tells why a component is in its state.
 pub(crate) fn why(place: &Place, asked: &Why) -> Ended {
@@ -141,22 +132,41 @@ struct Asking<'a> {
 impl Asking<'_> {
     /// All that is known of `id`, and of whom it waits for.
     fn about(&self, id: &str, asked: Option<&ComponentDocument>) -> Result<Answer, Failure> {
-        let mut answer = self.answer(id, asked);
-        if let (Some(client), Some(other)) = (self.client, asked.and_then(|asked| asked.waiting_for.as_ref()))
-        {
-            let component = status(client, other)?.and_then(|status| status.components.into_iter().next());
-            answer.waiting_for = Some(Box::new(self.answer(other, component.as_ref())));
+        let awaited = self.awaited(asked)?;
+        let mut answer = self.answer(id, asked, awaited.last());
+        if let Some(other) = awaited.first() {
+            answer.waiting_for = Some(Box::new(self.answer(&other.id, Some(other), awaited.last())));
         }
         Ok(answer)
     }
 
-    fn answer(&self, id: &str, component: Option<&ComponentDocument>) -> Answer {
+    /// Whom it waits for, whom that one waits for, and so on: the last one waits for nobody.
+    fn awaited(&self, asked: Option<&ComponentDocument>) -> Result<Vec<ComponentDocument>, Failure> {
+        let mut awaited: Vec<ComponentDocument> = Vec::new();
+        while let (Some(client), Some(last)) = (self.client, awaited.last().or(asked)) {
+            let Some(next) = last.waiting_for.as_ref().filter(|_| awaited.len() < MOST_AWAITED) else {
+                break;
+            };
+            let status = status(client, next)?;
+            let Some(next) = status.and_then(|status| status.components.into_iter().next()) else { break };
+            awaited.push(next);
+        }
+        Ok(awaited)
+    }
+
+    /// All that is known of `id`. `root` is the last of those that it waits for.
+    fn answer(
+        &self,
+        id: &str,
+        component: Option<&ComponentDocument>,
+        root: Option<&ComponentDocument>,
+    ) -> Answer {
         let documents = || self.past.entries().rev().map(|entry| entry.document);
         let state = component.map(|component| component.state.as_str());
         let story = if self.is_its_own { Story::of(id, state, documents()) } else { Story::default() };
         let mut answer = Answer::new(id, story);
         match (self.client, component) {
-            (Some(_), Some(component)) => answer.is_now(component, self.now),
+            (Some(_), Some(component)) => answer.is_now(component, root, self.now),
             (Some(_), None) => answer.supervised = true,
             (None, _) => answer.was(documents().next().as_ref()),
         }
@@ -184,19 +194,21 @@ impl Answer {
             complete: story.complete,
             earlier_ends: story.earlier_ends,
             last_run: story.last_run,
-            next: Next { what: "none", text: "nothing by itself".to_owned(), ..Next::default() },
+            next: Next::nothing(),
             ..Self::default()
         }
     }
 
     /// As the running supervisor says, which knows the present better than the journal.
-    fn is_now(&mut self, component: &ComponentDocument, now: SystemTime) {
+    fn is_now(&mut self, component: &ComponentDocument, root: Option<&ComponentDocument>, now: SystemTime) {
         self.supervised = true;
         self.state = Some(component.state.clone());
         self.detail.clone_from(&component.detail);
         self.wanted = Some(component.wanted);
         self.since = Some(component.since.clone());
-        self.next = Next::of(component, self.causes.first().map(|cause| &cause.what), now);
+        let made_its_state = |what: &&What| !matches!(what, What::Requested { .. });
+        let newest = self.causes.iter().map(|cause| &cause.what).find(made_its_state);
+        self.next = Next::of(component, newest, root, now);
     }
 
     /// As it was when the supervisor was last heard of.
@@ -205,36 +217,6 @@ impl Answer {
         let in_order = last.map(|last| matches!(last.what, What::SupervisorEnded { .. }));
         self.supervisor_ended_in_order = in_order;
         self.next.text = "nothing until the supervisor is started (`s7supervisor start`)".to_owned();
-    }
-}
-
-impl Next {
-    /// `newest` is what made its state, where the journal tells it.
-    fn of(component: &ComponentDocument, newest: Option<&What>, now: SystemTime) -> Self {
-        let is_about_to_end = matches!(newest, Some(What::Unready { why }) if why == "ending");
-        let id = &component.id;
-        let (what, text) = match component.state.as_str() {
-            "backoff" | "tripped" => ("try", "it is tried again".to_owned()),
-            "waiting" => {
-                let on = component.waiting_for.as_deref().unwrap_or("others");
-                ("wait", format!("it starts when {on} lets it"))
-            }
-            "starting" => ("wait", "it is up when it is ready, or has run for its start delay".to_owned()),
-            "stopping" if component.survivors.is_some() => {
-                ("wait", "nothing until what was killed and lives on has ended".to_owned())
-            }
-            "stopping" => ("kill", "what does not end in time is killed".to_owned()),
-            "unready" if is_about_to_end => ("wait", "it said that it is about to end".to_owned()),
-            "unready" => ("wait", "it is up again when it says so".to_owned()),
-            "failed" => ("none", format!("nothing by itself: `s7supervisor start {id}` tries again")),
-            "stopped" => ("none", format!("nothing until somebody starts it: `s7supervisor start {id}`")),
-            _ => ("none", "nothing by itself".to_owned()),
-        };
-        let after = component.next_try.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let at = after
-            .and_then(|after| now.checked_add(after))
-            .map(|at| DateTime::<Utc>::from(at).to_rfc3339_opts(SecondsFormat::Millis, true));
-        Self { what, after: component.next_try, at, text }
     }
 }
 

@@ -1,19 +1,21 @@
 //! What happened, as the journal and `GET /v1/events` tell it: one [`EventDocument`] each.
+//!
+//! - `made`: how these documents are made of what the library tells
+//! - `numbering`: the number and the time of each
+
+mod made;
+mod numbering;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use supervisor::{End, Event, EventKind, Fault, KillReason, RunId, StepOf, Unready};
+use supervisor::{Event, RunId};
 
+use self::made::clipped;
+pub(crate) use self::numbering::{Numbering, wall_clock};
 use super::{LastExit, rfc3339};
 use crate::wire::sentence::Sentence;
-
-/// The most characters of one text that came from outside: an answer of a probe, a line of output, a reason.
-const LONGEST: usize = 2_000;
-
-/// The most texts of one event: lines, facts, pids.
-const MOST: usize = 100;
 
 /// Something that happened.
 ///
@@ -74,6 +76,9 @@ pub enum What {
     Requested {
         /// What: `stop`.
         verb: String,
+        /// Of `signal`: the name of the signal without `SIG`, or its number where it has no name.
+        #[serde(default)]
+        signal: Option<String>,
         /// Who: `user root (pid 4711)`, `SIGTERM`.
         by: String,
     },
@@ -82,6 +87,15 @@ pub enum What {
         /// Its pid.
         pid: u32,
     },
+    /// It was started by a supervisor that has died, and goes on.
+    Adopted {
+        /// The pid of its main process.
+        pid: u32,
+        /// Whether it has started, as far as was written down.
+        started: bool,
+    },
+    /// Its main process had ended while no supervisor was there.
+    EndedUnattended,
     /// It has been up for its start delay, or is ready where readiness is declared.
     Started,
     /// It said that it is not ready any more.
@@ -153,6 +167,9 @@ pub enum What {
         uptime: f64,
         /// Whether it had been told to stop.
         asked: bool,
+        /// Where a signal ended it: whether the supervisor had sent that one to it.
+        #[serde(default)]
+        sent: Option<bool>,
         /// The most resident memory it has had.
         peak_memory: Option<u64>,
     },
@@ -172,12 +189,22 @@ pub enum What {
         /// The processes that are left.
         pids: Vec<u32>,
     },
+    /// A rule of its `<restart>` decides what comes after this end.
+    Ruled {
+        /// After which end: `exit code 3`, `SIGTERM`.
+        exit: String,
+        /// What: `restart`, `stop`, `giveUp`.
+        action: String,
+    },
     /// It will be tried again by itself.
     Backoff {
         /// After this time.
         delay: f64,
         /// The how manieth restart in a row that will be.
         in_a_row: u32,
+        /// Whether that is when the restart budget of all components has room for it.
+        #[serde(default)]
+        for_budget: bool,
     },
     /// It restarted too often, and rests before a trial run.
     Tripped {
@@ -220,6 +247,8 @@ pub enum What {
         /// What is wrong; `None`: nothing any more.
         problem: Option<String>,
     },
+    /// Nothing will run again by itself, and the supervisor ends for that.
+    AllDone,
     /// The supervisor is stopping everything in order to end.
     ShuttingDown {
         /// The essential component that was given up, where that is the reason.
@@ -238,6 +267,12 @@ pub struct FaultDocument {
     pub kind: String,
     /// What the last probe answered, where it was probed.
     pub answer: Option<String>,
+    /// Of `tooLarge`: how much memory it used.
+    #[serde(default)]
+    pub used: Option<u64>,
+    /// Of `tooLarge`: how much it may use.
+    #[serde(default)]
+    pub max: Option<u64>,
     /// The same for people: `health check failed 3 times: connection refused`.
     pub message: String,
 }
@@ -269,191 +304,14 @@ impl EventDocument {
     }
 }
 
-impl From<&EventKind> for What {
-    fn from(kind: &EventKind) -> Self {
-        match kind {
-            EventKind::Requested { verb, by } => Self::Requested { verb: clipped(verb), by: clipped(by) },
-            EventKind::Spawned { pid, .. } => Self::Spawned { pid: *pid },
-            EventKind::Started { .. } => Self::Started,
-            EventKind::Unready { why, .. } => Self::Unready {
-                why: match why {
-                    Unready::Reloading => "reloading",
-                    Unready::Ending => "ending",
-                    _ => "other",
-                }
-                .to_owned(),
-            },
-            EventKind::ReadyAgain { .. } => Self::ReadyAgain,
-            EventKind::Noted { text, .. } => Self::Noted { note: clipped(text) },
-            EventKind::ProbeFailed { failures, limit, answer, .. } => {
-                Self::ProbeFailed { failures: *failures, limit: *limit, answer: clipped(answer) }
-            }
-            EventKind::Unwell { fault, .. } => Self::Unwell { fault: fault.into() },
-            EventKind::Well { .. } => Self::Well,
-            EventKind::Judged { fault, .. } => Self::Judged { fault: fault.into() },
-            EventKind::Facts { facts, .. } => {
-                let fact = |(name, fact): &(&str, String)| (clipped(name), clipped(fact));
-                Self::Facts { facts: facts.iter().take(MOST).map(fact).collect() }
-            }
-            EventKind::Step { of, step, result, .. } => Self::step(*of, step, result.as_ref()),
-            other => Self::ending(other),
-        }
-    }
-}
-
-impl What {
-    fn step(
-        of: StepOf,
-        step: &str,
-        result: Option<&Result<std::sync::Arc<str>, std::sync::Arc<str>>>,
-    ) -> Self {
-        let of = match of {
-            StepOf::Stop => "stop",
-            StepOf::Reload => "reload",
-            StepOf::Evidence => "evidence",
-            StepOf::Cleanup => "cleanup",
-            _ => "other",
-        };
-        Self::Step {
-            of: of.to_owned(),
-            step: clipped(step),
-            answer: result.and_then(|result| result.as_ref().ok()).map(clipped),
-            error: result.and_then(|result| result.as_ref().err()).map(clipped),
-        }
-    }
-
-    /// How a run ends, and what becomes of the component then.
-    fn ending(kind: &EventKind) -> Self {
-        match kind {
-            EventKind::NotSpawned { error, .. } => {
-                Self::NotSpawned { reason: clipped(error), os_error: error.os_error }
-            }
-            EventKind::Stopping { timeout, .. } => Self::Stopping { timeout: timeout.as_secs_f64() },
-            EventKind::Exited { exit, uptime, asked, peak_memory, .. } => Self::Exited {
-                exit: LastExit::from(&End::Exited(*exit)),
-                uptime: uptime.as_secs_f64(),
-                asked: *asked,
-                peak_memory: *peak_memory,
-            },
-            EventKind::LastWords { lines, .. } => {
-                Self::LastWords { lines: lines.iter().take(MOST).map(clipped).collect() }
-            }
-            EventKind::Killed { why, .. } => Self::Killed {
-                why: match why {
-                    KillReason::Timeout => "timeout",
-                    KillReason::Leftovers => "leftovers",
-                    KillReason::Asked => "asked",
-                    _ => "other",
-                }
-                .to_owned(),
-            },
-            EventKind::Unkillable { pids, .. } => {
-                Self::Unkillable { pids: pids.iter().copied().take(MOST).collect() }
-            }
-            EventKind::Backoff { delay, in_a_row } => {
-                Self::Backoff { delay: delay.as_secs_f64(), in_a_row: *in_a_row }
-            }
-            EventKind::Tripped { restarts, within, rest } => {
-                Self::Tripped { restarts: *restarts, within: within.as_secs_f64(), rest: rest.as_secs_f64() }
-            }
-            EventKind::Blocked { on, condition, state } => Self::Blocked {
-                on: on.to_string(),
-                condition: condition.to_string(),
-                state: (*state).to_owned(),
-            },
-            EventKind::Regrouped { with } => Self::Regrouped { with: with.to_string() },
-            EventKind::Reset => Self::Reset,
-            EventKind::Stopped => Self::Stopped,
-            EventKind::Completed => Self::Completed,
-            EventKind::GivenUp { end } => {
-                let end = LastExit::from(end);
-                Self::GivenUp { end: LastExit { message: clipped(&end.message), ..end } }
-            }
-            EventKind::PolicyPanicked => Self::PolicyPanicked,
-            EventKind::OutputStored { problem } => {
-                Self::OutputStored { problem: problem.as_ref().map(clipped) }
-            }
-            EventKind::ShuttingDown { given_up } => {
-                Self::ShuttingDown { given_up: given_up.as_ref().map(ToString::to_string) }
-            }
-            EventKind::Lost { count } => {
-                Self::Lost { count: *count, reason: "too much happened at once".to_owned() }
-            }
-            _ => Self::Other,
-        }
-    }
-}
-
-impl From<&Fault> for FaultDocument {
-    fn from(fault: &Fault) -> Self {
-        let (kind, answer) = match fault {
-            Fault::NotReady { answer, .. } => ("notReady", answer.as_ref()),
-            Fault::Unhealthy { answer, .. } => ("unhealthy", Some(answer)),
-            Fault::Silent { .. } => ("silent", None),
-            Fault::Triggered => ("triggered", None),
-            Fault::TooLarge { .. } => ("tooLarge", None),
-            _ => ("other", None),
-        };
-        Self { kind: kind.to_owned(), answer: answer.map(clipped), message: clipped(fault) }
-    }
-}
-
-/// The text, and where it is too long, its beginning.
-fn clipped(text: &(impl ToString + ?Sized)) -> String {
-    let mut text = text.to_string();
-    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
-/// Numbers the events of one reader, and says when they happened: a number and a time for each.
-///
-/// Time goes by the wall clock as it is now and not as it was when the supervisor started, because clocks are set
-/// right while supervisors run, above all soon after boot.
-#[derive(Debug, Default)]
-pub(crate) struct Numbering {
-    /// How many events there have been.
-    pub(crate) count: u64,
-    /// When the supervisor started, on the clock that never jumps, as far as the events have told: the least late
-    /// of them all.
-    began: Option<std::time::Instant>,
-}
-
-impl Numbering {
-    /// The numbering of events after `count` that went before.
-    pub(crate) fn after(count: u64) -> Self {
-        Self { count, began: None }
-    }
-
-    /// The document of the next event.
-    pub(crate) fn document(&mut self, event: &Event) -> EventDocument {
-        self.count += if let EventKind::Lost { count } = event.kind { count } else { 1 };
-        let age = self.age(event.at);
-        EventDocument::new(event, self.count, wall_clock().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH))
-    }
-
-    /// How long ago that was, so long after the start of the supervisor.
-    fn age(&mut self, at: Duration) -> Duration {
-        #[expect(clippy::disallowed_methods, reason = "what is told late did not happen late")]
-        let now = std::time::Instant::now();
-        let Some(latest) = now.checked_sub(at) else { return Duration::ZERO };
-        let began = self.began.map_or(latest, |began| began.min(latest));
-        self.began = Some(began);
-        latest.saturating_duration_since(began)
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "documents tell people when something happened")]
-pub(crate) fn wall_clock() -> SystemTime {
-    SystemTime::now()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
     use serde_json::json;
+    use supervisor::EventKind;
+
+    use super::*;
 
     fn document(kind: EventKind) -> serde_json::Value {
         let event = example(kind);
@@ -477,9 +335,14 @@ mod tests {
     #[test]
     fn an_event_is_its_name_and_its_facts_side_by_side() {
         assert_eq!(
-            document(EventKind::Backoff { delay: Duration::from_millis(2_500), in_a_row: 3 }),
+            document(EventKind::Backoff {
+                delay: Duration::from_millis(2_500),
+                in_a_row: 3,
+                for_budget: false
+            }),
             json!({"time": "1970-01-01T00:00:00.000Z", "seq": 7, "component": "redis", "run": null,
-                "event": "backoff", "delay": 2.5, "inARow": 3, "text": "next try in 2s, restart 3 in a row"})
+                "event": "backoff", "delay": 2.5, "inARow": 3, "forBudget": false,
+                "text": "next try in 2.5s, restart 3 in a row"})
         );
         assert_eq!(document(EventKind::Stopped)["event"], "stopped");
         assert_eq!(document(EventKind::ShuttingDown { given_up: None })["givenUp"], json!(null));
@@ -487,9 +350,11 @@ mod tests {
 
     #[test]
     fn what_it_writes_it_reads_and_of_what_is_newer_it_reads_what_it_knows() {
-        let written = document(EventKind::Requested { verb: "stop", by: "user root (pid 1)".into() });
+        let written =
+            document(EventKind::Requested { verb: "stop", signal: None, by: "user root (pid 1)".into() });
         let read: EventDocument = serde_json::from_value(written.clone()).unwrap();
-        assert_eq!(read.what, What::Requested { verb: "stop".into(), by: "user root (pid 1)".into() });
+        let by = "user root (pid 1)".into();
+        assert_eq!(read.what, What::Requested { verb: "stop".into(), signal: None, by });
         assert_eq!(serde_json::to_value(read).unwrap(), written);
 
         let newer = json!({"time": "x", "seq": 1, "component": null, "run": null, "event": "teleported",
@@ -501,17 +366,7 @@ mod tests {
     #[test]
     fn no_text_from_outside_makes_a_document_long() {
         let endless = "ä".repeat(1_000_000);
-        let written = document(EventKind::Requested { verb: "stop", by: endless.into() });
+        let written = document(EventKind::Requested { verb: "stop", signal: None, by: endless.into() });
         assert!(serde_json::to_string(&written).unwrap().len() < 20_000);
-    }
-
-    #[test]
-    fn what_is_told_late_did_not_happen_late() {
-        let mut numbering = Numbering::default();
-        assert_eq!(numbering.age(Duration::from_millis(20)), Duration::ZERO);
-        // So long after the first one, and told at the same moment: the first one was told late.
-        assert!(numbering.age(Duration::from_millis(30)).is_zero());
-        let age = numbering.age(Duration::from_millis(20));
-        assert!(age >= Duration::from_millis(10) && age < Duration::from_secs(5), "{age:?}");
     }
 }

@@ -140,7 +140,13 @@ impl ComponentOutcome {
             Achieved::Blocked { on, state } => Self {
                 waiting_for: Some(on.to_string()),
                 waiting_for_state: Some((*state).to_owned()),
-                ..told(OutcomeKind::Blocked, &format!("waits for {on}: {state}"))
+                ..told(
+                    OutcomeKind::Blocked,
+                    &match *state {
+                        "waiting" => format!("waits for {on}, which waits itself"),
+                        state => format!("waits for {on}: {state}"),
+                    },
+                )
             },
             Achieved::NotRunning => told(OutcomeKind::NotRunning, "it has no process that could be told"),
             Achieved::Failed(why) => told(OutcomeKind::Failed, why),
@@ -164,7 +170,7 @@ mod tests {
 
     fn document(achieved: Achieved) -> OutcomeDocument {
         let components = vec![(ComponentId::new("ps").unwrap(), achieved)];
-        OutcomeDocument::new(&Outcome { components, given_up: None }, |_| true)
+        OutcomeDocument::new(&Outcome { components, ..Outcome::default() }, |_| true)
     }
 
     fn told(achieved: Achieved) -> Value {
@@ -206,7 +212,7 @@ mod tests {
     fn who_was_not_asked_for_and_who_was_given_up_is_told() {
         let id = |id: &str| ComponentId::new(id).unwrap();
         let components = vec![(id("is"), Achieved::Done), (id("ps"), Achieved::Done)];
-        let outcome = Outcome { components, given_up: Some(id("is")) };
+        let outcome = Outcome { components, given_up: Some(id("is")), ..Outcome::default() };
         let document = OutcomeDocument::new(&outcome, |id| id == "ps");
         assert_eq!(document.components.iter().map(|one| one.asked).collect::<Vec<_>>(), [false, true]);
         assert_eq!(document.given_up.as_deref(), Some("is"));

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use supervisor::{EventKind, Exit, KillReason, Short, StepOf, Unready};
+use bytesize::ByteSize;
+use supervisor::{EventKind, Exit, ExitMatch, KillReason, Short, StepOf, Unready};
 
 /// The signals by which somebody ends a process that has done nothing wrong itself.
 const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
+const SIGQUIT: i32 = 3;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
@@ -20,8 +22,15 @@ pub struct Sentence<'a>(
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            EventKind::Requested { verb, by } => write!(f, "{verb}, asked for by {by}"),
+            EventKind::Requested { verb, signal: Some(signal), by } => {
+                write!(f, "{verb} {signal}, asked for by {by}")
+            }
+            EventKind::Requested { verb, signal: None, by } => write!(f, "{verb}, asked for by {by}"),
             EventKind::Spawned { pid, .. } => write!(f, "starting, pid {pid}"),
+            EventKind::Adopted { pid, .. } => {
+                write!(f, "goes on, pid {pid}: started by a supervisor that has died")
+            }
+            EventKind::EndedUnattended { .. } => f.write_str("had ended while no supervisor was there"),
             EventKind::Started { .. } => f.write_str("up"),
             EventKind::Unready { why: Unready::Reloading, .. } => {
                 f.write_str("not ready: it says that it reads its configuration again")
@@ -39,7 +48,7 @@ impl fmt::Display for Sentence<'_> {
                 f.write_str("the operating system says: ")?;
                 for (number, (name, fact)) in facts.iter().enumerate() {
                     let comma = if number == 0 { "" } else { ", " };
-                    write!(f, "{comma}{name} {fact}")?;
+                    write!(f, "{comma}{name} {}", fact_in_words(name, fact))?;
                 }
                 Ok(())
             }
@@ -68,7 +77,7 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match kind {
         EventKind::NotSpawned { error, .. } => write!(f, "{error}"),
         EventKind::Stopping { timeout, .. } => write!(f, "stopping, has {}", Short(*timeout)),
-        EventKind::Exited { exit, uptime, asked, .. } => {
+        EventKind::Exited { exit, uptime, asked, sent, .. } => {
             let how = match (asked, exit) {
                 (true, _) => "ended as told",
                 (false, Exit::Code(0) | Exit::Signal { signal: SIGHUP | SIGINT | SIGKILL | SIGTERM, .. }) => {
@@ -76,7 +85,8 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 }
                 (false, _) => "crashed",
             };
-            write!(f, "{how}: {exit} after {}", Short(*uptime))
+            write!(f, "{how}: {exit} after {}", Short(*uptime))?;
+            f.write_str(if *sent { "" } else { by_whom(*exit) })
         }
         EventKind::LastWords { lines, .. } => match lines.last() {
             Some(last) => write!(f, "its last words: {last}"),
@@ -84,11 +94,23 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         },
         EventKind::Killed { why: KillReason::Timeout, .. } => f.write_str("killed: it did not stop in time"),
         EventKind::Killed { why: KillReason::Leftovers, .. } => f.write_str("killed what it left behind"),
-        EventKind::Killed { .. } => f.write_str("killed: somebody did not want to wait"),
+        EventKind::Killed { .. } => f.write_str("killed: somebody did not want to wait any longer"),
         EventKind::Unkillable { pids, .. } => {
             write!(f, "cannot be killed: processes {pids:?} are still there")
         }
-        EventKind::Backoff { delay, in_a_row } => {
+        EventKind::Ruled { rule, .. } => {
+            let after = match rule.exit {
+                ExitMatch::Code(code) => format!("code={code}"),
+                exit => format!("signal={exit}"),
+            };
+            write!(f, "its rule for this end decides: exit {after} action={}", rule.action)
+        }
+        EventKind::Backoff { delay, in_a_row, for_budget: true } => write!(
+            f,
+            "next try in {}, as the restart budget of all components allows, restart {in_a_row} in a row",
+            Short(*delay)
+        ),
+        EventKind::Backoff { delay, in_a_row, for_budget: false } => {
             write!(f, "next try in {}, restart {in_a_row} in a row", Short(*delay))
         }
         EventKind::Tripped { restarts, within, rest } => {
@@ -100,7 +122,8 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             if rest.is_zero() { Ok(()) } else { write!(f, "; next try in {}", Short(*rest)) }
         }
         EventKind::Blocked { on, condition, state } => {
-            write!(f, "waiting for {on} to be {condition}: it is {state}")
+            let itself = if *state == "waiting" { " itself" } else { "" };
+            write!(f, "waiting for {on} to be {condition}: it is {state}{itself}")
         }
         EventKind::Regrouped { with } => write!(f, "restarts with {with}, a member of its group"),
         EventKind::Reset => f.write_str("what went wrong before is forgotten"),
@@ -110,11 +133,68 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         EventKind::PolicyPanicked => f.write_str("its restart policy panicked; the default decided"),
         EventKind::OutputStored { problem: Some(problem) } => f.write_str(problem),
         EventKind::OutputStored { problem: None } => f.write_str("its output is stored again"),
+        EventKind::AllDone => f.write_str("nothing will run again"),
         EventKind::ShuttingDown { given_up: None } => f.write_str("stopping all components"),
         EventKind::ShuttingDown { given_up: Some(id) } => {
             write!(f, "stopping all components: {id} is essential and was given up")
         }
         EventKind::Lost { count } => write!(f, "{count} events are missing here: too much happened at once"),
         other => write!(f, "{other:?}"),
+    }
+}
+
+/// Who else may have sent a signal that the supervisor has not. Other signals are what becomes of a program's own faults.
+fn by_whom(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Signal { signal: SIGKILL, .. } => {
+            ", not sent by the supervisor: somebody else killed it, or the system did for want of memory"
+        }
+        Exit::Signal { signal: SIGHUP | SIGINT | SIGQUIT | SIGTERM, .. } => {
+            ", not sent by the supervisor but by somebody else"
+        }
+        _ => "",
+    }
+}
+
+/// A fact that the operating system tells, as people read it: of memory, the bytes are not counted.
+#[must_use]
+pub fn fact_in_words(name: &str, fact: &str) -> String {
+    let bytes = if name == "memory" { fact.parse().ok() } else { None };
+    bytes.map_or_else(|| fact.to_owned(), |bytes| ByteSize::b(bytes).display().iec_short().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn facts_are_told_in_units_that_people_read() {
+        assert_eq!(fact_in_words("memory", "12582912"), "12.0M");
+        assert_eq!(fact_in_words("memory", "much"), "much");
+        assert_eq!(fact_in_words("threads", "12582912"), "12582912");
+    }
+
+    #[test]
+    fn who_might_have_sent_a_signal_is_told_only_where_it_was_not_the_supervisor() {
+        let mut component = supervisor::ProcessSpec::new("ps", "/bin/true").unwrap();
+        component.restart = std::sync::Arc::new(supervisor::Never);
+        let mut builder = supervisor::Supervisor::builder().components([component]);
+        let events = builder.subscribe();
+        let supervisor = builder.start().unwrap();
+        let run = events.iter().find_map(|event| event.kind.run()).unwrap();
+        supervisor.handle().shutdown().unwrap();
+        supervisor.wait().unwrap();
+        let told = |signal: i32, sent| {
+            let exit = Exit::Signal { signal, core_dumped: false };
+            let uptime = Duration::from_millis(1_500);
+            let kind = EventKind::Exited { run, exit, uptime, asked: false, sent, peak_memory: None };
+            Sentence(&kind).to_string()
+        };
+        assert_eq!(told(SIGKILL, true), "ended: SIGKILL after 1.5s");
+        assert!(told(SIGKILL, false).contains("not sent by the supervisor"));
+        assert!(told(SIGTERM, false).contains("somebody else"));
+        assert_eq!(told(11, false), "crashed: SIGSEGV after 1.5s");
     }
 }

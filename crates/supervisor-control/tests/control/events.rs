@@ -34,7 +34,7 @@ fn whoever_follows_is_told_everything_once_and_in_order_until_the_supervisor_end
     let of_a = |document: &&EventDocument| document.component.as_deref() == Some("a");
     let told: Vec<_> = first.iter().filter(of_a).map(|document| document.what.clone()).collect();
     assert!(
-        matches!(&told[0], What::Requested { verb, by } if verb == "stop" && by.contains(&format!("pid {}", std::process::id()))),
+        matches!(&told[0], What::Requested { verb, by, .. } if verb == "stop" && by.contains(&format!("pid {}", std::process::id()))),
         "{told:?}"
     );
     assert!(told.contains(&What::Stopped) && told.contains(&What::Started), "{told:?}");

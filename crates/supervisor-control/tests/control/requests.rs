@@ -177,7 +177,7 @@ fn a_request_is_made_in_the_name_of_who_connected() {
     let events = running.supervisor.as_ref().unwrap().handle().subscribe().unwrap();
     running.client().act(Action::Restart, None, Wait::Forever).unwrap();
     let by = loop {
-        if let EventKind::Requested { by, verb: "restart" } = events.recv_timeout(SOON).unwrap().kind {
+        if let EventKind::Requested { by, verb: "restart", .. } = events.recv_timeout(SOON).unwrap().kind {
             break by;
         }
     };

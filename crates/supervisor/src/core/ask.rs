@@ -46,7 +46,15 @@ impl Core {
                 };
                 self.for_each(request, keys, Self::stop);
             }
-            Ask::Restart(keys) => self.for_each(request, keys, Self::want_anew),
+            Ask::Restart(keys) => {
+                // A restart ends as a start does, which begins with whom it needs and does not find.
+                let all = Graph::closure(keys.clone(), |key| self.missing(key));
+                self.tell_of_others("start", &all, &keys, by);
+                self.for_each(request, all, |core, request, key| {
+                    let is_named = keys.binary_search(&key).is_ok();
+                    if is_named { core.want_anew(request, key) } else { core.want(request, key) }
+                });
+            }
             Ask::Reset(keys) => self.for_each(request, keys, Self::reset),
             Ask::Reload(keys) => self.for_each(request, keys, Self::reload),
             Ask::Signal { keys, signal } => self.signal(request, &keys, signal),
@@ -113,6 +121,7 @@ impl Core {
     }
 
     fn tell_of(&mut self, ask: &Ask, by: &Arc<str>) {
+        let signal = if let Ask::Signal { signal, .. } = ask { Some(*signal) } else { None };
         let (verb, keys) = match ask {
             Ask::Start(keys) => ("start", Some(keys)),
             Ask::Stop { keys, .. } => ("stop", Some(keys)),
@@ -128,7 +137,7 @@ impl Core {
         let some = keys.filter(|keys| keys.len() != self.components.len());
         let about = some.map_or(vec![None], |keys| keys.iter().map(|key| Some(self.id(*key))).collect());
         for component in about {
-            let kind = EventKind::Requested { verb, by: Arc::clone(by) };
+            let kind = EventKind::Requested { verb, signal, by: Arc::clone(by) };
             self.actions.push(Action::Emit(Event { at: self.now, component, kind }));
         }
     }
@@ -137,13 +146,13 @@ impl Core {
     fn tell_of_others(&mut self, verb: &'static str, all: &[u32], named: &[u32], by: &Arc<str>) {
         for key in all.iter().filter(|key| named.binary_search(key).is_err()) {
             let by = format!("{by}, with {}", self.id(named[0])).into();
-            let kind = EventKind::Requested { verb, by };
+            let kind = EventKind::Requested { verb, signal: None, by };
             self.actions.push(Action::Emit(Event { at: self.now, component: Some(self.id(*key)), kind }));
         }
     }
 
     /// Does this to each component first, and only then lets each take its turn: so that they go in order.
-    fn for_each(&mut self, request: RequestId, keys: Vec<u32>, what: fn(&mut Self, RequestId, u32)) {
+    fn for_each(&mut self, request: RequestId, keys: Vec<u32>, what: impl Fn(&mut Self, RequestId, u32)) {
         if request != NOBODY {
             self.requests.open(request, &keys);
         }
@@ -155,9 +164,6 @@ impl Core {
                 let milestone = self.transition(*key, Component::kill);
                 self.reached(*key, milestone);
             }
-            self.finish_group_restart(*key);
-            // Whoever waits for it to start may have to wait for long now.
-            self.tell_dependants(*key);
         }
         // Those of one rank start in order, and hear of a stop in reverse order.
         let (halting, others): (Vec<_>, Vec<_>) =
@@ -170,8 +176,9 @@ impl Core {
 
     fn want(&mut self, request: RequestId, key: u32) {
         self.resolve_waiting(key, Goal::Stop, &Achieved::Overtaken);
-        let component = self.component_mut(key);
-        let was_wanted = std::mem::replace(&mut component.wanted, true);
+        let was_wanted = self.component(key).wanted;
+        self.want_it(key, true);
+        let component = self.component(key);
         if let Some(pids) = component.survivors() {
             return self.resolve(request, key, Achieved::Unkillable(pids));
         }
@@ -192,8 +199,8 @@ impl Core {
 
     fn want_anew(&mut self, request: RequestId, key: u32) {
         self.resolve_waiting(key, Goal::Stop, &Achieved::Overtaken);
-        let component = self.component_mut(key);
-        component.wanted = true;
+        self.want_it(key, true);
+        let component = self.component(key);
         if let Some(pids) = component.survivors() {
             return self.resolve(request, key, Achieved::Unkillable(pids));
         }
@@ -229,7 +236,7 @@ impl Core {
 
     fn end_wish(&mut self, request: RequestId, key: u32, keeps_its_place: bool) {
         self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
-        self.component_mut(key).wanted = false;
+        self.want_it(key, false);
         let component = self.component(key);
         if let Some(pids) = component.survivors() {
             self.resolve(request, key, Achieved::Unkillable(pids));
@@ -242,7 +249,6 @@ impl Core {
             let achieved = if component.is_down() { Achieved::AlreadySo } else { Achieved::Done };
             self.transition(key, Component::rest);
             self.resolve(request, key, achieved);
-            self.resolve_waiting(key, Goal::Down, &Achieved::Done);
         }
         self.leave_launch(key);
     }
@@ -252,14 +258,18 @@ impl Core {
         if had_failed {
             self.leave_launch(key);
             self.resolve_waiting(key, Goal::Start, &Achieved::Overtaken);
-            self.resolve_waiting(key, Goal::Down, &Achieved::Done);
         }
         self.resolve(request, key, if had_failed { Achieved::Done } else { Achieved::AlreadySo });
     }
 
     fn reload(&mut self, request: RequestId, key: u32) {
-        if !self.component(key).has_started() {
-            return self.resolve(request, key, Achieved::NotRunning);
+        let component = self.component(key);
+        if !component.has_started() {
+            // One that lives has been told nothing, for another reason than one that does not.
+            let why = if component.is_ending() { "it is ending" } else { "it has not started yet" };
+            let lives = component.run().is_some();
+            let achieved = if lives { Achieved::Failed(why.into()) } else { Achieved::NotRunning };
+            return self.resolve(request, key, achieved);
         }
         self.requests.wait(request, key, Goal::Reload);
         let milestone = self.transition(key, Component::reload);
@@ -269,24 +279,21 @@ impl Core {
     fn signal(&mut self, request: RequestId, keys: &[u32], signal: Signal) {
         self.requests.open(request, keys);
         for key in keys {
-            let run = self.component(*key).live_run();
-            self.actions.extend(run.map(|run| Action::Forward { run, signal }));
-            self.resolve(request, *key, if run.is_some() { Achieved::Done } else { Achieved::NotRunning });
+            let is_told = self.transition(*key, |component, context| component.forward(signal, context));
+            self.resolve(request, *key, if is_told { Achieved::Done } else { Achieved::NotRunning });
         }
         self.requests.answer_if_complete(request, &self.components, &mut self.actions);
     }
 
     fn wait(&mut self, request: RequestId, keys: &[u32], until: Until) {
+        let goal = match until {
+            Until::Started => Goal::Started,
+            Until::Ready => Goal::Ready,
+            Until::Stopped => Goal::Down,
+        };
         self.requests.open(request, keys);
         for key in keys {
-            let component = self.component(*key);
-            let has_completed = component.rests_as(super::component::Rest::Completed);
-            let (is_so, goal) = match until {
-                Until::Started => (component.has_started() || has_completed, Goal::Started),
-                Until::Ready => (component.satisfies(Condition::Ready) || has_completed, Goal::Ready),
-                Until::Stopped => (component.is_down(), Goal::Down),
-            };
-            if is_so {
+            if self.is_so(*key, goal) {
                 self.resolve(request, *key, Achieved::AlreadySo);
             } else {
                 self.requests.wait(request, *key, goal);
@@ -302,6 +309,11 @@ impl Core {
         }
     }
 
+    /// Stops everything because nothing will run again.
+    pub(super) fn shut_down_by_itself(&mut self) {
+        self.shut_down(NOBODY, false, None);
+    }
+
     /// Stops everything; the last step of it is `End`.
     fn shut_down(&mut self, request: RequestId, immediately: bool, given_up: Option<ComponentId>) {
         let waits_for = self.shutdown_asked_at.map(|asked_at| self.now.saturating_sub(asked_at));
@@ -312,6 +324,7 @@ impl Core {
         let immediately = immediately || self.shutdown == Shutdown::InOrder && is_impatient;
         if self.shutdown == Shutdown::No {
             self.shutdown = Shutdown::InOrder;
+            self.wanted_before = self.keys().filter(|key| self.component(*key).wanted).collect();
             self.given_up.clone_from(&given_up);
             let kind = EventKind::ShuttingDown { given_up };
             self.actions.push(Action::Emit(Event { at: self.now, component: None, kind }));

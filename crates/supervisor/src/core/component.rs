@@ -1,24 +1,36 @@
 //! The life of one component.
 
+mod again;
 mod ending;
+mod face;
 mod guards;
 mod life;
+mod memory;
+mod probing;
+mod reloading;
 mod restarting;
+mod sent;
 mod shown;
+mod steps;
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ending::{Ending, Phase};
+use ending::Ending;
+pub(super) use face::Hope;
 use guards::Guards;
+pub(crate) use memory::{Found, Memory};
 use restarting::Record;
+use sent::Sent;
+use serde::{Deserialize, Serialize};
 
 use super::Action;
 use super::message::{Task, TaskId};
 use super::sequence::Wave;
 use crate::event::{Event, EventKind};
 use crate::run::{End, Fault, RunId};
-use crate::spec::{Condition, OnGiveUp, ProcessSpec};
+use crate::signal::Signal;
+use crate::spec::{ComponentId, Condition, OnGiveUp, ProcessSpec};
 
 /// What a component is doing. What is *wanted* is kept apart, in [`Component::wanted`].
 ///
@@ -44,7 +56,7 @@ use crate::spec::{Condition, OnGiveUp, ProcessSpec};
 enum State {
     Down(Rest),
     Queued { restart: bool, paid: bool },
-    Backoff { until: Duration, in_a_row: u32, paid: bool },
+    Backoff { until: Duration, in_a_row: u32 },
     Tripped { until: Duration },
     Spawning { run: Run },
     Up { run: Run, process: Process, started: Option<Duration> },
@@ -55,7 +67,7 @@ enum State {
 static NOTHING: LazyLock<Guards> = LazyLock::new(Guards::default);
 
 /// Why a component is down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Rest {
     Stopped,
     Completed,
@@ -63,7 +75,7 @@ pub(super) enum Rest {
 }
 
 /// The run that a component is in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
     id: RunId,
     began: Duration,
@@ -71,7 +83,7 @@ struct Run {
 }
 
 /// The main process of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Process {
     pid: u32,
     spawned: Duration,
@@ -82,16 +94,25 @@ struct Process {
 pub(super) enum Milestone {
     /// A run has started.
     Started,
-    /// A run is ready again.
-    ReadyAgain,
     /// A run that nobody asked to end has.
     Ended(End),
+    /// A run could not be spawned for a want of ours, and is tried again.
+    NotSpawned(End),
     /// A run that somebody asked to end has.
     Stopped,
     /// The kill did not end these.
     Unkillable(Vec<u32>),
     /// It has been told to read its configuration again, or that failed.
     Reloaded(Result<(), std::sync::Arc<str>>),
+}
+
+/// What a component waits for that is queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// For this one, which is doing this instead of what is needed of it, where it may never come to that by itself.
+    For(ComponentId, Option<&'static str>),
+    /// For a token of the budget, which comes after this time.
+    ForAToken(Duration),
 }
 
 /// What every transition needs of the world: the time, the seed, and where decisions go.
@@ -124,6 +145,8 @@ pub(super) struct Component {
     runs: u64,
     restarts: u64,
     tasks: u32,
+    /// The signals that its run has been sent, a bit each.
+    sent: Sent,
     last_end: Option<End>,
     /// Whether its last run ended by itself, with success.
     has_done_its_work: bool,
@@ -147,6 +170,7 @@ impl Component {
             runs: 0,
             restarts: 0,
             tasks: 0,
+            sent: Sent::default(),
             last_end: None,
             has_done_its_work: false,
             reload_is_broken: false,
@@ -171,11 +195,20 @@ impl Component {
         matches!(self.state, State::Queued { restart: true, paid: false })
     }
 
-    /// A token of the budget is for now: one that cannot begin asks for another later.
-    pub(super) fn lose_token(&mut self) {
+    /// Whether it has a token of the budget for the restart that it waits to begin.
+    pub(super) fn has_paid(&self) -> bool {
+        matches!(self.state, State::Queued { paid: true, .. })
+    }
+
+    pub(super) fn set_paid(&mut self, has_paid: bool) {
         if let State::Queued { paid, .. } = &mut self.state {
-            *paid = false;
+            *paid = has_paid;
         }
+    }
+
+    /// Whether it waits for its turn, or has a run that has not started yet.
+    pub(super) fn is_about_to_start(&self) -> bool {
+        self.wanted && matches!(self.state, State::Queued { .. } | State::Up { started: None, .. })
     }
 
     /// Whether it will be begun again by itself, now or later.
@@ -203,6 +236,16 @@ impl Component {
         self.run().is_some() && self.survivors().is_none()
     }
 
+    /// Whether it runs, or will be tried again when its time comes.
+    pub(super) fn is_stirring(&self) -> bool {
+        self.is_busy() || matches!(self.state, State::Backoff { .. } | State::Tripped { .. })
+    }
+
+    /// Whether it was to do something, and has not done it.
+    pub(super) fn has_failed_its_work(&self) -> bool {
+        (self.wanted || self.runs > 0) && !self.has_done_its_work
+    }
+
     /// Whether its run has been told to end, or is ending by itself.
     pub(super) fn is_ending(&self) -> bool {
         matches!(self.state, State::Ending { .. })
@@ -226,8 +269,7 @@ impl Component {
     pub(super) fn survivors(&self) -> Option<Vec<u32>> {
         let State::Ending { process, ending, .. } = &self.state else { return None };
         let main = process.filter(|_| ending.exit.is_none()).map(|process| process.pid);
-        let is_in_vain = matches!(ending.phase, Phase::KilledInVain);
-        is_in_vain.then(|| main.into_iter().chain(ending.left.iter().copied()).collect())
+        ending.is_in_vain().then(|| main.into_iter().chain(ending.left.iter().copied()).collect())
     }
 
     /// The run it is in.
@@ -247,19 +289,9 @@ impl Component {
         }
     }
 
-    /// How many probes of it are under way.
-    pub(super) fn probes_under_way(&self) -> usize {
-        if matches!(self.state, State::Up { .. }) { self.guards().probes_under_way() } else { 0 }
-    }
-
     /// Whether a reload has come to nothing, which is said once.
     pub(super) fn take_broken_reload(&mut self) -> bool {
         std::mem::take(&mut self.reload_is_broken)
-    }
-
-    /// Whether it waits for leave to be probed.
-    pub(super) fn wants_a_probe(&self) -> bool {
-        matches!(self.state, State::Up { .. }) && self.guards().wants_a_probe()
     }
 
     /// When it must be looked at though nothing has happened.
@@ -272,7 +304,7 @@ impl Component {
                 let start = delayed.then(|| process.spawned.saturating_add(self.spec.start_delay));
                 start.into_iter().chain(self.guards().deadline()).min()
             }
-            State::Ending { ending, .. } => ending.deadline(),
+            State::Ending { ending, .. } => Some(ending.deadline()),
         }
     }
 
@@ -282,6 +314,14 @@ impl Component {
         let task = TaskId { run, task, number: self.tasks };
         context.actions.push(Action::Begin { task });
         task
+    }
+
+    /// Sends just this signal to its main process. Whether there is one.
+    pub(super) fn forward(&mut self, signal: Signal, context: &mut Context<'_>) -> bool {
+        let Some(run) = self.live_run() else { return false };
+        self.sent.add(signal);
+        context.actions.push(Action::Forward { run, signal });
+        true
     }
 
     fn enter(&mut self, state: State, context: &Context<'_>) {

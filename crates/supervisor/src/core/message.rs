@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(doc)]
+use super::Core;
+use super::component::{Found, Memory};
 use crate::error::SpawnError;
 use crate::event::Event;
 use crate::request::{Dependants, Outcome, RequestError, Until};
@@ -82,6 +85,8 @@ pub(crate) struct Said {
 /// A fact.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
+    /// An earlier supervisor has left this of a component; comes before `Begin`.
+    Recalled { key: u32, memory: Box<Memory>, found: Found },
     /// Supervision begins: what starts by itself does.
     Begin,
     /// All that has happened so far was told, and it is time to see what is due.
@@ -100,6 +105,8 @@ pub(crate) enum Input {
     Notified { run: RunId, said: Said },
     /// A task has ended with this answer, or failed for this reason.
     Finished { task: TaskId, result: Result<Arc<str>, Arc<str>> },
+    /// A task could not be begun, because the supervisor or the machine lacks something: this says nothing about the component.
+    NotBegun { task: TaskId, why: Arc<str> },
     /// So much memory, in bytes, is used by a run's processes.
     Measured { run: RunId, memory: u64 },
     /// Whoever made this request does not wait for its answer any more.
@@ -120,7 +127,7 @@ pub(crate) enum Action {
     Signal { run: RunId, signal: Signal, to: Recipient },
     /// Send just this signal to the main process of a run.
     Forward { run: RunId, signal: Signal },
-    /// Begin a task; `Finished` will follow.
+    /// Begin a task; `Finished` will follow, or `NotBegun`.
     Begin { task: TaskId },
     /// Give up a task: its answer no longer matters. If it is a process, it is killed with all that it has started.
     Abandon { task: TaskId },
@@ -130,6 +137,10 @@ pub(crate) enum Action {
     Inspect { run: RunId },
     /// Kill every process of the run.
     Kill { run: RunId },
+    /// Look again what is left of a run: `Left` or `Gone` will follow, as far as that can be told.
+    Look { run: RunId },
+    /// Write down what is to be remembered of a component now: see [`Core::memory`].
+    Remember { key: u32 },
     /// Tell the readers of events.
     Emit(Event),
     /// The request is taken up; `Done` will follow.

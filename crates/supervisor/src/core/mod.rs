@@ -6,46 +6,56 @@
 //!
 //! - `message`: facts and decisions
 //! - `ask`, `requests`: what somebody asks for, and who waits for what
+//! - `consequences`: what the change of one means for the others, all in one place
 //! - `turns`: who may begin, and who may stop
 //! - `graph`, `sequence`, `groups`, `budget`: what that depends on
+//! - `conditions`: what the supervisor itself cannot do
 //! - `deadlines`: what must happen by itself, and when
+//! - `probes`: who may be asked whether it is ready or well, and who has to wait
 
 mod ask;
 mod budget;
 mod component;
+mod conditions;
+mod consequences;
 mod deadlines;
 mod graph;
 mod groups;
 mod message;
+mod probes;
 mod requests;
 mod sequence;
 mod turns;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use budget::Budget;
-use component::{Component, Context, Milestone, Rest};
+use component::{Component, Context, Milestone, Waits};
+pub(crate) use component::{Found, Memory};
 use deadlines::Deadlines;
 use graph::Graph;
 use groups::Groups;
 pub(crate) use message::{Action, Ask, Input, RequestId, Said, Task, TaskId};
+use probes::Probes;
 use requests::{Goal, Requests};
 use sequence::{Sequence, Wave};
 
+use crate::event::{Event, EventKind};
 use crate::request::{Achieved, Outcome};
 use crate::run::RunId;
 use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, ReadyWhen, RestartBudget};
 use crate::status::{ComponentStatus, Status};
-
-/// How many probes may be under way at once; the others wait until one of them ends.
-const MOST_PROBES: usize = 256;
 
 /// What holds for all components together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) budget: Option<RestartBudget>,
     pub(crate) on_give_up: OnGiveUp,
+    /// Whether what is to be remembered is written down.
+    pub(crate) remembers: bool,
+    /// Whether supervision ends when nothing will run again by itself.
+    pub(crate) ends_when_done: bool,
 }
 
 /// How far a shutdown has come.
@@ -65,24 +75,36 @@ pub(crate) struct Core {
     groups: Groups,
     budget: Option<Budget>,
     on_give_up: OnGiveUp,
+    remembers: bool,
+    ends_when_done: bool,
+    /// Those of whom something is to be written down.
+    to_remember: BTreeSet<u32>,
+    /// Those that go on where an earlier supervisor left off, until this one begins; and whether their runs are to be ended.
+    recalled: BTreeMap<u32, bool>,
+    /// Since when there is this supervisor.
+    began: Duration,
     /// Those that shall start and have not settled: neither started nor failed a first time.
     launch: Sequence,
     /// Those whose run shall end.
     halt: Sequence,
     deadlines: Deadlines,
     requests: Requests,
-    /// Those that wait for leave to be probed, and how many are being probed.
-    to_probe: VecDeque<u32>,
-    probes: usize,
-    /// Those of whom something has become that others may have waited for.
-    to_tell: Vec<u32>,
+    probes: Probes,
+    /// Those whose change may mean something for others, which has not been looked at yet.
+    changed: BTreeSet<u32>,
     /// How many components have something that a shutdown waits for.
     busy: usize,
+    /// How many components run, or will by themselves.
+    stirring: usize,
     shutdown: Shutdown,
+    /// Those that were wanted before it.
+    wanted_before: BTreeSet<u32>,
     /// When somebody asked for the shutdown first, if somebody did.
     shutdown_asked_at: Option<Duration>,
     /// The essential component for which everything is stopped.
     given_up: Option<ComponentId>,
+    /// Those that have not done their work, where everything is stopped because nothing would run again.
+    unsuccessful: Vec<ComponentId>,
     seed: u64,
     now: Duration,
     actions: Vec<Action>,
@@ -100,17 +122,24 @@ impl Core {
             groups,
             budget: rules.budget.and_then(Budget::new),
             on_give_up: rules.on_give_up,
+            remembers: rules.remembers,
+            ends_when_done: rules.ends_when_done,
+            to_remember: BTreeSet::new(),
+            recalled: BTreeMap::new(),
+            began: Duration::ZERO,
             launch: Sequence::default(),
             halt: Sequence::default(),
             deadlines: Deadlines::new(components.len()),
             requests: Requests::new(components.len()),
-            to_probe: VecDeque::new(),
-            to_tell: Vec::new(),
-            probes: 0,
+            changed: BTreeSet::new(),
+            probes: Probes::new(),
             busy: 0,
+            stirring: 0,
             shutdown: Shutdown::No,
+            wanted_before: BTreeSet::new(),
             shutdown_asked_at: None,
             given_up: None,
+            unsuccessful: Vec::new(),
             seed,
             now: Duration::ZERO,
             actions: Vec::new(),
@@ -125,6 +154,11 @@ impl Core {
             return Vec::new();
         }
         match input {
+            Input::Recalled { key, memory, found } => {
+                self.recall(key, *memory, found);
+                // Nothing follows from it before all are there.
+                return std::mem::take(&mut self.actions);
+            }
             Input::Begin => self.begin(),
             // Only when all news has been told: what is gone need not be killed, though its time was up as well.
             Input::Tick => self.handle_due(),
@@ -156,6 +190,10 @@ impl Core {
             Input::Finished { task, result } => {
                 self.news(task.run, |component, context| component.finished(task, result, context));
             }
+            Input::NotBegun { task, why } => self.news(task.run, |component, context| {
+                component.not_begun(task, why, context);
+                None
+            }),
             Input::Measured { run, memory } => {
                 self.news(run, |component, context| {
                     component.measured(memory, context);
@@ -163,15 +201,20 @@ impl Core {
                 });
             }
         }
-        self.give_turns();
+        self.follow_up();
         self.give_probes();
+        self.end_if_done();
         self.end_if_over();
-        std::mem::take(&mut self.actions)
+        let decided = std::mem::take(&mut self.actions);
+        // What is to be remembered comes first: whoever is answered may rely on it.
+        let remember = std::mem::take(&mut self.to_remember).into_iter().map(|key| Action::Remember { key });
+        remember.chain(decided).collect()
     }
 
     /// When the next step is due though nothing has happened.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.deadlines.next()
+        let token = self.budget.as_ref().and_then(Budget::next);
+        self.deadlines.next().into_iter().chain(token).min()
     }
 
     /// The specifications, in start order: the place of each is its key.
@@ -184,28 +227,61 @@ impl Core {
         &self.component(key).spec
     }
 
-    /// What is true of these components now.
+    /// What is true of these components now, and of the supervisor.
     pub(crate) fn status(&self, now: Duration, keys: &[u32]) -> Status {
         let now = self.now.max(now);
         Status {
-            uptime: now,
-            conditions: Vec::new(),
+            uptime: now.saturating_sub(self.began),
+            conditions: self.conditions(now),
             shutting_down: self.shutdown != Shutdown::No,
-            components: keys.iter().map(|key| self.component_status(now, *key)).collect(),
+            components: self.status_of(now, keys),
         }
     }
 
-    fn component_status(&self, now: Duration, key: u32) -> ComponentStatus {
-        let component = self.component(key);
-        component.status(now, if component.is_queued() { self.waits_for(key) } else { None })
+    /// What is true of these components now.
+    pub(crate) fn status_of(&self, now: Duration, keys: &[u32]) -> Vec<ComponentStatus> {
+        let now = self.now.max(now);
+        let tokens: HashMap<_, _> = self.budget.iter().flat_map(|budget| budget.waits(now)).collect();
+        let status = |key: &u32| {
+            let component = self.component(*key);
+            let waits_for = component.is_queued().then(|| self.waits_for(*key)).flatten();
+            let waits = waits_for.or_else(|| tokens.get(key).copied().map(Waits::ForAToken));
+            component.status(now, waits)
+        };
+        keys.iter().map(status).collect()
+    }
+
+    /// What is to be remembered of a component.
+    pub(crate) fn memory(&self, key: u32) -> Memory {
+        let budget_full_at = self.budget.as_ref().map_or(Duration::ZERO, Budget::full_at);
+        let memory = self.component(key).memory(budget_full_at);
+        // To end the supervisor is not to stop a component: the next supervisor starts it again.
+        if self.wanted_before.contains(&key) { memory.wanted() } else { memory }
+    }
+
+    fn recall(&mut self, key: u32, memory: Memory, found: Found) {
+        if let Some(budget) = &mut self.budget {
+            budget.go_on(memory.budget_full_at());
+        }
+        let is_to_end = self.transition(key, |component, context| component.recall(memory, found, context));
+        self.recalled.insert(key, is_to_end);
     }
 
     fn begin(&mut self) {
+        self.began = self.now;
         for key in self.keys() {
-            if self.component(key).spec.autostart {
-                self.component_mut(key).wanted = true;
-                self.join_launch(key, Wave::BOOT);
-                self.transition(key, Component::queue);
+            let recalled = self.recalled.remove(&key);
+            let component = self.component(key);
+            match recalled {
+                None if component.spec.autostart => {
+                    self.want_it(key, true);
+                    self.join_launch(key, Wave::BOOT);
+                    self.transition(key, Component::queue);
+                }
+                None => {}
+                Some(true) => self.join_halt(key, Wave::LATER),
+                Some(false) if component.is_about_to_start() => self.join_launch(key, Wave::BOOT),
+                Some(false) => {}
             }
         }
         for key in self.keys() {
@@ -213,25 +289,22 @@ impl Core {
         }
     }
 
-    fn handle_due(&mut self) {
-        while let Some(key) = self.deadlines.take_due(self.now) {
-            let wanted_a_probe = self.component(key).wants_a_probe();
-            let milestone = self.transition(key, Component::due);
-            self.reached(key, milestone);
-            // A wait that is over may be one for its turn now, or one that its group has waited for.
-            self.finish_group_restart(key);
-            self.go_on(key);
-            self.component_mut(key).lose_token();
-            if !wanted_a_probe && self.component(key).wants_a_probe() {
-                self.to_probe.push_back(key);
-            }
-        }
+    /// Whether a component should run.
+    fn want_it(&mut self, key: u32, wanted: bool) {
+        self.transition(key, |component, _| component.wanted = wanted);
     }
 
-    /// Lets probes begin whose time has come, as long as not too many are under way.
+    fn handle_due(&mut self) {
+        while let Some(key) = self.deadlines.take_due(self.now) {
+            let milestone = self.transition(key, Component::due);
+            self.reached(key, milestone);
+        }
+        self.give_tokens();
+    }
+
+    /// Lets probes begin whose time has come, as far as that may be.
     fn give_probes(&mut self) {
-        while self.probes < MOST_PROBES {
-            let Some(key) = self.to_probe.pop_front() else { return };
+        while let Some(key) = self.probes.next() {
             self.transition(key, Component::begin_probe);
         }
     }
@@ -247,7 +320,6 @@ impl Core {
         self.reached(key, milestone);
         let milestone = self.transition(key, tell);
         self.reached(key, milestone);
-        self.go_on(key);
     }
 
     /// A process that lives may have been asked to end before it lived.
@@ -255,104 +327,23 @@ impl Core {
         self.news(run, |component, context| component.spawned(pid, context));
         if self.shutdown == Shutdown::Immediate {
             self.news(run, Component::kill);
-        } else {
-            self.take_turn(run.component);
         }
     }
 
-    /// What one component has reached may make it the turn of others, and answer requests.
-    fn reached(&mut self, key: u32, milestone: Option<Milestone>) {
-        match milestone {
-            None => {}
-            Some(Milestone::Started) => {
-                self.settled(key, &Achieved::Done);
-                self.resolve_waiting(key, Goal::Started, &Achieved::Done);
-                self.resolve_waiting(key, Goal::Ready, &Achieved::Done);
-                self.tell_dependants(key);
-            }
-            Some(Milestone::ReadyAgain) => {
-                self.resolve_waiting(key, Goal::Ready, &Achieved::Done);
-                self.tell_dependants(key);
-            }
-            Some(Milestone::Ended(end)) => {
-                let achieved = if end.is_success() { Achieved::Done } else { Achieved::FailedStart(end) };
-                self.settled(key, &achieved);
-                self.ended(key);
-            }
-            Some(Milestone::Stopped) => self.stopped(key),
-            Some(Milestone::Unkillable(pids)) => {
-                let unkillable = Achieved::Unkillable(pids);
-                self.leave_halt(key);
-                self.resolve_waiting(key, Goal::Stop, &unkillable);
-                self.settled(key, &unkillable);
-                self.group_member_ended(key);
-                self.tell_dependants(key);
-                self.let_needed_stop(key);
-            }
-            Some(Milestone::Reloaded(result)) => {
-                let achieved = result.map_or_else(Achieved::Failed, |()| Achieved::Done);
-                self.resolve_waiting(key, Goal::Reload, &achieved);
-            }
+    /// Ends supervision where nothing runs, will be tried again, or waits for anything but what never comes by itself.
+    fn end_if_done(&mut self) {
+        if !self.ends_when_done || self.shutdown != Shutdown::No || self.stirring > 0 {
+            return;
         }
-    }
-
-    /// Its start has come to something: the first of started, completed or failed.
-    fn settled(&mut self, key: u32, achieved: &Achieved) {
-        // What is to be ended first, because somebody asked for another run, settles with that one.
-        if self.component(key).halting.is_none() {
-            self.leave_launch(key);
-            self.resolve_waiting(key, Goal::Start, achieved);
+        let owes = |key| self.budget.as_ref().is_some_and(|budget| budget.is_owed_by(key));
+        let waits = |key: &u32| self.component(*key).launching.is_some() || owes(*key);
+        if self.keys().any(|key| waits(&key)) {
+            return;
         }
-    }
-
-    /// A run that nobody asked to end is gone.
-    fn ended(&mut self, key: u32) {
-        self.group_member_ended(key);
-        let component = self.component(key);
-        if component.will_restart() {
-            self.restart_companions(key);
-        }
-        self.tell_of_rest(key);
-        self.tell_dependants(key);
-        self.let_needed_stop(key);
-        let component = self.component(key);
-        if component.rests_as(Rest::Failed)
-            && component.spec.essential
-            && self.on_give_up == OnGiveUp::Shutdown
-        {
-            self.shut_down_for(self.id(key));
-        }
-    }
-
-    /// The run that was to end is gone.
-    fn stopped(&mut self, key: u32) {
-        self.leave_halt(key);
-        self.resolve_waiting(key, Goal::Stop, &Achieved::Done);
-        let component = self.component(key);
-        if component.wanted {
-            // One whose start was answered while its old run could not be killed begins by itself.
-            let wave = component.launching.unwrap_or(Wave::LATER);
-            self.join_launch(key, wave);
-            self.transition(key, Component::queue);
-        }
-        self.group_member_ended(key);
-        self.tell_of_rest(key);
-        self.tell_dependants(key);
-        self.let_needed_stop(key);
-        self.take_turn(key);
-    }
-
-    /// Answers those who wait for it to be done or down, if it is.
-    fn tell_of_rest(&mut self, key: u32) {
-        let component = self.component(key);
-        let (is_down, has_completed) = (component.is_down(), component.rests_as(Rest::Completed));
-        if has_completed {
-            self.resolve_waiting(key, Goal::Started, &Achieved::Done);
-            self.resolve_waiting(key, Goal::Ready, &Achieved::Done);
-        }
-        if is_down {
-            self.resolve_waiting(key, Goal::Down, &Achieved::Done);
-        }
+        let unsuccessful = self.components.iter().filter(|component| component.has_failed_its_work());
+        self.unsuccessful = unsuccessful.map(|component| component.spec.id.clone()).collect();
+        self.actions.push(Action::Emit(Event { at: self.now, component: None, kind: EventKind::AllDone }));
+        self.shut_down_by_itself();
     }
 
     fn end_if_over(&mut self) {
@@ -362,16 +353,22 @@ impl Core {
                 |component: &Component| component.survivors().map_or(Achieved::Done, Achieved::Unkillable);
             let named = |component: &Component| (component.spec.id.clone(), achieved(component));
             let components = self.components.iter().map(named).collect();
-            let outcome = Outcome { components, given_up: self.given_up.clone() };
+            let outcome = Outcome {
+                components,
+                given_up: self.given_up.clone(),
+                unsuccessful: std::mem::take(&mut self.unsuccessful),
+            };
             self.actions.push(Action::End { outcome });
         }
     }
 
-    /// Lets the component change, and keeps what is derived from its state.
+    /// Lets the component change, and keeps what is derived from its state. Every change of one passes through here.
     fn transition<R>(&mut self, key: u32, change: impl FnOnce(&mut Component, &mut Context<'_>) -> R) -> R {
         let component = &mut self.components[key as usize];
+        let (face, essence) = (component.face(), component.essence());
         self.busy -= usize::from(component.is_busy());
-        self.probes -= component.probes_under_way();
+        self.stirring -= usize::from(component.is_stirring());
+        self.probes.forget(key, component.asking());
         let mut context = Context {
             now: self.now,
             seed: self.seed,
@@ -380,8 +377,20 @@ impl Core {
         };
         let result = change(component, &mut context);
         self.busy += usize::from(component.is_busy());
-        self.probes += component.probes_under_way();
+        self.stirring += usize::from(component.is_stirring());
+        self.probes.note(key, component.asking());
         self.deadlines.set(key, component.deadline());
+        if self.remembers && component.essence() != essence {
+            self.to_remember.insert(key);
+        }
+        if component.face() != face {
+            self.changed.insert(key);
+        }
+        if !component.owes_a_token()
+            && let Some(budget) = &mut self.budget
+        {
+            budget.leave(key);
+        }
         if component.take_broken_reload() {
             let achieved = Achieved::Failed("it ended meanwhile".into());
             self.resolve_waiting(key, Goal::Reload, &achieved);

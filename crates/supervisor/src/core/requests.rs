@@ -103,7 +103,7 @@ impl Requests {
         let named =
             |(key, achieved): (u32, Option<Achieved>)| Some((names[key as usize].spec.id.clone(), achieved?));
         let components = open.components.into_iter().filter_map(named).collect();
-        actions.push(Action::Done { request, outcome: Outcome { components, given_up: None } });
+        actions.push(Action::Done { request, outcome: Outcome { components, ..Outcome::default() } });
     }
 
     /// Takes those that wait for this of the component.

@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 
 use super::Core;
-use super::component::Component;
+use super::budget::Budget;
+use super::component::{Component, Hope, Waits};
 use super::message::Action;
 use super::requests::Goal;
 use super::sequence::{Sequence, Wave};
 use crate::event::{Event, EventKind};
 use crate::request::Achieved;
-use crate::spec::{ComponentId, Condition};
+use crate::spec::Condition;
+
+/// Of so many that wait for each other, one after the other, it is told who is the last.
+const LONGEST_CHAIN: usize = 1_000;
 
 /// What keeps a component from beginning though it is its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +28,13 @@ impl Core {
     pub(super) fn join_launch(&mut self, key: u32, wave: Wave) {
         self.leave_launch(key);
         self.component_mut(key).launching = Some(wave);
+        self.changed.insert(key);
         self.launch.join(wave, self.graph.rank(key), key);
     }
 
     pub(super) fn leave_launch(&mut self, key: u32) {
         if let Some(wave) = self.component_mut(key).launching.take() {
+            self.changed.insert(key);
             self.launch.leave(wave, self.graph.rank(key), key);
         }
     }
@@ -36,11 +42,13 @@ impl Core {
     pub(super) fn join_halt(&mut self, key: u32, wave: Wave) {
         self.leave_halt(key);
         self.component_mut(key).halting = Some(wave);
+        self.changed.insert(key);
         self.halt.join(wave, self.halt_rank(key), key);
     }
 
     pub(super) fn leave_halt(&mut self, key: u32) {
         if let Some(wave) = self.component_mut(key).halting.take() {
+            self.changed.insert(key);
             self.halt.leave(wave, self.halt_rank(key), key);
         }
     }
@@ -50,28 +58,7 @@ impl Core {
         u16::MAX - self.graph.rank(key)
     }
 
-    /// Lets those go on whose turn this step has brought.
-    pub(super) fn give_turns(&mut self) {
-        // One turn may bring another: who is blocked at once makes room.
-        loop {
-            let told = std::mem::take(&mut self.to_tell);
-            let halting = self.halt.take_called();
-            let launching = self.launch.take_called();
-            if told.is_empty() && halting.is_empty() && launching.is_empty() {
-                return;
-            }
-            for key in halting.into_iter().rev().chain(launching) {
-                self.take_turn(key);
-            }
-            for key in told {
-                for index in 0..self.graph.needed_by(key).len() {
-                    self.go_on(self.graph.needed_by(key)[index]);
-                }
-            }
-        }
-    }
-
-    /// Lets one go on that has just come to wait for its turn by itself.
+    /// Lets one go on that waits to begin.
     pub(super) fn go_on(&mut self, key: u32) {
         if self.component(key).is_queued() {
             self.take_turn(key);
@@ -97,70 +84,94 @@ impl Core {
 
     fn begin_or_wait(&mut self, key: u32) {
         match self.obstacle(key) {
-            None if self.component(key).owes_a_token() => self.begin_restart(key),
+            None if self.component(key).owes_a_token() && !self.pay(key) => {}
             None => self.transition(key, Component::begin),
-            Some(Obstacle::Needs(on, condition)) if !self.is_on_its_way(on) => {
-                self.blocked(key, on, condition);
-            }
+            Some(Obstacle::Needs(on, _)) if !self.is_on_its_way(on) => self.blocked(key),
             Some(_) => {}
         }
     }
 
-    /// Begins with a token of the budget, or waits for one.
-    fn begin_restart(&mut self, key: u32) {
-        if !self.owe_a_token(key) {
-            self.transition(key, Component::begin);
+    /// Pays for a restart with a token of the budget, or waits for one.
+    fn pay(&mut self, key: u32) -> bool {
+        if let Some(budget) = &mut self.budget {
+            if budget.is_owed_by(key) {
+                return false;
+            }
+            if let Err(delay) = budget.take(key, self.now) {
+                self.transition(key, |component, context| component.wait_for_token(delay, context));
+                return false;
+            }
+        }
+        self.transition(key, |component, _| component.set_paid(true));
+        true
+    }
+
+    /// Lets those begin for whom there are tokens now, in the order in which they came to wait for one.
+    pub(super) fn give_tokens(&mut self) {
+        while let Some(key) = self.budget.as_mut().and_then(|budget| budget.call(self.now)) {
+            self.transition(key, |component, _| component.set_paid(true));
+            self.finish_group_restart(key);
+            self.go_on(key);
+            // What it needs may have gone while it waited: then the next one has the token.
+            if self.component(key).has_paid() {
+                self.transition(key, |component, _| component.set_paid(false));
+                self.budget.iter_mut().for_each(Budget::give_back);
+            }
         }
     }
 
-    /// Takes the next token of the budget, and says whether that has still to come.
-    fn owe_a_token(&mut self, key: u32) -> bool {
-        let now = self.now;
-        let at = self.budget.as_mut().map_or(now, |budget| budget.take(now));
-        self.transition(key, |component, context| component.back_off(at.saturating_sub(now), true, context));
-        at > now
-    }
-
-    /// What keeps it from beginning.
+    /// What keeps it from beginning. Of several that it needs, that of which there is the least hope.
     fn obstacle(&self, key: u32) -> Option<Obstacle> {
         if let Some(restart) = self.groups.restart(key) {
-            let leader_waits = restart.leader != key && self.component(restart.leader).is_backing_off();
+            let leader_waits = restart.leader != key && self.is_waiting_by_itself(restart.leader);
             let running = restart.running.iter().copied().find(|other| *other != key);
             if let Some(other) = running.or(leader_waits.then_some(restart.leader)) {
                 return Some(Obstacle::Group(other));
             }
         }
-        let mut needs = self.graph.needs(key).iter();
-        let unsatisfied = needs.find(|(needed, condition)| !self.component(*needed).satisfies(*condition));
-        unsatisfied.map(|(needed, condition)| Obstacle::Needs(*needed, *condition))
+        let needs = self.graph.needs(key).iter();
+        let missing = needs.filter(|(needed, condition)| !self.component(*needed).satisfies(*condition));
+        let worst = missing.min_by_key(|(needed, _)| self.component(*needed).hope());
+        worst.map(|(needed, condition)| Obstacle::Needs(*needed, *condition))
+    }
+
+    /// Whether it waits for its next try, or for a token of the budget.
+    fn is_waiting_by_itself(&self, key: u32) -> bool {
+        let owes = self.budget.as_ref().is_some_and(|budget| budget.is_owed_by(key));
+        owes || self.component(key).is_backing_off()
     }
 
     /// Whether it is about to start, or has a run that may come to what is needed of it: until that ends, there is hope.
     fn is_on_its_way(&self, key: u32) -> bool {
-        let component = self.component(key);
-        component.launching.is_some() || component.run().is_some() && !component.is_ending()
+        self.component(key).hope() == Hope::OnItsWay
     }
 
     /// Whom it needs will perhaps never be there: nobody else waits for it any longer.
-    fn blocked(&mut self, key: u32, on: u32, condition: Condition) {
+    fn blocked(&mut self, key: u32) {
         if self.component(key).launching.is_none() {
             return;
         }
-        let (id, state) = (self.id(on), self.component(on).state_word(self.now));
+        let Some((on, condition)) = self.last_need(key) else { return };
+        let (on, state) = (self.id(on), self.component(on).state_word(self.now));
+        // Neither do those who need it.
         self.leave_launch(key);
-        self.resolve_waiting(key, Goal::Start, &Achieved::Blocked { on: id.clone(), state });
-        let kind = EventKind::Blocked { on: id, condition, state };
-        self.actions.push(Action::Emit(Event { at: self.now, component: Some(self.id(key)), kind }));
-        // And neither do those who need it.
-        self.tell_dependants(key);
+        self.resolve_waiting(key, Goal::Start, &Achieved::Blocked { on: on.clone(), state });
+        self.emit(key, EventKind::Blocked { on, condition, state });
     }
 
-    /// What has become of it may let those begin that need it, or show that they will have to wait for long: they are looked at
-    /// when the rest of this step has been done.
-    pub(super) fn tell_dependants(&mut self, key: u32) {
-        if !self.graph.needed_by(key).is_empty() {
-            self.to_tell.push(key);
+    /// Whom it needs in the end, and how that is needed: where one waits for whom it needs in turn, that one.
+    fn last_need(&self, key: u32) -> Option<(u32, Condition)> {
+        let next = |key: u32| match self.obstacle(key)? {
+            Obstacle::Needs(on, condition) => Some((on, condition)),
+            Obstacle::Group(_) => None,
+        };
+        let mut last = next(key)?;
+        for _ in 0..LONGEST_CHAIN {
+            let waits = self.component(last.0).hope() == Hope::Blocked;
+            let Some(further) = next(last.0).filter(|(on, _)| waits && *on != key) else { break };
+            last = further;
         }
+        Some(last)
     }
 
     /// Whether one that needs it is to stop too, and has not yet.
@@ -171,27 +182,20 @@ impl Core {
         })
     }
 
-    /// Those that it needs may stop now.
-    pub(super) fn let_needed_stop(&mut self, key: u32) {
-        for index in 0..self.graph.needs(key).len() {
-            let (needed, _) = self.graph.needs(key)[index];
-            if self.component(needed).halting.is_some() {
-                self.take_turn(needed);
-            }
-        }
-    }
-
     /// Whom a component waits for, and what that one is doing, where it may never come to what is needed by itself.
-    pub(super) fn waits_for(&self, key: u32) -> Option<(ComponentId, Option<&'static str>)> {
+    pub(super) fn waits_for(&self, key: u32) -> Option<Waits> {
         if let Some(wave) = self.component(key).launching
             && !self.launch.is_turn_of(wave, self.graph.rank(key))
         {
-            return self.launch.front(wave).next().map(|first| (self.id(first), None));
+            return self.launch.front(wave).next().map(|first| Waits::For(self.id(first), None));
         }
         Some(match self.obstacle(key)? {
-            Obstacle::Group(other) => (self.id(other), None),
-            Obstacle::Needs(on, _) if self.is_on_its_way(on) => (self.id(on), None),
-            Obstacle::Needs(on, _) => (self.id(on), Some(self.component(on).state_word(self.now))),
+            Obstacle::Group(other) => Waits::For(self.id(other), None),
+            Obstacle::Needs(on, _) if self.is_on_its_way(on) => Waits::For(self.id(on), None),
+            Obstacle::Needs(on, _) => {
+                let on = self.last_need(key).map_or(on, |(last, _)| last);
+                Waits::For(self.id(on), Some(self.component(on).state_word(self.now)))
+            }
         })
     }
 
@@ -209,8 +213,7 @@ impl Core {
         let wave = self.groups.begin(key, companions.clone());
         self.join_launch(key, wave);
         for other in &companions {
-            let kind = EventKind::Regrouped { with: self.id(key) };
-            self.actions.push(Action::Emit(Event { at: self.now, component: Some(self.id(*other)), kind }));
+            self.emit(*other, EventKind::Regrouped { with: self.id(key) });
             self.join_halt(*other, wave);
             // One that has not settled yet still does so for those that wait for it.
             if self.component(*other).launching.is_none() {
@@ -222,21 +225,15 @@ impl Core {
         }
     }
 
-    /// Nothing of a member of a group runs any more. If it was the last that a restart waited for, and the wait of the first is
-    /// over, all begin.
-    pub(super) fn group_member_ended(&mut self, key: u32) {
-        self.groups.ended(key);
-        self.finish_group_restart(key);
-    }
-
+    /// Lets all members of a group begin, if it restarts, nothing of them runs any more, and the wait of the first is over.
     pub(super) fn finish_group_restart(&mut self, key: u32) {
         let Some(restart) = self.groups.restart(key) else { return };
-        if !restart.running.is_empty() || self.component(restart.leader).is_backing_off() {
+        let leader = restart.leader;
+        if !restart.running.is_empty() || self.component(leader).is_backing_off() {
             return;
         }
-        let leader = restart.leader;
-        if self.component(leader).owes_a_token() && self.owe_a_token(leader) {
-            // The wait of the first goes on until there is a token.
+        // The wait of the first goes on until there is a token.
+        if self.component(leader).owes_a_token() && !self.pay(leader) {
             return;
         }
         let members = self.groups.members(key);
@@ -244,6 +241,11 @@ impl Core {
         for member in members {
             self.go_on(member);
         }
-        self.component_mut(leader).lose_token();
+        // A token is for now: one that has to wait for others of its group asks for another later.
+        self.transition(leader, |component, _| component.set_paid(false));
+    }
+
+    fn emit(&mut self, key: u32, kind: EventKind) {
+        self.actions.push(Action::Emit(Event { at: self.now, component: Some(self.id(key)), kind }));
     }
 }

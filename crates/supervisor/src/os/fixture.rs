@@ -12,7 +12,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::linux::Road;
-use super::{Account, Launch, LaunchPad, Process, Run, Spawned, leftovers, spawn};
+use super::{
+    Account, Identity, Launch, LaunchPad, Process, Run, Spawned, bearers, families, leftovers, spawn,
+};
 use crate::{Exit, ProcessSpec, SpawnError};
 
 /// All by which components are started.
@@ -171,8 +173,71 @@ impl Drop for Started {
     }
 }
 
+/// A process that leads a group, bears a token and is not our child, for whoever started it has died. Dropping it ends all
+/// that bears the token.
+pub(crate) struct Orphan {
+    pid: u32,
+    token: String,
+    output: BufReader<File>,
+}
+
+impl Orphan {
+    /// Runs a script in such a process, and waits for its first line.
+    pub(crate) fn start(token: &str, script: &str) -> Self {
+        let (output, input) = std::io::pipe().unwrap();
+        // The pid comes by the standard error, which nobody has open any more when the one who starts it has ended.
+        let starter = "setsid sh -c \"$0\" 2>/dev/null & echo $! >&2";
+        #[expect(clippy::disallowed_methods, reason = "the one who dies")]
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", starter, script]).env(super::RUN_VARIABLE, token).stdout(input);
+        let told = command.stderr(std::process::Stdio::piped()).output().unwrap().stderr;
+        let pid = String::from_utf8(told).unwrap().trim().parse().unwrap();
+        let output = BufReader::new(File::from(std::os::fd::OwnedFd::from(output)));
+        let mut started = Self { pid, token: token.to_owned(), output };
+        started.line();
+        started
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// What makes it that very process.
+    pub(crate) fn identity(&self) -> Identity {
+        let pidfd = pidfd_open(Pid::from_raw(self.pid.try_into().unwrap()).unwrap(), PidfdFlags::empty());
+        Identity::of(self.pid, pidfd.unwrap().as_fd()).unwrap()
+    }
+
+    /// The next line that it says.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+}
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        loop {
+            let mut found = Vec::new();
+            bearers(|bearer| {
+                if bearer.token == self.token.as_bytes() {
+                    found.push(bearer.process);
+                }
+            });
+            if found.is_empty() {
+                return;
+            }
+            for process in families(found, |_| false) {
+                process.kill();
+                readable(process.as_fd());
+            }
+        }
+    }
+}
+
 /// Waits for the end of a process that is not our child.
-pub(super) fn end_of(pid: u32) {
+pub(crate) fn end_of(pid: u32) {
     let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
     if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
         readable(pidfd.as_fd());
@@ -194,8 +259,8 @@ pub(super) fn file(folder: &Path, name: &str, mode: u32, content: &[u8]) -> Stri
     path.to_str().unwrap().to_owned()
 }
 
-/// Waits until something can be read of it.
-pub(super) fn readable(descriptor: BorrowedFd<'_>) {
+/// Waits until there is something to read, or a process has ended.
+pub(crate) fn readable(descriptor: BorrowedFd<'_>) {
     let mut waiting = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
     rustix::io::retry_on_intr(|| poll(&mut waiting, None)).unwrap();
 }

@@ -12,7 +12,7 @@
 #![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(unix)]
@@ -28,10 +28,10 @@ use std::os::fd::{BorrowedFd, RawFd};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(unix)]
-pub(crate) use posix::{Account, Connecting, drain, pipe, read_some, words};
+pub(crate) use posix::{Account, Connecting, drain, in_words, is_shortage, is_want, pipe, read_some, words};
 pub(crate) use priority::lower_this_thread;
 #[cfg(target_os = "linux")]
-pub(crate) use reserve::{Reserve, descriptors_are_scarce};
+pub(crate) use reserve::{Reserve, descriptors_are_scarce, scarcity};
 pub(crate) use watched::Watched;
 
 use crate::spec::{Command, ProcessSpec};

@@ -1,8 +1,10 @@
 //! Descriptors that are kept back.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 /// How many descriptors no component may take, or a quarter of them all if that is less: for those who ask for a status or
@@ -11,17 +13,22 @@ const FOR_OTHERS: u64 = 32;
 
 /// Whether this descriptor, which has just been made, is among the last that the process may have. The lowest free
 /// number is always taken, so that its number tells how many there are.
-pub(crate) fn descriptors_are_scarce(newest: &OwnedFd) -> bool {
-    let number = u64::try_from(newest.as_raw_fd()).unwrap_or(0);
+pub(crate) fn descriptors_are_scarce(newest: &impl AsFd) -> bool {
+    let number = u64::try_from(newest.as_fd().as_raw_fd()).unwrap_or(0);
     let limit = getrlimit(Resource::Nofile).current;
     limit.is_some_and(|limit| number.saturating_add(FOR_OTHERS.min(limit / 4)) > limit)
+}
+
+/// What it means that they are: the error that comes a little later by itself.
+pub(crate) fn scarcity() -> io::Error {
+    Errno::MFILE.into()
 }
 
 /// As many as one look at the processes has open at once: a folder, a file in it, a pidfd, and one more.
 const SIZE: usize = 4;
 
 /// A few descriptors, so that a look at the processes works though the process has reached its limit.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Reserve(Vec<OwnedFd>);
 
 impl Reserve {

@@ -30,6 +30,11 @@ impl<D: AsFd> Watched<D> {
         Self::with(source, poller, Event::writable(key))
     }
 
+    /// Has `source` watched for what is out of the ordinary: a file of the kernel that has changed since it was read.
+    pub(crate) fn for_priority(source: D, poller: &Arc<Poller>, key: usize) -> io::Result<Self> {
+        Self::with(source, poller, Event::none(key).with_priority())
+    }
+
     fn with(source: D, poller: &Arc<Poller>, interest: Event) -> io::Result<Self> {
         let mut watched = Self { source, poller: Arc::clone(poller), interest, is_watched: false };
         watched.resume()?;

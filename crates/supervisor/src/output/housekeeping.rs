@@ -3,6 +3,7 @@
 //! The thread lives only while there is something to do, and gives way to everything else on the machine. What it did
 //! not come to do, because the process ended, is done after the next opening of the log.
 
+use std::borrow::Borrow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -15,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, UNIX_EPOCH};
 
+use chrono::NaiveDate;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -28,7 +30,7 @@ use crate::os;
 #[derive(Clone, Debug)]
 pub(super) struct Job {
     /// With an absolute path.
-    pub(super) settings: LogSettings,
+    pub(super) settings: Arc<LogSettings>,
     /// Seconds since 1970.
     pub(super) now: i64,
 }
@@ -57,14 +59,44 @@ struct State {
     jobs: BTreeMap<PathBuf, Job>,
     is_running: bool,
     thread: Option<JoinHandle<()>>,
-    /// The file of each log that is written to, or about to be. It is left alone.
-    claimed: HashMap<PathBuf, OsString>,
+    /// The date of the file of each log that is written to, or about to be. It is left alone.
+    claimed: BTreeMap<Log, NaiveDate>,
 }
 
+/// A log, which is known by its path.
+#[derive(Debug)]
+struct Log(Arc<LogSettings>);
+
+impl Borrow<Path> for Log {
+    fn borrow(&self) -> &Path {
+        &self.0.path
+    }
+}
+
+impl Ord for Log {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.path.cmp(&other.0.path)
+    }
+}
+
+impl PartialOrd for Log {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Log {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.path == other.0.path
+    }
+}
+
+impl Eq for Log {}
+
 impl Housekeeper {
-    /// Says that the log at `path` is about to open the file `name`, and to write to no other from then on.
-    pub(super) fn claim(&self, path: &Path, name: &OsStr) {
-        self.shared.lock().claimed.insert(path.to_path_buf(), name.to_os_string());
+    /// Says that this log is about to open the file of that day, and to write to no other from then on.
+    pub(super) fn claim(&self, log: &Arc<LogSettings>, date: NaiveDate) {
+        self.shared.lock().claimed.insert(Log(Arc::clone(log)), date);
     }
 
     /// Has a job done some time.
@@ -140,14 +172,14 @@ impl Shared {
             let mut problems = self.problems();
             match done {
                 Ok(()) => problems.remove(&job.settings.path),
-                Err(error) => problems.insert(job.settings.path, error.to_string()),
+                Err(error) => problems.insert(job.settings.path.clone(), error.to_string()),
             };
         }
     }
 
     fn tidy(&self, job: &Job, listings: &mut HashMap<PathBuf, Vec<OsString>>) -> io::Result<()> {
         let folder = Folder::of(&job.settings.path)?;
-        let names = Names::new(&job.settings.path, job.settings.dated);
+        let names = job.settings.names();
         let existing = match listings.entry(folder.path().to_path_buf()) {
             Entry::Occupied(listed) => listed.into_mut(),
             Entry::Vacant(unlisted) => unlisted.insert(folder.names()?),
@@ -245,7 +277,8 @@ impl Shared {
 }
 
 fn is_claimed(state: &State, job: &Job, name: &OsStr) -> bool {
-    state.claimed.get(&job.settings.path).is_some_and(|claimed| claimed == name)
+    let claimed = state.claimed.get(job.settings.path.as_path());
+    claimed.is_some_and(|date| job.settings.names().current(*date) == name)
 }
 
 impl Job {

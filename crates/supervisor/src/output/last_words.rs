@@ -39,6 +39,11 @@ impl LastWords {
         self.append(rest);
     }
 
+    /// Whether what comes before this end of a text would make no difference.
+    pub(super) fn are_all_in(end: &[u8]) -> bool {
+        memrchr_iter(b'\n', end).nth(MOST_LINES).is_some()
+    }
+
     /// The lines as they can be shown, the oldest first: none if there is nothing but empty ones.
     pub(super) fn lines(&self) -> Vec<String> {
         let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);

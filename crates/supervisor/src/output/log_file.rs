@@ -1,33 +1,34 @@
 //! A log file that is appended to, and the new one that takes its place when its day is over or its size reached.
 
-use std::ffi::OsString;
-use std::fs::File;
+mod current;
+
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Local, NaiveDate};
+use memchr::memrchr;
 
+use self::current::Current;
 use super::folder::Folder;
 use super::housekeeping::{Housekeeper, Job, retain_newest};
-use super::names::{Names, with_end};
+use super::names::with_end;
 use super::{LogSettings, failed};
-
-/// The longest line that moves to the next file when it is due in the middle of the line. A longer one is torn.
-const LONGEST_WHOLE_LINE: u64 = 1 << 20;
+use crate::os::Lens;
 
 /// A log file that is appended to.
 ///
-/// What is written goes to the file at once; there is no buffer. Bytes are looked at only where a file ends, so that it
-/// ends with a line. A write may store only a part of what it is given, as [`Write::write`] may;
+/// What is written goes to the file at once; there is no buffer. What comes from a pipe is moved by the operating system. Bytes
+/// are looked at only where a file ends, so that it ends with a line. A write may store only a part of what it is given, as [`Write::write`] may;
 /// [`Write::write_all`] stores it all. Old files are deleted and compressed by a thread in the background, which lives
 /// only while there is something to do.
 #[derive(Debug)]
 pub struct LogFile {
     /// With an absolute path, so that the host may change its folder.
-    settings: LogSettings,
-    names: Names,
+    settings: Arc<LogSettings>,
     calendar: Calendar,
     current: Current,
     housekeeper: Housekeeper,
@@ -40,32 +41,33 @@ impl LogFile {
     /// The folder or the file cannot be opened or made, or the path leads to a link or something else that is not a
     /// regular file. The message names the path and the reason.
     pub fn open(settings: LogSettings) -> io::Result<Self> {
-        Self::open_with(settings, Housekeeper::default(), unix_now())
+        let now = unix_now();
+        let mut log = Self::open_with(Arc::new(settings), Housekeeper::default(), now)?;
+        // The last line of an earlier life may have no end. A full disk shows with the first line.
+        let _ = log.end_line(now);
+        Ok(log)
     }
 
-    /// Opens the log at a time in seconds since 1970, its old files in the care of `housekeeper`.
+    /// Opens the log at a time in seconds since 1970, its old files in the care of `housekeeper`. Whether a last line
+    /// without an end goes on is for the caller to know.
     pub(super) fn open_with(
-        mut settings: LogSettings,
+        settings: Arc<LogSettings>,
         housekeeper: Housekeeper,
         now: i64,
     ) -> io::Result<Self> {
-        settings.path =
-            std::path::absolute(&settings.path).map_err(|error| failed("open", &settings.path, &error))?;
-        settings.max_size = settings.max_size.filter(|&size| size > 0);
+        let settings = made_absolute(settings)?;
         if settings.path.file_name().is_none() {
             let reason = io::Error::new(io::ErrorKind::InvalidInput, "it names a folder, not a file");
             return Err(failed("open", &settings.path, &reason));
         }
-        let names = Names::new(&settings.path, settings.dated);
         let mut calendar = Calendar::default();
         let date = calendar.date(now);
-        let name = names.current(date);
-        housekeeper.claim(&settings.path, &name);
+        housekeeper.claim(&settings, date);
+        let name = settings.names().current(date);
         let current = Current::open(&Folder::of(&settings.path)?, name, date)?;
-        let mut log = Self { settings, names, calendar, current, housekeeper };
+        let mut log = Self { settings, calendar, current, housekeeper };
+        log.mend();
         log.tidy(now);
-        // The last line of an earlier life may have no end. A full disk shows with the first line.
-        let _ = log.end_line(now);
         Ok(log)
     }
 
@@ -92,23 +94,48 @@ impl LogFile {
 
     /// Whether what was written last was the end of a line, or nothing.
     pub(super) fn is_at_line_start(&self) -> bool {
-        self.current.is_at_line_start
+        self.current.is_at_line_start()
+    }
+
+    /// Fills the buffer with what was stored last; says whether it could.
+    pub(super) fn read_back(&self, buffer: &mut [u8]) -> bool {
+        let from = self.current.size.checked_sub(buffer.len() as u64);
+        from.is_some_and(|from| self.current.file.read_exact_at(buffer, from).is_ok())
+    }
+
+    /// Moves as much of the `held` bytes that a pipe holds as goes into the file that is due, and says how much that was.
+    /// What is not stored stays in the pipe.
+    pub(super) fn draw(
+        &mut self,
+        pipe: &OwnedFd,
+        held: usize,
+        lens: &mut Lens,
+        now: i64,
+    ) -> io::Result<usize> {
+        self.turn_day(now)?;
+        let whole_lines = |room: usize| {
+            let seen = lens.look(pipe, room)?;
+            // Of a pipe full of small pieces only the first can be seen: they begin a line, which moves on as a whole.
+            let unseen = if seen.len() < room { seen.len() } else { 0 };
+            Ok(memrchr(b'\n', seen).map_or(unseen, |newline| newline + 1))
+        };
+        let most = self.make_room(held, whole_lines, now)?;
+        self.current.draw(pipe, most, lens).map_err(|error| self.cannot_write(error))
     }
 
     /// Appends `chunk`, or as much of it as goes into the file that is due, and says how much that was.
     pub(super) fn append(&mut self, chunk: &[u8], now: i64) -> io::Result<usize> {
-        if self.settings.dated {
-            let date = self.calendar.date(now);
-            if date != self.current.date {
-                self.begin_day(date, now)?;
-            }
-        }
-        let part = self.make_room(chunk, now)?;
-        let written = self.current.write(part).map_err(|error| match error.kind() {
-            io::ErrorKind::Interrupted => error,
+        self.turn_day(now)?;
+        let whole_lines = |room| Ok(memrchr(b'\n', &chunk[..room]).map_or(0, |newline| newline + 1));
+        let most = self.make_room(chunk.len(), whole_lines, now)?;
+        self.current.write(&chunk[..most]).map_err(|error| self.cannot_write(error))
+    }
+
+    fn cannot_write(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => error,
             _ => failed("write", &self.path(), &error),
-        })?;
-        Ok(written)
+        }
     }
 
     /// Appends all of `text` as far as it can; an error comes with the number of bytes that were stored.
@@ -129,21 +156,28 @@ impl LogFile {
         if self.is_at_line_start() { Ok(()) } else { self.append_all(b"\n", now) }
     }
 
-    /// The part of `chunk` that goes into the current file, which is a new one if not even a line would have fitted.
-    fn make_room<'a>(&mut self, chunk: &'a [u8], now: i64) -> io::Result<&'a [u8]> {
-        let Some(max_size) = self.settings.max_size else { return Ok(chunk) };
+    /// How much of a text of this length goes into the current file, which is a new one if not even a line would have
+    /// fitted. `whole_lines` says how much of the first so many bytes can be stored without tearing a line.
+    fn make_room(
+        &mut self,
+        length: usize,
+        mut whole_lines: impl FnMut(usize) -> io::Result<usize>,
+        now: i64,
+    ) -> io::Result<usize> {
+        let Some(max_size) = self.settings.max_size else { return Ok(length) };
         loop {
             let room = usize::try_from(max_size.saturating_sub(self.current.size)).unwrap_or(usize::MAX);
-            if chunk.len() <= room {
-                return Ok(chunk);
+            if length <= room {
+                return Ok(length);
             }
-            if let Some(newline) = chunk[..room].iter().rposition(|&byte| byte == b'\n') {
-                return Ok(&chunk[..=newline]);
+            let fitting = if room > 0 { whole_lines(room)? } else { 0 };
+            if fitting > 0 {
+                return Ok(fitting);
             }
             // The line does not end within this file. Alone in it, it is larger than any file and has to be torn.
             let is_alone = self.current.unfinished_line() == self.current.size;
             if is_alone && room > 0 {
-                return Ok(&chunk[..room]);
+                return Ok(room);
             }
             self.end_for_size(now)?;
         }
@@ -153,9 +187,10 @@ impl LogFile {
     fn end_for_size(&mut self, now: i64) -> io::Result<()> {
         let folder = Folder::of(&self.settings.path)?;
         let mut existing = folder.names()?;
-        let number = self.names.highest_number(&self.current.name, &existing) + 1;
+        let names = self.settings.names();
+        let number = names.highest_number(&self.current.name, &existing) + 1;
         let ended = with_end(&self.current.name, &format!(".{number}"));
-        if self.names.parse(&ended).is_none() {
+        if names.parse(&ended).is_none() {
             let reason = io::Error::other("no higher number is left; remove the file that has the highest");
             return Err(failed("rename", &self.path(), &reason));
         }
@@ -170,16 +205,26 @@ impl LogFile {
         if let Some(keep) = self.settings.keep {
             // At once, not in the background, so that a flood cannot outrun it. What cannot be removed now is tried
             // again in the background, which reports it.
-            let _ = retain_newest(&folder, &self.names, &existing, keep);
+            let _ = retain_newest(&folder, &names, &existing, keep);
         }
         self.tidy(now);
         Ok(())
     }
 
+    fn turn_day(&mut self, now: i64) -> io::Result<()> {
+        if self.settings.dated {
+            let date = self.calendar.date(now);
+            if date != self.current.date {
+                self.begin_day(date, now)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Goes on in the file of another day. The clock may have been set back: then that is one that exists.
     fn begin_day(&mut self, date: NaiveDate, now: i64) -> io::Result<()> {
-        let name = self.names.current(date);
-        self.housekeeper.claim(&self.settings.path, &name);
+        self.housekeeper.claim(&self.settings, date);
+        let name = self.settings.names().current(date);
         let next = Current::open(&Folder::of(&self.settings.path)?, name, date)?;
         self.switch_to(next);
         self.tidy(now);
@@ -192,7 +237,7 @@ impl LogFile {
     /// loses nothing. Where the disk has no room for it, it stays where it is, torn.
     fn switch_to(&mut self, mut next: Current) {
         let mut last = self.settings.max_size.unwrap_or(u64::MAX).saturating_sub(next.size);
-        if !next.is_at_line_start && last > 0 && next.write(b"\n").is_ok() {
+        if !next.is_at_line_start() && last > 0 && next.write(b"\n").is_ok() {
             last -= 1;
         }
         let unfinished = self.current.unfinished_line();
@@ -205,13 +250,48 @@ impl LogFile {
         self.current = next;
     }
 
-    /// Has old files deleted and ended ones compressed, in the background.
-    fn tidy(&self, now: i64) {
-        let LogSettings { keep, days, compress, .. } = self.settings;
-        if compress || keep.is_some() || days.is_some() {
-            self.housekeeper.submit(Job { settings: self.settings.clone(), now });
+    /// Takes a line along that an earlier life left in the file that it had just ended for its size: whoever is killed
+    /// there has stored none of it in the current file, or the beginning, or all. It is best effort: what cannot be read
+    /// or written stays torn, or doubled.
+    fn mend(&mut self) {
+        if self.settings.max_size.is_none() {
+            return;
+        }
+        let Ok(folder) = Folder::of(&self.settings.path) else { return };
+        let Ok(existing) = folder.names() else { return };
+        let number = self.settings.names().highest_number(&self.current.name, &existing);
+        let ended = with_end(&self.current.name, &format!(".{number}"));
+        if folder.look_at(&ended).is_none() {
+            return;
+        }
+        let Ok(ended) = Current::open(&folder, ended, self.current.date) else { return };
+        let unfinished = ended.unfinished_line();
+        if unfinished == 0 || unfinished == ended.size {
+            return;
+        }
+        let moved = self.current.size.min(unfinished);
+        if self.current.begins_as_ended(&ended, unfinished, moved)
+            && (moved == unfinished || ended.copy_end_to(&mut self.current, unfinished - moved).is_ok())
+        {
+            let _ = ended.file.set_len(ended.size - unfinished);
         }
     }
+
+    /// Has old files deleted and ended ones compressed, in the background.
+    fn tidy(&self, now: i64) {
+        let LogSettings { keep, days, compress, .. } = *self.settings;
+        if compress || keep.is_some() || days.is_some() {
+            self.housekeeper.submit(Job { settings: Arc::clone(&self.settings), now });
+        }
+    }
+}
+
+/// The same settings with an absolute path, and without a size of zero: the very same ones where they are so already.
+fn made_absolute(settings: Arc<LogSettings>) -> io::Result<Arc<LogSettings>> {
+    let path = std::path::absolute(&settings.path).map_err(|error| failed("open", &settings.path, &error))?;
+    let max_size = settings.max_size.filter(|&size| size > 0);
+    let is_same = path == settings.path && max_size == settings.max_size;
+    Ok(if is_same { settings } else { Arc::new(LogSettings { path, max_size, ..(*settings).clone() }) })
 }
 
 /// A line that is written with one call stays in one file, as far as [`LogSettings::max_size`] allows.
@@ -222,75 +302,6 @@ impl Write for LogFile {
 
     /// Does nothing: what was written is in the file.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The file that is written to.
-#[derive(Debug)]
-struct Current {
-    file: File,
-    name: OsString,
-    date: NaiveDate,
-    size: u64,
-    is_at_line_start: bool,
-}
-
-impl Current {
-    fn open(folder: &Folder, name: OsString, date: NaiveDate) -> io::Result<Self> {
-        let file = folder.open_log(&name)?;
-        let read_end = || -> io::Result<(u64, bool)> {
-            let size = file.metadata()?.len();
-            let mut last = [b'\n'];
-            if size > 0 {
-                file.read_exact_at(&mut last, size - 1)?;
-            }
-            Ok((size, last == *b"\n"))
-        };
-        let (size, is_at_line_start) =
-            read_end().map_err(|error| failed("read", &folder.path().join(&name), &error))?;
-        Ok(Self { file, name, date, size, is_at_line_start })
-    }
-
-    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(part)?;
-        self.size += written as u64;
-        if let Some(&last) = part[..written].last() {
-            self.is_at_line_start = last == b'\n';
-        }
-        Ok(written)
-    }
-
-    /// The length of the line that was begun and not ended. Zero if it is longer than what is kept whole, or cannot be
-    /// read because somebody has cut the file.
-    fn unfinished_line(&self) -> u64 {
-        let mut block = [0; 4096];
-        let mut length = 0;
-        while !self.is_at_line_start && length < self.size.min(LONGEST_WHOLE_LINE) {
-            let step = (self.size - length).min(block.len() as u64);
-            // At most the length of the block.
-            let block = &mut block[..step as usize];
-            if self.file.read_exact_at(block, self.size - length - step).is_err() {
-                return 0;
-            }
-            if let Some(newline) = block.iter().rposition(|&byte| byte == b'\n') {
-                return length + step - newline as u64 - 1;
-            }
-            length += step;
-        }
-        if length == self.size { length } else { 0 }
-    }
-
-    /// Appends the last `length` bytes to `next`, or nothing.
-    fn copy_end_to(&self, next: &mut Self, length: u64) -> io::Result<()> {
-        let mut line = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut line, self.size - length)?;
-        if let Err(error) = next.file.write_all(&line) {
-            next.file.set_len(next.size)?;
-            return Err(error);
-        }
-        next.size += length;
-        next.is_at_line_start = line.last() == Some(&b'\n');
         Ok(())
     }
 }

@@ -7,11 +7,12 @@
 //!                                   housekeeper: old files are deleted, ended ones compressed
 //! ```
 //!
-//! - `pump` is the one thread that reads what all components write. It waits only for bytes, and needs the same memory
+//! - `fifos` is the folder of the pipes, if there is one: then they have names, and outlive us.
+//! - `pump` is the one thread that moves what all components write. It waits only for bytes, and needs the same memory
 //!   whatever is written. It looks at bytes only where something asks for it: until the line by which a component says
 //!   that it is ready (`pump/seek`), and at the end of each chunk of standard error for the last lines (`last_words`).
-//! - `sink` stands between a stream and its file: what cannot be written is held, so that the component waits, and
-//!   after a while dropped, so that it does not wait for ever. What was dropped is told in the file.
+//! - `sink` stands between a stream and its file: what cannot be written stays in the pipe, so that the component waits, and
+//!   is after a while dropped, so that it does not wait for ever. What was dropped is told in the file.
 //! - `log_file` appends to the file of the day and begins a new one when it is due; `names` knows what these files
 //!   are called and `folder` opens them.
 //! - `housekeeping` deletes and compresses in the background.
@@ -20,6 +21,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod fifos;
 mod folder;
 mod housekeeping;
 mod last_words;
@@ -30,6 +32,7 @@ mod sink;
 #[cfg(test)]
 mod testbench;
 
+pub(crate) use fifos::{Fifo, Fifos, Purpose};
 pub use log_file::LogFile;
 pub(crate) use names::owners;
 pub(crate) use pump::{News, Notice, Pump};
@@ -65,6 +68,11 @@ impl LogSettings {
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), dated: false, max_size: None, keep: None, days: None, compress: false }
+    }
+
+    /// What its files are called.
+    fn names(&self) -> names::Names {
+        names::Names::new(&self.path, self.dated)
     }
 
     /// The log beside this one for standard error: `ps-stderr.log`.

@@ -3,14 +3,16 @@
 //! ```text
 //!            a write fails                 30 s of failures
 //! writing ─────────────────▶ holding ─────────────────────────▶ dropping
-//!    ▲                          │ the chunk is stored               │ what was lost is told in the log
+//!    ▲                          │ it can be stored again            │ what was lost is told in the log
 //!    └──────────────────────────┴───────────────────────────────────┘
 //! ```
 //!
-//! While it holds a chunk nobody may bring more: its pipes are not read, and in time the component waits.
+//! While it holds, what is to be stored stays where it is, in the pipes: they are not read, and in time the component waits.
 //!
 //! A stream that is only looked at has no log: what it brings is thrown away.
 
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::LogSettings;
@@ -27,15 +29,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Sink {
     /// None for a stream without a log.
-    settings: Option<LogSettings>,
+    settings: Option<Arc<LogSettings>>,
     housekeeper: Housekeeper,
     /// None until it could be opened.
     log: Option<LogFile>,
-    /// What is to be stored before anything else. Empty unless something failed.
-    held: Vec<u8>,
     /// What was dropped and is not yet told in the log.
     lost: Lost,
-    failure: Option<Failure>,
+    /// Boxed, because there hardly ever is one.
+    failure: Option<Box<Failure>>,
     /// It was to be opened again, and could not.
     is_moved: bool,
 }
@@ -58,38 +59,64 @@ struct Failure {
 impl Sink {
     /// Opens the log. If that fails it is tried again, as everything else.
     pub(super) fn new(settings: Option<LogSettings>, housekeeper: Housekeeper, now: Instant) -> Self {
-        let (held, lost) = (Vec::new(), Lost::default());
-        let mut sink = Self { settings, housekeeper, log: None, held, lost, failure: None, is_moved: false };
+        let lost = Lost::default();
+        let settings = settings.map(Arc::new);
+        let mut sink = Self { settings, housekeeper, log: None, lost, failure: None, is_moved: false };
         let opened = sink.open();
         sink.note(opened, now);
         sink
     }
 
     pub(super) fn settings(&self) -> Option<&LogSettings> {
-        self.settings.as_ref()
+        self.settings.as_deref()
     }
 
-    /// Stores `chunk`, or holds what cannot be stored of it. While something else fails already it is lost.
-    pub(super) fn write(&mut self, chunk: &[u8], now: Instant) {
-        if self.settings.is_none() {
-            return;
+    /// Whether there is a log that takes something now.
+    pub(super) fn can_store(&self) -> bool {
+        self.log.is_some() && self.failure.is_none()
+    }
+
+    /// Has `draw` store something, and says how much that was: nothing if that failed.
+    pub(super) fn store(
+        &mut self,
+        draw: impl FnOnce(&mut LogFile, i64) -> io::Result<usize>,
+        now: Instant,
+    ) -> usize {
+        match self.try_to_store(draw) {
+            Ok(stored) => stored,
+            Err(reason) => {
+                self.note(Err(reason), now);
+                0
+            }
         }
-        if self.failure.is_some() {
+    }
+
+    /// Fills the buffer with what was stored last; says whether it could.
+    pub(super) fn read_back(&self, buffer: &mut [u8]) -> bool {
+        self.log.as_ref().is_some_and(|log| log.read_back(buffer))
+    }
+
+    /// Takes note of what is lost, because nothing can be stored.
+    pub(super) fn lose(&mut self, chunk: &[u8]) {
+        if self.settings.is_some() {
             self.lost.count(chunk);
-        } else if let Err((stored, reason)) = self.store(chunk) {
-            self.held.extend_from_slice(&chunk[stored..]);
-            self.note(Err(reason), now);
         }
     }
 
-    /// Tries again what failed.
-    pub(super) fn retry(&mut self, now: Instant) {
+    /// Tries again what failed. Whether it would succeed now shows by what `draw` stores; says how much that was.
+    pub(super) fn retry(
+        &mut self,
+        draw: impl FnOnce(&mut LogFile, i64) -> io::Result<usize>,
+        now: Instant,
+    ) -> usize {
         let reopened = if self.is_moved { self.reopen_log() } else { Ok(()) };
-        let retried = reopened
-            .and_then(|()| self.open())
-            .and_then(|()| self.store_held())
-            .and_then(|()| self.tell_lost());
+        let mut stored = 0;
+        let retried = reopened.and_then(|()| self.open()).and_then(|()| self.tell_lost()).and_then(|()| {
+            stored = self.try_to_store(draw)?;
+            Ok(())
+        });
         self.note(retried, now);
+        stored
     }
 
     /// Opens the file again if somebody has moved or deleted it.
@@ -116,7 +143,7 @@ impl Sink {
         self.failure.is_none()
     }
 
-    /// Whether it holds a chunk, so that nothing more may be brought.
+    /// Whether it waits until it can store again, and nothing may be taken out of the pipes.
     pub(super) fn is_holding(&self) -> bool {
         self.failure.as_ref().is_some_and(|failure| !failure.is_dropping)
     }
@@ -143,18 +170,17 @@ impl Sink {
         Ok(())
     }
 
-    /// Stores `text`; an error comes with the number of bytes that were stored.
-    fn store(&mut self, text: &[u8]) -> Result<(), (usize, String)> {
-        let Some(log) = &mut self.log else { return Err((0, "its log is not open".to_owned())) };
-        log.append_all(text, unix_now()).map_err(|(stored, error)| (stored, error.to_string()))
-    }
-
-    fn store_held(&mut self) -> Result<(), String> {
-        let held = std::mem::take(&mut self.held);
-        self.store(&held).map_err(|(stored, reason)| {
-            self.held = held[stored..].to_vec();
-            reason
-        })
+    fn try_to_store(
+        &mut self,
+        draw: impl FnOnce(&mut LogFile, i64) -> io::Result<usize>,
+    ) -> Result<usize, String> {
+        let Some(log) = &mut self.log else { return Ok(0) };
+        match draw(log, unix_now()) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
+                Ok(0)
+            }
+            drawn => drawn.map_err(|error| error.to_string()),
+        }
     }
 
     /// Writes a line that says what was lost. What follows it may begin in the middle of a line.
@@ -166,7 +192,8 @@ impl Sink {
         let line_end = if self.is_mid_line() { "\n" } else { "" };
         let reason = self.failure.as_ref().map_or("", |failure| &failure.reason);
         let told = format!("{line_end}supervisor: {lines} lines ({bytes} bytes) were lost here: {reason}\n");
-        self.store(told.as_bytes()).map_err(|(_, reason)| reason)?;
+        let Some(log) = &mut self.log else { return Ok(()) };
+        log.append_all(told.as_bytes(), unix_now()).map_err(|(_, error)| error.to_string())?;
         self.lost = Lost::default();
         Ok(())
     }
@@ -181,11 +208,7 @@ impl Sink {
         let since = last.as_ref().map_or(now, |last| last.since);
         let pause = last.map_or(FIRST_PAUSE, |last| (last.pause * 2).min(LONGEST_PAUSE));
         let is_dropping = now.saturating_duration_since(since) >= HOLD_AT_MOST;
-        if is_dropping {
-            self.lost.count(&self.held);
-            self.held = Vec::new();
-        }
-        self.failure = Some(Failure { reason, since, retry_at: now + pause, pause, is_dropping });
+        self.failure = Some(Box::new(Failure { reason, since, retry_at: now + pause, pause, is_dropping }));
     }
 }
 
@@ -214,20 +237,34 @@ mod tests {
         Instant::now()
     }
 
+    /// Stores a text.
+    fn text_to(text: &str) -> impl FnOnce(&mut LogFile, i64) -> io::Result<usize> {
+        move |log, now| {
+            log.append_all(text.as_bytes(), now).map_err(|(_, error)| error)?;
+            Ok(text.len())
+        }
+    }
+
+    /// Finds the disk full.
+    fn full(_: &mut LogFile, _: i64) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
     #[test]
-    fn what_could_not_be_stored_is_held_and_stored_later() {
+    fn it_holds_until_something_was_stored_again() {
         let folder = tempfile::tempdir().unwrap();
         let start = beginning();
         let log = LogSettings::new(folder.path().join("logs/ps.log"));
         let mut sink = Sink::new(Some(log), Housekeeper::default(), start);
-        assert!(!sink.is_holding() && sink.condition().is_none());
-        sink.log = None;
-        sink.write(b"one\ntwo", start);
+        assert!(sink.can_store() && !sink.is_holding() && sink.condition().is_none());
+        assert_eq!(sink.store(text_to("one\n"), start), 4);
+        assert_eq!(sink.store(full, start), 0);
+        assert!(sink.is_holding() && !sink.can_store());
+        assert_eq!(sink.retry(full, start + FIRST_PAUSE), 0);
         assert!(sink.is_holding());
-        sink.retry(start + FIRST_PAUSE);
+        assert_eq!(sink.retry(text_to("two\n"), start + FIRST_PAUSE), 4);
         assert!(!sink.is_holding() && sink.condition().is_none() && sink.retry_at().is_none());
-        sink.write(b"!\n", start);
-        assert_eq!(text(&folder.path().join("logs/ps.log")), "one\ntwo!\n");
+        assert_eq!(text(&folder.path().join("logs/ps.log")), "one\ntwo\n");
     }
 
     #[test]
@@ -241,7 +278,7 @@ mod tests {
             let next = sink.retry_at().unwrap();
             pauses.push((next - last).as_millis());
             last = next;
-            sink.retry(last);
+            sink.retry(|_, _| Ok(0), last);
         }
         assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
     }
@@ -253,21 +290,19 @@ mod tests {
         let mut sink = failing_sink(folder.path(), start);
         let reason = sink.condition().unwrap();
         assert!(reason.starts_with("cannot make the folder") && reason.contains("No such file"), "{reason}");
-        sink.failure = None;
-        sink.write(b"held 1\nheld 2\nhel", start);
-        sink.retry(start + HOLD_AT_MOST - Duration::from_millis(1));
+        sink.retry(|_, _| Ok(0), start + HOLD_AT_MOST - Duration::from_millis(1));
         assert!(sink.is_holding());
-        sink.retry(start + HOLD_AT_MOST);
+        sink.retry(|_, _| Ok(0), start + HOLD_AT_MOST);
         assert!(!sink.is_holding() && sink.retry_at().is_some() && sink.condition().is_some());
-        sink.write(b"d 3\ndropped 4\n", start);
+        sink.lose(b"dropped 1\ndropped 2\ndropp");
+        sink.lose(b"ed 3\ndropped 4\n");
 
         std::fs::create_dir(folder.path().join("missing")).unwrap();
-        sink.retry(start + HOLD_AT_MOST + LONGEST_PAUSE);
+        sink.retry(text_to("stored\n"), start + HOLD_AT_MOST + LONGEST_PAUSE);
         assert!(sink.condition().is_none() && sink.retry_at().is_none());
-        sink.write(b"stored\n", start);
         let text = text(&folder.path().join("missing/logs/ps.log"));
         let (marker, rest) = text.split_once('\n').unwrap();
-        assert!(marker.starts_with("supervisor: 4 lines (31 bytes) were lost here: "), "{marker}");
+        assert!(marker.starts_with("supervisor: 4 lines (40 bytes) were lost here: "), "{marker}");
         assert_eq!(rest, "stored\n");
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn read_registry(
     }
 }
 
-fn parse(file: FileId, role: Role, scope: Scope, problems: &mut Problems) -> Option<Node> {
+pub(super) fn parse(file: FileId, role: Role, scope: Scope, problems: &mut Problems) -> Option<Node> {
     let root = xml::read(file, scope, problems).and_then(|root| structure::check(root, role, file, problems));
     if root.is_none() {
         problems.set_incomplete();

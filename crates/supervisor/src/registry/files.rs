@@ -98,7 +98,7 @@ fn open(path: &Path) -> std::io::Result<File> {
 }
 
 /// Makes the text of a file known. A byte-order mark is no part of it.
-fn decode(path: &Path, bytes: &[u8], problems: &mut Problems) -> FileId {
+pub(super) fn decode(path: &Path, bytes: &[u8], problems: &mut Problems) -> FileId {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) => problems.add_file(path, Rc::from(text)),

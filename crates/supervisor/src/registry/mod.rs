@@ -158,6 +158,13 @@ impl Registry {
             None => Ok(registry),
         }
     }
+
+    /// What is valid but probably not meant, a sentence each: a component that starts by itself and depends on one that does
+    /// not, for instance, which will have to wait until somebody starts that one.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        crate::relations::doubts(&self.components)
+    }
 }
 
 /// The folder in which a supervisor of the registry at `path` keeps what it needs while it runs: so that a running
@@ -170,6 +177,16 @@ pub fn lenient_temp(path: &Path, options: &LoadOptions) -> PathBuf {
     let options = LoadOptions { check_ownership: false, ..options.clone() };
     let mut loader = Loader::read(path, &options, Scope::WithoutComponents);
     loader.config().temp
+}
+
+/// What is wrong with the text and the structure of a registry with these bytes.
+#[cfg(fuzzing)]
+pub(crate) fn problems_of_structure(bytes: &[u8]) -> Option<RegistryError> {
+    let mut problems = Problems::default();
+    let file = files::decode(Path::new("registry.xml"), bytes, &mut problems);
+    // The tree is of no use here.
+    let _ = documents::parse(file, Role::Registry, Scope::Everything, &mut problems);
+    problems.finish()
 }
 
 /// A registry all of whose files have been read.

@@ -3,14 +3,19 @@
 //! [`Problems`] keeps the text of every file that was read, so that a problem is noted by its place alone and gets
 //! its line, its column and the line's text when everything is known. Text that is, or may be, part of a secret is
 //! never shown: see [`Problems::hide`].
+//!
+//! - `source`: from a place to the line that people see
 
-use std::cell::OnceCell;
+mod source;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+
+use self::source::Source;
 
 /// Why a registry could not be loaded: every problem of it and of the files that it includes.
 ///
@@ -162,17 +167,6 @@ pub(super) struct Problems {
     incomplete: bool,
 }
 
-struct Source {
-    /// The path as people know it.
-    path: PathBuf,
-    text: Rc<str>,
-    line_starts: OnceCell<Vec<usize>>,
-    /// What must not be shown.
-    hidden: Vec<Span>,
-    /// Named parts of the file, which a problem inside them begins with: `server "ps"`. In ascending order.
-    parts: Vec<(Span, String)>,
-}
-
 impl Problems {
     /// More are only counted: nobody reads them, and they cost memory.
     const MOST_TOLD: usize = 1_000;
@@ -180,14 +174,7 @@ impl Problems {
     /// Makes a file known: problems can have a place in it.
     pub(super) fn add_file(&mut self, path: &Path, text: Rc<str>) -> FileId {
         let file = FileId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
-        let path = path.to_owned();
-        self.sources.push(Source {
-            path,
-            text,
-            line_starts: OnceCell::new(),
-            hidden: Vec::new(),
-            parts: Vec::new(),
-        });
+        self.sources.push(Source::new(path.to_owned(), text));
         file
     }
 
@@ -290,75 +277,6 @@ impl Problems {
             self.sources.get(place.file.0 as usize).map(|source| source.problem(place.span, &message))
         };
         Some(RegistryError { problems: found.into_iter().filter_map(told).collect(), more: self.more })
-    }
-}
-
-impl Source {
-    /// The most bytes of a line that are shown on either side of a problem.
-    const EXCERPT: usize = 100;
-
-    fn problem(&self, span: Span, message: &str) -> Problem {
-        let (line, line_range) = self.line(span);
-        let start = self.boundary((span.start as usize).clamp(line_range.start, line_range.end));
-        let before = self.text.get(line_range.start..start).unwrap_or_default();
-        let message = match self.part(span) {
-            Some(part) => format!("{part}: {message}"),
-            None => message.to_owned(),
-        };
-        Problem {
-            file: self.path.clone(),
-            line: line + 1,
-            column: before.chars().count() + 1,
-            message,
-            excerpt: self.excerpt(span, line_range),
-        }
-    }
-
-    /// The index of the line in which the offset lies.
-    fn line_of(&self, offset: usize) -> usize {
-        let starts = self.line_starts.get_or_init(|| {
-            let after_line_feed = |(index, _): (usize, &str)| index + 1;
-            std::iter::once(0).chain(self.text.match_indices('\n').map(after_line_feed)).collect()
-        });
-        starts.partition_point(|&start| start <= offset) - 1
-    }
-
-    /// The line in which the span begins, and its range without the line's end.
-    fn line(&self, span: Span) -> (usize, std::ops::Range<usize>) {
-        let offset = (span.start as usize).min(self.text.len());
-        let line = self.line_of(offset);
-        let start = self.line_starts.get().map_or(0, |starts| starts[line]);
-        let length = self.text[start..].find('\n').unwrap_or(self.text.len() - start);
-        let without_return = self.text[start..start + length].trim_end_matches('\r').len();
-        (line, start..start + without_return)
-    }
-
-    fn part(&self, span: Span) -> Option<&str> {
-        let after = self.parts.partition_point(|(part, _)| part.start <= span.start);
-        let (part, name) = self.parts.get(after.checked_sub(1)?)?;
-        (span.start < part.end).then_some(name)
-    }
-
-    fn excerpt(&self, span: Span, line: std::ops::Range<usize>) -> Option<Excerpt> {
-        let whole_line = Span::new(line.start, line.end);
-        let has_no_place = span == Span::new(0, 0);
-        if has_no_place || line.is_empty() || self.hidden.iter().any(|hidden| hidden.overlaps(whole_line)) {
-            return None;
-        }
-        let start = self.boundary((span.start as usize).min(line.end));
-        let end = self.boundary((span.end as usize).clamp(start, line.end));
-        let from = self.boundary(line.start.max(start.saturating_sub(Self::EXCERPT)));
-        let to = self.boundary(line.end.min(start + Self::EXCERPT));
-        let end = end.min(to);
-        // What would move the cursor of a terminal is shown as a blank of the same size.
-        let text = self.text[from..to].replace(|c: char| c.is_ascii_control(), " ");
-        let text = text.chars().map(|c| if c.is_control() { '\u{a0}' } else { c }).collect();
-        Some(Excerpt { text, underline: start - from..end - from })
-    }
-
-    /// The offset, or the nearest before it that does not lie inside a character.
-    fn boundary(&self, offset: usize) -> usize {
-        (0..=offset.min(self.text.len())).rev().find(|&at| self.text.is_char_boundary(at)).unwrap_or(0)
     }
 }
 

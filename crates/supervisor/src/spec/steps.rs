@@ -19,8 +19,8 @@ pub enum Step {
         /// To whom.
         to: Recipient,
     },
-    /// A command is run, as the component's user, in its folder and with its environment, and `S7_ID`, `S7_PID` (where its
-    /// main process lives) and `S7_RUN`. The last line that it writes is its answer. What it has started and left behind
+    /// A command is run, as the component's user, in its folder and with its environment, and `S7_ID`, `S7_PID` (its main
+    /// process, which has ended in a cleanup) and `S7_RUN`. The last line that it writes is its answer. What it has started and left behind
     /// when it ends is killed.
     Run {
         /// The command.

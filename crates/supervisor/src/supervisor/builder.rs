@@ -1,8 +1,9 @@
 //! How a supervisor is made.
 
 use std::collections::HashSet;
+use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -22,11 +23,12 @@ use crate::core::{Core, Rules};
 use crate::event::Event;
 use crate::names::Names;
 use crate::os::LaunchPad;
-use crate::output::{Notice, Pump};
+use crate::output::{Fifos, Notice, Pump};
 use crate::relations::{self, RelationError, Wrong};
 use crate::spec::{
     ComponentId, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern,
 };
+use crate::tokens::{Key, Tokens};
 
 /// How to make a [`Supervisor`].
 #[derive(Debug, Default)]
@@ -35,6 +37,7 @@ pub struct Builder {
     seed: Option<u64>,
     restart_budget: Option<RestartBudget>,
     on_give_up: OnGiveUp,
+    ends_when_done: bool,
     readers: Readers,
     sigchld: Option<OwnedFd>,
     prober: Option<Arc<dyn Prober>>,
@@ -76,6 +79,14 @@ impl Builder {
         self
     }
 
+    /// Whether supervision ends by itself when nothing will run again: every component has completed, was given up or stopped,
+    /// or waits for one that has. Default: no.
+    #[must_use]
+    pub fn end_when_done(mut self, yes: bool) -> Self {
+        self.ends_when_done = yes;
+        self
+    }
+
     /// A reader of all that happens, from the very beginning. See [`Handle::subscribe`].
     pub fn subscribe(&mut self) -> Receiver<Event> {
         self.readers.add()
@@ -101,11 +112,15 @@ impl Builder {
         self
     }
 
-    /// A folder for what outlives a run. Default: none, and nothing is kept.
+    /// A folder for what outlives a run, and us. Default: none, and nothing is kept. It is made with mode 0700 if it, but not
+    /// its parent, is missing.
     ///
     /// In `evidence/` below it is kept what the commands of [`ProcessSpec::evidence`] have said: up to 1 MiB of each in a
     /// file `<id>-run<number>-<step>-<yyyymmdd-hhmmss>.txt` that only its owner can read, the last ten of each component.
-    /// The folder is made with mode 0700 if it, but not its parent, is missing.
+    ///
+    /// In `output/` (mode 0700) are the pipes through which components write: named ones, which are gone when their runs are.
+    /// If this process is killed, its components live on: what they write waits in the pipes, and they wait once those are full,
+    /// where they would be ended by SIGPIPE without this. One supervisor at a time may use the folder, and nobody else.
     #[must_use]
     pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(folder.into());
@@ -144,23 +159,33 @@ impl Builder {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| StartError::system("draw a random seed", &error))?,
         };
-        let rules = Rules { budget: self.restart_budget, on_give_up: self.on_give_up };
+        let rules = Rules {
+            budget: self.restart_budget,
+            on_give_up: self.on_give_up,
+            remembers: false,
+            ends_when_done: self.ends_when_done,
+        };
         let core = Core::new(self.components, rules, seed);
         let names = Arc::new(Names::new(core.specs()));
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
         let pad =
             LaunchPad::new().map_err(|error| StartError::system("prepare to start processes", &error))?;
         let (commands, queue) = command_queue();
-        let pump = Pump::start(notice(&commands, &poller))
-            .map_err(|error| StartError::system("prepare the components' output", &error))?;
+        let output = |error| StartError::system("prepare the components' output", &error);
+        let state_dir: Option<Arc<Path>> = self.state_dir.map(Arc::from);
+        let fifos = state_dir.as_deref().map(Fifos::open).transpose().map_err(output)?.map(Arc::new);
+        let pump = Pump::start(notice(&commands, &poller), fifos.clone()).map_err(output)?;
+        let_go_of_all(&pump, &core).map_err(output)?;
         let mailbox = Mailbox::new(&commands, &poller);
-        let state_dir = self.state_dir.map(Arc::from);
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let handle = Handle::new(commands, Arc::clone(&poller), names);
         let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), self.descriptor_limit);
-        let voices = Voices::new(Arc::clone(&poller), self.notify_dir);
-        let means = Means { pump, pad, launches, tasks, measuring: Measuring::new(mailbox), voices };
-        let driver = Driver::new(core, poller, queue, means, self.readers, self.sigchld)
+        let voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
+        // No other supervisor makes, or knows, the same.
+        let key = Key::random().map_err(|error| StartError::system("draw a random key", &error))?;
+        let (measuring, tokens) = (Measuring::new(mailbox.clone()), Tokens::with(key));
+        let means = Means { pump, pad, launches, tasks, measuring, voices, tokens };
+        let driver = Driver::new(core, poller, (queue, mailbox), means, self.readers, self.sigchld)
             .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
         #[expect(clippy::disallowed_methods, reason = "the one thread of the driver")]
         let thread = thread::Builder::new()
@@ -182,7 +207,19 @@ fn notice(commands: &Sender<Command>, poller: &Arc<Poller>) -> Notice {
     })
 }
 
-fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
+/// Sees to what those still write that an earlier supervisor has left behind.
+fn let_go_of_all(pump: &Pump, core: &Core) -> io::Result<()> {
+    for (id, run) in pump.standing()? {
+        let known = (0..).zip(core.specs()).find(|(_, spec)| spec.id == id);
+        // What cannot be opened now is found again at the next start: no reason not to supervise.
+        let _ = pump.let_go((&id, run), known);
+    }
+    pump.wake();
+    Ok(())
+}
+
+/// Whether these components can be supervised together.
+pub(crate) fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
     if components.len() > Builder::MAX_COMPONENTS {
         return Err(StartError::TooMany);
     }

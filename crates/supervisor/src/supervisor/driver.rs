@@ -3,7 +3,7 @@
 mod hearing;
 mod launching;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use polling::{Events, Poller};
 
-use super::handle::{Command, Done, TakenUp};
+use super::handle::{Command, Done, Mailbox, TakenUp};
 use super::launches::Launches;
 use super::measuring::Measuring;
 use super::readers::Readers;
@@ -28,15 +28,13 @@ use crate::os::{self, LaunchPad, Watched};
 use crate::output::Pump;
 use crate::request::{Outcome, RequestError};
 use crate::run::RunId;
+use crate::tokens::Tokens;
 
 /// The poller's key for SIGCHLD; every other key is of a process.
 const SIGCHLD_KEY: usize = 0;
 
 /// How many events a round may bring before they are told in the middle of it.
 const OUTBOX: usize = 256;
-
-/// How soon runs are looked at again of which could not be told whether anything is left.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// How long what is left of tasks may take to end when supervision does.
 const LAST_TASKS: Duration = Duration::from_secs(1);
@@ -49,6 +47,7 @@ pub(super) struct Means {
     pub(super) tasks: Tasks,
     pub(super) measuring: Measuring,
     pub(super) voices: Voices,
+    pub(super) tokens: Tokens,
 }
 
 pub(super) struct Driver {
@@ -73,7 +72,7 @@ impl Driver {
     pub(super) fn new(
         core: Core,
         poller: Arc<Poller>,
-        commands: Receiver<Command>,
+        (commands, mailbox): (Receiver<Command>, Mailbox),
         means: Means,
         readers: Readers,
         sigchld: Option<OwnedFd>,
@@ -84,7 +83,7 @@ impl Driver {
         Ok(Self {
             core,
             began,
-            runs: Runs::new(Arc::clone(&poller), sigchld.is_some()),
+            runs: Runs::new(Arc::clone(&poller), mailbox, sigchld.is_some()),
             poller,
             commands,
             means,
@@ -112,11 +111,9 @@ impl Driver {
                 self.finish_output();
                 return outcome;
             }
-            let deadlines = [self.core.deadline(), self.means.launches.deadline()];
+            let deadlines = [self.core.deadline(), self.runs.deadline(), self.means.launches.deadline()];
             let timeout = deadlines.into_iter().flatten().min();
             let timeout = timeout.map(|deadline| deadline.saturating_sub(self.began.elapsed()));
-            let look_again = self.runs.is_unsure().then_some(LOOK_AGAIN);
-            let timeout = timeout.into_iter().chain(look_again).min();
             events.clear();
             // Interrupted or refused: whatever has come is looked at, and the next round waits again.
             let _ = self.poller.wait(&mut events, timeout);
@@ -162,6 +159,7 @@ impl Driver {
         match owner {
             Owner::Run(run) => {
                 let Ended { exit, peak_memory } = ended;
+                self.means.tasks.remember(run, &self.runs, self.core.spec(run.component));
                 self.tell(Input::Exited { run, exit, peak_memory });
             }
             Owner::Task(serial) => {
@@ -174,8 +172,13 @@ impl Driver {
 
     /// Looks what is left of runs whose main processes have ended, and tells of it. What is left of a task is killed.
     fn look(&mut self, owners: &[Owner]) {
+        let looks = self.runs.look(owners, self.began.elapsed());
+        self.draw_conclusions(looks);
+    }
+
+    fn draw_conclusions(&mut self, looks: Vec<(Owner, Look)>) {
         let mut has_last_words = false;
-        for (owner, look) in self.runs.look(owners) {
+        for (owner, look) in looks {
             match (owner, look) {
                 (Owner::Run(run), Look::Left(pids)) => self.tell(Input::Left { run, pids }),
                 (Owner::Run(run), Look::Gone) => {
@@ -212,7 +215,11 @@ impl Driver {
             }
             Command::Status { keys, answer } => {
                 let mut status = self.core.status(self.began.elapsed(), &keys);
-                status.conditions = self.means.pump.conditions();
+                status.conditions.extend(self.means.pump.conditions());
+                status.conditions.extend(self.runs.condition());
+                // Many a thing goes wrong in the same way for several logs.
+                let mut told = HashSet::new();
+                status.conditions.retain(|condition| told.insert(condition.clone()));
                 // Whoever asked may have gone away.
                 let _ = answer.try_send(status);
             }
@@ -233,6 +240,10 @@ impl Driver {
             Command::Measured { run, memory } => {
                 self.means.measuring.done(run);
                 self.tell(Input::Measured { run, memory });
+            }
+            Command::Looked(looked) => {
+                let looks = self.runs.looked(looked, self.began.elapsed());
+                self.draw_conclusions(looks);
             }
             Command::ReopenLogs => {
                 // Refused only if the pump's thread has gone, which `conditions` tells.
@@ -285,6 +296,8 @@ impl Driver {
             Action::Measure { run } => self.means.measuring.begin(run, &self.runs),
             Action::Inspect { run } => self.inspect(run, now),
             Action::Kill { run } => self.runs.kill(Owner::Run(run)),
+            Action::Look { run } => self.runs.look_again(Owner::Run(run)),
+            Action::Remember { .. } => {}
             Action::Emit(event) => self.outbox.push(event),
             Action::Accepted { request } => self.answer(request, Ok(request)),
             Action::Refused { request, why } => {
@@ -317,6 +330,7 @@ impl Driver {
             open_files: self.means.launches.open_files,
             pad: &mut self.means.pad,
             runs: &mut self.runs,
+            tokens: self.means.tokens,
         };
         self.means.tasks.begin(task, launcher)
     }

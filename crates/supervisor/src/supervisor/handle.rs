@@ -10,6 +10,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use polling::Poller;
 
 use super::launches::Named;
+use super::runs::Looked;
+use super::tasks::{Answer, Failure};
 use crate::core::{Ask, RequestId};
 use crate::error::SpawnError;
 use crate::event::Event;
@@ -55,18 +57,20 @@ pub(super) enum Command {
     /// From a prober, or from a thread of ours: what has come of a task.
     Answered {
         serial: u64,
-        result: Result<String, String>,
+        result: Answer,
     },
     /// What addresses the host of a task has.
     Resolved {
         serial: u64,
-        addresses: Result<Vec<SocketAddr>, String>,
+        addresses: Result<Vec<SocketAddr>, Failure>,
     },
     /// How much memory, in bytes, a run uses.
     Measured {
         run: RunId,
         memory: u64,
     },
+    /// What lives of runs beside their main processes.
+    Looked(Looked),
     /// From the pump.
     Output(News),
 }

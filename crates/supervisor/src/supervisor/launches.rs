@@ -68,7 +68,7 @@ enum Wait {
 #[derive(Debug)]
 struct Child {
     run: RunId,
-    token: String,
+    token: Arc<str>,
     fledgling: Fledgling,
     over: Watched<OwnedFd>,
 }
@@ -77,7 +77,7 @@ struct Child {
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) run: RunId,
-    pub(super) token: String,
+    pub(super) token: Arc<str>,
     pub(super) process: Process,
 }
 
@@ -148,7 +148,7 @@ impl Launches {
     pub(super) fn await_program(
         &mut self,
         run: RunId,
-        token: String,
+        token: Arc<str>,
         fledgling: Fledgling,
         over: OwnedFd,
         now: Duration,

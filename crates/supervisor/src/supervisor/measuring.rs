@@ -1,6 +1,7 @@
 //! How much memory runs use, found out beside the driver: the kernel may take long to tell.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::handle::{Command, Mailbox};
 use super::helper::Helper;
@@ -28,7 +29,7 @@ impl Measuring {
         if !self.under_way.insert(run) {
             return;
         }
-        let (token, orphans_come_to_us) = (token.to_owned(), runs.orphans_come_to_us());
+        let (token, orphans_come_to_us) = (Arc::clone(token), runs.orphans_come_to_us());
         let mailbox = self.mailbox.clone();
         let taken = self.helper.ask(move || {
             os::lower_this_thread();

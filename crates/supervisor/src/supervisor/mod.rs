@@ -8,6 +8,7 @@ mod launches;
 mod measuring;
 mod prober;
 mod readers;
+mod records;
 mod runs;
 mod said;
 mod tasks;
@@ -15,9 +16,13 @@ mod voices;
 
 use std::thread::JoinHandle;
 
+#[cfg(fuzzing)]
+pub(crate) use builder::check;
 pub use builder::{Builder, StartError};
 pub use handle::{Handle, Pending, Submitted};
 pub use prober::{HttpQuestion, ProbeAnswer, Prober};
+#[cfg(fuzzing)]
+pub(crate) use said::parse;
 
 use crate::request::{Outcome, RequestError};
 

@@ -1,10 +1,11 @@
 //! HTTP probes: the library speaks no HTTP, so that its host brings somebody who does.
 
 use std::fmt;
+use std::io;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::tasks::shown;
+use super::tasks::{Answer, Failure, failure_of, shown};
 
 /// Somebody who asks components by HTTP whether they are ready or well. `supervisor-control` has one.
 ///
@@ -28,7 +29,8 @@ pub trait Prober: Send + Sync + fmt::Debug {
     /// Takes up a question, to be answered later and from any thread.
     ///
     /// It runs on the supervisor's own thread and must return at once. A question that is not taken up for long, or not
-    /// answered, fails when its time is up: that time is the supervisor's affair.
+    /// answered, fails when its time is up: that time is the supervisor's affair. What the prober itself cannot do, it says by
+    /// [`ProbeAnswer::fail`] or [`ProbeAnswer::cannot_ask`].
     fn probe(&self, question: HttpQuestion, answer: ProbeAnswer);
 }
 
@@ -42,14 +44,14 @@ pub struct HttpQuestion {
     pub status: RangeInclusive<u16>,
 }
 
-/// Where the answer to a question goes. Dropped without one, the probe has failed.
+/// Where the answer to a question goes. Dropped without one, the question was not put: it is put again later.
 pub struct ProbeAnswer {
     /// Until it is given.
     to: Option<Recipient>,
     interest: Arc<Interest>,
 }
 
-type Recipient = Box<dyn FnOnce(Result<String, String>) + Send>;
+type Recipient = Box<dyn FnOnce(Answer) + Send>;
 
 /// Whether anybody still wants the answer.
 #[derive(Default)]
@@ -73,6 +75,14 @@ impl ProbeAnswer {
     /// An answer that goes to whoever wants to try a prober without a supervisor.
     #[must_use]
     pub fn new(to: impl FnOnce(Result<String, String>) + Send + 'static) -> Self {
+        Self::to(move |answer| {
+            to(answer.map_err(|failure| match failure {
+                Failure::Told(why) | Failure::Want(why) => why,
+            }));
+        })
+    }
+
+    pub(super) fn to(to: impl FnOnce(Answer) + Send + 'static) -> Self {
         Self { to: Some(Box::new(to)), interest: Arc::default() }
     }
 
@@ -83,7 +93,29 @@ impl ProbeAnswer {
     /// Answers: what was said, in a few words, if it was good (`200 OK`), else why it was not. Shown to people; what is
     /// longer than 200 characters is cut.
     pub fn give(mut self, answer: Result<String, String>) {
-        self.send(answer.map(|text| shown(&text)).map_err(|text| shown(&text)));
+        self.send(answer.map(|text| shown(&text)).map_err(|text| Failure::Told(shown(&text))));
+    }
+
+    /// Answers with an error of the system that has come up while asking. It is the component's affair (connection refused),
+    /// unless it means that descriptors, processes or memory are wanting here: that says nothing about the component, which is
+    /// asked again later.
+    ///
+    /// ```
+    /// # fn probe(answer: supervisor::ProbeAnswer) {
+    /// match std::net::TcpStream::connect("127.0.0.1:80") {
+    ///     Ok(_) => answer.give(Ok("connected".to_owned())),
+    ///     Err(error) => answer.fail(&error),
+    /// }
+    /// # }
+    /// ```
+    pub fn fail(mut self, error: &io::Error) {
+        self.send(Err(failure_of(error)));
+    }
+
+    /// Says that the question could not be put now, and why, because of something on this side. It is put again later. Shown to
+    /// people like an answer.
+    pub fn cannot_ask(mut self, why: &str) {
+        self.send(Err(Failure::Want(shown(why))));
     }
 
     /// Whether the answer is of no interest any more, because its time is up or the component is stopped.
@@ -104,7 +136,7 @@ impl ProbeAnswer {
         wake();
     }
 
-    fn send(&mut self, answer: Result<String, String>) {
+    fn send(&mut self, answer: Answer) {
         if let Some(to) = self.to.take().filter(|_| !self.is_abandoned()) {
             to(answer);
         }
@@ -113,7 +145,7 @@ impl ProbeAnswer {
 
 impl Drop for ProbeAnswer {
     fn drop(&mut self) {
-        self.send(Err("the prober gave no answer".to_owned()));
+        self.send(Err(Failure::Want("the prober gave no answer".to_owned())));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The processes that we have started: the main processes of runs, and the commands that tasks are; and what is watched
 //! of each of them, and of what lives beside it.
 
+mod looking;
 mod named;
 
 use std::collections::{HashMap, HashSet};
@@ -11,11 +12,17 @@ use std::time::Duration;
 
 use polling::Poller;
 
+use self::looking::Looking;
+pub(super) use self::looking::{Look, Looked};
 use self::named::Named;
-use crate::os::{self, Leftover, OutOfMemory, Process, Reserve, Watched};
+use super::handle::Mailbox;
+use crate::os::{self, Identity, Leftover, OutOfMemory, Process, Watched};
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
 use crate::spec::Recipient;
+
+/// The poller's key for the memory of our control group. Zero is that of SIGCHLD.
+const MEMORY_KEY: usize = 1;
 
 /// Whose process it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,13 +45,10 @@ pub(super) struct Runs {
     watched: HashMap<usize, Owner>,
     /// The main processes of those of which nothing else is left. They are reaped when the round's work is done, so that
     /// no replacement waits for it.
-    ended: Vec<Watched<Process>>,
-    /// Those of which the last look could not tell whether anything is left.
-    unsure: Vec<Owner>,
+    ended: Vec<Watched<Arc<Process>>>,
+    looking: Looking,
     last_key: usize,
     orphans_come_to_us: bool,
-    /// Away only while it is lent out.
-    reserve: Option<Reserve>,
     out_of_memory: OutOfMemory,
 }
 
@@ -52,8 +56,9 @@ pub(super) struct Runs {
 #[derive(Debug)]
 struct Run {
     owner: Owner,
-    token: String,
-    process: Watched<Process>,
+    token: Arc<str>,
+    /// Shared with who looks what is left of it.
+    process: Watched<Arc<Process>>,
     named: Named,
     /// The user of its main process when a sender of notifications was last looked at.
     user: Option<u32>,
@@ -79,17 +84,9 @@ pub(super) struct Ended {
     pub(super) peak_memory: Option<u64>,
 }
 
-/// What a look at a run has shown.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    /// These processes are left.
-    Left(Vec<u32>),
-    /// Nothing is left, and the main process is about to be reaped.
-    Gone,
-}
-
 impl Runs {
-    pub(super) fn new(poller: Arc<Poller>, orphans_come_to_us: bool) -> Self {
+    pub(super) fn new(poller: Arc<Poller>, mailbox: Mailbox, orphans_come_to_us: bool) -> Self {
+        let out_of_memory = OutOfMemory::watch(&poller, MEMORY_KEY);
         Self {
             poller,
             by_owner: HashMap::new(),
@@ -97,12 +94,10 @@ impl Runs {
             named_pids: HashSet::new(),
             watched: HashMap::new(),
             ended: Vec::new(),
-            unsure: Vec::new(),
-            // Zero is the key of SIGCHLD.
-            last_key: 0,
+            looking: Looking::new(mailbox),
+            last_key: MEMORY_KEY,
             orphans_come_to_us,
-            reserve: Some(Reserve::new()),
-            out_of_memory: OutOfMemory::watch(),
+            out_of_memory,
         }
     }
 
@@ -110,9 +105,18 @@ impl Runs {
     ///
     /// # Errors
     /// When it cannot be watched. It is then killed and reaped again.
-    pub(super) fn add(&mut self, owner: Owner, token: String, process: Process) -> io::Result<u32> {
+    pub(super) fn add(&mut self, owner: Owner, token: Arc<str>, process: Process) -> io::Result<u32> {
         let pid = process.pid();
-        let process = self.watch(owner, process).inspect_err(|_| os::destroy(pid))?;
+        self.adopt(owner, token, process).inspect_err(|_| os::destroy(pid))
+    }
+
+    /// Takes charge of the main process of a run that another supervisor has started, and gives its pid.
+    ///
+    /// # Errors
+    /// When it cannot be watched. It lives on then.
+    pub(super) fn adopt(&mut self, owner: Owner, token: Arc<str>, process: Process) -> io::Result<u32> {
+        let pid = process.pid();
+        let process = self.watch(owner, Arc::new(process))?;
         self.main_pids.insert(pid);
         let run = Run {
             owner,
@@ -130,13 +134,23 @@ impl Runs {
 
     /// The pid of a main process that lives.
     pub(super) fn living(&self, run: RunId) -> Option<u32> {
-        let run = self.run(Owner::Run(run)).filter(|run| run.exit.is_none())?;
-        Some(run.named_process().map_or(run.process.pid(), Leftover::pid))
+        self.run(Owner::Run(run)).filter(|run| run.exit.is_none()).map(Run::main_pid)
+    }
+
+    /// The pid of the main process of a run of which something is left. It may have ended.
+    pub(super) fn main_pid(&self, run: RunId) -> Option<u32> {
+        self.run(Owner::Run(run)).map(Run::main_pid)
+    }
+
+    /// What makes the first process of a run that very process, to whoever comes after us.
+    #[expect(dead_code, reason = "the driver is about to take it into use")]
+    pub(super) fn identity(&self, run: RunId) -> Option<Identity> {
+        self.run(Owner::Run(run))?.process.identity()
     }
 
     /// The token of a run of which something is left.
-    pub(super) fn token(&self, run: RunId) -> Option<&str> {
-        self.run(Owner::Run(run)).map(|run| run.token.as_str())
+    pub(super) fn token(&self, run: RunId) -> Option<&Arc<str>> {
+        self.run(Owner::Run(run)).map(|run| &run.token)
     }
 
     /// Whether any process of a task is left, dead or alive.
@@ -151,6 +165,9 @@ impl Runs {
 
     /// Whose a notice of the poller is, if that is still there: a notice can come after what it is about.
     pub(super) fn noticed(&mut self, key: usize) -> Option<Owner> {
+        if key == MEMORY_KEY {
+            self.out_of_memory.rung();
+        }
         let owner = self.watched.get(&key).copied()?;
         let run = self.run_mut(owner)?;
         let place = run.leftovers.iter().position(|held| held.leftover.key() == key);
@@ -231,60 +248,15 @@ impl Runs {
         }
     }
 
-    /// Takes hold of what descends from a main process that lives: once it has ended, a descendant that has left its
-    /// group and forgotten its token could not be told from a stranger.
+    /// Takes hold of what descends from the processes of a run that are known, while its main process lives: once that
+    /// has ended, a descendant that has left its group could not be told from a stranger without much reading.
     fn hold_family(&mut self, owner: Owner) {
         let Some(run) = self.run(owner).filter(|run| run.exit.is_none()) else { return };
-        let is_main = |pid| self.main_pids.contains(&pid);
-        let family = if run.process.exit().is_none() {
-            os::descendants(&run.asked(), is_main)
-        } else {
-            // The family of a daemon has nobody to descend from any more.
-            let found = os::leftovers(&[run.asked()], is_main, self.orphans_come_to_us);
-            found.held.into_iter().map(|(_, leftover)| leftover).collect()
-        };
+        let first = Some((run.process.pid(), run.process.as_fd())).filter(|_| run.process.exit().is_none());
+        let beside = run.leftovers.iter().map(|held| (held.leftover.pid(), held.leftover.as_fd()));
+        let roots: Vec<_> = first.into_iter().chain(beside).collect();
+        let family = os::descendants(&roots, |pid| self.main_pids.contains(&pid));
         self.hold(owner, family);
-    }
-
-    /// Looks what is left of these runs, whose main processes have ended, and of those of which an earlier look could not
-    /// tell. One walk over the processes serves all. Nothing is said of those of which it cannot tell either.
-    pub(super) fn look(&mut self, owners: &[Owner]) -> Vec<(Owner, Look)> {
-        let mut owners = owners.to_vec();
-        owners.append(&mut self.unsure);
-        if owners.is_empty() {
-            return Vec::new();
-        }
-        owners.sort_unstable();
-        owners.dedup();
-        // If nothing could be opened, nothing would be found: some descriptors are kept back for this moment.
-        let mut reserve = self.reserve.take().unwrap_or_else(Reserve::new);
-        let looks = reserve.lend(|| self.look_now(&owners));
-        self.reserve = Some(reserve);
-        looks
-    }
-
-    fn look_now(&mut self, owners: &[Owner]) -> Vec<(Owner, Look)> {
-        let runs: Vec<_> =
-            owners.iter().filter_map(|owner| self.run(*owner).filter(|run| run.exit.is_some())).collect();
-        let asked: Vec<_> = runs.iter().map(|run| run.asked()).collect();
-        let is_main = |pid| self.main_pids.contains(&pid);
-        let found = os::leftovers(&asked, is_main, self.orphans_come_to_us);
-        let mut left: HashMap<Owner, Vec<Leftover>> = HashMap::new();
-        for (index, leftover) in found.held {
-            left.entry(runs[index].owner).or_default().push(leftover);
-        }
-        let looked_at: Vec<_> = runs.iter().map(|run| run.owner).collect();
-        let looks = looked_at.into_iter().filter_map(|owner| {
-            let look = self.note(owner, left.remove(&owner).unwrap_or_default(), found.is_whole)?;
-            Some((owner, look))
-        });
-        looks.collect()
-    }
-
-    /// Whether there are runs that are to be looked at again in a moment, because the last look could not tell whether
-    /// anything is left of them.
-    pub(super) fn is_unsure(&self) -> bool {
-        !self.unsure.is_empty()
     }
 
     /// Takes note of what the kernel does, by which ends may be explained later.
@@ -310,53 +282,6 @@ impl Runs {
         for process in self.ended.drain(..) {
             self.main_pids.remove(&process.pid());
             process.reap();
-        }
-    }
-
-    fn note(&mut self, owner: Owner, found: Vec<Leftover>, is_whole: bool) -> Option<Look> {
-        let is_clean = found.is_empty() && is_whole;
-        self.hold(owner, found);
-        let Some(run) = self.run(owner) else { return Some(Look::Gone) };
-        // The first process may live on when another that it has named has ended.
-        let first = run.process.exit().is_none().then(|| run.process.pid());
-        let left: Vec<_> =
-            first.into_iter().chain(run.leftovers.iter().map(|held| held.leftover.pid())).collect();
-        match (left.is_empty(), is_clean) {
-            (false, _) => Some(Look::Left(left)),
-            (true, true) => {
-                self.let_go(owner);
-                Some(Look::Gone)
-            }
-            // Either not everything could be read, or what was found could not be watched.
-            (true, false) => {
-                self.unsure.push(owner);
-                None
-            }
-        }
-    }
-
-    /// Watches these, beside those of the run that are held already. One that cannot be watched is found again by
-    /// the look that follows the end of another.
-    fn hold(&mut self, owner: Owner, found: Vec<Leftover>) {
-        for leftover in found {
-            let is_held = |run: &Run| run.leftovers.iter().any(|held| held.leftover.pid() == leftover.pid());
-            if self.run(owner).is_none_or(is_held) {
-                continue;
-            }
-            if let (Ok(watched), Some(run)) = (self.watch(owner, leftover), self.by_owner.get_mut(&owner)) {
-                run.leftovers.push(Held { leftover: watched, told: Vec::new() });
-            }
-        }
-    }
-
-    fn let_go(&mut self, owner: Owner) {
-        if let Some(run) = self.by_owner.remove(&owner) {
-            self.watched.remove(&run.process.key());
-            for held in &run.leftovers {
-                self.watched.remove(&held.leftover.key());
-            }
-            self.forget_name(run.named);
-            self.ended.push(run.process);
         }
     }
 
@@ -395,157 +320,4 @@ impl Drop for Runs {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::{self, File};
-
-    use polling::Events;
-
-    use super::*;
-    use crate::os::{Launch, LaunchPad};
-    use crate::spec::ProcessSpec;
-
-    fn start(runs: &mut Runs, run: RunId, program: &str, arguments: &[&str]) {
-        let token = format!("runs/{}/{}", std::process::id(), run.component);
-        let mut spec = ProcessSpec::new("ps", program).unwrap();
-        spec.arguments = arguments.iter().map(Into::into).collect();
-        let nowhere = File::options().write(true).open("/dev/null").unwrap();
-        let (stdout, stderr) = (nowhere.as_fd(), nowhere.as_fd());
-        let launch = Launch {
-            spec: &spec,
-            environment: &[("PATH".into(), "/usr/bin:/bin".into())],
-            added: &[],
-            token: &token,
-            account: None,
-            open_files: None,
-            cgroup: None,
-            errand: None,
-            ready: None,
-            stdout,
-            stderr,
-        };
-        let mut pad = LaunchPad::new().unwrap();
-        let process = os::spawn(&launch, &mut pad).unwrap().into_process(&mut pad);
-        runs.add(Owner::Run(run), token, process).unwrap();
-    }
-
-    /// How a sleeper ends that is killed while the kernel counts so many that it has killed for memory.
-    fn end_of_killed(kill: impl FnOnce(&mut Runs, RunId), counted: u32) -> Exit {
-        let folder = tempfile::tempdir().unwrap();
-        let count = folder.path().join("memory.events");
-        fs::write(&count, "oom_kill 7\n").unwrap();
-        let poller = Arc::new(Poller::new().unwrap());
-        let mut runs = Runs::new(Arc::clone(&poller), false);
-        runs.out_of_memory = OutOfMemory::in_file(Some(&count));
-
-        let run = RunId { component: 0, number: 1 };
-        start(&mut runs, run, "/bin/sleep", &["1000"]);
-
-        fs::write(&count, format!("oom_kill {}\n", 7 + counted)).unwrap();
-        kill(&mut runs, run);
-        let ended = loop {
-            if let Some(ended) = runs.take_exit(Owner::Run(run), Duration::ZERO) {
-                break ended;
-            }
-            poller.wait(&mut Events::new(), None).unwrap();
-        };
-        while runs.look(&[Owner::Run(run)]) != [(Owner::Run(run), Look::Gone)] {}
-        runs.reap_ended();
-        ended.exit
-    }
-
-    fn by_a_stranger(runs: &mut Runs, run: RunId) {
-        let pid = i32::try_from(runs.living(run).unwrap()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    }
-
-    #[test]
-    fn killed_for_memory_is_said_only_when_the_kernel_says_so_and_it_was_not_us() {
-        let plain = Exit::Signal { signal: 9, core_dumped: false };
-        assert_eq!(end_of_killed(by_a_stranger, 1), Exit::OutOfMemory);
-        assert_eq!(end_of_killed(by_a_stranger, 0), plain);
-        assert_eq!(end_of_killed(|runs, run| runs.kill(Owner::Run(run)), 1), plain);
-        assert_eq!(end_of_killed(|runs, run| runs.forward(run, Signal::KILL), 1), plain);
-        let terminate = |runs: &mut Runs, run| runs.signal(run, Signal::TERM, Recipient::Group);
-        assert_eq!(end_of_killed(terminate, 1), Exit::Signal { signal: 15, core_dumped: false });
-    }
-
-    #[test]
-    fn only_one_stranger_is_looked_at_in_a_round_and_members_of_any_user_are_heard() {
-        let poller = Arc::new(Poller::new().unwrap());
-        let mut runs = Runs::new(poller, false);
-        let run = RunId { component: 7, number: 1 };
-        start(&mut runs, run, "/bin/sleep", &["1000"]);
-        let main = runs.living(run).unwrap();
-        let ours = rustix::process::geteuid().as_raw();
-        let other = ours + 4242;
-        let mut senders = |all: &[(u32, u32)]| {
-            let mut looked_at = None;
-            let speak = |&(pid, user)| runs.may_speak(run, os::Sender { pid, user }, &mut looked_at);
-            all.iter().map(speak).collect::<Vec<_>>()
-        };
-        assert_eq!(senders(&[(main, other), (main, other), (1, other)]), [true, true, false]);
-        assert_eq!(senders(&[(1, other), (main, other), (0, ours), (0, 0)]), [false, false, true, true]);
-        for nobody in [0, std::process::id()] {
-            assert_eq!(senders(&[(nobody, other)]), [false]);
-        }
-    }
-
-    /// It takes every descriptor that there is: so the scenario runs in a process of its own.
-    #[test]
-    fn where_descriptors_are_wanting_no_run_is_said_to_be_gone_while_something_of_it_lives() {
-        const NAME: &str = "supervisor::runs::tests::\
-            where_descriptors_are_wanting_no_run_is_said_to_be_gone_while_something_of_it_lives";
-        if std::env::var_os("TEST_WITHOUT_DESCRIPTORS").is_some() {
-            return looks_without_descriptors();
-        }
-        #[expect(clippy::disallowed_methods, reason = "a test runs itself in a process of its own")]
-        let mut scenario = std::process::Command::new(std::env::current_exe().unwrap());
-        scenario.args(["--exact", NAME]).env("TEST_WITHOUT_DESCRIPTORS", "1");
-        let output = scenario.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
-    }
-
-    fn looks_without_descriptors() {
-        const RUNS: u32 = 8;
-        let poller = Arc::new(Poller::new().unwrap());
-        let mut runs = Runs::new(Arc::clone(&poller), false);
-        let owners: Vec<_> = (0..RUNS).map(|component| Owner::Run(RunId { component, number: 1 })).collect();
-        for component in 0..RUNS {
-            start(&mut runs, RunId { component, number: 1 }, "/bin/sh", &["-c", "sleep 1000 &"]);
-        }
-        for owner in &owners {
-            while runs.take_exit(*owner, Duration::ZERO).is_none() {
-                poller.wait(&mut Events::new(), None).unwrap();
-            }
-        }
-
-        let limit = rustix::process::Rlimit { current: Some(64), maximum: Some(64) };
-        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
-        let taken: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-        let is_left = |looks: &[(Owner, Look)]| {
-            looks.iter().all(|(_, look)| matches!(look, Look::Left(pids) if pids.len() == 1))
-        };
-        let first = runs.look(&owners);
-        assert!(is_left(&first) && first.len() < owners.len() && runs.is_unsure(), "{first:?}");
-        let again = runs.look(&[]);
-        assert!(is_left(&again) && runs.is_unsure(), "{again:?}");
-        drop(taken);
-        let last = runs.look(&[]);
-        assert!(is_left(&last) && !runs.is_unsure(), "{last:?}");
-        assert_eq!(first.len() + again.len() + last.len(), owners.len());
-
-        for owner in &owners {
-            runs.kill(*owner);
-            while runs.look(&[*owner]) != [(*owner, Look::Gone)] {
-                let mut events = Events::new();
-                poller.wait(&mut events, None).unwrap();
-                for event in events.iter() {
-                    runs.noticed(event.key);
-                }
-            }
-        }
-        runs.reap_ended();
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ const LONGEST_STATUS: usize = 256;
 /// Reads a datagram, whatever is in it. Of a line that comes twice the last counts.
 ///
 /// Whether the process of `MAINPID=` belongs to the run is not known here.
-pub(super) fn parse(datagram: &[u8]) -> Said {
+pub(crate) fn parse(datagram: &[u8]) -> Said {
     let mut said = Said::default();
     for line in datagram.split(|byte| *byte == b'\n') {
         let Some(equals) = line.iter().position(|byte| *byte == b'=') else { continue };

@@ -7,6 +7,7 @@
 //! A command is run as its component would be: as its user, in its folder, with its environment and limits, in a process
 //! group of its own. When it has ended, what it leaves behind is killed, whatever kind of command it is.
 
+mod answer;
 mod command;
 mod evidence;
 
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use polling::Poller;
 
+use self::answer::{cannot_run, connected, finished, with_note};
 use self::command::{Place, Said};
 use self::evidence::Subject;
 use super::handle::{Command, Mailbox};
@@ -26,24 +28,18 @@ use super::helper::Helper;
 use super::prober::{HttpQuestion, Interest, ProbeAnswer, Prober};
 use super::runs::{Ended, Owner, Runs};
 use crate::core::{Input, Task, TaskId};
-use crate::environment;
 use crate::os::{self, Connecting, Watched};
 use crate::run::RunId;
 use crate::spec::{self, Probe, ProcessSpec, ReadyWhen, Step};
 
+pub(super) use self::answer::{Answer, Failure, failure_of, shown};
 pub(super) use self::command::Launcher;
 
 /// The poller's keys from here on are of tasks: their pipes and connections. Those below are of processes.
 const FIRST_KEY: usize = 1 << (usize::BITS - 1);
 
-/// How many characters of an answer are shown.
-const LONGEST_ANSWER: usize = 200;
-
 /// How many addresses of a host are tried.
 const MOST_ADDRESSES: usize = 8;
-
-/// What was answered, or why that was no success.
-type Answer = Result<String, String>;
 
 /// All tasks under way, each by a serial number of its own.
 #[derive(Debug)]
@@ -57,8 +53,17 @@ pub(super) struct Tasks {
     last: u64,
     serials: HashMap<TaskId, u64>,
     under_way: HashMap<u64, UnderWay>,
-    /// The tokens of the last runs of components that clean up when a run is over and gone.
-    tokens: HashMap<u32, String>,
+    /// The last runs of components that clean up, by component: their cleanup comes when they are gone.
+    last_runs: HashMap<u32, LastRun>,
+}
+
+/// What the commands of a run are told of it.
+#[derive(Debug)]
+struct LastRun {
+    run: RunId,
+    token: Arc<str>,
+    /// Its main process, which is nobody's pid or a stranger's by the time of the cleanup.
+    pid: u32,
 }
 
 #[derive(Debug)]
@@ -72,7 +77,7 @@ enum Work {
     /// A process of ours does it.
     Command { said: Said, subject: Option<Subject> },
     /// The first of these addresses is being connected to. Once one has failed, why.
-    Connecting { socket: Watched<Connecting>, others: Vec<SocketAddr>, failure: Option<String> },
+    Connecting { socket: Watched<Connecting>, others: Vec<SocketAddr>, failure: Option<Failure> },
     /// A thread of ours does it.
     Helped,
     /// The prober does it.
@@ -102,14 +107,16 @@ impl Tasks {
             last: 0,
             serials: HashMap::new(),
             under_way: HashMap::new(),
-            tokens: HashMap::new(),
+            last_runs: HashMap::new(),
         }
     }
 
-    /// A run is about to begin with this token, which its cleanup will ask for.
-    pub(super) fn remember(&mut self, run: RunId, token: &str, spec: &ProcessSpec) {
-        if spec.cleanup.is_some() {
-            self.tokens.insert(run.component, token.to_owned());
+    /// The main process of a run has ended: keeps what its cleanup will be told of it.
+    pub(super) fn remember(&mut self, run: RunId, runs: &Runs, spec: &ProcessSpec) {
+        if spec.cleanup.is_some()
+            && let (Some(token), Some(pid)) = (runs.token(run), runs.main_pid(run))
+        {
+            self.last_runs.insert(run.component, LastRun { run, token: Arc::clone(token), pid });
         }
     }
 
@@ -126,7 +133,7 @@ impl Tasks {
             Some(Errand::Probe(Probe::Http { url, status })) => {
                 self.ask_prober(serial, HttpQuestion::new(url, status.clone())).map(Some)
             }
-            None => Err("there is nothing to do".to_owned()),
+            None => Err(Failure::Told("there is nothing to do".to_owned())),
         };
         match begun {
             Ok(None) => Some(finished(task, connected())),
@@ -175,7 +182,7 @@ impl Tasks {
             Work::Connecting { socket, others, failure } => match socket.outcome()? {
                 Ok(()) => self.finish(serial, connected()),
                 Err(error) => {
-                    let failure = failure.take().unwrap_or_else(|| in_words(&error));
+                    let failure = failure.take().unwrap_or_else(|| failure_of(&error));
                     let others = std::mem::take(others);
                     self.go_on_connecting(serial, others, Some(failure))
                 }
@@ -213,7 +220,7 @@ impl Tasks {
     pub(super) fn resolved(
         &mut self,
         serial: u64,
-        addresses: Result<Vec<SocketAddr>, String>,
+        addresses: Result<Vec<SocketAddr>, Failure>,
     ) -> Option<Input> {
         match addresses {
             Ok(addresses) => self.go_on_connecting(serial, addresses, None),
@@ -233,14 +240,12 @@ impl Tasks {
         task: TaskId,
         command: &spec::Command,
         launcher: &mut Launcher<'_>,
-    ) -> Result<Work, String> {
-        let kept =
-            || launcher.runs.token(task.run).or(self.tokens.get(&task.run.component).map(|its| &**its));
-        let token = match kept() {
-            Some(token) => token.to_owned(),
-            // Only cleanup comes when nothing is left of a run, and its token is kept.
-            None => environment::token(&launcher.spec.id)
-                .map_err(|error| format!("cannot run: {}", os::words(&error)))?,
+    ) -> Result<Work, Failure> {
+        // Only cleanup comes when nothing is left of a run.
+        let gone = self.last_runs.get(&task.run.component).filter(|last| last.run == task.run);
+        let token = match launcher.runs.token(task.run).or(gone.map(|last| &last.token)) {
+            Some(token) => Arc::clone(token),
+            None => launcher.tokens.of(&launcher.spec.id, task.run.number).into(),
         };
         let subject = match task.task {
             Task::Evidence(step) if self.state.is_some() => {
@@ -253,7 +258,7 @@ impl Tasks {
             owner: Owner::Task(serial),
             token: &token,
             number: task.number,
-            pid: launcher.runs.living(task.run),
+            pid: launcher.runs.main_pid(task.run).or(gone.map(|last| last.pid)),
             is_evidence: subject.is_some(),
         };
         let said = command::start(command, &place, launcher, &self.poller)?;
@@ -261,7 +266,7 @@ impl Tasks {
     }
 
     /// Begins to connect; `None` if that is done already.
-    fn connect(&mut self, serial: u64, host: &str, port: u16) -> Result<Option<Work>, String> {
+    fn connect(&mut self, serial: u64, host: &str, port: u16) -> Result<Option<Work>, Failure> {
         if let Some(addresses) = addresses_of(host, port) {
             return self.connecting(serial, addresses, None);
         }
@@ -269,10 +274,14 @@ impl Tasks {
         let taken = self.resolver.ask(move || {
             let found = (name.as_str(), port).to_socket_addrs();
             let addresses = found.map(|found| found.take(MOST_ADDRESSES).collect());
-            let addresses = addresses.map_err(|error| format!("cannot look up {name:?}: {error}"));
+            let cannot = |error: io::Error| {
+                Failure::of(&error, format!("cannot look up {name:?}: {}", os::in_words(&error)))
+            };
+            let addresses = addresses.map_err(cannot);
             mailbox.send(Command::Resolved { serial, addresses });
         });
-        if taken { Ok(Some(Work::Helped)) } else { Err("too many names are being looked up".to_owned()) }
+        let want = || Failure::Want("too many names are being looked up".to_owned());
+        if taken { Ok(Some(Work::Helped)) } else { Err(want()) }
     }
 
     /// Begins to connect to the first address to which that is possible; `None` if that is done already.
@@ -280,12 +289,13 @@ impl Tasks {
         &self,
         serial: u64,
         addresses: Vec<SocketAddr>,
-        mut failure: Option<String>,
-    ) -> Result<Option<Work>, String> {
+        mut failure: Option<Failure>,
+    ) -> Result<Option<Work>, Failure> {
         let mut others = addresses.into_iter();
         while let Some(address) = others.next() {
             // What is known at once needs no poller.
             let begun = Connecting::begin(address).and_then(|socket| match socket.outcome() {
+                _ if os::descriptors_are_scarce(&socket) => Err(os::scarcity()),
                 Some(outcome) => outcome.map(|()| None),
                 None => Watched::for_writing(socket, &self.poller, key_of(serial)).map(Some),
             });
@@ -295,18 +305,18 @@ impl Tasks {
                     return Ok(Some(Work::Connecting { socket, others: others.collect(), failure }));
                 }
                 Err(error) => {
-                    failure.get_or_insert_with(|| in_words(&error));
+                    failure.get_or_insert_with(|| failure_of(&error));
                 }
             }
         }
-        Err(failure.unwrap_or_else(|| "the host has no address".to_owned()))
+        Err(failure.unwrap_or_else(|| Failure::Told("the host has no address".to_owned())))
     }
 
     fn go_on_connecting(
         &mut self,
         serial: u64,
         addresses: Vec<SocketAddr>,
-        failure: Option<String>,
+        failure: Option<Failure>,
     ) -> Option<Input> {
         // The socket that failed leaves the poller before the next one comes.
         self.under_way.get_mut(&serial)?.work = Work::Helped;
@@ -320,10 +330,11 @@ impl Tasks {
         }
     }
 
-    fn ask_prober(&self, serial: u64, question: HttpQuestion) -> Result<Work, String> {
-        let prober = self.prober.as_ref().ok_or("no prober: this supervisor speaks no HTTP")?;
+    fn ask_prober(&self, serial: u64, question: HttpQuestion) -> Result<Work, Failure> {
+        let nobody = || Failure::Told("no prober: this supervisor speaks no HTTP".to_owned());
+        let prober = self.prober.as_ref().ok_or_else(nobody)?;
         let mailbox = self.mailbox.clone();
-        let answer = ProbeAnswer::new(move |result| mailbox.send(Command::Answered { serial, result }));
+        let answer = ProbeAnswer::to(move |result| mailbox.send(Command::Answered { serial, result }));
         let interest = answer.interest();
         // If it fails, the answer is dropped, which tells so.
         let _ = catch_unwind(AssertUnwindSafe(|| prober.probe(question, answer)));
@@ -353,15 +364,6 @@ fn command(step: &Step) -> Option<Errand<'_>> {
     }
 }
 
-fn finished(task: TaskId, answer: Answer) -> Input {
-    let shared = |text: String| Arc::from(text);
-    Input::Finished { task, result: answer.map(shared).map_err(shared) }
-}
-
-fn connected() -> Answer {
-    Ok("connected".to_owned())
-}
-
 /// What needs no looking up. `localhost` is what it is meant to be, whatever a name service says.
 fn addresses_of(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     let address = |address| SocketAddr::new(address, port);
@@ -375,24 +377,6 @@ fn addresses_of(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
 /// The poller's key of a task; no supervisor lives to see a serial number that does not fit.
 fn key_of(serial: u64) -> usize {
     FIRST_KEY | serial as usize
-}
-
-/// As the end of a sentence: "connection refused".
-fn in_words(error: &io::Error) -> String {
-    let words = os::words(error);
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
-}
-
-/// What of a text is shown to people: a bounded part, and nothing that a terminal would obey.
-pub(super) fn shown(text: &str) -> String {
-    let printable = |character: char| if character.is_control() { ' ' } else { character };
-    text.trim().chars().take(LONGEST_ANSWER).map(printable).collect()
-}
-
-fn with_note(answer: Answer, note: &str) -> Answer {
-    let noted = |answer: String| format!("{answer}; {note}");
-    answer.map(noted).map_err(noted)
 }
 
 #[cfg(test)]

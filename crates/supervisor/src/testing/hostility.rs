@@ -11,12 +11,14 @@ pub struct Hostility {
     pub late: bool,
     /// News comes again later, when it is no longer true.
     pub stale: bool,
-    /// Every fourth spawn fails, and some fail late.
+    /// Every fourth spawn fails, every other of them for want of something, and some fail late.
     pub spawns_fail: bool,
     /// Processes die before the news that they live is told, and the news comes in the wrong order or merged.
     pub early_deaths: bool,
-    /// Every fourth probe and command fails, or never ends.
+    /// Every third probe and command fails, never ends, or cannot be begun.
     pub tasks_fail: bool,
+    /// What is to be remembered is written down late, and lost where the supervisor dies before.
+    pub forgetful: bool,
 }
 
 impl Hostility {
@@ -25,7 +27,14 @@ impl Hostility {
     pub fn drawn_from(seed: u64) -> Self {
         let bits = seed_for(seed, "hostility", 0);
         let bit = |n: u32| bits & (1 << n) != 0;
-        Self { late: bit(0), stale: bit(1), spawns_fail: bit(2), early_deaths: bit(3), tasks_fail: bit(4) }
+        Self {
+            late: bit(0),
+            stale: bit(1),
+            spawns_fail: bit(2),
+            early_deaths: bit(3),
+            tasks_fail: bit(4),
+            forgetful: bit(5),
+        }
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Behaviour {
     pub(super) memory: u64,
     /// The signal by which it stops.
     pub(super) stops_by: Signal,
+    /// The supervisor cannot watch it.
+    pub(super) unwatched: bool,
 }
 
 impl Behaviour {
@@ -96,6 +98,7 @@ impl Behaviour {
             hangs_after: None,
             memory: 1 << 20,
             stops_by: Signal::TERM,
+            unwatched: false,
         }
     }
 
@@ -169,6 +172,13 @@ impl Behaviour {
     /// Does not end even when killed.
     pub fn unkillable(mut self) -> Self {
         self.dies_after = None;
+        self
+    }
+
+    /// Cannot be watched, because the system lacks something: its end is not noticed, but only found by a look. That is so only of one that
+    /// another has started.
+    pub fn unwatched(mut self) -> Self {
+        self.unwatched = true;
         self
     }
 

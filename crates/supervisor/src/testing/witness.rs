@@ -1,19 +1,28 @@
 //! Watches every decision and says when one breaks what must always be true. It keeps books of its own, from the
 //! requests and the decisions alone, so that a mistake of the core cannot hide in the core's state.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+mod book;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
-use crate::core::{Action, Ask, RequestId, Task, TaskId};
+use self::book::Book;
+use crate::core::{Action, Ask, Input, RequestId, Task, TaskId};
 use crate::event::EventKind;
 use crate::run::RunId;
-use crate::spec::{ComponentId, Condition, ProcessSpec, RestartBudget, Step};
-use crate::status::{ComponentState, Status};
+use crate::spec::{Condition, ProcessSpec, RestartBudget};
+use crate::status::{ComponentState, ComponentStatus};
 
 #[derive(Debug)]
 pub(super) struct Witness {
     seed: u64,
     books: Vec<Book>,
+    by_id: HashMap<String, u32>,
+    /// The members of each group.
+    groups: HashMap<String, Vec<u32>>,
+    /// Those that were told to stop.
+    stopping: BTreeSet<u32>,
     asks: BTreeMap<RequestId, Ask>,
     accepted: HashSet<RequestId>,
     answered: HashSet<RequestId>,
@@ -28,78 +37,21 @@ pub(super) struct Witness {
     tasks: BTreeSet<TaskId>,
 }
 
-/// What the witness knows of one component.
-#[derive(Debug)]
-struct Book {
-    id: String,
-    /// That of the first to start among itself and those that need it.
-    priority: u16,
-    /// Whom it needs, and how.
-    needs: Vec<(usize, Condition)>,
-    /// Whether nothing but its own wait can hold up its next try.
-    waits_exactly: bool,
-    /// How much sooner than by its time its stop may be over, because commands end before theirs.
-    early: Duration,
-    /// How long the taking of evidence may last.
-    evidence: Duration,
-    autostart: bool,
-    /// Its run has started, and is ready; its last one ended with success.
-    started: bool,
-    ready: bool,
-    succeeded: bool,
-    /// Its run is ended for a fault.
-    judged: bool,
-    /// Somebody has asked a second time for its end.
-    impatient: bool,
-    /// Its next run is one that nobody has asked for.
-    is_restart: bool,
-    /// Nobody wants it, so that it must not be started.
-    forbidden: bool,
-    runs: usize,
-    /// The run that was begun last, while it is not gone.
-    run: Option<RunId>,
-    exits_told: HashSet<RunId>,
-    /// The first of started, or ended, has happened.
-    settled: bool,
-    /// When it was told to stop, and how long it was given.
-    told_to_stop: Option<(Duration, Duration)>,
-    /// It was killed since it was told to stop.
-    killed: bool,
-    /// When it will be tried again, if nobody asks for anything.
-    next_try: Option<Duration>,
-    /// Something of it is known to be unkillable.
-    unkillable: bool,
-}
-
 impl Witness {
     pub(super) fn new(seed: u64, specs: &[ProcessSpec], budget: Option<RestartBudget>) -> Self {
-        let book = |(key, spec): (usize, &ProcessSpec)| Book {
-            id: spec.id.to_string(),
-            priority: priority(specs, key),
-            needs: needs(specs, spec),
-            waits_exactly: spec.depends_on.is_empty() && spec.restart_group.is_none() && budget.is_none(),
-            early: early(&spec.stop),
-            evidence: spec.evidence.iter().map(Step::limit).sum(),
-            started: false,
-            ready: false,
-            succeeded: false,
-            judged: false,
-            impatient: false,
-            is_restart: false,
-            autostart: spec.autostart,
-            forbidden: !spec.autostart,
-            runs: 0,
-            run: None,
-            exits_told: HashSet::new(),
-            settled: false,
-            told_to_stop: None,
-            killed: false,
-            next_try: None,
-            unkillable: false,
-        };
+        let books = Book::of_all(specs, budget.is_some());
+        let mut groups: HashMap<_, Vec<_>> = HashMap::new();
+        for (key, book) in (0..).zip(&books) {
+            if let Some(group) = &book.group {
+                groups.entry(group.clone()).or_default().push(key);
+            }
+        }
         Self {
             seed,
-            books: specs.iter().enumerate().map(book).collect(),
+            by_id: (0..).zip(&books).map(|(key, book)| (book.id.clone(), key)).collect(),
+            groups,
+            books,
+            stopping: BTreeSet::new(),
             budget,
             restarts: VecDeque::new(),
             tasks: BTreeSet::new(),
@@ -129,13 +81,104 @@ impl Witness {
         }
     }
 
+    /// This is the last run of a component that another supervisor knows of; later ones have left nothing behind.
+    pub(super) fn is_found(&mut self, key: u32, run: Option<RunId>) {
+        self.books[key as usize].run = run;
+    }
+
+    /// The supervisor was killed: what it was doing about runs begins anew, and a shutdown is forgotten. `forgetful`: what it
+    /// had decided last may not have been written down.
+    pub(super) fn supervisor_was_killed(&mut self, now: Duration, forgetful: bool) {
+        self.tasks.clear();
+        self.stopping.clear();
+        if forgetful {
+            // Only whoever was answered may rely on it.
+            for request in self.accepted.difference(&self.answered) {
+                if let Some(Ask::Stop { keys, .. }) = self.asks.get(request) {
+                    keys.iter().for_each(|key| self.books[*key as usize].forbidden = false);
+                }
+            }
+        }
+        self.answered.extend(self.accepted.iter());
+        self.undisturbed = false;
+        for book in &mut self.books {
+            book.told_to_stop = None;
+            book.killed = false;
+            book.impatient = false;
+            book.unkillable = false;
+            if self.stopping_everything {
+                book.forbidden = book.forbidden_before;
+            }
+            // What has come due meanwhile is done late.
+            book.next_try = book.next_try.filter(|time| *time > now && !forgetful);
+            if forgetful {
+                book.exits_told.clear();
+                book.is_restart = false;
+            }
+        }
+        if forgetful {
+            self.restarts.clear();
+        }
+        self.stopping_everything = false;
+        self.killing_everything = false;
+    }
+
     /// A task has answered.
     pub(super) fn finished(&mut self, task: TaskId) {
         self.tasks.remove(&task);
     }
 
-    /// Checks one decision. `lives` says whether anything of a component lives.
-    pub(super) fn decided(&mut self, now: Duration, action: &Action, lives: &dyn Fn(u32) -> bool) {
+    /// Whom this fact is about.
+    pub(super) fn told(&self, input: &Input) -> Vec<u32> {
+        match input {
+            Input::Tick | Input::Forget { .. } => Vec::new(),
+            Input::Recalled { key, .. } => vec![*key],
+            Input::Begin | Input::Request { ask: Ask::Shutdown { .. }, .. } => {
+                self.by_id.values().copied().collect()
+            }
+            Input::Request { ask, .. } => match ask {
+                Ask::Start(keys) | Ask::Restart(keys) | Ask::Reset(keys) | Ask::Reload(keys) => keys.clone(),
+                Ask::Stop { keys, .. } | Ask::Signal { keys, .. } | Ask::Wait { keys, .. } => keys.clone(),
+                Ask::Shutdown { .. } => Vec::new(),
+            },
+            Input::Spawned { run, .. }
+            | Input::NotSpawned { run, .. }
+            | Input::Exited { run, .. }
+            | Input::Ready { run }
+            | Input::Notified { run, .. }
+            | Input::Measured { run, .. }
+            | Input::Left { run, .. }
+            | Input::Gone { run } => vec![run.component],
+            Input::Finished { task, .. } | Input::NotBegun { task, .. } => vec![task.run.component],
+        }
+    }
+
+    /// These, those that need them, and the others of their groups: whoever may have to do something because of these.
+    pub(super) fn around(&self, keys: &BTreeSet<u32>) -> Vec<u32> {
+        let mut all = keys.clone();
+        for book in keys.iter().map(|key| &self.books[*key as usize]) {
+            all.extend(book.needed_by.iter().map(|place| *place as u32));
+            all.extend(book.group.iter().flat_map(|group| &self.groups[group]));
+        }
+        all.into_iter().collect()
+    }
+
+    /// Checks one decision, and says whom it is about. `lives` says whether anything of a component lives.
+    pub(super) fn decided(
+        &mut self,
+        now: Duration,
+        action: &Action,
+        lives: &dyn Fn(u32) -> bool,
+    ) -> Option<u32> {
+        self.check_decision(now, action, lives);
+        match action {
+            Action::Spawn { run } => Some(run.component),
+            Action::Emit(event) => self.by_id.get(event.component.as_ref()?.as_str()).copied(),
+            _ => None,
+        }
+    }
+
+    fn check_decision(&mut self, now: Duration, action: &Action, lives: &dyn Fn(u32) -> bool) {
         match action {
             Action::Spawn { run } => self.check_spawn(now, *run, lives),
             Action::Signal { run, .. } => self.check_stop(*run, lives),
@@ -144,95 +187,119 @@ impl Witness {
                 let book = &self.books[task.run.component as usize];
                 let is_its_own =
                     book.run == Some(task.run) || task.task == Task::Cleanup && book.run.is_none();
-                self.check(is_its_own, "S2", &format!("a task is for an old run of {}", book.id));
+                self.check(is_its_own, "S2", format_args!("a task is for an old run of {}", book.id));
                 let kind = |other: &TaskId| (other.run, std::mem::discriminant(&other.task));
                 let doubled = self.tasks.iter().any(|other| kind(other) == kind(task));
-                self.check(!doubled, "S10", &format!("{:?} of {} is begun twice", task.task, book.id));
+                self.check(!doubled, "S10", format_args!("{:?} of {} is begun twice", task.task, book.id));
                 self.tasks.insert(*task);
             }
             Action::Abandon { task } => {
                 let was_there = self.tasks.remove(task);
-                self.check(was_there, "S10", "a task is given up that is not under way");
+                self.check(was_there, "S10", format_args!("a task is given up that is not under way"));
             }
-            Action::Forward { .. } | Action::Measure { .. } | Action::Inspect { .. } => {}
+            Action::Look { run } => {
+                let book = &self.books[run.component as usize];
+                let is_its_own = book.run == Some(*run) && book.unkillable;
+                self.check(
+                    is_its_own,
+                    "S2",
+                    format_args!("it is looked what is left of an old run of {}", book.id),
+                );
+            }
+            Action::Forward { .. }
+            | Action::Measure { .. }
+            | Action::Inspect { .. }
+            | Action::Remember { .. } => {}
             Action::Accepted { request } => {
                 let once = self.accepted.insert(*request);
-                self.check(once, "S13", "a request is accepted twice");
+                self.check(once, "S13", format_args!("a request is accepted twice"));
                 self.take_up(now, *request);
             }
             Action::Refused { request, .. } => {
                 let once = !self.accepted.contains(request) && self.answered.insert(*request);
-                self.check(once, "S13", "a request is refused that had an answer");
+                self.check(once, "S13", format_args!("a request is refused that had an answer"));
             }
             Action::Done { request, .. } => {
                 let once = self.accepted.contains(request) && self.answered.insert(*request);
-                self.check(once, "S13", "a request is answered twice, or without being accepted");
+                self.check(
+                    once,
+                    "S13",
+                    format_args!("a request is answered twice, or without being accepted"),
+                );
             }
             Action::Emit(event) => {
-                let id = event.component.as_ref().map(ToString::to_string);
-                if let Some(key) = self.books.iter().position(|book| Some(&book.id) == id.as_ref()) {
-                    self.note_event(now, key, &event.kind, lives);
+                let key = event.component.as_ref().and_then(|id| self.by_id.get(id.as_str()).copied());
+                if let Some(key) = key {
+                    self.note(now, key, &event.kind, lives(key));
                 }
             }
             Action::End { .. } => {
                 for (key, book) in (0..).zip(&self.books) {
                     let left = lives(key) && !book.unkillable;
-                    self.check(!left, "S5", &format!("something of {} is left behind at the end", book.id));
+                    self.check(
+                        !left,
+                        "S5",
+                        format_args!("something of {} is left behind at the end", book.id),
+                    );
                 }
                 let open = self.accepted.len() != self.answered.intersection(&self.accepted).count();
-                self.check(!open, "S13", "a request is open at the end");
-                self.check(self.tasks.is_empty(), "S10", "a task is under way at the end");
+                self.check(!open, "S13", format_args!("a request is open at the end"));
+                self.check(self.tasks.is_empty(), "S10", format_args!("a task is under way at the end"));
             }
         }
     }
 
-    /// Checks what people are told.
-    pub(super) fn after_step(&self, status: &Status, main_process: &dyn Fn(u32) -> Option<u32>) {
-        for (key, component) in (0..).zip(&status.components) {
-            let adrift = component.wanted
-                && component.state == ComponentState::Stopped
-                && self.books[key as usize].runs > 0;
-            self.check(!adrift, "L1", &format!("{} is wanted, but will never run", component.id));
-            let idle = component.state == ComponentState::Starting && component.run.is_none();
-            self.check(!idle, "L1", &format!("{} waits for nothing, and does not start", component.id));
-            if component.state == ComponentState::Up {
-                let truth = main_process(key);
-                let true_pid = truth.is_some() && component.pid == truth;
-                self.check(true_pid, "S17", &format!("{} is shown as up with another pid", component.id));
-            }
+    /// Checks what people are told of a component, whose main process has this pid, if it lives.
+    pub(super) fn check_status(&self, component: &ComponentStatus, key: u32, main_process: Option<u32>) {
+        let has_run = self.books[key as usize].runs > 0;
+        let adrift = component.wanted && component.state == ComponentState::Stopped && has_run;
+        self.check(!adrift, "L1", format_args!("{} is wanted, but will never run", component.id));
+        let idle = component.state == ComponentState::Starting && component.run.is_none();
+        self.check(!idle, "L1", format_args!("{} waits for nothing, and does not start", component.id));
+        if component.state == ComponentState::Up {
+            let true_pid = main_process.is_some() && component.pid == main_process;
+            self.check(true_pid, "S17", format_args!("{} is shown as up with another pid", component.id));
         }
     }
 
     /// Checks that what was told to stop is killed when its time is up.
     pub(super) fn check_deadlines(&self, now: Duration, lives: &dyn Fn(u32) -> bool) {
-        for (key, book) in (0..).zip(&self.books) {
+        for (key, book) in self.stopping.iter().map(|key| (*key, &self.books[*key as usize])) {
             let overdue = book.told_to_stop.is_some_and(|(told, timeout)| {
                 now > told.saturating_add(timeout).saturating_add(book.evidence)
             });
             let forgotten = overdue && !book.killed && lives(key);
-            self.check(!forgotten, "S6", &format!("{} is not killed though its time is up", book.id));
+            self.check(!forgotten, "S6", format_args!("{} is not killed though its time is up", book.id));
         }
     }
 
     fn check_spawn(&mut self, now: Duration, run: RunId, lives: &dyn Fn(u32) -> bool) {
         let book = &self.books[run.component as usize];
         let free = book.run.is_none() && !lives(run.component);
-        self.check(free, "S1", &format!("{} is started though it runs", book.id));
+        self.check(free, "S1", format_args!("{} is started though it runs", book.id));
         let is_clean = !self.tasks.iter().any(|task| task.run.component == run.component);
         self.check(
             is_clean,
             "S1",
-            &format!("{} is started though a task of its last run is under way", book.id),
+            format_args!("{} is started though a task of its last run is under way", book.id),
         );
-        self.check(!book.forbidden, "S4", &format!("{} is started though it was stopped", book.id));
-        self.check(!self.stopping_everything, "S4", &format!("{} is started while shutting down", book.id));
+        self.check(!book.forbidden, "S4", format_args!("{} is started though it was stopped", book.id));
+        self.check(
+            !self.stopping_everything,
+            "S4",
+            format_args!("{} is started while shutting down", book.id),
+        );
         let on_time = book.next_try.is_none_or(|time| time == now || time < now && !book.waits_exactly);
-        self.check(on_time, "S8", &format!("{} is tried again before or after its wait", book.id));
+        self.check(on_time, "S8", format_args!("{} is tried again before or after its wait", book.id));
         if self.undisturbed && book.runs == 0 {
             let unsettled =
                 |other: &&Book| other.autostart && other.priority < book.priority && !other.settled;
             let first = self.books.iter().find(unsettled).map_or(String::new(), |other| other.id.clone());
-            self.check(first.is_empty(), "S7", &format!("{} is started before {first} has settled", book.id));
+            self.check(
+                first.is_empty(),
+                "S7",
+                format_args!("{} is started before {first} has settled", book.id),
+            );
         }
         for (needed, condition) in &book.needs {
             let other = &self.books[*needed];
@@ -244,7 +311,7 @@ impl Witness {
             self.check(
                 holds,
                 "S7",
-                &format!("{} is started though {} is not {condition}", book.id, other.id),
+                format_args!("{} is started though {} is not {condition}", book.id, other.id),
             );
         }
         if book.is_restart {
@@ -270,7 +337,11 @@ impl Witness {
         for (count, began) in newest_first {
             let came = (now - *began).as_nanos() / token.as_nanos().max(1);
             let allowed = u128::from(budget.max) + came;
-            self.check(count <= allowed, "S8", "there are more restarts than the budget allows");
+            self.check(
+                count <= allowed,
+                "S8",
+                format_args!("there are more restarts than the budget allows"),
+            );
         }
         if self.restarts.len() > 64 {
             self.restarts.pop_front();
@@ -279,28 +350,32 @@ impl Witness {
 
     fn check_stop(&self, run: RunId, lives: &dyn Fn(u32) -> bool) {
         let book = &self.books[run.component as usize];
-        self.check(book.run == Some(run), "S2", &format!("a stop goes to an old run of {}", book.id));
+        self.check(book.run == Some(run), "S2", format_args!("a stop goes to an old run of {}", book.id));
         // Told before, it is told again for the sake of leftovers that have not heard of it.
         let first = book.told_to_stop.is_none() && !book.judged;
         if first && self.stopping_everything && !self.killing_everything {
             for (key, other) in (0..).zip(&self.books) {
                 let later = other.priority > book.priority && lives(key) && !other.unkillable;
-                self.check(!later, "S7", &format!("{} is stopped before {}", book.id, other.id));
+                self.check(!later, "S7", format_args!("{} is stopped before {}", book.id, other.id));
                 let needs_it = other.needs.iter().any(|(needed, _)| *needed == run.component as usize);
                 let too_early = needs_it && lives(key) && !other.unkillable;
-                self.check(!too_early, "S7", &format!("{} is stopped though {} needs it", book.id, other.id));
+                self.check(
+                    !too_early,
+                    "S7",
+                    format_args!("{} is stopped though {} needs it", book.id, other.id),
+                );
             }
         }
     }
 
     fn check_kill(&self, now: Duration, run: RunId) {
         let book = &self.books[run.component as usize];
-        self.check(book.run == Some(run), "S2", &format!("a kill goes to an old run of {}", book.id));
+        self.check(book.run == Some(run), "S2", format_args!("a kill goes to an old run of {}", book.id));
         if let Some((told, timeout)) = book.told_to_stop {
             let early = now.saturating_add(book.early) < told.saturating_add(timeout)
                 && !self.killing_everything
                 && !book.impatient;
-            self.check(!early, "S6", &format!("{} is killed before its time", book.id));
+            self.check(!early, "S6", format_args!("{} is killed before its time", book.id));
         }
     }
 
@@ -308,8 +383,7 @@ impl Witness {
         self.undisturbed = false;
         let is_stop = matches!(self.asks.get(&request), Some(Ask::Stop { .. }));
         let (keys, forbidden) = match self.asks.get(&request) {
-            Some(Ask::Start(keys)) => (self.with_needed(keys), false),
-            Some(Ask::Restart(keys)) => (keys.clone(), false),
+            Some(Ask::Start(keys) | Ask::Restart(keys)) => (self.with_needed(keys), false),
             Some(Ask::Stop { keys, .. }) => (keys.clone(), true),
             Some(Ask::Shutdown { immediately }) => {
                 self.killing_everything |= *immediately || self.stopping_everything;
@@ -317,11 +391,14 @@ impl Witness {
                 ((0..).zip(&self.books).map(|(key, _)| key).collect(), true)
             }
             Some(Ask::Reset(_) | Ask::Reload(_) | Ask::Signal { .. } | Ask::Wait { .. }) => return,
-            None => return self.check(false, "S13", "a request is accepted that nobody made"),
+            None => return self.check(false, "S13", format_args!("a request is accepted that nobody made")),
         };
         for key in keys {
             let book = &mut self.books[key as usize];
             book.forbidden = forbidden;
+            if !self.stopping_everything {
+                book.forbidden_before = forbidden;
+            }
             book.next_try = None;
             book.is_restart = false;
             book.impatient |= is_stop && book.told_to_stop.is_some_and(|(told, _)| now > told);
@@ -343,101 +420,22 @@ impl Witness {
         all
     }
 
-    fn note_event(&mut self, now: Duration, key: usize, kind: &EventKind, lives: &dyn Fn(u32) -> bool) {
-        let alive = lives(key as u32);
-        let book = &mut self.books[key];
-        let mut fault = None;
-        match kind {
-            EventKind::Started { .. } => {
-                book.settled = true;
-                book.started = true;
-                book.ready = true;
-            }
-            EventKind::Unready { .. } => book.ready = false,
-            EventKind::ReadyAgain { .. } => book.ready = true,
-            EventKind::Judged { .. } => {
-                book.started = false;
-                book.judged = true;
-            }
-            // Nobody waits for it to settle any longer.
-            EventKind::Blocked { .. } => book.settled = true,
-            EventKind::NotSpawned { run, .. } => {
-                book.settled = true;
-                book.succeeded = false;
-                book.is_restart = true;
-                book.run = book.run.filter(|its| its != run);
-            }
-            EventKind::Exited { run, exit, .. } => {
-                book.settled = true;
-                book.started = false;
-                book.succeeded = exit.is_success() && !book.judged;
-                book.is_restart = true;
-                if !book.exits_told.insert(*run) {
-                    fault = Some(("S3", "an exit is counted twice"));
-                }
-            }
-            EventKind::Stopping { timeout, .. } => {
-                book.started = false;
-                book.told_to_stop = Some((now, *timeout));
-            }
-            EventKind::Killed { .. } => book.killed = true,
-            EventKind::Backoff { delay, .. } => book.next_try = Some(now.saturating_add(*delay)),
-            EventKind::Tripped { rest, .. } => book.next_try = Some(now.saturating_add(*rest)),
-            EventKind::Unkillable { .. } => {
-                book.unkillable = true;
-                book.settled = true;
-            }
-            EventKind::Stopped | EventKind::Completed | EventKind::GivenUp { .. } => {
-                book.next_try = None;
-                book.is_restart = false;
-                if alive {
-                    fault = Some(("S5", "it is said to be down though something of it lives"));
-                }
-            }
-            _ => {}
+    /// Takes note of what is told of a component.
+    fn note(&mut self, now: Duration, key: u32, kind: &EventKind, alive: bool) {
+        let book = &mut self.books[key as usize];
+        let fault = book.note(now, kind, alive);
+        if book.told_to_stop.is_some() && !book.killed {
+            self.stopping.insert(key);
+        } else {
+            self.stopping.remove(&key);
         }
         if let Some((invariant, text)) = fault {
-            self.check(false, invariant, &format!("{}: {text}", self.books[key].id));
+            self.check(false, invariant, format_args!("{}: {text}", self.books[key as usize].id));
         }
     }
 
     #[track_caller]
-    fn check(&self, holds: bool, invariant: &str, broken: &str) {
+    fn check(&self, holds: bool, invariant: &str, broken: fmt::Arguments<'_>) {
         assert!(holds, "{invariant} is broken in the life of seed {}: {broken}", self.seed);
     }
-}
-
-/// Whom a component needs, by place.
-fn needs(specs: &[ProcessSpec], spec: &ProcessSpec) -> Vec<(usize, Condition)> {
-    let meant = |name: &ComponentId| {
-        let name = name.clone();
-        specs
-            .iter()
-            .enumerate()
-            .filter(move |(_, other)| other.id == name || other.instance_of.as_ref() == Some(&name))
-    };
-    let places =
-        spec.depends_on.iter().flat_map(|need| meant(&need.on).map(|(place, _)| (place, need.condition)));
-    places.collect()
-}
-
-/// The lowest priority among a component and all that need it.
-fn priority(specs: &[ProcessSpec], place: usize) -> u16 {
-    let mut all = BTreeSet::from([place]);
-    loop {
-        let needs_one =
-            |other: &usize| needs(specs, &specs[*other]).iter().any(|(needed, _)| all.contains(needed));
-        let more: Vec<_> =
-            (0..specs.len()).filter(|other| !all.contains(other) && needs_one(other)).collect();
-        if more.is_empty() {
-            return all.iter().map(|place| specs[*place].start_priority).min().unwrap_or_default();
-        }
-        all.extend(more);
-    }
-}
-
-/// How long the commands may take that are not the last step of stopping: what they leave over of it is not waited for.
-fn early(stop: &[Step]) -> Duration {
-    let commands = stop.split_last().map_or(&[][..], |(_, others)| others).iter();
-    commands.filter(|step| matches!(step, Step::Run { .. })).map(Step::limit).sum()
 }

@@ -1,15 +1,19 @@
 //! The simulated world itself: a virtual clock, a small pid space, and the rim around the core.
 
+mod afterlife;
+mod processes;
 mod rim;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::afterlife::Memories;
+use self::processes::{Process, Processes};
 use super::hostility::{Draws, Hostility};
-use super::mock::{Behaviour, Mock};
+use super::mock::Mock;
 use super::witness::Witness;
-use crate::core::{Ask, Core, Input, RequestId, Rules};
+use crate::core::{Ask, Core, Input, RequestId, Rules, Said};
 use crate::event::Event;
 use crate::names::Names;
 use crate::request::{Dependants, Outcome, RequestError, Targets, Until};
@@ -18,24 +22,27 @@ use crate::signal::Signal;
 use crate::spec::{OnGiveUp, RestartBudget};
 use crate::status::{ComponentStatus, Status};
 
-/// How many pids there are at least: few, so that they are used again all the time.
-const FEWEST_PIDS: u32 = 16;
+/// A world of more components is checked after each step only where the step was about them, and around that.
+const CHECKED_AS_A_WHOLE: usize = 64;
 
 /// The supervisor's decisions on mock components in virtual time. See the [module](super).
 #[derive(Debug)]
 pub struct World {
     core: Core,
+    rules: Rules,
+    seed: u64,
+    memories: Memories,
     names: Names,
     mocks: Vec<Mock>,
     draws: Vec<Draws>,
     hostility: Hostility,
+    /// The supervisor lacks what it takes to begin anything.
+    is_short: bool,
     news_comes_late: bool,
     now: Duration,
     agenda: BTreeMap<(Duration, u64), Happening>,
     happenings: u64,
-    processes: BTreeMap<u64, Process>,
-    born: u64,
-    last_pid: u32,
+    processes: Processes,
     reported: HashMap<RunId, Reported>,
     requests: u64,
     answers: BTreeMap<RequestId, Result<Option<Outcome>, RequestError>>,
@@ -43,6 +50,8 @@ pub struct World {
     trace: Vec<String>,
     ended: bool,
     witness: Witness,
+    /// Whom the steps since the last check were about.
+    touched: BTreeSet<u32>,
 }
 
 /// What holds in a [`World`] beside its components.
@@ -56,6 +65,8 @@ pub struct Circumstances {
     pub restart_budget: Option<RestartBudget>,
     /// What happens when an essential component is given up.
     pub on_give_up: OnGiveUp,
+    /// Whether the supervisor ends when nothing will run again.
+    pub ends_when_done: bool,
 }
 
 /// A request made of a [`World`]: ask for its [`World::outcome`].
@@ -71,23 +82,6 @@ enum Happening {
     Ends { process: u64, exit: Exit },
     /// A main process gives a sign of life, and will again after this time.
     SignOfLife { process: u64, again: Duration },
-}
-
-/// A mock process. It stays in the table, its pid taken, until it is reaped.
-#[derive(Debug)]
-struct Process {
-    run: RunId,
-    pid: u32,
-    is_main: bool,
-    born: Duration,
-    behaviour: Behaviour,
-    ended: Option<Exit>,
-}
-
-impl Process {
-    fn lives(&self) -> bool {
-        self.ended.is_none()
-    }
 }
 
 /// What the core has been told of a run, or will be by news under way.
@@ -114,8 +108,8 @@ impl World {
     /// A world of these components under these circumstances.
     #[must_use]
     pub fn under(mocks: impl IntoIterator<Item = Mock>, circumstances: Circumstances) -> Self {
-        let Circumstances { seed, hostility, restart_budget, on_give_up } = circumstances;
-        let rules = Rules { budget: restart_budget, on_give_up };
+        let Circumstances { seed, hostility, restart_budget, on_give_up, ends_when_done } = circumstances;
+        let rules = Rules { budget: restart_budget, on_give_up, remembers: true, ends_when_done };
         let mocks: Vec<_> = mocks.into_iter().collect();
         let core = Core::new(mocks.iter().map(|mock| mock.spec.clone()).collect(), rules, seed);
         let mut mocks: HashMap<_, _> = mocks.into_iter().map(|mock| (mock.spec.id.clone(), mock)).collect();
@@ -127,22 +121,25 @@ impl World {
             names: Names::new(core.specs()),
             witness,
             draws,
+            rules,
+            seed,
+            memories: Memories::default(),
             core,
             mocks,
             hostility,
+            is_short: false,
             news_comes_late: hostility.late || hostility.early_deaths,
             now: Duration::ZERO,
             agenda: BTreeMap::new(),
             happenings: 0,
-            processes: BTreeMap::new(),
-            born: 0,
-            last_pid: 0,
+            processes: Processes::new(specs.len()),
             reported: HashMap::new(),
             requests: 0,
             answers: BTreeMap::new(),
             events: Vec::new(),
             trace: Vec::new(),
             ended: false,
+            touched: BTreeSet::new(),
         };
         world.tell(Input::Begin);
         world.run_for(Duration::ZERO);
@@ -225,10 +222,18 @@ impl World {
     /// Has the main process of a component hang from now on. Does nothing if there is none.
     pub fn hang(&mut self, id: &str) {
         let now = self.now;
-        for serial in self.alive_serials(id) {
-            if let Some(process) = self.processes.get_mut(&serial).filter(|process| process.is_main) {
+        for serial in self.alive_of(id, |process| process.is_main.then_some(process.serial)) {
+            if let Some(process) = self.processes.get_mut(serial) {
                 process.behaviour.hangs_after = Some(now.saturating_sub(process.born));
             }
+        }
+    }
+
+    /// Has the main process of a component ask for so much time from now on, for what it is doing (`EXTEND_TIMEOUT_USEC`). Does
+    /// nothing if there is none.
+    pub fn extend(&mut self, id: &str, time: Duration) {
+        if let Some(run) = self.component(id).run {
+            self.tell(Input::Notified { run, said: Said { extend: Some(time), ..Said::default() } });
         }
     }
 
@@ -262,12 +267,16 @@ impl World {
     /// Kills the main process of a component, as from outside. Does nothing if there is none.
     pub fn crash(&mut self, id: &str) {
         let exit = Exit::Signal { signal: 9, core_dumped: false };
-        for process in self.alive_serials(id) {
-            if self.processes[&process].is_main {
-                self.plan(Duration::ZERO, Happening::Ends { process, exit });
-            }
+        for process in self.alive_of(id, |process| process.is_main.then_some(process.serial)) {
+            self.plan(Duration::ZERO, Happening::Ends { process, exit });
         }
         self.run_for(Duration::ZERO);
+    }
+
+    /// From now on the supervisor can begin nothing, no run and no probe and no command, as if it had no descriptors left; or
+    /// again as usual.
+    pub fn run_short(&mut self, is_short: bool) {
+        self.is_short = is_short;
     }
 
     /// From now on nothing goes wrong any more but what the components do.
@@ -290,8 +299,7 @@ impl World {
     /// If there is no component of this name.
     #[must_use]
     pub fn component(&self, id: &str) -> ComponentStatus {
-        let status = self.core.status(self.now, &[self.key(id)]);
-        status.components[0].clone()
+        self.core.status_of(self.now, &[self.key(id)]).swap_remove(0)
     }
 
     /// The state of one component in the words that people see: `backoff 8s (3)`.
@@ -318,7 +326,7 @@ impl World {
     /// If there is no component of this name.
     #[must_use]
     pub fn alive(&self, id: &str) -> Vec<u32> {
-        self.alive_serials(id).into_iter().map(|serial| self.processes[&serial].pid).collect()
+        self.alive_of(id, |process| Some(process.pid))
     }
 
     /// Everything that was told to readers of events so far.
@@ -331,6 +339,11 @@ impl World {
     #[must_use]
     pub fn trace(&self) -> &[String] {
         &self.trace
+    }
+
+    /// Something of each of its processes that live.
+    fn alive_of<T>(&self, id: &str, what: impl Fn(&Process) -> Option<T>) -> Vec<T> {
+        self.processes.of(self.key(id)).filter(|process| process.lives()).filter_map(what).collect()
     }
 
     fn key(&self, id: &str) -> u32 {

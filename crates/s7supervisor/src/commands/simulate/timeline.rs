@@ -183,7 +183,7 @@ impl Timeline {
                     line = place;
                     lines[line].2 = words;
                 }
-                (Some((place, before)), Some(EventKind::Spawned { .. })) if words::is_end(before) => {
+                (Some((place, before)), Some(EventKind::Spawned { .. })) if words::decides(before) => {
                     lines[place].2.push_str("; next try at once");
                     lines.push((moment.at, id, words));
                 }

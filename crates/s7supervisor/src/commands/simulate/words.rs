@@ -8,6 +8,7 @@ use supervisor_control::wire::Sentence;
 /// What an event says. `None` of what says nothing here.
 pub(super) fn words(kind: &EventKind) -> Option<String> {
     Some(match kind {
+        EventKind::Requested { verb, signal: Some(signal), .. } => format!("{verb} {signal} asked for"),
         EventKind::Requested { verb, .. } => format!("{verb} asked for"),
         EventKind::Spawned { run, .. } => format!("starting ({run})"),
         EventKind::Started { run } => format!("up ({run})"),
@@ -16,8 +17,9 @@ pub(super) fn words(kind: &EventKind) -> Option<String> {
             let asked = if *asked { "ended as told: " } else { "" };
             format!("{asked}{exit} after {}", precisely(*uptime))
         }
-        EventKind::Backoff { delay, in_a_row } => {
-            format!("next try in {}, restart {in_a_row} in a row", precisely(*delay))
+        EventKind::Backoff { delay, in_a_row, for_budget } => {
+            let budget = if *for_budget { ", as the restart budget allows" } else { "" };
+            format!("next try in {}{budget}, restart {in_a_row} in a row", precisely(*delay))
         }
         // The made-up commands of the world answer nothing.
         EventKind::Step { result: Some(Ok(_)), .. } | EventKind::LastWords { .. } => return None,
@@ -35,12 +37,18 @@ pub(super) fn continues(next: &EventKind, kind: &EventKind) -> bool {
     let is_next = matches!(
         next,
         EventKind::Backoff { .. }
+            | EventKind::Ruled { .. }
             | EventKind::Tripped { .. }
             | EventKind::GivenUp { .. }
             | EventKind::Completed
             | EventKind::Stopped
     );
-    is_next && is_end(kind)
+    is_next && decides(kind)
+}
+
+/// Whether this is the end of a run, or what was decided of it: what comes next may follow at once.
+pub(super) fn decides(kind: &EventKind) -> bool {
+    is_end(kind) || matches!(kind, EventKind::Ruled { .. })
 }
 
 /// Whether `next` says all that `kind` does, and more.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytesize::ByteSize;
 use chrono::DateTime;
 use supervisor::Short;
-use supervisor_control::wire::{EventDocument, What};
+use supervisor_control::wire::{EventDocument, What, fact_in_words};
 
 use super::Answer;
 use super::story::LastRun;
@@ -65,7 +65,9 @@ impl Lines {
                 self.add(indent, &format!("{} more {runs} ended before that, since:", answer.earlier_ends));
             }
             let time = local_time(&cause.time, self.now);
-            self.add(indent, &format!("{time}  {}", sentence(cause, &answer.causes)));
+            let other = cause.component.as_ref().filter(|component| **component != answer.id);
+            let subject = other.map(|other| format!("{other}: ")).unwrap_or_default();
+            self.add(indent, &format!("{time}  {subject}{}", sentence(cause, &answer.causes)));
         }
         if answer.causes.len() > most {
             return;
@@ -84,7 +86,8 @@ impl Lines {
             run.last_lines.iter().for_each(|line| self.add("  | ", line));
         }
         if !run.facts.is_empty() {
-            let facts: Vec<_> = run.facts.iter().map(|(name, fact)| format!("{name} {fact}")).collect();
+            let facts = run.facts.iter().map(|(name, fact)| format!("{name} {}", fact_in_words(name, fact)));
+            let facts: Vec<_> = facts.collect();
             self.add("", &format!("the operating system said of run {number}: {}", facts.join(", ")));
         }
         if !run.evidence.is_empty() {
@@ -151,7 +154,8 @@ fn sentence(cause: &EventDocument, causes: &[EventDocument]) -> String {
     match &cause.what {
         What::Exited { peak_memory, .. } => {
             let is_judged = |other: &EventDocument| {
-                other.run == cause.run && matches!(other.what, What::Judged { .. } | What::Regrouped { .. })
+                let is_of_that_run = other.run == cause.run && other.component == cause.component;
+                is_of_that_run && matches!(other.what, What::Judged { .. } | What::Regrouped { .. })
             };
             // Who is ended for a fault does not crash.
             let text = if causes.iter().any(is_judged) {

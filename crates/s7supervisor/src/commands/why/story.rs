@@ -1,20 +1,29 @@
 //! From the journal to a story: which events made a component what it is.
 //!
 //! The journal is read from its end. What stands there of the component is a chain: the event that made its present
-//! state, the end of a run before that, what ended the run, and so on, back to whoever or whatever began it: a person, or
-//! the start of the supervisor. Of a run that has ended, its last words and the evidence that was taken belong to it.
+//! state, the end of a run before that, what ended the run, and so on, back to whoever or whatever began it: a person,
+//! another member of its group, or the start of the supervisor.
+//!
+//! - `last_run`: what is left of the last run that has ended: its last words, and the evidence that was taken
 
-use std::collections::BTreeMap;
+mod last_run;
 
-use serde::Serialize;
+use std::time::{Duration, SystemTime};
+
 use supervisor_control::wire::{EventDocument, What};
+
+pub(super) use self::last_run::LastRun;
+use self::last_run::ReadingOfRun;
+
+/// So soon after a signal, an end may be due to it.
+const SOON: Duration = Duration::from_secs(60);
 
 /// What the journal tells of one component.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Story {
     /// The state that the journal tells of, and since when.
     pub(super) state: Option<(&'static str, String)>,
-    /// What led there, the newest first.
+    /// What led there, the newest first: of the component, of all, and of a member of its group with which it restarts.
     pub(super) causes: Vec<EventDocument>,
     /// Whether they go back to the beginning.
     pub(super) complete: bool,
@@ -22,39 +31,6 @@ pub(super) struct Story {
     pub(super) earlier_ends: u64,
     /// The last run that has ended.
     pub(super) last_run: Option<LastRun>,
-}
-
-/// The last run that has ended, or is being ended.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct LastRun {
-    /// Its number.
-    pub(super) run: u64,
-    /// When it ended.
-    pub(super) ended: Option<String>,
-    /// How it ended.
-    pub(super) exit: Option<String>,
-    /// How long it was up, in seconds.
-    pub(super) uptime: Option<f64>,
-    /// The most memory that it has had, in bytes.
-    pub(super) peak_memory: Option<u64>,
-    /// What it wrote last, the oldest line first.
-    pub(super) last_lines: Vec<String>,
-    /// What was done for evidence, the oldest step first.
-    pub(super) evidence: Vec<Evidence>,
-    /// What the operating system told of it while it hung.
-    pub(super) facts: BTreeMap<String, String>,
-}
-
-/// A step of evidence, and what came of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Evidence {
-    /// The step: `SIGQUIT`, `jstack 4711`.
-    pub(super) step: String,
-    /// What a command answered.
-    pub(super) answer: Option<String>,
-    /// Why it failed.
-    pub(super) error: Option<String>,
 }
 
 /// What an event is in the chain.
@@ -66,6 +42,8 @@ enum Part {
     End,
     /// It ended a run, or changed its course.
     Blow,
+    /// It says more of what came before it.
+    Remark,
     /// A run began.
     Birth,
     /// Somebody asked for something.
@@ -86,18 +64,20 @@ impl Story {
         newest_first: impl Iterator<Item = EventDocument>,
     ) -> Self {
         let mut reading = Reading { state, ..Reading::default() };
+        let mut of_run = ReadingOfRun::default();
         for document in newest_first {
-            if document.component.as_deref().is_none_or(|component| component == id) {
+            let concerns = |id: &str| document.component.as_deref().is_none_or(|component| component == id);
+            if concerns(id) {
+                of_run.read(&document);
+            }
+            if !reading.story.complete && concerns(reading.leader.as_deref().unwrap_or(id)) {
                 reading.read(document);
             }
-            if reading.is_done() {
+            if reading.story.complete && of_run.is_whole() {
                 break;
             }
         }
-        if let Some(run) = &mut reading.story.last_run {
-            run.evidence.reverse();
-        }
-        reading.story
+        Self { last_run: of_run.finish(), ..reading.story }
     }
 }
 
@@ -106,132 +86,192 @@ impl Story {
 struct Reading<'a> {
     state: Option<&'a str>,
     story: Story,
+    /// The member of its group with which it restarts: from then on, the story is that of its last run.
+    leader: Option<String>,
     /// What has been seen last of the component's life, and so happened next.
     next: Option<Part>,
+    /// Whether what made the present state has been told.
+    state_is_told: bool,
     /// How many runs have been seen to end.
     ends_seen: u64,
-    /// Whether nothing more can be told of the last run.
-    last_run_is_whole: bool,
+    /// Whether the run that ended last had been told to, and that has been seen.
+    was_told_to_stop: bool,
+    /// Whether somebody has been named who asked for its end. The chain ends there, unless it was being ended already.
+    is_explained: bool,
+    /// Whether a step of its reloading has been seen: older ones are of no interest.
+    has_reloaded: bool,
 }
 
 impl Reading<'_> {
     fn read(&mut self, document: EventDocument) {
-        self.read_of_run(&document);
-        if self.story.complete {
+        let part = part(&document.what);
+        if let Some(word) = state_after(&document.what) {
+            self.story.state.get_or_insert_with(|| (word, document.time.clone()));
+        }
+        if self.is_at_the_beginning(part) {
+            self.story.complete = true;
             return;
         }
-        let part = part(&document.what);
-        match part {
-            Part::State(word) => {
-                self.story.state.get_or_insert_with(|| (word, document.time.clone()));
-                if self.story.causes.is_empty() && self.next.is_none() {
-                    self.story.causes.push(document);
-                }
-            }
-            Part::End => {
-                self.ends_seen += 1;
-                if self.ends_seen == 1 {
-                    self.story.causes.push(document);
-                } else if !matches!(document.what, What::Exited { asked: true, .. }) {
-                    self.story.earlier_ends += 1;
-                }
-            }
-            Part::Blow if self.ends_seen <= 1 => {
-                self.story.complete = matches!(document.what, What::Regrouped { .. });
-                self.story.causes.push(document);
-            }
-            Part::Birth => {
-                self.story.state.get_or_insert_with(|| ("starting", document.time.clone()));
-                if self.story.causes.is_empty() {
-                    self.story.causes.push(document);
-                }
-            }
-            Part::Request if self.counts(&document.what) => {
-                // A signal ends a run, but it does not explain why there was one.
-                let signal = matches!(&document.what, What::Requested { verb, .. } if verb == "signal");
-                self.story.complete = !signal;
-                self.story.causes.push(document);
-            }
+        let is_told = match part {
+            Part::State(_) | Part::Birth => !std::mem::replace(&mut self.state_is_told, true),
+            Part::End => self.end(&document.what),
+            Part::Blow => self.blow(&document.what),
+            Part::Remark => self.remark(&document.what),
+            Part::Request => self.request(&document),
             Part::Dawn => {
-                self.story.causes.push(document);
                 self.story.complete = true;
+                self.leader.is_none()
             }
-            Part::Gap => self.story.causes.push(document),
-            Part::Blow | Part::Request | Part::Nothing => {}
+            Part::Gap => true,
+            Part::Nothing => false,
+        };
+        if matches!(document.what, What::Stopping { .. }) {
+            self.was_told_to_stop = true;
+        }
+        if is_told {
+            self.story.causes.push(document);
         }
         if matches!(part, Part::State(_) | Part::End | Part::Blow | Part::Birth) {
+            // What it was before that is over.
+            self.state_is_told = true;
             self.next = Some(part);
         }
     }
 
-    /// Whether what was asked for changed anything: a start of what is up already explains nothing.
-    fn counts(&self, what: &What) -> bool {
-        let ended = matches!(self.next, Some(Part::End | Part::Blow | Part::State("stopping" | "stopped")));
-        let What::Requested { verb, .. } = what else {
-            return ended && matches!(what, What::ShuttingDown { given_up: Some(_) });
+    /// Whether whoever asked has been named, and this was before anything was done about it.
+    fn is_at_the_beginning(&self, part: Part) -> bool {
+        let is_before = match part {
+            Part::State(word) => word != "stopping",
+            Part::Birth => true,
+            Part::End => self.ends_seen > 0,
+            _ => false,
         };
-        let began = match self.next {
-            Some(Part::End) => self.could_not_begin(),
-            Some(next) => matches!(next, Part::Birth | Part::State("waiting")),
-            None => matches!(self.state, Some("waiting" | "starting")),
+        let led = self.leader.is_some() && self.ends_seen > 0;
+        is_before && (self.is_explained && !self.was_told_to_stop || led)
+    }
+
+    fn end(&mut self, what: &What) -> bool {
+        self.ends_seen += 1;
+        let is_last = self.ends_seen == 1;
+        if !is_last && !matches!(what, What::Exited { asked: true, .. }) {
+            self.story.earlier_ends += 1;
+        }
+        is_last
+    }
+
+    fn blow(&mut self, what: &What) -> bool {
+        if self.ends_seen > 1 {
+            return false;
+        }
+        if let What::Regrouped { with } = what {
+            // From here on, it is told what became of that one.
+            self.leader = Some(with.clone());
+            self.ends_seen = 0;
+        }
+        true
+    }
+
+    fn remark(&mut self, what: &What) -> bool {
+        match what {
+            What::Ruled { .. } => self.ends_seen == 0,
+            What::Step { of, error, .. } if of == "reload" => {
+                let is_newest = !std::mem::replace(&mut self.has_reloaded, true);
+                is_newest && error.is_some() && self.ends_seen == 0 && self.next != Some(Part::Birth)
+            }
+            What::Step { of, error: Some(_), .. } if of == "cleanup" => self.ends_seen == 0,
+            What::Step { of, error: Some(_), .. } if of == "stop" => self.ends_seen <= 1,
+            _ => false,
+        }
+    }
+
+    /// Whether what was asked for changed anything: a start of what is up already explains nothing.
+    fn request(&mut self, document: &EventDocument) -> bool {
+        let What::Requested { verb, signal, .. } = &document.what else {
+            let is_down = self.was_told_to_stop || self.next == Some(Part::State("stopped"));
+            let is_why = is_down && matches!(document.what, What::ShuttingDown { given_up: Some(_) });
+            self.story.complete |= is_why;
+            return is_why;
         };
         match verb.as_str() {
-            "start" => began,
-            "stop" | "signal" => ended,
-            "restart" => began || ended,
-            "reset" => self.next == Some(Part::State("stopped")),
-            verb => verb.starts_with("shutdown") && ended,
-        }
-    }
-
-    /// Whether the end that happened next is that of a run that could not begin.
-    fn could_not_begin(&self) -> bool {
-        self.story.causes.last().is_some_and(|last| matches!(last.what, What::NotSpawned { .. }))
-    }
-
-    /// Takes what belongs to the last run that has ended.
-    fn read_of_run(&mut self, document: &EventDocument) {
-        if matches!(document.what, What::SupervisorStarted { .. }) && self.story.last_run.is_some() {
-            self.last_run_is_whole = true;
-        }
-        let (Some(run), false) = (document.run, self.last_run_is_whole) else { return };
-        let belongs = part(&document.what) == Part::End || tells_of_an_end(&document.what);
-        match &self.story.last_run {
-            None if !belongs => return,
-            Some(last) if last.run != run => return,
+            // A signal ends a run, and a reload makes it unready, but neither explains why there was one.
+            "signal" => return self.was_ended_by(signal.as_deref(), document.at()),
+            "reload" => return self.is_about_a_reload(),
+            _ if self.leader.is_some() => return false,
+            "start" => self.story.complete = self.could_begin(),
+            "restart" => self.story.complete = self.could_begin() || self.was_told_to_stop,
+            "reset" => self.story.complete = self.next == Some(Part::State("stopped")),
+            "stop" | "shutdown" | "shutdown now" => return self.end_was_asked_for(),
             _ => {}
         }
-        let last = self.story.last_run.get_or_insert_with(|| LastRun { run, ..LastRun::default() });
-        match &document.what {
-            What::Exited { exit, uptime, peak_memory, .. } => {
-                last.ended = Some(document.time.clone());
-                last.exit = Some(exit.message.clone());
-                last.uptime = Some(*uptime);
-                last.peak_memory = *peak_memory;
-            }
-            What::NotSpawned { reason, .. } => {
-                last.ended = Some(document.time.clone());
-                last.exit = Some(reason.clone());
-                self.last_run_is_whole = true;
-            }
-            What::LastWords { lines } => last.last_lines.clone_from(lines),
-            What::Facts { facts } => last.facts.clone_from(facts),
-            What::Step { of, step, answer, error } if of == "evidence" => {
-                // A command is told when it begins and when it has ended, which says more.
-                let is_beginning = answer.is_none() && error.is_none();
-                if is_beginning && last.evidence.last().is_some_and(|next| next.step == *step) {
-                    return;
-                }
-                let evidence = Evidence { step: step.clone(), answer: answer.clone(), error: error.clone() };
-                last.evidence.push(evidence);
-            }
-            What::Spawned { .. } => self.last_run_is_whole = true,
-            _ => {}
+        self.story.complete
+    }
+
+    /// Whether it had yet to begin when somebody asked.
+    fn could_begin(&self) -> bool {
+        let last = self.story.causes.last().map(|last| &last.what);
+        match self.next {
+            Some(Part::End) => match last {
+                Some(What::NotSpawned { .. }) => true,
+                // Its old run was still ending.
+                Some(What::Exited { asked: true, .. }) => !self.is_down(),
+                _ => false,
+            },
+            Some(next) => matches!(next, Part::Birth | Part::State("waiting")),
+            None => matches!(self.state, Some("waiting" | "starting")),
         }
     }
 
-    fn is_done(&self) -> bool {
-        self.story.complete && self.last_run_is_whole
+    /// Whether a request for its end changed anything.
+    fn end_was_asked_for(&mut self) -> bool {
+        if self.was_told_to_stop {
+            self.story.complete = true;
+            return true;
+        }
+        let last = self.story.causes.last().map(|last| &last.what);
+        let counts = match self.next {
+            Some(Part::State("stopped")) => true,
+            // Somebody who did not want to wait: who asked first is still to come.
+            Some(Part::Blow) => matches!(last, Some(What::Killed { why }) if why == "asked"),
+            // It was ending for another reason, and would have been begun again.
+            Some(Part::End) => self.is_down() && matches!(last, Some(What::Exited { asked: false, .. })),
+            _ => false,
+        };
+        self.is_explained |= counts;
+        counts
+    }
+
+    fn is_down(&self) -> bool {
+        matches!(self.story.state, Some(("stopped" | "stopping", _)))
+    }
+
+    /// Whether its last run may have ended by this signal, sent then: of those that it outlived, nobody wants to hear.
+    fn was_ended_by(&self, signal: Option<&str>, sent: Option<SystemTime>) -> bool {
+        let Some(end) = self.story.causes.last().filter(|_| self.next == Some(Part::End)) else {
+            return false;
+        };
+        let What::Exited { exit, asked: false, .. } = &end.what else { return false };
+        if let Some(its) = &exit.signal {
+            return signal.is_none_or(|signal| signal == its);
+        }
+        // Programs that end in order when they are told to have an exit code.
+        let ends = matches!(signal, None | Some("TERM" | "INT" | "QUIT" | "HUP"));
+        let took = end.at().zip(sent).and_then(|(end, sent)| end.duration_since(sent).ok());
+        ends && took.is_some_and(|took| took <= SOON)
+    }
+
+    /// Whether somebody who asked for a reload may be why it is not ready, or why a reload has failed.
+    fn is_about_a_reload(&self) -> bool {
+        let last = self.story.causes.last().map(|last| &last.what);
+        if matches!(last, Some(What::Step { of, .. }) if of == "reload") {
+            return true;
+        }
+        match self.next {
+            Some(next) => {
+                let is_unready = matches!(self.story.state, Some(("unready", _)));
+                is_unready && next == Part::State("unready")
+            }
+            None => last.is_none() && matches!(self.state, Some("unready" | "starting")),
+        }
     }
 }
 
@@ -243,28 +283,30 @@ fn part(what: &What) -> Part {
         What::Spawned { .. } => Part::Birth,
         What::Exited { .. } | What::NotSpawned { .. } => Part::End,
         What::Judged { .. } | What::Regrouped { .. } => Part::Blow,
-        What::Killed { why } if why == "timeout" => Part::Blow,
-        What::Started | What::ReadyAgain | What::Well => Part::State("up"),
-        What::Unready { .. } => Part::State("unready"),
-        What::Unwell { .. } => Part::State("unhealthy"),
-        What::Stopping { .. } | What::Unkillable { .. } => Part::State("stopping"),
-        What::Backoff { .. } => Part::State("backoff"),
+        What::Killed { why } if why != "leftovers" => Part::Blow,
         // Given up for that, which is told next.
         What::Tripped { rest, .. } if *rest <= 0.0 => Part::Blow,
-        What::Tripped { .. } => Part::State("tripped"),
-        What::Blocked { .. } => Part::State("waiting"),
-        What::Reset | What::Stopped => Part::State("stopped"),
-        What::Completed => Part::State("completed"),
-        What::GivenUp { .. } => Part::State("failed"),
-        _ => Part::Nothing,
+        What::Step { of, answer: None, error: None, .. } if of == "cleanup" => Part::State("stopping"),
+        What::Step { .. } | What::Ruled { .. } => Part::Remark,
+        other => state_after(other).map_or(Part::Nothing, Part::State),
     }
 }
 
-/// Whether this is told only of runs that have ended, or are being ended.
-fn tells_of_an_end(what: &What) -> bool {
-    match what {
-        What::Judged { .. } | What::Facts { .. } | What::LastWords { .. } => true,
-        What::Step { of, .. } => of == "evidence",
-        _ => false,
-    }
+/// The state that a component is in after this.
+fn state_after(what: &What) -> Option<&'static str> {
+    Some(match what {
+        What::Spawned { .. } => "starting",
+        What::Started | What::ReadyAgain | What::Well => "up",
+        What::Unready { .. } => "unready",
+        What::Unwell { .. } => "unhealthy",
+        What::Stopping { .. } | What::Unkillable { .. } => "stopping",
+        What::Step { of, answer: None, error: None, .. } if of == "cleanup" => "stopping",
+        What::Backoff { .. } => "backoff",
+        What::Tripped { rest, .. } if *rest > 0.0 => "tripped",
+        What::Blocked { .. } => "waiting",
+        What::Reset | What::Stopped => "stopped",
+        What::Completed => "completed",
+        What::GivenUp { .. } => "failed",
+        _ => return None,
+    })
 }

@@ -1,9 +1,14 @@
 //! Journals, and what `why` makes of them.
+//!
+//! - `deciders`: who or what had a hand in it
 
+use chrono::DateTime;
 use serde_json::json;
 
 use super::*;
 use crate::past::local_time;
+
+mod deciders;
 
 /// What happened so many seconds after noon to a component, and in which run.
 fn event(second: u64, component: Option<&str>, run: Option<u64>, what: serde_json::Value) -> EventDocument {
@@ -113,7 +118,7 @@ fn answer(journal: &[EventDocument], component: Option<&ComponentDocument>) -> A
     let state = component.map(|component| component.state.as_str());
     let mut answer = Answer::new("redis", Story::of("redis", state, newest_first()));
     match component {
-        Some(component) => answer.is_now(component, noon_and(200)),
+        Some(component) => answer.is_now(component, None, noon_and(200)),
         None => answer.was(journal.last()),
     }
     answer
@@ -265,9 +270,10 @@ fn a_component_that_waits_tells_one_level_of_whom_it_waits_for() {
     };
     let newest_first = || journal.iter().rev().cloned();
     let mut web = Answer::new("web", Story::of("web", Some("waiting"), newest_first()));
-    web.is_now(&waiting, noon_and(200));
-    web.waiting_for =
-        Some(Box::new(answer(&journal, Some(&component("tripped", "tripped, next try 4m", 85)))));
+    let mut redis = component("tripped", "tripped, next try 4m", 85);
+    redis.next_try = Some(240.0);
+    web.is_now(&waiting, Some(&redis), noon_and(200));
+    web.waiting_for = Some(Box::new(answer(&journal, Some(&redis))));
     assert_eq!(
         prose(&web),
         "web: waiting for redis: tripped, since 12:01:30 (1m 50s ago)\n\
@@ -278,7 +284,8 @@ fn a_component_that_waits_tells_one_level_of_whom_it_waits_for() {
          \x20   12:01:25  crashed: exit code 1 after 0.4s, at most 12.0M of memory (run 2)\n\
          \x20   1 more run ended before that, since:\n\
          \x20   12:01:10  start, asked for by user root (pid 4711)\n\
-         next: it starts when redis lets it\n"
+         next: it starts after redis, which has restarted too often and is tried again in 4m: \
+         `s7supervisor start redis` tries at once\n"
     );
 }
 

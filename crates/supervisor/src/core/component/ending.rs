@@ -1,18 +1,23 @@
-//! How a run ends: evidence, the steps of its stopping, the kill, what is left, and the cleanup.
+//! How a run ends: why, how far that has come, the kill, and what is left. The steps on the way are in `steps`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Component, Context, Milestone, Run, State};
+use serde::{Deserialize, Serialize};
+
+use super::again::Again;
+use super::{Component, Context, Milestone, State};
 use crate::core::Action;
-use crate::core::message::{Task, TaskId};
-use crate::event::{EventKind, KillReason, StepOf};
+use crate::core::message::TaskId;
+use crate::event::{EventKind, KillReason};
 use crate::run::{Exit, Fault, RunId};
 use crate::signal::Signal;
 use crate::spec::{Recipient, Step};
 
 /// How long killed processes are given to be gone before they are said to be unkillable.
 pub(in crate::core) const KILL_GRACE: Duration = Duration::from_secs(5);
+
+/// The longest pause between two looks at what has outlived its kill. The first one is as long as the grace, each other twice as long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How far the end of a run has come.
 #[derive(Debug)]
@@ -25,14 +30,16 @@ pub(super) struct Ending {
     /// How and when its main process ended, once it has.
     pub(super) exit: Option<(Exit, Duration)>,
     pub(super) phase: Phase,
+    /// The command of this phase could not be begun yet.
+    pub(super) again: Option<Again>,
     /// Whether evidence has been taken.
-    has_evidence: bool,
+    pub(super) has_evidence: bool,
     /// The processes that were last seen alive, beside the main process.
     pub(super) left: Vec<u32>,
 }
 
 /// Why a run ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Why {
     /// Its main process ended.
     ByItself,
@@ -45,18 +52,19 @@ pub(super) enum Why {
 /// What is being done about a run that ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Nothing: it has ended by itself. As soon as anything is found to be left, that is killed.
-    Leftovers,
+    /// Nothing since this time: it has ended by itself. As soon as anything is found to be left, that is killed.
+    Leftovers(Duration),
     /// Evidence is taken of why it hangs: this step, until this time. Then it is stopped, or killed.
     Evidence { step: usize, task: Option<TaskId>, until: Duration, then_kill: bool },
     /// It is stopped: by this step, until this time; and killed when the limit has come.
     Stopping { step: usize, task: Option<TaskId>, until: Duration, began: Duration, limit: Duration },
     /// It was killed at this time.
     Killed(Duration),
-    /// It was killed, and something has outlived it.
-    KilledInVain,
+    /// It was killed, and something has outlived it. Not every process can be watched, so that it is looked at again at this time, and then
+    /// after a longer pause.
+    KilledInVain { look_at: Duration, pause: Duration },
     /// Nothing of it is left, and its cleanup runs.
-    Cleanup { task: TaskId, until: Duration },
+    Cleanup { task: Option<TaskId>, until: Duration },
 }
 
 impl Ending {
@@ -66,10 +74,16 @@ impl Ending {
             why: Why::ByItself,
             asked_at: None,
             exit: Some((exit, now)),
-            phase: Phase::Leftovers,
+            phase: Phase::Leftovers(now),
+            again: None,
             has_evidence: false,
             left: Vec::new(),
         }
+    }
+
+    /// One that an earlier supervisor had begun, of a run whose main process has ended meanwhile.
+    pub(super) fn after_all(why: Why, exit: Exit, at: Duration) -> Self {
+        Self { why, ..Self::by_itself(exit, at) }
     }
 
     fn because(why: Why, now: Duration) -> Self {
@@ -77,13 +91,39 @@ impl Ending {
         Self { why, asked_at, exit: None, ..Self::by_itself(Exit::Unknown, now) }
     }
 
+    /// Whether it is not known yet what comes of it: nobody has asked for it, and nothing withstands it.
+    pub(super) fn may_bring_more(&self) -> bool {
+        self.why != Why::Asked && !self.is_in_vain()
+    }
+
+    /// Whether something has outlived the kill.
+    pub(super) fn is_in_vain(&self) -> bool {
+        matches!(self.phase, Phase::KilledInVain { .. })
+    }
+
     /// When it must be looked at though nothing has happened.
-    pub(super) fn deadline(&self) -> Option<Duration> {
+    pub(super) fn deadline(&self) -> Duration {
+        let again = self.again.as_ref().and_then(Again::at);
+        again.unwrap_or(Duration::MAX).min(self.phase_deadline())
+    }
+
+    /// When the time of what is being done is up.
+    fn phase_deadline(&self) -> Duration {
         match self.phase {
-            Phase::Leftovers | Phase::KilledInVain => None,
-            Phase::Evidence { until, .. } | Phase::Cleanup { until, .. } => Some(until),
-            Phase::Stopping { until, limit, .. } => Some(until.min(limit)),
-            Phase::Killed(time) => Some(time.saturating_add(KILL_GRACE)),
+            Phase::Evidence { until, .. } | Phase::Cleanup { until, .. } => until,
+            Phase::Stopping { until, limit, .. } => until.min(limit),
+            Phase::Leftovers(time) | Phase::Killed(time) => time.saturating_add(KILL_GRACE),
+            Phase::KilledInVain { look_at, .. } => look_at,
+        }
+    }
+
+    /// The command of this phase, if it is being run.
+    pub(super) fn task(&mut self) -> Option<&mut Option<TaskId>> {
+        match &mut self.phase {
+            Phase::Evidence { task, .. } | Phase::Stopping { task, .. } | Phase::Cleanup { task, .. } => {
+                Some(task)
+            }
+            Phase::Leftovers(_) | Phase::Killed(_) | Phase::KilledInVain { .. } => None,
         }
     }
 
@@ -101,11 +141,11 @@ impl Ending {
     /// When it will be killed, as far as is known now.
     pub(super) fn limit(&self, stop_timeout: Duration) -> Duration {
         match self.phase {
-            Phase::Leftovers | Phase::KilledInVain => self.since.saturating_add(KILL_GRACE),
+            Phase::KilledInVain { .. } => self.since.saturating_add(KILL_GRACE),
             Phase::Evidence { until, then_kill: true, .. } | Phase::Cleanup { until, .. } => until,
             Phase::Evidence { until, then_kill: false, .. } => until.saturating_add(stop_timeout),
             Phase::Stopping { limit, .. } => limit,
-            Phase::Killed(time) => time.saturating_add(KILL_GRACE),
+            Phase::Leftovers(time) | Phase::Killed(time) => time.saturating_add(KILL_GRACE),
         }
     }
 }
@@ -128,20 +168,31 @@ impl Component {
         self.begin_evidence(false, context);
     }
 
+    /// An end for a fault goes on that an earlier supervisor has begun.
+    pub(super) fn judge_again(&mut self, fault: Fault, context: &mut Context<'_>) {
+        if self.end_run(Why::Judged(fault), context).is_none() {
+            return;
+        }
+        if let State::Ending { ending, .. } = &mut self.state {
+            ending.has_evidence = true;
+        }
+        self.begin_stopping(context);
+    }
+
     /// Somebody does not want to wait: everything of its run is killed.
     pub(in crate::core) fn kill(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
         self.end_run(Why::Asked, context);
         let State::Ending { ending, .. } = &self.state else { return None };
         match ending.phase {
-            Phase::Leftovers | Phase::Evidence { .. } | Phase::Stopping { .. } => {
+            Phase::Leftovers(_) | Phase::Evidence { .. } | Phase::Stopping { .. } => {
                 self.send_kill(KillReason::Asked, context);
                 None
             }
             Phase::Cleanup { task, .. } => {
-                context.actions.push(Action::Abandon { task });
+                context.actions.extend(task.map(|task| Action::Abandon { task }));
                 self.finish_run(context)
             }
-            Phase::Killed(_) | Phase::KilledInVain => None,
+            Phase::Killed(_) | Phase::KilledInVain { .. } => None,
         }
     }
 
@@ -167,7 +218,7 @@ impl Component {
         if let Phase::Evidence { .. } = ending.phase {
             // There is nothing to be found out any more.
             self.give_up_step(context);
-            self.set_phase(Phase::Leftovers);
+            self.set_phase(Phase::Leftovers(context.now));
         }
     }
 
@@ -183,230 +234,68 @@ impl Component {
                     context.actions.push(Action::Signal { run, signal, to: Recipient::Group });
                 }
             }
-            Phase::Leftovers => self.send_kill(KillReason::Leftovers, context),
+            Phase::Leftovers(_) => self.send_kill(KillReason::Leftovers, context),
             // Found only after the kill: it was born meanwhile, or hidden behind what was killed.
-            Phase::Killed(_) | Phase::KilledInVain => context.actions.push(Action::Kill { run }),
+            Phase::Killed(_) | Phase::KilledInVain { .. } => context.actions.push(Action::Kill { run }),
             Phase::Evidence { .. } | Phase::Cleanup { .. } => {}
         }
     }
 
-    fn begin_evidence(&mut self, then_kill: bool, context: &mut Context<'_>) {
-        let State::Ending { run, ending, .. } = &mut self.state else { return };
-        let run = run.id;
-        if std::mem::replace(&mut ending.has_evidence, true) {
-            return self.after_evidence(then_kill, context);
-        }
-        if ending.exit.is_none() {
-            context.actions.push(Action::Inspect { run });
-        }
-        self.take_evidence(run, 0, then_kill, context);
-    }
-
-    fn take_evidence(&mut self, run: RunId, step: usize, then_kill: bool, context: &mut Context<'_>) {
-        let has_process = matches!(&self.state, State::Ending { ending, .. } if ending.exit.is_none());
-        let Some(next) = self.spec.evidence.get(step).filter(|_| has_process).cloned() else {
-            return self.after_evidence(then_kill, context);
-        };
-        let task = self.do_step(run, &next, StepOf::Evidence, Task::Evidence(step), context);
-        let until = context.now.saturating_add(next.limit());
-        self.set_phase(Phase::Evidence { step, task, until, then_kill });
-    }
-
-    fn after_evidence(&mut self, then_kill: bool, context: &mut Context<'_>) {
-        if then_kill { self.send_kill(KillReason::Timeout, context) } else { self.begin_stopping(context) }
-    }
-
-    fn begin_stopping(&mut self, context: &mut Context<'_>) {
-        let limit = context.now.saturating_add(self.stop_time());
-        self.take_step(0, context.now, limit, context);
-    }
-
-    fn take_step(&mut self, step: usize, began: Duration, limit: Duration, context: &mut Context<'_>) {
-        let Some(run) = self.run() else { return };
-        let Some(next) = self.stop_step(step).filter(|_| context.now < limit || step == 0) else {
-            return self.begin_evidence(true, context);
-        };
-        let task = self.do_step(run, &next, StepOf::Stop, Task::Stop(step), context);
-        let until = context.now.saturating_add(next.limit()).min(limit);
-        self.set_phase(Phase::Stopping { step, task, until, began, limit });
-    }
-
-    /// How long it may take to stop.
-    pub(super) fn stop_time(&self) -> Duration {
-        if self.spec.stop.is_empty() {
-            return self.spec.stop_timeout;
-        }
-        let steps = self.spec.stop.iter().fold(Duration::ZERO, |sum, step| sum.saturating_add(step.limit()));
-        steps.min(self.spec.stop_timeout)
-    }
-
-    /// The steps of stopping: by default SIGTERM to the group, with all the time there is.
-    fn stop_step(&self, step: usize) -> Option<Step> {
-        if self.spec.stop.is_empty() {
-            let wait = self.spec.stop_timeout;
-            let terminate = Step::Signal { signal: Signal::TERM, wait, to: Recipient::Group };
-            return (step == 0).then_some(terminate);
-        }
-        self.spec.stop.get(step).cloned()
-    }
-
-    /// Does a step of whatever it belongs to; a command is a task.
-    pub(super) fn do_step(
-        &mut self,
-        run: RunId,
-        step: &Step,
-        of: StepOf,
-        task: Task,
-        context: &mut Context<'_>,
-    ) -> Option<TaskId> {
-        let (task, words) = match step {
-            Step::Signal { signal, to, .. } => {
-                context.actions.push(Action::Signal { run, signal: *signal, to: *to });
-                (None, signal.to_string())
-            }
-            Step::Run { command, .. } => {
-                (Some(self.begin_task(run, task, context)), command.program.to_string_lossy().into_owned())
-            }
-        };
-        let is_default_stop = of == StepOf::Stop && self.spec.stop.is_empty();
-        if !is_default_stop {
-            self.emit(EventKind::Step { run, of, step: words.into(), result: None }, context);
-        }
-        task
-    }
-
-    fn send_kill(&mut self, why: KillReason, context: &mut Context<'_>) {
+    pub(super) fn send_kill(&mut self, why: KillReason, context: &mut Context<'_>) {
         self.give_up_step(context);
         let Some(run) = self.run() else { return };
         self.set_phase(Phase::Killed(context.now));
+        self.sent.add(Signal::KILL);
         context.actions.push(Action::Kill { run });
         self.emit(EventKind::Killed { run, why }, context);
     }
 
-    /// A command of evidence or stopping that has not ended is killed.
-    fn give_up_step(&mut self, context: &mut Context<'_>) {
-        let State::Ending { run, ending, .. } = &mut self.state else { return };
-        let run = run.id;
-        let (Phase::Evidence { task, .. } | Phase::Stopping { task, .. }) = &mut ending.phase else { return };
-        let Some(task) = task.take() else { return };
-        context.actions.push(Action::Abandon { task });
-        let (of, step) = match task.task {
-            Task::Evidence(step) => (StepOf::Evidence, self.spec.evidence.get(step)),
-            Task::Stop(step) => (StepOf::Stop, self.spec.stop.get(step)),
-            Task::Readiness | Task::Health | Task::Reload(_) | Task::Cleanup => return,
-        };
-        if let Some(Step::Run { command, .. }) = step {
-            let step = command.program.to_string_lossy().into();
-            let result = Some(Err("it had not ended in time, and was killed".into()));
-            self.emit(EventKind::Step { run, of, step, result }, context);
-        }
-    }
-
-    fn set_phase(&mut self, phase: Phase) {
+    pub(super) fn set_phase(&mut self, phase: Phase) {
         if let State::Ending { ending, .. } = &mut self.state {
             ending.phase = phase;
+            ending.again = None;
         }
     }
 
-    /// Runs the cleanup, if there is one.
-    pub(super) fn begin_cleanup(&mut self, context: &mut Context<'_>) -> bool {
-        self.give_up_step(context);
-        let State::Ending { run: Run { id: run, .. }, ending, .. } = &self.state else { return false };
-        let run = *run;
-        if let Phase::Cleanup { .. } = ending.phase {
-            return true;
-        }
-        let Some(cleanup) = &self.spec.cleanup else { return false };
-        let until = context.now.saturating_add(cleanup.timeout);
-        let words: Arc<str> = cleanup.command.program.to_string_lossy().into();
-        let task = self.begin_task(run, Task::Cleanup, context);
-        self.emit(EventKind::Step { run, of: StepOf::Cleanup, step: words, result: None }, context);
-        self.set_phase(Phase::Cleanup { task, until });
-        true
-    }
-
-    /// A command of its ending has ended.
-    pub(super) fn step_finished(
-        &mut self,
-        finished: TaskId,
-        result: Result<Arc<str>, Arc<str>>,
-        context: &mut Context<'_>,
-    ) -> Option<Milestone> {
-        let State::Ending { run, ending, .. } = &self.state else { return None };
-        let (run, phase) = (run.id, ending.phase.clone());
-        let (of, command) = match (&phase, finished.task) {
-            (Phase::Evidence { task: Some(task), .. }, Task::Evidence(step)) if *task == finished => {
-                (StepOf::Evidence, self.spec.evidence.get(step))
-            }
-            (Phase::Stopping { task: Some(task), .. }, Task::Stop(step)) if *task == finished => {
-                (StepOf::Stop, self.spec.stop.get(step))
-            }
-            (Phase::Cleanup { task, .. }, Task::Cleanup) if *task == finished => (StepOf::Cleanup, None),
-            _ => return None,
-        };
-        let step = match command {
-            Some(Step::Run { command, .. }) => command.program.to_string_lossy().into(),
-            _ => self
-                .spec
-                .cleanup
-                .as_ref()
-                .map_or("".into(), |its| its.command.program.to_string_lossy().into()),
-        };
-        self.emit(EventKind::Step { run, of, step, result: Some(result) }, context);
-        if let State::Ending { ending, .. } = &mut self.state
-            && let Phase::Evidence { task, .. } | Phase::Stopping { task, .. } = &mut ending.phase
-        {
-            *task = None;
-        }
-        match phase {
-            Phase::Evidence { step, then_kill, .. } => {
-                self.take_evidence(run, step + 1, then_kill, context);
-                None
-            }
-            // What the last step has brought about is given the rest of its time.
-            Phase::Stopping { step, began, limit, .. } if self.stop_step(step + 1).is_some() => {
-                self.take_step(step + 1, began, limit, context);
-                None
-            }
-            Phase::Stopping { .. } => None,
-            _ => self.finish_run(context),
-        }
-    }
-
-    /// The time of what is being done about its end is up.
+    /// A command is to be tried again, or the time of what is being done about its end is up.
     pub(super) fn ending_due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
-        let State::Ending { run, ending, .. } = &self.state else { return None };
+        let State::Ending { run, ending, .. } = &mut self.state else { return None };
         let (run, phase) = (run.id, ending.phase.clone());
+        if ending.phase_deadline() > context.now {
+            if ending.again.as_mut().is_some_and(|again| again.take_due(context.now)) {
+                self.try_step_again(run, context);
+            }
+            return None;
+        }
+        self.give_up_step(context);
         match phase {
-            Phase::Leftovers | Phase::KilledInVain => None,
+            // Nobody could tell whether anything is left: then what is known of it is killed.
+            Phase::Leftovers(_) => {
+                self.send_kill(KillReason::Leftovers, context);
+                None
+            }
+            Phase::KilledInVain { pause, .. } => {
+                context.actions.push(Action::Look { run });
+                let pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                self.set_phase(Phase::KilledInVain { look_at: context.now.saturating_add(pause), pause });
+                None
+            }
             Phase::Evidence { step, then_kill, .. } => {
-                self.give_up_step(context);
                 self.take_evidence(run, step + 1, then_kill, context);
                 None
             }
             Phase::Stopping { step, began, limit, .. } => {
-                self.give_up_step(context);
                 self.take_step(step + 1, began, limit, context);
                 None
             }
             Phase::Killed(_) => {
-                self.set_phase(Phase::KilledInVain);
+                let (look_at, pause) = (context.now.saturating_add(KILL_GRACE), KILL_GRACE);
+                self.set_phase(Phase::KilledInVain { look_at, pause });
                 let pids = self.survivors()?;
                 self.emit(EventKind::Unkillable { run, pids: pids.clone() }, context);
                 Some(Milestone::Unkillable(pids))
             }
-            Phase::Cleanup { task, .. } => {
-                context.actions.push(Action::Abandon { task });
-                let failed: Arc<str> = "it did not end in time, and was killed".into();
-                let step = self
-                    .spec
-                    .cleanup
-                    .as_ref()
-                    .map_or("".into(), |its| its.command.program.to_string_lossy().into());
-                let result = Some(Err(failed));
-                self.emit(EventKind::Step { run, of: StepOf::Cleanup, step, result }, context);
-                self.finish_run(context)
-            }
+            Phase::Cleanup { .. } => self.finish_run(context),
         }
     }
 }

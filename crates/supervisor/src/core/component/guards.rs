@@ -3,19 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::again::Again;
+use super::probing::{Probe, share_of};
+use super::reloading::Reload;
 use super::{Component, Context, Milestone, State};
-use crate::chance::{mix, seed_for, unit};
 use crate::core::Action;
-use crate::core::message::{Said, Task, TaskId};
-use crate::event::{EventKind, StepOf, Unready};
+use crate::core::message::{Said, TaskId};
+use crate::event::{EventKind, Unready};
 use crate::run::{Fault, RunId};
-use crate::spec::{GuardAction, Health, ProcessSpec, ReadyWhen};
-
-/// The shortest and the longest pause between two probes of readiness; each pause is twice the one before.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
-
-/// How long one probe of readiness may take.
-const READINESS_PROBE: Duration = Duration::from_secs(5);
+use crate::spec::{GuardAction, ProcessSpec, ReadyWhen};
 
 /// How often memory is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
@@ -23,14 +19,18 @@ const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
 /// All that is watched of one run.
 #[derive(Debug, Default)]
 pub(super) struct Guards {
-    /// By when it must be ready.
-    ready_by: Option<Duration>,
+    /// By when it must be ready, as if it had never waited for us.
+    pub(super) ready_by: Option<Duration>,
+    /// How long its probe of readiness could not be begun though it was due.
+    pub(super) waited_for_us: Duration,
     /// The probe of readiness or, once it has started, that of health.
-    probe: Option<Probe>,
+    pub(super) probe: Option<Probe>,
+    /// The probe could not be begun yet.
+    pub(super) again: Option<Again>,
     /// What the last probe of readiness answered.
-    answer: Option<Arc<str>>,
+    pub(super) answer: Option<Arc<str>>,
     /// How often the probe of health failed in a row.
-    failures: u32,
+    pub(super) failures: u32,
     /// How often it must give a sign of life, if it has said so itself.
     watchdog: Option<Duration>,
     /// By when it must give a sign of life.
@@ -38,30 +38,11 @@ pub(super) struct Guards {
     /// When memory is looked at next.
     measure_at: Option<Duration>,
     unready: Option<Unready>,
-    unhealthy: Option<Fault>,
+    pub(super) unhealthy: Option<Fault>,
     too_large: Option<Fault>,
-    reload: Option<Reload>,
+    pub(super) reload: Option<Reload>,
     /// What it said last of what it is doing.
     pub(super) note: Option<Arc<str>>,
-}
-
-/// How far the next probe has come. There is never more than one.
-#[derive(Clone, Copy, Debug)]
-enum Probe {
-    /// It comes at this time.
-    Planned { at: Duration, pause: Duration },
-    /// Its time has come, but too many are under way.
-    Wanted { since: Duration, pause: Duration },
-    /// It is under way, and may take until this time.
-    UnderWay { task: TaskId, since: Duration, until: Duration, pause: Duration },
-}
-
-/// How far a reload has come: this step, until this time.
-#[derive(Clone, Copy, Debug)]
-struct Reload {
-    step: usize,
-    task: Option<TaskId>,
-    until: Duration,
 }
 
 impl Guards {
@@ -79,7 +60,7 @@ impl Guards {
         if let Some(readiness) = &spec.readiness {
             guards.ready_by = Some(now.saturating_add(readiness.timeout));
             if let ReadyWhen::Probed(_) = readiness.when {
-                guards.probe = Some(Probe::Planned { at: now, pause: PAUSES[0] });
+                guards.probe = Some(Probe::of_readiness(now));
             }
         }
         guards.measure_at =
@@ -90,14 +71,12 @@ impl Guards {
     /// Readiness is no longer the question, but health is.
     pub(super) fn run_has_started(&mut self, spec: &ProcessSpec, at: Duration, context: &mut Context<'_>) {
         self.ready_by = None;
+        self.again = None;
         if let Some(Probe::UnderWay { task, .. }) = self.probe.take() {
             context.actions.push(Action::Abandon { task });
         }
-        self.probe = spec.health.as_ref().map(|health| {
-            let share = share_of(spec, context.seed);
-            let first = at.saturating_add(health.start_after).saturating_add(health.interval.mul_f64(share));
-            Probe::Planned { at: first, pause: Duration::ZERO }
-        });
+        let health = spec.health.as_ref();
+        self.probe = health.map(|health| Probe::of_health(spec, health, at, context.seed));
         self.alive_by = spec.watchdog.map(|_| at.saturating_add(self.watchdog_of(spec)));
     }
 
@@ -121,7 +100,7 @@ impl Guards {
     pub(super) fn extend_start(&mut self, to: Duration, spawned: Duration, spec: &ProcessSpec) {
         let (Some(by), Some(readiness)) = (self.ready_by, &spec.readiness) else { return };
         let longest = spawned.saturating_add(readiness.timeout.saturating_mul(2));
-        self.ready_by = Some(by.max(to.min(longest)));
+        self.ready_by = Some(by.max(to.saturating_sub(self.waited_for_us).min(longest)));
     }
 
     pub(super) fn is_unready(&self) -> bool {
@@ -141,22 +120,15 @@ impl Guards {
         self.unhealthy.as_ref().or(self.too_large.as_ref())
     }
 
-    pub(super) fn wants_a_probe(&self) -> bool {
-        matches!(self.probe, Some(Probe::Wanted { .. }))
-    }
-
-    pub(super) fn probes_under_way(&self) -> usize {
-        usize::from(matches!(self.probe, Some(Probe::UnderWay { .. })))
-    }
-
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let probe = self.probe.and_then(|probe| match probe {
-            Probe::Planned { at, .. } => Some(at),
-            Probe::Wanted { .. } => None,
-            Probe::UnderWay { until, .. } => Some(until),
-        });
-        let reload = self.reload.map(|reload| reload.until);
-        [self.ready_by, probe, self.alive_by, self.measure_at, reload].into_iter().flatten().min()
+        let probe = match self.probe {
+            Some(Probe::Planned { at, .. }) => Some(at),
+            Some(Probe::Lacking { .. }) => self.again.as_ref().and_then(Again::at),
+            Some(Probe::UnderWay { until, .. }) => Some(until),
+            Some(Probe::Wanted { .. }) | None => None,
+        };
+        let reload = self.reload.as_ref().map(Reload::deadline);
+        [self.ready_deadline(), probe, self.alive_by, self.measure_at, reload].into_iter().flatten().min()
     }
 }
 
@@ -174,52 +146,20 @@ impl Component {
             self.guards_mut().measure_at = Some(now.saturating_add(MEMORY_INTERVAL));
             context.actions.extend(self.run().map(|run| Action::Measure { run }));
         }
-        match self.guards().probe {
-            Some(Probe::Planned { at, pause }) if at <= now => {
-                self.guards_mut().probe = Some(Probe::Wanted { since: at, pause });
-            }
-            Some(Probe::UnderWay { task, since, until, .. }) if until <= now => {
-                context.actions.push(Action::Abandon { task });
-                let took = until.saturating_sub(since);
-                let silence = format!("no answer within {}", crate::status::Short(took));
-                self.probed(Err(silence.into()), context);
-            }
-            _ => {}
-        }
-        if is_due(self.guards().ready_by) {
-            let timeout = self.spec.readiness.as_ref().map_or(Duration::ZERO, |readiness| readiness.timeout);
-            let answer = self.guards().answer.clone();
-            self.judge(Fault::NotReady { timeout, answer }, context);
+        self.guard_probe(context);
+        if is_due(self.guards().ready_deadline()) {
+            self.not_ready(context);
             return None;
         }
-        match self.guards().reload {
-            Some(Reload { step, task, until }) if until <= now => {
-                if let Some(task) = task {
-                    context.actions.push(Action::Abandon { task });
-                    return self.reloaded(Err("it did not end in time, and was killed".into()));
-                }
-                self.reload_from(step + 1, context)
-            }
-            _ => None,
-        }
+        self.guard_reload(context)
     }
 
-    /// The probe whose time has come may begin.
-    pub(in crate::core) fn begin_probe(&mut self, context: &mut Context<'_>) {
-        let (State::Up { run, started, .. }, Some(Probe::Wanted { since, pause })) =
-            (&self.state, self.guards().probe)
-        else {
-            return;
-        };
-        let (task, limit) = match (started, &self.spec.health) {
-            (None, _) => (Task::Readiness, READINESS_PROBE),
-            (Some(_), Some(health)) => (Task::Health, health.timeout),
-            (Some(_), None) => return,
-        };
-        let until = context.now.saturating_add(limit);
-        let task = self.begin_task(run.id, task, context);
-        // The next probe of health is counted from when this one was due, that of readiness from its end.
-        self.guards_mut().probe = Some(Probe::UnderWay { task, since, until, pause });
+    /// The time in which it must be ready is up. It may have had more than by its specification.
+    fn not_ready(&mut self, context: &mut Context<'_>) {
+        let (State::Up { process, .. }, Some(by)) = (&self.state, self.guards().ready_by) else { return };
+        let timeout = by.saturating_sub(process.spawned);
+        let answer = self.guards().answer.clone();
+        self.judge(Fault::NotReady { timeout, answer }, context);
     }
 
     /// A task has ended.
@@ -229,79 +169,46 @@ impl Component {
         result: Result<Arc<str>, Arc<str>>,
         context: &mut Context<'_>,
     ) -> Option<Milestone> {
-        match (self.guards().probe, self.guards().reload) {
-            _ if !matches!(self.state, State::Up { .. }) => self.step_finished(task, result, context),
-            (Some(Probe::UnderWay { task: probe, .. }), _) if probe == task => self.probed(result, context),
-            (_, Some(Reload { step, task: Some(command), .. })) if command == task => {
-                self.tell_of_reload(step, Some(result.clone()), context);
-                match result {
-                    Ok(_) => self.reload_from(step + 1, context),
-                    Err(why) => self.reloaded(Err(why)),
-                }
-            }
-            _ => None,
+        if !matches!(self.state, State::Up { .. }) {
+            self.step_finished(task, result, context)
+        } else if self.is_asked_by(task).is_some() {
+            self.probed(result, context)
+        } else if self.is_reloaded_by(task) {
+            self.reload_step_finished(result, context)
+        } else {
+            None
         }
     }
 
-    /// A probe has answered, or failed to.
-    fn probed(&mut self, result: Result<Arc<str>, Arc<str>>, context: &mut Context<'_>) -> Option<Milestone> {
-        let probe = self.guards_mut().probe.take();
-        let (State::Up { run, started, .. }, Some(Probe::UnderWay { since, pause, .. })) =
-            (&self.state, probe)
-        else {
-            return None;
-        };
-        let run = run.id;
-        match (started, self.spec.health.clone(), result) {
-            (None, _, Ok(_)) => self.ready(context),
-            (None, _, Err(answer)) => {
-                self.guards_mut().answer = Some(answer);
-                let at = context.now.saturating_add(pause);
-                let pause = pause.saturating_mul(2).min(PAUSES[1]);
-                self.guards_mut().probe = Some(Probe::Planned { at, pause });
-                None
-            }
-            (Some(_), Some(health), result) => {
-                self.guards_mut().probe = Some(next_probe(since, &health, context.now));
-                match result {
-                    Ok(_) => {
-                        self.healthy(run, context);
-                        None
-                    }
-                    Err(answer) => {
-                        self.probe_failed(run, &health, answer, context);
-                        None
-                    }
-                }
-            }
-            (Some(_), None, _) => None,
+    /// A task could not be begun, because we lack something.
+    pub(in crate::core) fn not_begun(&mut self, task: TaskId, why: Arc<str>, context: &mut Context<'_>) {
+        if !matches!(self.state, State::Up { .. }) {
+            self.step_not_begun(task, why, context);
+        } else if self.is_asked_by(task).is_some() {
+            self.probe_not_begun(why, context);
+        } else if self.is_reloaded_by(task) {
+            self.reload_not_begun(why, context);
         }
     }
 
-    fn healthy(&mut self, run: RunId, context: &mut Context<'_>) {
-        self.guards_mut().failures = 0;
-        if self.guards_mut().unhealthy.take().is_some() {
+    /// What people see of a run that is up may change: then it is in that state since now.
+    pub(super) fn change_guards<R>(
+        &mut self,
+        context: &Context<'_>,
+        change: impl FnOnce(&mut Guards) -> R,
+    ) -> R {
+        let before = self.state_word(context.now);
+        let result = change(self.guards_mut());
+        if self.state_word(context.now) != before {
+            self.since = context.now;
+        }
+        result
+    }
+
+    /// It is well again only when it breaks no other rule.
+    pub(super) fn tell_if_well(&mut self, was_ill: bool, run: RunId, context: &mut Context<'_>) {
+        if was_ill && self.guards().fault().is_none() {
             self.emit(EventKind::Well { run }, context);
-        }
-    }
-
-    fn probe_failed(&mut self, run: RunId, health: &Health, answer: Arc<str>, context: &mut Context<'_>) {
-        let (failures, limit) = (self.guards().failures.saturating_add(1), health.failures);
-        self.guards_mut().failures = failures;
-        if self.guards().unhealthy.is_none() {
-            self.emit(EventKind::ProbeFailed { run, failures, limit, answer: Arc::clone(&answer) }, context);
-        }
-        if failures < limit {
-            return;
-        }
-        let fault = Fault::Unhealthy { failures, answer };
-        match health.action {
-            GuardAction::Restart => self.judge(fault, context),
-            GuardAction::Report => {
-                if self.guards_mut().unhealthy.replace(fault.clone()).is_none() {
-                    self.emit(EventKind::Unwell { run, fault }, context);
-                }
-            }
         }
     }
 
@@ -310,60 +217,19 @@ impl Component {
         let (State::Up { run, .. }, Some(limit)) = (&self.state, self.spec.memory) else { return };
         let run = run.id;
         if used <= limit.max {
-            if self.guards_mut().too_large.take().is_some() {
-                self.emit(EventKind::Well { run }, context);
-            }
-            return;
+            let was_large = self.change_guards(context, |guards| guards.too_large.take().is_some());
+            return self.tell_if_well(was_large, run, context);
         }
         let fault = Fault::TooLarge { used, max: limit.max };
         match limit.action {
             GuardAction::Restart => self.judge(fault, context),
             GuardAction::Report => {
-                if self.guards_mut().too_large.replace(fault.clone()).is_none() {
+                let told = fault.clone();
+                if self.change_guards(context, |guards| guards.too_large.replace(told)).is_none() {
                     self.emit(EventKind::Unwell { run, fault }, context);
                 }
             }
         }
-    }
-
-    /// Somebody asks it to read its configuration again. Whether it can be told.
-    pub(in crate::core) fn reload(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
-        // One that is under way serves this one too.
-        if self.guards().reload.is_some() { None } else { self.reload_from(0, context) }
-    }
-
-    fn reload_from(&mut self, step: usize, context: &mut Context<'_>) -> Option<Milestone> {
-        let (Some(run), Some(next)) = (self.run(), self.spec.reload.get(step).cloned()) else {
-            return self.reloaded(Ok(()));
-        };
-        let task = self.do_step(run, &next, StepOf::Reload, Task::Reload(step), context);
-        if task.is_none() && step + 1 == self.spec.reload.len() {
-            // Nothing comes after the last signal that would have to wait for it.
-            return self.reloaded(Ok(()));
-        }
-        let until = context.now.saturating_add(next.limit());
-        self.guards_mut().reload = Some(Reload { step, task, until });
-        None
-    }
-
-    fn reloaded(&mut self, result: Result<(), Arc<str>>) -> Option<Milestone> {
-        self.guards_mut().reload = None;
-        Some(Milestone::Reloaded(result))
-    }
-
-    fn tell_of_reload(
-        &self,
-        step: usize,
-        result: Option<Result<Arc<str>, Arc<str>>>,
-        context: &mut Context<'_>,
-    ) {
-        let (Some(run), Some(crate::spec::Step::Run { command, .. })) =
-            (self.run(), self.spec.reload.get(step))
-        else {
-            return;
-        };
-        let step = command.program.to_string_lossy().into();
-        self.emit(EventKind::Step { run, of: StepOf::Reload, step, result }, context);
     }
 
     /// The run is about to end: what is asked of it, or done to it, is given up.
@@ -381,21 +247,4 @@ impl Component {
         let tasks = probe.into_iter().chain(reload.and_then(|reload| reload.task));
         context.actions.extend(tasks.map(|task| Action::Abandon { task }));
     }
-}
-
-/// Each component has its own place within an interval, so that not all are looked at at once.
-fn share_of(spec: &ProcessSpec, seed: u64) -> f64 {
-    unit(mix(seed_for(seed, spec.id.as_str(), u64::MAX)))
-}
-
-/// The next probe of health: an interval after this one was due. What was missed meanwhile is left out.
-fn next_probe(since: Duration, health: &Health, now: Duration) -> Probe {
-    let mut at = since.saturating_add(health.interval);
-    if at <= now {
-        let interval = health.interval.as_nanos().max(1);
-        let missed = now.saturating_sub(since).as_nanos() / interval + 1;
-        let later = u32::try_from(missed).unwrap_or(u32::MAX);
-        at = since.saturating_add(health.interval.saturating_mul(later));
-    }
-    Probe::Planned { at, pause: Duration::ZERO }
 }

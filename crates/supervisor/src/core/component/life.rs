@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ending::{Ending, Why};
 use super::guards::Guards;
-use super::{Component, Context, Milestone, Process, Rest, Run, State};
+use super::{Component, Context, Milestone, Process, Rest, Run, Sent, State};
 use crate::core::Action;
 use crate::core::message::Said;
 use crate::error::SpawnError;
@@ -44,7 +44,9 @@ impl Component {
     /// Its process lives.
     pub(in crate::core) fn spawned(&mut self, pid: u32, context: &mut Context<'_>) -> Option<Milestone> {
         let State::Spawning { run } = self.state else { return None };
+        self.sent = Sent::default();
         let process = Process { pid, spawned: context.now };
+        self.has_been_spawned();
         self.guards = Guards::of_a_new_run(&self.spec, context);
         self.enter(State::Up { run, process, started: None }, context);
         self.emit(EventKind::Spawned { run: run.id, pid }, context);
@@ -59,6 +61,11 @@ impl Component {
     ) -> Option<Milestone> {
         let State::Spawning { run } = self.state else { return None };
         self.emit(EventKind::NotSpawned { run: run.id, error: error.clone() }, context);
+        if error.is_shortage() {
+            // What did not come to be was no restart.
+            self.restarts -= u64::from(run.restart);
+            return Some(self.spawn_again(error, context));
+        }
         let end = PastRun {
             run: run.id,
             restart: run.restart,
@@ -133,14 +140,14 @@ impl Component {
         };
         match unready {
             Some(why) if has_started && self.guards().unready() != Some(why) => {
-                self.guards_mut().set_unready(Some(why));
+                self.change_guards(context, |guards| guards.set_unready(Some(why)));
                 self.emit(EventKind::Unready { run, why }, context);
                 None
             }
             None if said.ready && self.guards().is_unready() => {
-                self.guards_mut().set_unready(None);
+                self.change_guards(context, |guards| guards.set_unready(None));
                 self.emit(EventKind::ReadyAgain { run }, context);
-                Some(Milestone::ReadyAgain)
+                None
             }
             _ => None,
         }
@@ -185,8 +192,8 @@ impl Component {
         }
         if let State::Ending { run, process, ending, .. } = &self.state {
             let uptime = process.map_or(Duration::ZERO, |process| now.saturating_sub(process.spawned));
-            let asked = ending.why == Why::Asked;
-            self.emit(EventKind::Exited { run: run.id, exit, uptime, asked, peak_memory }, context);
+            let (asked, sent) = (ending.why == Why::Asked, self.sent.explains(exit));
+            self.emit(EventKind::Exited { run: run.id, exit, uptime, asked, sent, peak_memory }, context);
         }
     }
 
@@ -216,9 +223,8 @@ impl Component {
     /// What must happen to it by itself now does.
     pub(in crate::core) fn due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
         match &self.state {
-            State::Backoff { paid, .. } => {
-                let paid = *paid;
-                self.enter(State::Queued { restart: true, paid }, context);
+            State::Backoff { .. } => {
+                self.enter(State::Queued { restart: true, paid: false }, context);
                 None
             }
             State::Tripped { .. } => {

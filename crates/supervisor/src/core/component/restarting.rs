@@ -4,20 +4,27 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::again::LONGEST_PAUSE;
 use super::{Component, Context, Milestone, Rest, State};
+use crate::error::SpawnError;
 use crate::event::EventKind;
 use crate::policy::{Backoff, Decision, Jitter, RestartPolicy};
 use crate::run::{End, History, PastRun};
-use crate::spec::{ExitAction, OnGiveUp};
+use crate::spec::{ExitAction, ExitRule, OnGiveUp};
 
 /// The shortest wait after a run that could not be spawned, whatever the policy says: the machine lacks something.
 const NOT_SPAWNED_WAIT: Duration = Duration::from_millis(100);
+
+/// By which part of itself each of these waits is longer or shorter, so that those who wait together are not tried together.
+const WANT_SPREAD: f64 = 0.1;
 
 /// The longest rest of a tripped component whose trials fail, if it is not given a longer one from the beginning.
 const LONGEST_REST: Duration = Duration::from_secs(3_600);
 
 /// What is remembered of a component's restarts since somebody asked for it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     history: History,
     /// When it was decided to restart it, within the window of its limit.
@@ -26,6 +33,20 @@ pub(super) struct Record {
     trial: bool,
     /// How many trials have failed in a row.
     failed_trials: u32,
+    /// How often in a row it could not be spawned for a want of ours.
+    wants: u32,
+}
+
+impl Record {
+    /// By which it is seen whether it has changed.
+    pub(super) fn size(&self) -> (u32, usize, u32) {
+        (self.history.in_a_row(), self.decided.len(), self.failed_trials)
+    }
+
+    /// The past runs are of the component of this key.
+    pub(super) fn belongs_to(&mut self, key: u32) {
+        self.history.belongs_to(key);
+    }
 }
 
 impl Component {
@@ -50,7 +71,10 @@ impl Component {
             return Milestone::Stopped;
         }
         let rule = self.rule_for(&end);
-        let decision = match (rule, self.decide(past, context)) {
+        if let Some(rule) = rule {
+            self.emit(EventKind::Ruled { run: past.run, rule }, context);
+        }
+        let decision = match (rule.map(|rule| rule.action), self.decide(past, context)) {
             (Some(ExitAction::Stop), _) => {
                 self.wanted = false;
                 self.enter(State::Down(Rest::Stopped), context);
@@ -74,9 +98,45 @@ impl Component {
         Milestone::Ended(end)
     }
 
-    fn rule_for(&self, end: &End) -> Option<ExitAction> {
+    /// It could not be spawned for a want of ours. That is no failure of its own: its policy is not asked and its limit not
+    /// touched, nor are the others of its group, which run.
+    pub(super) fn spawn_again(&mut self, error: SpawnError, context: &mut Context<'_>) -> Milestone {
+        let end = End::NotSpawned(error);
+        self.last_end = Some(end.clone());
+        self.has_done_its_work = false;
+        if self.halting.is_some() || !self.wanted {
+            self.enter(State::Down(Rest::Stopped), context);
+            self.emit(EventKind::Stopped, context);
+            return Milestone::Stopped;
+        }
+        let doubled = 2_u32.saturating_pow(self.record.wants);
+        self.record.wants = self.record.wants.saturating_add(1);
+        let delay = NOT_SPAWNED_WAIT.saturating_mul(doubled).min(LONGEST_PAUSE);
+        let delay = self.jitter(context).spread(delay, WANT_SPREAD);
+        let in_a_row = self.record.wants;
+        let until = context.now.saturating_add(delay);
+        self.enter(State::Backoff { until, in_a_row }, context);
+        self.emit(EventKind::Backoff { delay, in_a_row, for_budget: false }, context);
+        Milestone::NotSpawned(end)
+    }
+
+    /// There is no want any more.
+    pub(super) fn has_been_spawned(&mut self) {
+        self.record.wants = 0;
+    }
+
+    /// What was lacking when it could not be spawned the last time, while it waits for the next try.
+    pub(in crate::core) fn lacks(&self) -> Option<String> {
+        let waits = matches!(self.state, State::Backoff { .. } | State::Queued { .. });
+        match &self.last_end {
+            Some(End::NotSpawned(error)) if waits && self.record.wants > 0 => Some(error.to_string()),
+            _ => None,
+        }
+    }
+
+    fn rule_for(&self, end: &End) -> Option<ExitRule> {
         let End::Exited(exit) = end else { return None };
-        self.spec.exits.iter().find(|rule| rule.exit.matches(*exit)).map(|rule| rule.action)
+        self.spec.exits.iter().find(|rule| rule.exit.matches(*exit)).copied()
     }
 
     /// Asks the policy. One that panics is a fault of the host's, which must not end supervision.
@@ -104,18 +164,24 @@ impl Component {
             End::NotSpawned(_) => after.max(NOT_SPAWNED_WAIT),
             End::Exited(_) | End::Judged { .. } => after,
         };
-        self.back_off(delay, false, context);
+        if delay.is_zero() {
+            return self.enter(State::Queued { restart: true, paid: false }, context);
+        }
+        let in_a_row = self.restarts_in_a_row();
+        let until = context.now.saturating_add(delay);
+        self.enter(State::Backoff { until, in_a_row }, context);
+        self.emit(EventKind::Backoff { delay, in_a_row, for_budget: false }, context);
     }
 
-    /// Begins again after this time. `paid`: with a token of the budget, which comes then.
-    pub(in crate::core) fn back_off(&mut self, delay: Duration, paid: bool, context: &mut Context<'_>) {
-        if delay.is_zero() {
-            return self.enter(State::Queued { restart: true, paid }, context);
-        }
-        let in_a_row = self.record.history.in_a_row();
-        let until = context.now.saturating_add(delay);
-        self.enter(State::Backoff { until, in_a_row, paid }, context);
-        self.emit(EventKind::Backoff { delay, in_a_row }, context);
+    /// It is to begin again, but has to wait for a token of the budget: for so long, unless others no longer wait for theirs.
+    pub(in crate::core) fn wait_for_token(&mut self, delay: Duration, context: &mut Context<'_>) {
+        let in_a_row = self.restarts_in_a_row();
+        self.emit(EventKind::Backoff { delay, in_a_row, for_budget: true }, context);
+    }
+
+    /// The how manieth restart in a row the next one is.
+    pub(super) fn restarts_in_a_row(&self) -> u32 {
+        self.record.history.in_a_row()
     }
 
     /// Counts one more restart, and says how many there were before it within the window, if it would be one too many.

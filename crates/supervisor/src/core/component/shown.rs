@@ -2,17 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Component, Rest, State};
-use crate::spec::ComponentId;
+use super::{Component, Rest, State, Waits};
 use crate::status::{ComponentState, ComponentStatus};
 
 impl Component {
-    /// What is true of it now. `waits_for` is whom it waits for, and what that is instead of what it should be.
-    pub(in crate::core) fn status(
-        &self,
-        now: Duration,
-        waits_for: Option<(ComponentId, Option<&'static str>)>,
-    ) -> ComponentStatus {
+    /// What is true of it now. `waits` is what it waits for, if it is queued.
+    pub(in crate::core) fn status(&self, now: Duration, waits: Option<Waits>) -> ComponentStatus {
         let live = match &self.state {
             State::Up { process, .. } => Some(*process),
             State::Ending { process, ending, .. } => process.filter(|_| ending.exit.is_none()),
@@ -21,7 +16,7 @@ impl Component {
         ComponentStatus {
             id: self.spec.id.clone(),
             description: self.spec.description.clone(),
-            state: self.shown_state(now, waits_for),
+            state: self.shown_state(now, waits),
             wanted: self.wanted,
             since: self.since,
             run: self.run(),
@@ -40,20 +35,21 @@ impl Component {
         if self.is_queued() { "waiting" } else { self.shown_state(now, None).word() }
     }
 
-    fn shown_state(
-        &self,
-        now: Duration,
-        waits_for: Option<(ComponentId, Option<&'static str>)>,
-    ) -> ComponentState {
+    fn shown_state(&self, now: Duration, waits: Option<Waits>) -> ComponentState {
         match &self.state {
             State::Down(Rest::Stopped) => ComponentState::Stopped,
             State::Down(Rest::Completed) => ComponentState::Completed,
             State::Down(Rest::Failed) => ComponentState::Failed,
-            State::Queued { .. } => match waits_for {
-                Some((for_component, which_is)) => ComponentState::Waiting { for_component, which_is },
+            State::Queued { .. } => match waits {
+                Some(Waits::For(for_component, which_is)) => {
+                    ComponentState::Waiting { for_component, which_is }
+                }
+                Some(Waits::ForAToken(remaining)) => {
+                    ComponentState::Backoff { remaining, in_a_row: self.restarts_in_a_row() }
+                }
                 None => ComponentState::Starting,
             },
-            State::Backoff { until, in_a_row, .. } => {
+            State::Backoff { until, in_a_row } => {
                 ComponentState::Backoff { remaining: until.saturating_sub(now), in_a_row: *in_a_row }
             }
             State::Tripped { until } => ComponentState::Tripped { remaining: until.saturating_sub(now) },

@@ -5,9 +5,10 @@ use std::os::fd::AsFd;
 use rustix::io::retry_on_intr;
 use rustix::process::{WaitId, WaitIdOptions, geteuid, waitid};
 
+use super::adopted::exit_beside_us;
 use super::leftovers::{Leftover, has_ended};
 use super::proc::{Reader, Stat};
-use super::process::{exit_of, exit_of_status, has_its_pid, told_by_pidfd};
+use super::process::exit_of;
 use crate::os::{RUN_VARIABLE, Run, TASK_VARIABLE};
 use crate::run::Exit;
 
@@ -85,17 +86,8 @@ impl Leftover {
         }
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let reaped = retry_on_intr(|| waitid(WaitId::PidFd(self.as_fd()), options)).ok().flatten();
-        let exit = reaped.as_ref().map(exit_of).or_else(|| self.exit_of_zombie());
-        Some(exit.or_else(|| told_by_pidfd(self.as_fd())).unwrap_or(Exit::Unknown))
-    }
-
-    /// How it ended, if it is somebody else's child and not reaped yet.
-    fn exit_of_zombie(&self) -> Option<Exit> {
-        let mut reader = Reader::default();
-        let status = reader.exit_status(self.pid())?;
-        let we_may_know = geteuid().is_root() || reader.user(self.pid()) == Some(geteuid().as_raw());
-        // As long as it is not reaped its pid is its own, and so is what was read.
-        (we_may_know && has_its_pid(self.as_fd())).then(|| exit_of_status(status))
+        let exit = reaped.as_ref().map(exit_of).or_else(|| exit_beside_us(self.pid(), self.as_fd()));
+        Some(exit.unwrap_or(Exit::Unknown))
     }
 }
 

@@ -1,22 +1,39 @@
 //! Linux: processes are held by pidfds, everything else is read from `/proc`.
 
+mod adopted;
+mod bearers;
+mod descendants;
 mod facts;
+mod identity;
 mod leftovers;
 mod member;
 mod memory;
 mod notify_socket;
+mod orphans;
 mod out_of_memory;
+mod pipes;
 mod proc;
 mod process;
 mod spawn;
 mod usage;
 
+pub(crate) use adopted::Fate;
+pub(crate) use bearers::{Bearer, bearers, families};
+pub(crate) use descendants::descendants;
 pub(crate) use facts::facts;
-pub(crate) use leftovers::{Leftover, descendants, end_orphans, leftovers, reap_orphans};
+pub(crate) use identity::{Identity, Place};
+#[cfg(test)]
+pub(crate) use leftovers::leftovers;
+pub(crate) use leftovers::{Leftover, leftovers_at_once, leftovers_by_token};
 pub(crate) use member::{may_speak_for_all, member, user_of};
 pub(crate) use memory::memory;
 pub(crate) use notify_socket::{NotifySocket, Sender};
+pub(crate) use orphans::{end_orphans, reap_orphans};
 pub(crate) use out_of_memory::OutOfMemory;
+pub(crate) use pipes::{
+    Lens, PIPE_SIZE, discard, enlarge, give_to, held_by, is_at_end, make_fifo, most_large_pipes,
+    move_to_file, open_fifo,
+};
 pub(crate) use process::{Process, destroy};
 #[cfg(test)]
 pub(super) use spawn::Road;

@@ -3,11 +3,13 @@
 //! It is a file, as systemd's is, where the host names a folder for it: not every client knows another address (the crate
 //! `sd-notify` does not). Else its address is abstract: there is no file to make, to guard or to leave behind, and whoever
 //! runs without any right finds it. Its name is random, so that nobody can be there first. It is no secret
-//! (`/proc/net/unix` lists it), which is why the kernel says of each datagram who sent it.
+//! (`/proc/net/unix` lists it), which is why the kernel says of each datagram who sent it. What is said while nobody has
+//! the address, because a supervisor was killed, is refused.
 
 use std::ffi::OsString;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io, ptr};
 
@@ -51,12 +53,15 @@ impl NotifySocket {
         Ok(Self { socket: bound(&address)?, address: Address::Abstract(name) })
     }
 
-    /// A new one, as a file of this name in a folder.
+    /// A new one, as a file of this name in a folder; also in the place of one that a supervisor has left which was killed.
     ///
     /// # Errors
     /// As of `open`; or the folder does not let us.
     pub(crate) fn open_in(folder: &Path, name: &str) -> io::Result<Self> {
         let path = folder.join(name);
+        if fs::symlink_metadata(&path).is_ok_and(|file| file.file_type().is_socket()) {
+            fs::remove_file(&path)?;
+        }
         let address = SocketAddrUnix::new(&path)?;
         let socket = Self { socket: bound(&address)?, address: Address::File(path.clone()) };
         // Whoever may enter the folder may speak; who did, the kernel says.

@@ -5,13 +5,27 @@
 //!
 //! It does not say which processes these were, nor when. So a rise counts only if it is known to be a few seconds old at
 //! most: it may have been a grandchild, long ago, and who is killed today by hand must not be said to have been killed
-//! for memory. The price: where nothing at all has happened for a while before, it is said to be SIGKILL and no more.
+//! for memory. The kernel therefore tells us of what happens, through the poller:
+//!
+//! - control groups of the second version, of each kill in the group or below it, when it happens;
+//! - those of the first version, that the group or one above it has run out of memory, before anything is killed. They
+//!   tell nothing where the whole machine has run out of memory, and count only what was in the very group.
+//!
+//! Where nobody is told (in the first version only root can ask for it), a kill after some seconds in which nothing at
+//! all has happened is said to be SIGKILL and no more.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::io::pread;
+use polling::Poller;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::{pread, read};
+
+use crate::os::Watched;
 
 /// More than the file has.
 const LARGEST: usize = 1024;
@@ -27,6 +41,7 @@ const READ_AGAIN: Duration = Duration::from_millis(100);
 pub(crate) struct OutOfMemory {
     /// None where memory is not counted for our control group: then the kernel never says so.
     count: Option<File>,
+    bell: Option<Bell>,
     seen: u64,
     /// When it was read last, on the clock of whoever asks.
     read_at: Duration,
@@ -35,12 +50,36 @@ pub(crate) struct OutOfMemory {
     noticed_at: Duration,
 }
 
+/// What the poller watches to know that something has happened.
+#[derive(Debug)]
+struct Bell {
+    watched: Watched<OwnedFd>,
+    version: Version,
+    has_rung: bool,
+}
+
+/// Of the control groups by which memory is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    First,
+    Second,
+}
+
 impl OutOfMemory {
-    /// Counts from now on.
-    pub(crate) fn watch() -> Self {
+    /// Counts from now on. When the poller reports `key`, somebody must [say so](Self::rung) and [look](Self::look).
+    pub(crate) fn watch(poller: &Arc<Poller>, key: usize) -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
-        let file = count_of(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
-        Self::in_file(file.as_deref())
+        let Some((version, folder)) = group_of(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
+        else {
+            return Self::in_file(None);
+        };
+        let mut watching = Self::in_file(Some(&folder.join(version.count())));
+        if let Some(count) = &watching.count {
+            watching.bell = Bell::hang(version, &folder, count, poller, key).ok();
+            // What happened before the bell was there has not been told.
+            watching.seen = watching.read().unwrap_or(0);
+        }
+        watching
     }
 
     /// Counts what this file says.
@@ -51,10 +90,22 @@ impl OutOfMemory {
         watching
     }
 
-    /// Takes note of how far the count has risen, unless that was done just now. Cheap enough for whenever somebody is
-    /// awake.
+    /// The poller has reported that something has happened.
+    pub(crate) fn rung(&mut self) {
+        if let Some(bell) = &mut self.bell {
+            bell.has_rung = true;
+        }
+    }
+
+    /// Takes note of how far the count has risen, unless that is known or was done just now. Cheap enough for whenever
+    /// somebody is awake.
     pub(crate) fn look(&mut self, now: Duration) {
-        if now.saturating_sub(self.read_at) >= READ_AGAIN {
+        let is_due = match &self.bell {
+            Some(Bell { has_rung: true, .. }) => true,
+            Some(Bell { version: Version::Second, .. }) => false,
+            _ => now.saturating_sub(self.read_at) >= READ_AGAIN,
+        };
+        if is_due {
             self.look_now(now);
         }
     }
@@ -68,9 +119,16 @@ impl OutOfMemory {
     }
 
     fn look_now(&mut self, now: Duration) {
-        let Some(count) = self.read() else { return };
+        let is_told =
+            self.bell.as_mut().is_some_and(|bell| bell.quieten() || bell.version == Version::Second);
+        let Some(count) = self.read() else {
+            // We were in a group that has gone. Its bell would ring for ever.
+            self.bell = None;
+            return;
+        };
         let risen = count.saturating_sub(std::mem::replace(&mut self.seen, count));
-        let is_recent = now.saturating_sub(std::mem::replace(&mut self.read_at, now)) <= RECENT;
+        let since = now.saturating_sub(std::mem::replace(&mut self.read_at, now));
+        let is_recent = is_told || since <= RECENT;
         if now.saturating_sub(self.noticed_at) > RECENT {
             self.unexplained = 0;
         }
@@ -88,30 +146,74 @@ impl OutOfMemory {
     }
 }
 
-/// The file in which the kernel counts, by what `/proc/self/cgroup` and `/proc/self/mountinfo` say.
+impl Bell {
+    /// Has the poller report `key` when there is something new to read in the count of this group.
+    fn hang(
+        version: Version,
+        group: &Path,
+        count: &File,
+        poller: &Arc<Poller>,
+        key: usize,
+    ) -> io::Result<Self> {
+        let watched = match version {
+            // <https://docs.kernel.org/admin-guide/cgroup-v2.html>, "memory.events"
+            Version::Second => Watched::for_priority(OwnedFd::from(count.try_clone()?), poller, key)?,
+            // <https://docs.kernel.org/admin-guide/cgroup-v1/memory.html>, "OOM Control"
+            Version::First => {
+                let told = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+                let asked = format!("{} {}", told.as_raw_fd(), count.as_raw_fd());
+                let mut control = File::options().write(true).open(group.join("cgroup.event_control"))?;
+                control.write_all(asked.as_bytes())?;
+                Watched::new(told, poller, key)?
+            }
+        };
+        Ok(Self { watched, version, has_rung: false })
+    }
+
+    /// Has it fall silent, which that of the second version does when the count is read next. Says whether it has rung.
+    fn quieten(&mut self) -> bool {
+        let has_rung = std::mem::take(&mut self.has_rung);
+        if has_rung && self.version == Version::First {
+            // It holds how often it has rung.
+            let _ = read(&*self.watched, &mut [0; 8]);
+        }
+        has_rung
+    }
+}
+
+impl Version {
+    /// The file of a group in which the kernel counts.
+    fn count(self) -> &'static str {
+        match self {
+            Self::First => "memory.oom_control",
+            Self::Second => "memory.events",
+        }
+    }
+}
+
+/// The folder of our control group, by what `/proc/self/cgroup` and `/proc/self/mountinfo` say.
 /// <https://man7.org/linux/man-pages/man7/cgroups.7.html>
-fn count_of(cgroup: &str, mountinfo: &str) -> Option<PathBuf> {
+fn group_of(cgroup: &str, mountinfo: &str) -> Option<(Version, PathBuf)> {
     let groups = || cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
     // Where the first version has the memory, the second has not.
     let first = groups().find(|(controllers, _)| controllers.split(',').any(|name| name == "memory"));
-    let (first_version, group) = match first {
-        Some((_, group)) => (true, group),
-        None => (false, groups().find(|(controllers, _)| controllers.is_empty())?.1),
+    let (version, group) = match first {
+        Some((_, group)) => (Version::First, group),
+        None => (Version::Second, groups().find(|(controllers, _)| controllers.is_empty())?.1),
     };
     mountinfo.lines().find_map(|line| {
         let (place, kind) = line.split_once(" - ")?;
         let mut kind = kind.split(' ');
         let is_it = match kind.next()? {
-            "cgroup" => first_version && kind.nth(1)?.split(',').any(|option| option == "memory"),
-            "cgroup2" => !first_version,
+            "cgroup" => version == Version::First && kind.nth(1)?.split(',').any(|option| option == "memory"),
+            "cgroup2" => version == Version::Second,
             _ => false,
         };
         let mut place = place.split(' ').skip(3);
         let (root, folder) = (place.next()?, place.next()?);
         // What is mounted may be a part of the tree, as in a container.
         let below = Path::new(group).strip_prefix(root).unwrap_or(Path::new(""));
-        let file = if first_version { "memory.oom_control" } else { "memory.events" };
-        is_it.then(|| Path::new(folder).join(below).join(file))
+        is_it.then(|| (version, Path::new(folder).join(below)))
     })
 }
 
@@ -128,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_file_that_counts_is_found_in_either_version() {
-        let found = |cgroup: &str| count_of(cgroup, MOUNTS).map(|path| path.to_str().unwrap().to_owned());
+        let count = |(version, folder): (Version, PathBuf)| folder.join(version.count());
+        let found = |cgroup: &str| group_of(cgroup, MOUNTS).map(count).map(|path| path.display().to_string());
         assert_eq!(
             found("0::/system.slice/s7.service\n").as_deref(),
             Some("/sys/fs/cgroup/unified/system.slice/s7.service/memory.events")
@@ -138,7 +241,7 @@ mod tests {
             Some("/sys/fs/cgroup/memory/web/memory.oom_control")
         );
         assert_eq!(found("5:cpu,cpuacct:/\n"), None);
-        assert_eq!(count_of("0::/a\n", "22 1 8:1 / / rw - ext4 /dev/root rw\n"), None);
+        assert_eq!(group_of("0::/a\n", "22 1 8:1 / / rw - ext4 /dev/root rw\n"), None);
     }
 
     #[test]
@@ -170,6 +273,77 @@ mod tests {
         fs::write(&file, "oom_kill 3\n").unwrap();
         watching.look(seconds(3608));
         assert!(watching.explains_an_end(seconds(3612)), "a large process takes its time");
+    }
+
+    /// A control group for a test.
+    struct Group(PathBuf);
+
+    impl Group {
+        fn new() -> io::Result<Self> {
+            let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+            let (_, root) = group_of("0::/\n", &mounts).ok_or(io::ErrorKind::NotFound)?;
+            let folder = root.join(format!("s7-test-{}", std::process::id()));
+            fs::create_dir(&folder)?;
+            Ok(Self(folder))
+        }
+    }
+
+    impl Drop for Group {
+        fn drop(&mut self) {
+            fs::remove_dir(&self.0).unwrap();
+        }
+    }
+
+    /// It is told as this is, and the memory of the test's own group must not run out.
+    #[test]
+    fn what_changes_in_a_file_of_a_control_group_is_told_once_and_until_it_is_read() {
+        let group = match Group::new() {
+            Ok(group) => group,
+            Err(why) => {
+                return eprintln!("skipped: no control group of the second version can be made: {why}");
+            }
+        };
+        let file = File::open(group.0.join("cgroup.events")).unwrap();
+        let poller = Arc::new(Poller::new().unwrap());
+        let _bell = Bell::hang(Version::Second, &group.0, &file, &poller, 7).unwrap();
+        let read = || {
+            let mut text = [0; LARGEST];
+            let length = pread(&file, &mut text, 0).unwrap();
+            String::from_utf8_lossy(&text[..length]).into_owned()
+        };
+        let keys = |patience| {
+            let mut events = polling::Events::new();
+            poller.wait(&mut events, patience).unwrap();
+            events.iter().map(|event| event.key).collect::<Vec<_>>()
+        };
+        assert!(read().contains("populated 0"));
+        assert!(keys(Some(Duration::ZERO)).is_empty());
+
+        let sleeper = crate::os::fixture::Component::new("/bin/sleep", &["1000"]).start();
+        fs::write(group.0.join("cgroup.procs"), sleeper.pid().to_string()).unwrap();
+        assert_eq!((keys(None), keys(None)), (vec![7], vec![7]));
+        assert!(read().contains("populated 1"));
+        assert!(keys(Some(Duration::ZERO)).is_empty());
+        drop(sleeper);
+        assert_eq!(keys(None), [7]);
+    }
+
+    #[test]
+    fn a_kill_that_is_told_explains_an_end_after_any_time_in_which_nothing_happened() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("memory.events");
+        fs::write(&file, "oom_kill 0\n").unwrap();
+        let mut watching = OutOfMemory::in_file(Some(&file));
+        let poller = Arc::new(Poller::new().unwrap());
+        let (never, _writer) = io::pipe().unwrap();
+        let watched = Watched::new(OwnedFd::from(never), &poller, 7).unwrap();
+        watching.bell = Some(Bell { watched, version: Version::Second, has_rung: false });
+        fs::write(&file, "oom_kill 1\n").unwrap();
+        watching.look(Duration::from_secs(3600));
+        assert_eq!(watching.seen, 0, "nobody has said that there is anything to see");
+        watching.rung();
+        watching.look(Duration::from_secs(3600));
+        assert!(watching.explains_an_end(Duration::from_secs(3601)));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
@@ -21,6 +23,7 @@ pub(super) struct Reader {
     buffer: Vec<u8>,
     /// Whether something could not be opened for want of descriptors or memory, so that what was found may not be all.
     pub(super) is_starved: bool,
+    reading: Option<Arc<AtomicU32>>,
 }
 
 /// What `/proc/PID/stat` says. <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>
@@ -45,6 +48,11 @@ impl Stat {
 }
 
 impl Reader {
+    /// Has it say there whose environment it is reading, and 0 when it is done: that may take for ever.
+    pub(super) fn tells_of(&mut self, reading: &Arc<AtomicU32>) {
+        self.reading = Some(Arc::clone(reading));
+    }
+
     pub(super) fn stat(&mut self, pid: u32) -> Option<Stat> {
         self.open_stat(pid).map(|(_, stat)| stat)
     }
@@ -93,7 +101,10 @@ impl Reader {
         pid: u32,
         names: [&str; N],
     ) -> Option<&[u8]> {
-        let environment = self.read_within(most, &format!("/proc/{pid}/environ"))?;
+        self.tell(pid);
+        let is_read = self.read_within(most, &format!("/proc/{pid}/environ")).is_some();
+        self.tell(0);
+        let environment = is_read.then_some(&self.buffer)?;
         let mut values = [None; N];
         for assignment in environment.split(|byte| *byte == 0) {
             for (name, value) in names.iter().zip(&mut values) {
@@ -168,6 +179,12 @@ impl Reader {
     pub(super) fn opened<T>(&mut self, opened: Result<T, Errno>) -> Option<T> {
         self.is_starved |= matches!(opened, Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM));
         opened.ok()
+    }
+
+    fn tell(&self, pid: u32) {
+        if let Some(reading) = &self.reading {
+            reading.store(pid, Ordering::Relaxed);
+        }
     }
 
     fn open(&mut self, path: &str) -> Option<OwnedFd> {

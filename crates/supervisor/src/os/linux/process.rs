@@ -14,7 +14,8 @@ use rustix::process::{
 
 use crate::run::Exit;
 
-/// A child of ours that has not been reaped: so its pid, and the id of its process group, can be nobody else's.
+/// A child of ours that has not been reaped: so its pid, and the id of its process group, can be nobody else's. Or one that
+/// was [adopted](Self::find), of which less is certain.
 ///
 /// If the host of the library reaps it nevertheless (or ignores SIGCHLD, which makes the kernel do so), then signals
 /// still reach only its own group, and its exit may be unknown. Dropping it neither ends nor reaps the process.
@@ -22,18 +23,19 @@ use crate::run::Exit;
 pub(crate) struct Process {
     pid: Pid,
     pidfd: OwnedFd,
+    is_adopted: bool,
 }
 
 impl Process {
     /// A child of ours that is held already.
     pub(super) fn held(pid: Pid, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd }
+        Self { pid, pidfd, is_adopted: false }
     }
 
     /// A child of ours that is to be held.
     pub(super) fn open(pid: Pid) -> Result<Self, Errno> {
         let process = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Self { pid, pidfd },
+            Ok(pidfd) => Self { pid, pidfd, is_adopted: false },
             Err(Errno::SRCH) => return Self::gone(pid),
             Err(errno) => return Err(errno),
         };
@@ -44,7 +46,19 @@ impl Process {
     /// A process that was reaped before we could hold it. Its descriptor is readable, as that of an ended process
     /// is, and means no process to any call here.
     fn gone(pid: Pid) -> Result<Self, Errno> {
-        Ok(Self { pid, pidfd: eventfd(1, EventfdFlags::CLOEXEC)? })
+        Ok(Self { pid, pidfd: eventfd(1, EventfdFlags::CLOEXEC)?, is_adopted: false })
+    }
+
+    /// One that is held already, and that somebody else has started; or ourselves, before we executed another program.
+    pub(super) fn adopted(pid: Pid, pidfd: OwnedFd) -> Self {
+        let mut process = Self { pid, pidfd, is_adopted: false };
+        process.is_adopted = !process.is_our_child();
+        process
+    }
+
+    /// Whether it is no child of ours.
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.is_adopted
     }
 
     /// Its pid, which is the id of its process group too.
@@ -121,8 +135,13 @@ impl Process {
         let _ = retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED));
     }
 
-    /// Whether it is still our child, alive or not: whether its pid is surely its own.
+    /// Whether its pid is surely its own: it is not reaped yet, alive or not.
     pub(super) fn is_unreaped(&self) -> bool {
+        if self.is_adopted { has_its_pid(self.pidfd.as_fd()) } else { self.is_our_child() }
+    }
+
+    /// Whether it is still our child, alive or not, so that nobody but us can reap it.
+    fn is_our_child(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), options)).is_ok()
     }
@@ -130,14 +149,17 @@ impl Process {
     fn look(&self, options: WaitIdOptions) -> Option<Exit> {
         match retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), options)) {
             Ok(status) => status.as_ref().map(exit_of),
+            Err(_) if self.is_adopted => self.exit_of_adopted(),
             Err(_) => Some(told_by_pidfd(self.pidfd.as_fd()).unwrap_or(Exit::Unknown)),
         }
     }
 
     fn send_group(&self, signal: Signal) {
         // By pidfd the group is surely ours. From Linux 6.9 on.
-        let mut sent = pidfd_signal_group(self.pidfd.as_fd(), signal);
-        if sent == Err(Errno::INVAL) && self.is_unreaped() {
+        let mut sent = pidfd_signal_group(self.pidfd.as_fd(), Some(signal));
+        if sent == Err(Errno::INVAL) && self.is_adopted {
+            sent = self.signal_members(signal);
+        } else if sent == Err(Errno::INVAL) && self.is_our_child() {
             sent = kill_process_group(self.pid, signal);
         }
         if sent == Err(Errno::SRCH) {
@@ -206,14 +228,15 @@ pub(super) fn exit_of_status(status: c_int) -> Exit {
     }
 }
 
-/// Sends a signal to the process group whose first process the pidfd means, even if that has ended.
-fn pidfd_signal_group(pidfd: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno> {
+/// Sends a signal to the process group whose first process the pidfd means, even if that has ended. No signal: only looks
+/// whether that could be done.
+pub(super) fn pidfd_signal_group(pidfd: BorrowedFd<'_>, signal: Option<Signal>) -> Result<(), Errno> {
     // SAFETY: the call takes numbers and a null pointer ("no information beside the signal") and writes nothing.
     let answer = unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
             c_long::from(pidfd.as_raw_fd()),
-            c_long::from(signal.as_raw()),
+            c_long::from(signal.map_or(0, Signal::as_raw)),
             ptr::null::<c_void>(),
             libc::PIDFD_SIGNAL_PROCESS_GROUP,
         )

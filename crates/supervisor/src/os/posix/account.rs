@@ -74,6 +74,11 @@ impl Account {
         }
     }
 
+    /// Its user, if that is not our own.
+    pub(crate) fn other_user(&self) -> Option<u32> {
+        self.change.user.filter(|user| *user != geteuid().as_raw())
+    }
+
     /// `HOME`, `USER`, `LOGNAME` and `SHELL`, but for those that the component sets itself.
     pub(super) fn variables_beside<'a>(
         &'a self,

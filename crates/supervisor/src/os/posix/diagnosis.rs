@@ -87,13 +87,35 @@ pub(crate) fn words(error: &io::Error) -> String {
     }
 }
 
+/// An error as the end of a sentence, with what to do where something is short: "connection refused".
+pub(crate) fn in_words(error: &io::Error) -> String {
+    let words = words(error);
+    let mut letters = words.chars();
+    let words: String =
+        letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect());
+    match Errno::from_io_error(error).and_then(shortage) {
+        Some(advice) => format!("{words} ({advice})"),
+        None => words,
+    }
+}
+
+/// Whether this error, as `errno` gives it, means that the system or the process has run short of something.
+pub(crate) fn is_shortage(errno: i32) -> bool {
+    shortage(Errno::from_raw_os_error(errno)).is_some()
+}
+
+/// Whether this error means that.
+pub(crate) fn is_want(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(is_shortage)
+}
+
 /// What to do where the system has run short of something.
 fn shortage(errno: Errno) -> Option<&'static str> {
     match errno {
         Errno::AGAIN => {
             Some("a limit on processes is reached: nproc of its user, or pids.max of the control group")
         }
-        Errno::NOMEM => Some("the system has no memory left for it"),
+        Errno::NOMEM | Errno::NOBUFS => Some("the system has no memory left for it"),
         Errno::MFILE => Some("raise the limit nofile of the supervisor"),
         Errno::NFILE => Some("raise fs.file-max of the system"),
         _ => None,

@@ -24,8 +24,8 @@ use std::process::{Command, Stdio};
 pub(crate) use account::Account;
 pub(super) use attributes::{Attributes, explain};
 pub(crate) use connecting::Connecting;
-pub(crate) use diagnosis::words;
 pub(super) use diagnosis::{Clues, explain_process};
+pub(crate) use diagnosis::{in_words, is_shortage, is_want, words};
 pub(super) use image::Image;
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec};

@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::super::testbench::{at, names_in, text, whole_log};
 use super::*;
+use crate::os;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -28,12 +29,23 @@ impl Bench {
         let mut settings = LogSettings::new(folder.path().join("ps.log"));
         change(&mut settings);
         let now = at("2026-11-22 10:00");
-        let log = LogFile::open_with(settings, Housekeeper::default(), now).unwrap();
+        let log = LogFile::open_with(Arc::new(settings), Housekeeper::default(), now).unwrap();
         Self { folder, log, now }
     }
 
     fn put(&mut self, text: &str) {
         self.log.append_all(text.as_bytes(), self.now).unwrap();
+    }
+
+    /// Stores a text that comes out of a pipe, which holds no more than that.
+    fn draw(&mut self, text: &[u8]) {
+        let (reader, writer) = os::pipe().unwrap();
+        File::from(writer).write_all(text).unwrap();
+        let mut lens = Lens::new(4096);
+        let mut held = text.len();
+        while held > 0 {
+            held -= self.log.draw(&reader, held, &mut lens, self.now).unwrap();
+        }
     }
 
     fn names(&self) -> Vec<String> {
@@ -178,6 +190,7 @@ proptest! {
         chunks in prop::collection::vec(1..50_usize, 1..40),
         max_size in 1..120_u64,
         ends_with_newline: bool,
+        is_from_pipe: bool,
     ) {
         let mut text: Vec<u8> = lines.iter().enumerate()
             .flat_map(|(number, &length)| [vec![b'a' + (number % 26) as u8; length], vec![b'\n']].concat())
@@ -192,7 +205,11 @@ proptest! {
                 break;
             }
             let (chunk, after) = rest.split_at(length.min(rest.len()));
-            bench.log.append_all(chunk, 0).unwrap();
+            if is_from_pipe {
+                bench.draw(chunk);
+            } else {
+                bench.log.append_all(chunk, 0).unwrap();
+            }
             rest = after;
             let size = bench.log.current.size;
             prop_assert_eq!(fs::metadata(bench.log.path()).unwrap().len(), size);
@@ -383,10 +400,10 @@ fn a_file_that_was_deleted_does_not_keep_the_log_from_rolling_over() {
 #[test]
 fn the_last_line_of_an_earlier_life_is_ended() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("ps.log"), "cut off").unwrap();
-    let mut bench = Bench::in_folder(folder, |_| ());
-    bench.put("new\n");
-    assert_eq!(bench.text("ps.log"), "cut off\nnew\n");
+    let path = folder.path().join("ps.log");
+    fs::write(&path, "cut off").unwrap();
+    LogFile::open(LogSettings::new(&path)).unwrap().write_all(b"new\n").unwrap();
+    assert_eq!(text(&path), "cut off\nnew\n");
 }
 
 #[test]
@@ -399,4 +416,52 @@ fn it_is_written_like_any_other_file() {
     writeln!(log, "third").unwrap();
     log.flush().unwrap();
     assert_eq!(whole_log(folder.path(), "own.log").concat(), b"first\nsecond\nthird\n");
+}
+
+#[test]
+fn what_comes_from_a_pipe_goes_to_the_end_of_the_file_though_somebody_cuts_it() {
+    let mut bench = Bench::new(|_| ());
+    bench.put("one\n");
+    bench.draw(b"two\nthr");
+    assert!(!bench.log.is_at_line_start());
+    bench.put("ee\n");
+    bench.draw(b"four\n");
+    assert!(bench.log.is_at_line_start());
+    assert_eq!(bench.text("ps.log"), "one\ntwo\nthree\nfour\n");
+    let mut last = [0; 5];
+    assert!(bench.log.read_back(&mut last) && last == *b"four\n");
+    fs::write(bench.log.path(), "").unwrap();
+    bench.draw(b"five\n");
+    assert_eq!(bench.text("ps.log"), "five\n");
+    assert!(!bench.log.read_back(&mut [0; 6]));
+}
+
+#[test]
+fn where_nothing_can_be_moved_into_a_file_it_is_copied_and_then_taken() {
+    let mut bench = Bench::new(|_| ());
+    let (reader, writer) = os::pipe().unwrap();
+    File::from(writer).write_all(b"one\ntwo\n").unwrap();
+    let mut lens = Lens::new(4096);
+    assert_eq!(bench.log.current.copy(&reader, 4, &mut lens).unwrap(), 4);
+    assert_eq!((bench.text("ps.log").as_str(), os::held_by(&reader)), ("one\n", 4));
+}
+
+#[test]
+fn a_line_that_was_on_its_way_to_the_next_file_when_we_were_killed_is_in_one_file_again() {
+    // What the file that has just been ended holds, what the next one, and what becomes of both.
+    for (ended, current, ended_then, current_then) in [
+        ("one\nbeginn", "", "one\n", "beginn"),
+        ("one\nbeginn", "beg", "one\n", "beginn"),
+        ("one\nbeginn", "beginn", "one\n", "beginn"),
+        ("one\nbeginn", "beginning\n", "one\n", "beginning\n"),
+        ("one\nbeginn", "other\n", "one\nbeginn", "other\n"),
+        ("one\n", "", "one\n", ""),
+        ("longer than any file", "", "longer than any file", ""),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("ps.log.1"), ended).unwrap();
+        fs::write(folder.path().join("ps.log"), current).unwrap();
+        let bench = Bench::in_folder(folder, |log| log.max_size = Some(20));
+        assert_eq!((&*bench.text("ps.log.1"), &*bench.text("ps.log")), (ended_then, current_then));
+    }
 }

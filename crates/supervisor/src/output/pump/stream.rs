@@ -5,9 +5,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::super::last_words::LastWords;
+use super::super::log_file::LogFile;
 use super::super::sink::Sink;
 use super::seek::Seeker;
-use crate::os::Watched;
+use crate::os::{Lens, Watched};
 use crate::run::RunId;
 
 /// A component's standard output, with what joined it, or its standard error.
@@ -23,6 +24,8 @@ pub(super) struct Stream {
     pub(super) sink: Sink,
     /// The keys of its pipes, that of the present run last.
     pub(super) pipes: VecDeque<usize>,
+    /// That of which only a part could be stored: it comes first, so that no line of it is torn by another.
+    pub(super) cut: Option<usize>,
     /// Why a pipe of it is not read.
     pub(super) problem: Option<String>,
     /// What people were told is wrong.
@@ -35,6 +38,8 @@ pub(super) struct Stream {
 #[derive(Debug)]
 pub(super) struct Pipe {
     pub(super) reader: Watched<OwnedFd>,
+    /// What it is called, if it has a name.
+    pub(super) name: Option<Box<str>>,
     pub(super) stream: StreamId,
     pub(super) run: RunId,
     /// While something is looked for in it.
@@ -43,11 +48,48 @@ pub(super) struct Pipe {
     pub(super) has_last_words: bool,
     /// Nothing was read of it yet.
     pub(super) is_fresh: bool,
+    /// It was found full before.
+    pub(super) was_full: bool,
+    /// It was enlarged.
+    pub(super) is_large: bool,
+}
+
+impl Pipe {
+    pub(super) fn new(reader: Watched<OwnedFd>, stream: StreamId, run: RunId) -> Self {
+        let (name, seeker, has_last_words) = (None, None, false);
+        let (is_fresh, was_full, is_large) = (true, false, false);
+        Self { reader, name, stream, run, seeker, has_last_words, is_fresh, was_full, is_large }
+    }
+
+    /// Moves what it holds into a log, after the line that an earlier run has left open; says how much that was.
+    pub(super) fn draw(
+        &mut self,
+        log: &mut LogFile,
+        held: usize,
+        lens: &mut Lens,
+        now: i64,
+    ) -> io::Result<usize> {
+        if self.is_fresh && !log.is_at_line_start() {
+            log.append_all(b"\n", now).map_err(|(_, error)| error)?;
+        }
+        let stored = log.draw(&self.reader, held, lens, now)?;
+        self.is_fresh = false;
+        Ok(stored)
+    }
 }
 
 impl Stream {
     pub(super) fn new(sink: Sink) -> Self {
-        Self { sink, pipes: VecDeque::new(), problem: None, condition: None, last_words: None }
+        Self { sink, pipes: VecDeque::new(), cut: None, problem: None, condition: None, last_words: None }
+    }
+
+    /// Takes note of how much of what a pipe held was stored.
+    pub(super) fn note_stored(&mut self, key: usize, stored: usize, held: usize) {
+        if stored == held {
+            self.cut = self.cut.filter(|cut| *cut != key);
+        } else if stored > 0 {
+            self.cut = Some(key);
+        }
     }
 
     /// Whether all is well with it.
@@ -55,7 +97,8 @@ impl Stream {
         self.problem.is_none() && self.sink.is_writing()
     }
 
-    /// What to say of a pipe that cannot be listened to: it is closed, which its component sees when it writes.
+    /// What to say of a pipe that cannot be listened to: its component sees that when it writes,
+    /// or, if it has a name, waits once it is full.
     pub(super) fn deaf_to(&self, error: &io::Error) -> String {
         let log = self.sink.settings().map_or("nowhere".into(), |log| log.path.display().to_string());
         format!("cannot read what should go to {log}: {error}; restart the component to try again")

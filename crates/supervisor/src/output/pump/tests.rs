@@ -1,3 +1,5 @@
+mod adoption;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,7 @@ impl Bench {
     fn new() -> Self {
         let (told, news) = crossbeam_channel::unbounded();
         let notice = move |news| told.send(news).unwrap_or(());
-        let pump = Pump::start(Arc::new(notice)).unwrap();
+        let pump = Pump::start(Arc::new(notice), None).unwrap();
         Self { folder: tempfile::tempdir().unwrap(), pump, news }
     }
 
@@ -40,7 +42,7 @@ impl Bench {
     }
 
     fn run_of(&self, number: u64, component: u32, spec: &ProcessSpec) -> Component {
-        let ends = self.pump.open(RunId { component, number }, spec).unwrap();
+        let ends = self.pump.open(RunId { component, number }, spec, None).unwrap();
         self.pump.wake();
         Component { stdout: ends.stdout.into(), stderr: ends.stderr.into() }
     }
@@ -131,9 +133,9 @@ fn standard_error_may_go_nowhere() {
 
 #[test]
 fn what_needs_no_thread_starts_none() {
-    let mut pump = Pump::start(Arc::new(|_| {})).unwrap();
+    let mut pump = Pump::start(Arc::new(|_| {}), None).unwrap();
     for output in [Output::Null, Output::Inherit] {
-        let ends = pump.open(RunId { component: 0, number: 1 }, &spec(output, None)).unwrap();
+        let ends = pump.open(RunId { component: 0, number: 1 }, &spec(output, None), None).unwrap();
         assert!(rustix::io::fcntl_getfd(&ends.stdout).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
         assert!(rustix::io::fcntl_getfd(&ends.stderr).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
     }
@@ -338,7 +340,7 @@ fn a_thread_that_has_ended_is_told_and_takes_no_more_runs() {
     until("it is told", || bench.pump.conditions().iter().any(|told| told.contains("has ended")));
     let log = bench.log("ps.log");
     let run = RunId { component: 0, number: 1 };
-    assert!(bench.pump.open(run, &spec(Output::File { log, stderr: Stderr::Join }, None)).is_err());
+    assert!(bench.pump.open(run, &spec(Output::File { log, stderr: Stderr::Join }, None), None).is_err());
     assert!((&component.stdout).write_all(b"x").is_err());
     bench.finish();
 }

@@ -1,7 +1,11 @@
 //! The thread of the pump: one loop around one poller.
 //!
-//! In each round every pipe that has something is read once, so that a flood keeps nobody from being heard. All pipes
-//! share one buffer. Nothing happens by time, but for the retries of what failed.
+//! In each round every pipe that has something is read once, so that a flood keeps nobody from being heard. What it holds is
+//! moved into the log by the operating system, so that none of it is lost or stored twice when we are killed; where
+//! something wants to know what it was, that is read in the log. All pipes share one buffer. Nothing happens by time, but for
+//! the retries of what failed.
+
+mod hearing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -11,18 +15,19 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use polling::{Events, Poller};
 use regex::bytes::Regex;
-use rustix::io::Errno;
 
+use super::super::fifos::Fifos;
 use super::super::housekeeping::Housekeeper;
+use super::super::log_file::LogFile;
 use super::super::sink::Sink;
 use super::stream::{Pipe, Stream, StreamId};
 use super::{Command, Conditions, News, Notice, Run, Source, now};
-use crate::os::Watched;
+use crate::os::{self, Lens, Watched};
 use crate::run::RunId;
 use crate::spec::log_pattern;
 
-/// What is read at a time: the size of a pipe.
-const CHUNK: usize = 64 * 1024;
+/// The most that is taken of a pipe at a time.
+const CHUNK: usize = 256 << 10;
 /// How many pipes are read in a round.
 const ROUND: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 /// How many pipes of ended runs a component may have beside that of its run. Whatever a run left behind may hold its pipe
@@ -36,17 +41,20 @@ pub(super) struct Worker {
     conditions: Conditions,
     notice: Notice,
     housekeeper: Housekeeper,
+    /// Where pipes are that have names.
+    fifos: Option<Arc<Fifos>>,
     /// Boxed, because a tree keeps room for almost as many again.
     streams: BTreeMap<StreamId, Box<Stream>>,
     /// By the key of their events, which is never used again.
-    pipes: BTreeMap<usize, Pipe>,
+    pipes: BTreeMap<usize, Box<Pipe>>,
     next_key: usize,
     /// The streams that have something to try again.
     failing: BTreeSet<StreamId>,
     /// What is looked for in the pipes of these runs, by component.
     sought: BTreeMap<u32, (RunId, Regex)>,
-    /// The first byte is kept free for the end of a line that the run before left open.
-    buffer: Vec<u8>,
+    lens: Lens,
+    /// How many pipes were enlarged and are still there.
+    large_pipes: usize,
 }
 
 impl Worker {
@@ -55,6 +63,7 @@ impl Worker {
         commands: Receiver<Command>,
         (conditions, notice): (Conditions, Notice),
         housekeeper: Housekeeper,
+        fifos: Option<Arc<Fifos>>,
     ) -> Self {
         Self {
             poller,
@@ -62,12 +71,14 @@ impl Worker {
             conditions,
             notice,
             housekeeper,
+            fifos,
             streams: BTreeMap::new(),
             pipes: BTreeMap::new(),
             next_key: 0,
             failing: BTreeSet::new(),
             sought: BTreeMap::new(),
-            buffer: vec![0; 1 + CHUNK],
+            lens: Lens::new(CHUNK),
+            large_pipes: 0,
         }
     }
 
@@ -89,7 +100,7 @@ impl Worker {
             }
             while let Ok(command) = self.commands.try_recv() {
                 match command {
-                    Command::Attach(run) => self.attach(run),
+                    Command::Attach(run) => self.attach(*run),
                     Command::Ended(run) => self.ended(run),
                     Command::Reopen => self.reopen(),
                     Command::Finish(limit) => return self.finish(limit),
@@ -100,14 +111,15 @@ impl Worker {
     }
 
     fn attach(&mut self, run: Run) {
-        let Run { id: run, stdout, stderr, ready } = run;
+        let Run { id: run, stdout, stderr, ready, is_new } = run;
         self.sought.remove(&run.component);
         // What cannot be a pattern was refused before.
         if let Some(pattern) = ready.and_then(|text| log_pattern(&text).ok()) {
             self.sought.insert(run.component, (run, pattern));
         }
         let stderr = stderr.map(|source| (true, source));
-        for (is_stderr, source) in [Some((false, stdout)), stderr].into_iter().flatten() {
+        let stdout = stdout.map(|source| (false, source));
+        for (is_stderr, source) in [stdout, stderr].into_iter().flatten() {
             let id = StreamId { component: run.component, is_stderr };
             if self.streams.get(&id).is_none_or(|stream| stream.sink.settings() != source.log.as_ref()) {
                 self.close_all(id);
@@ -115,7 +127,7 @@ impl Worker {
                 self.streams.insert(id, Box::new(Stream::new(sink)));
             }
             self.make_way(id);
-            self.add_pipe(id, run, source);
+            self.add_pipe(id, run, source, is_new);
             self.settle(id);
         }
     }
@@ -156,18 +168,20 @@ impl Worker {
         }
     }
 
-    fn add_pipe(&mut self, id: StreamId, run: RunId, source: Source) {
-        let has_last_words = source.has_last_words;
+    fn add_pipe(&mut self, id: StreamId, run: RunId, source: Source, is_new: bool) {
+        let Source { reader, name, has_last_words, problem, .. } = source;
         let seeker = self.sought.contains_key(&run.component).then(Box::default);
         let key = self.next_key;
         self.next_key += 1;
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        match Watched::new(source.reader, &self.poller, key) {
+        match Watched::new(reader, &self.poller, key) {
             Ok(reader) => {
-                let pipe = Pipe { reader, stream: id, run, seeker, has_last_words, is_fresh: true };
-                self.pipes.insert(key, pipe);
+                let mut pipe = Pipe::new(reader, id, run);
+                (pipe.name, pipe.seeker, pipe.is_fresh) = (name, seeker, is_new);
+                pipe.has_last_words = has_last_words;
+                self.pipes.insert(key, Box::new(pipe));
                 stream.pipes.push_back(key);
-                stream.problem = None;
+                stream.problem = problem;
             }
             Err(error) => stream.problem = Some(stream.deaf_to(&error)),
         }
@@ -181,64 +195,59 @@ impl Worker {
         if is_holding { 0 } else { self.take(key) }
     }
 
-    /// Reads a pipe once and stores what was in it; says how much that was. The end of a pipe closes it.
+    /// Reads a pipe once and stores what was in it, or takes note that it is lost; says how much that was. The end of a
+    /// pipe closes it.
     fn take(&mut self, key: usize) -> usize {
-        let Some(pipe) = self.pipes.get_mut(&key) else { return 0 };
-        let Some(stream) = self.streams.get_mut(&pipe.stream) else { return 0 };
-        let id = pipe.stream;
-        match rustix::io::read(&*pipe.reader, &mut self.buffer[1..]) {
-            Ok(0) => {
+        let Some(pipe) = self.pipes.get(&key) else { return 0 };
+        let (id, held) = (pipe.stream, os::held_by(&*pipe.reader).min(CHUNK));
+        if held == 0 {
+            if os::is_at_end(&*pipe.reader) {
                 self.seek(key, None);
                 self.close(key);
-                0
             }
-            Ok(length) => {
-                if pipe.has_last_words {
-                    stream.last_words.get_or_insert_default().hear(&self.buffer[1..=length]);
-                }
-                let is_fresh = std::mem::take(&mut pipe.is_fresh);
-                let ends_line = is_fresh && stream.sink.is_writing() && stream.sink.is_mid_line();
-                self.buffer[0] = b'\n';
-                let chunk = &self.buffer[usize::from(!ends_line)..=length];
-                stream.sink.write(chunk, now());
-                self.seek(key, Some(length));
-                self.settle(id);
-                length
-            }
-            Err(Errno::AGAIN | Errno::INTR) => 0,
-            Err(_) => {
-                self.close(key);
-                0
+            return 0;
+        }
+        if held > os::PIPE_SIZE / 2 {
+            self.enlarge(key);
+        }
+        let cut = self.streams.get(&id).and_then(|stream| stream.cut).filter(|cut| *cut != key);
+        if let Some(cut) = cut {
+            self.take(cut);
+            if self.streams.get(&id).is_some_and(|stream| stream.cut.is_some()) {
+                return 0;
             }
         }
+        let Some(pipe) = self.pipes.get_mut(&key) else { return 0 };
+        let Some(stream) = self.streams.get_mut(&id) else { return 0 };
+        let length = if stream.sink.can_store() {
+            let length = stream.sink.store(|log, at| pipe.draw(log, held, &mut self.lens, at), now());
+            stream.note_stored(key, length, held);
+            self.hear_stored(key, length);
+            length
+        } else {
+            let length = rustix::io::read(&*pipe.reader, &mut self.lens.buffer[..held]).unwrap_or(0);
+            stream.sink.lose(&self.lens.buffer[..length]);
+            stream.note_stored(key, length, length);
+            self.hear(key, 0, length);
+            length
+        };
+        self.settle(id);
+        length
     }
 
-    /// Looks for what a run says when it is ready in so much that was just read, or at its end; until it is found.
-    fn seek(&mut self, key: usize, length: Option<usize>) {
-        let Some(pipe) = self.pipes.get_mut(&key) else { return };
-        let Some(seeker) = &mut pipe.seeker else { return };
-        let sought = self.sought.get(&pipe.run.component).filter(|(run, _)| *run == pipe.run);
-        let found = sought.map(|(run, pattern)| match length {
-            Some(length) => (*run, seeker.finds(pattern, &self.buffer[1..=length])),
-            None => (*run, seeker.finds_at_end(pattern)),
-        });
-        match found {
-            Some((_, false)) => {}
-            // Found in another pipe, or the run is over.
-            None => pipe.seeker = None,
-            Some((run, true)) => {
-                pipe.seeker = None;
-                self.sought.remove(&run.component);
-                (self.notice)(News::Ready(run));
-            }
-        }
+    /// Has a pipe that is found half full hold more, once, and as long as there are not too many of them.
+    fn enlarge(&mut self, key: usize) {
+        let pipes = self.pipes.len();
+        let Some(pipe) = self.pipes.get_mut(&key).filter(|pipe| !pipe.was_full) else { return };
+        pipe.was_full = true;
+        pipe.is_large = self.large_pipes < os::most_large_pipes(pipes) && os::enlarge(&*pipe.reader);
+        self.large_pipes += usize::from(pipe.is_large);
     }
 
     /// Reads of a pipe what it holds by now.
     fn drain(&mut self, key: usize, deadline: Option<Instant>, read: fn(&mut Self, usize) -> usize) {
         let Some(pipe) = self.pipes.get(&key) else { return };
-        let held = rustix::io::ioctl_fionread(&*pipe.reader).unwrap_or(0);
-        let mut left = usize::try_from(held).unwrap_or(usize::MAX);
+        let mut left = os::held_by(&*pipe.reader);
         while left > 0 && deadline.is_none_or(|deadline| now() < deadline) {
             let length = read(self, key);
             left = if length == 0 { 0 } else { left.saturating_sub(length) };
@@ -246,10 +255,14 @@ impl Worker {
     }
 
     fn close(&mut self, key: usize) {
-        if let Some(pipe) = self.pipes.remove(&key)
-            && let Some(stream) = self.streams.get_mut(&pipe.stream)
-        {
+        let Some(pipe) = self.pipes.remove(&key) else { return };
+        self.large_pipes -= usize::from(pipe.is_large);
+        if let (Some(name), Some(fifos)) = (&pipe.name, &self.fifos) {
+            fifos.remove(name);
+        }
+        if let Some(stream) = self.streams.get_mut(&pipe.stream) {
             stream.pipes.retain(|&other| other != key);
+            stream.cut = stream.cut.filter(|cut| *cut != key);
         }
     }
 
@@ -296,8 +309,20 @@ impl Worker {
     }
 
     fn retry(&mut self, id: StreamId, now: Instant) {
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.sink.retry(now);
+        let holds_some = |key: &usize| self.pipes.get(key).is_some_and(|pipe| os::held_by(&*pipe.reader) > 0);
+        let cut = self.streams.get(&id).and_then(|stream| stream.cut);
+        let first = cut.into_iter().chain(self.pipes_of(id)).find(holds_some);
+        let mut pipe = first.and_then(|key| self.pipes.get_mut(&key));
+        let held = pipe.as_ref().map_or(0, |pipe| os::held_by(&*pipe.reader).min(CHUNK));
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let draw = |log: &mut LogFile, at| match &mut pipe {
+            Some(pipe) => pipe.draw(log, held, &mut self.lens, at),
+            None => Ok(0),
+        };
+        let stored = stream.sink.retry(draw, now);
+        if let Some(key) = first {
+            stream.note_stored(key, stored, held);
+            self.hear_stored(key, stored);
         }
         self.settle(id);
         // What waited meanwhile is stored in the order of the runs.
@@ -350,6 +375,8 @@ impl Worker {
         let keys: Vec<_> = self.pipes.keys().copied().collect();
         for key in keys {
             self.drain(key, Some(deadline), Self::read);
+            // Removes it if nobody has it any more. Another supervisor may go on with the others.
+            self.read(key);
         }
     }
 }
@@ -370,13 +397,19 @@ mod tests {
         let log = LogSettings::new(folder.path().join("missing/logs/ps.log"));
         let (_, commands) = crossbeam_channel::unbounded();
         let poller = Arc::new(Poller::new().unwrap());
-        let mut worker =
-            Worker::new(poller, commands, (Conditions::default(), Arc::new(|_| {})), Housekeeper::default());
+        let mut worker = Worker::new(
+            poller,
+            commands,
+            (Conditions::default(), Arc::new(|_| {})),
+            Housekeeper::default(),
+            None,
+        );
         let (stdout, writer) = pipe().unwrap();
         File::from(writer).write_all(b"patience\n").unwrap();
         let id = RunId { component: 0, number: 1 };
-        let stdout = Source { reader: stdout, log: Some(log), has_last_words: true };
-        worker.attach(Run { id, stdout, stderr: None, ready: None });
+        let stdout =
+            Source { reader: stdout, name: None, log: Some(log), has_last_words: true, problem: None };
+        worker.attach(Run { id, stdout: Some(stdout), stderr: None, ready: None, is_new: true });
 
         let key = *worker.pipes.keys().next().unwrap();
         assert_eq!(worker.read(key), 0);

@@ -4,8 +4,9 @@ use quick_xml::XmlVersion;
 use quick_xml::events::attributes::Attributes;
 
 use super::super::problem::{Span, plain};
+use super::tree::{Stop, TreeBuilder};
 use super::wording::{NO_CHARACTER, TOO_LONG, attribute_error, reference_error};
-use super::{Attribute, MAX_VALUE, Stop, Text, TreeBuilder, is_allowed, is_white_space};
+use super::{Attribute, MAX_VALUE, Text, is_allowed, is_white_space};
 
 /// How many attributes an element may have.
 const MAX_ATTRIBUTES: usize = 64;

@@ -40,7 +40,7 @@ impl Driver {
     pub(super) fn welcome(&mut self) {
         for Arrival { run, token, process } in self.means.launches.arrivals() {
             let pid = self.runs.add(Owner::Run(run), token, process);
-            let begun = pid.map_err(|error| failed(self.core.spec(run.component), &error));
+            let begun = pid.map_err(|error| failed(SpawnStep::Process, &error));
             let input = self.begun(run, begun);
             self.tell(input);
         }
@@ -84,15 +84,15 @@ impl Driver {
     /// The pid of its main process; `None` if that is on its way.
     fn try_spawn(&mut self, run: RunId, account: Option<Arc<Account>>) -> Result<Option<u32>, SpawnError> {
         let spec = self.core.spec(run.component);
-        let token = environment::token(&spec.id).map_err(|error| failed(spec, &error))?;
-        let no_output = |error| SpawnError { step: SpawnStep::Output, ..failed(spec, &error) };
-        let ends = self.means.pump.open(run, spec).map_err(no_output)?;
+        let token: Arc<str> = Arc::from(self.means.tokens.of(&spec.id, run.number));
+        let owner = account.as_ref().and_then(|account| account.other_user());
+        let no_output = |error| failed(SpawnStep::Output, &error);
+        let ends = self.means.pump.open(run, spec, owner).map_err(no_output)?;
         if os::descriptors_are_scarce(&ends.stdout) {
-            let few = "too few descriptors are left (raise the limit nofile of the supervisor)";
-            return Err(no_output(io::Error::other(few)));
+            return Err(no_output(os::scarcity()));
         }
-        self.means.tasks.remember(run, &token, spec);
-        let mouth = self.means.voices.open(run, spec).map_err(|error| failed(spec, &error))?;
+        let no_process = |error| failed(SpawnStep::Process, &error);
+        let mouth = self.means.voices.open(run, &token, spec).map_err(no_process)?;
         let environment = environment::of(&spec.environment, &self.inherited);
         let launch = Launch {
             spec,
@@ -114,18 +114,17 @@ impl Driver {
         match spawned? {
             Spawned::Running(process) => {
                 let pid = self.runs.add(Owner::Run(run), token, process);
-                pid.map(Some).map_err(|error| failed(spec, &error))
+                pid.map(Some).map_err(no_process)
             }
             Spawned::OnItsWay { fledgling, over } => {
                 let now = self.began.elapsed();
                 let awaited = self.means.launches.await_program(run, token, fledgling, over, now);
-                awaited.map(|()| None).map_err(|error| failed(spec, &error))
+                awaited.map(|()| None).map_err(no_process)
             }
         }
     }
 }
 
-fn failed(spec: &crate::ProcessSpec, error: &io::Error) -> SpawnError {
-    let reason = format!("for {}: {error}", spec.id);
-    SpawnError { step: SpawnStep::Process, reason, os_error: error.raw_os_error() }
+fn failed(step: SpawnStep, error: &io::Error) -> SpawnError {
+    SpawnError { step, reason: os::in_words(error), os_error: error.raw_os_error() }
 }

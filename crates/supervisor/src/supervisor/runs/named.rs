@@ -3,6 +3,8 @@
 //! The run then lasts as long as that one. It is held as every process beside the first is; the first process, if it
 //! ends well before, stays unreaped for so long, so that the id of its group stays its own.
 
+use std::sync::Arc;
+
 use super::{Owner, Run, Runs};
 use crate::os::{self, Leftover, Sender};
 use crate::run::{Exit, RunId};
@@ -14,8 +16,8 @@ pub(super) enum Named {
     No,
     /// The process of this pid, which is among those that are held.
     Lives(u32),
-    /// It has ended so.
-    Ended(Exit),
+    /// The process of this pid, which has ended so.
+    Ended(u32, Exit),
 }
 
 impl Named {
@@ -24,7 +26,7 @@ impl Named {
         match self {
             Self::No => first,
             Self::Lives(_) => first.filter(|exit| !exit.is_success()),
-            Self::Ended(exit) => Some(exit),
+            Self::Ended(_, exit) => Some(exit),
         }
     }
 }
@@ -85,9 +87,9 @@ impl Runs {
 
     /// From where on all that a run has started is found, if it lives: its first process, or if that has ended, the one
     /// that goes on for it. With its token.
-    pub(in super::super) fn root(&self, run: RunId) -> Option<(u32, &str)> {
+    pub(in super::super) fn root(&self, run: RunId) -> Option<(u32, &Arc<str>)> {
         let lives = |run: &&Run| run.exit.is_none() && run.process.exit().is_none();
-        let first = self.run(Owner::Run(run)).filter(lives).map(|run| (run.process.pid(), &*run.token));
+        let first = self.run(Owner::Run(run)).filter(lives).map(|run| (run.process.pid(), &run.token));
         first.or_else(|| Some((self.living(run)?, self.token(run)?)))
     }
 
@@ -95,7 +97,7 @@ impl Runs {
     pub(super) fn note_end(&mut self, owner: Owner, ended: &Leftover) {
         let Some(run) = self.run_mut(owner) else { return };
         if run.named == Named::Lives(ended.pid()) {
-            run.named = Named::Ended(ended.exit().unwrap_or(Exit::Unknown));
+            run.named = Named::Ended(ended.pid(), ended.exit().unwrap_or(Exit::Unknown));
             self.named_pids.remove(&ended.pid());
         }
     }
@@ -108,6 +110,14 @@ impl Runs {
 }
 
 impl Run {
+    /// The pid of the process that is its main process for people.
+    pub(super) fn main_pid(&self) -> u32 {
+        match self.named {
+            Named::No => self.process.pid(),
+            Named::Lives(pid) | Named::Ended(pid, _) => pid,
+        }
+    }
+
     /// The process that it has named, if that lives.
     pub(super) fn named_process(&self) -> Option<&Leftover> {
         let Named::Lives(pid) = self.named else { return None };

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use polling::Poller;
 
-use super::{Answer, shown};
+use super::{Answer, Failure, cannot_run, shown};
 use crate::environment;
 use crate::os::{self, Account, Errand, Launch, LaunchPad, Watched};
 use crate::run::Exit;
 use crate::spec::{Command, ProcessSpec};
 use crate::supervisor::runs::{Owner, Runs};
+use crate::tokens::Tokens;
 
 /// How much of the end of its output is kept: its last line is its answer.
 const TAIL: usize = 4 * 1024;
@@ -33,6 +34,7 @@ pub(in crate::supervisor) struct Launcher<'a> {
     pub(in crate::supervisor) open_files: Option<u64>,
     pub(in crate::supervisor) pad: &'a mut LaunchPad,
     pub(in crate::supervisor) runs: &'a mut Runs,
+    pub(in crate::supervisor) tokens: Tokens,
 }
 
 /// Whose command it is.
@@ -44,7 +46,7 @@ pub(super) struct Place<'a> {
     pub(super) token: &'a str,
     /// Its number among the tasks of its run.
     pub(super) number: u32,
-    /// The main process of its run, if it lives.
+    /// The main process of its run, which may have ended.
     pub(super) pid: Option<u32>,
     pub(super) is_evidence: bool,
 }
@@ -58,13 +60,11 @@ pub(super) fn start(
     place: &Place<'_>,
     launcher: &mut Launcher<'_>,
     poller: &Arc<Poller>,
-) -> Result<Said, String> {
-    let cannot = |error: std::io::Error| format!("cannot run: {}", os::words(&error));
+) -> Result<Said, Failure> {
+    let cannot = |error: std::io::Error| cannot_run(&error);
     let (reader, writer) = os::pipe().map_err(cannot)?;
     if os::descriptors_are_scarce(&writer) {
-        return Err(
-            "cannot run: too few descriptors are left (raise the limit nofile of the supervisor)".into()
-        );
+        return Err(cannot(os::scarcity()));
     }
     let said = Said::new(reader, poller, place.key, place.is_evidence).map_err(cannot)?;
     let spec = launcher.spec;
@@ -86,10 +86,13 @@ pub(super) fn start(
         stderr: writer.as_fd(),
         ready: None,
     };
-    let spawned = os::spawn(&launch, launcher.pad).map_err(|error| error.to_string())?;
+    let spawned = os::spawn(&launch, launcher.pad).map_err(|error| {
+        let told = error.to_string();
+        if error.is_shortage() { Failure::Want(told) } else { Failure::Told(told) }
+    })?;
     // If its program cannot be run after all, it ends with code 127.
     let process = spawned.into_process(launcher.pad);
-    launcher.runs.add(place.owner, token, process).map_err(cannot)?;
+    launcher.runs.add(place.owner, token.into(), process).map_err(cannot)?;
     Ok(said)
 }
 
@@ -157,8 +160,8 @@ impl Said {
         match (exit.is_success(), last) {
             (true, Some(line)) => Ok(line),
             (true, None) => Ok(exit.to_string()),
-            (false, Some(line)) => Err(format!("{exit}: {line}")),
-            (false, None) => Err(exit.to_string()),
+            (false, Some(line)) => Err(Failure::Told(format!("{exit}: {line}"))),
+            (false, None) => Err(Failure::Told(exit.to_string())),
         }
     }
 

@@ -11,11 +11,14 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 use polling::Events;
 
+use super::answer::LONGEST_ANSWER;
 use super::*;
 use crate::os::{Account, LaunchPad};
 use crate::spec::{Cleanup, Health, Readiness, Variable};
 use crate::supervisor::handle::command_queue;
 use crate::supervisor::measuring::Measuring;
+use crate::supervisor::runs::Look;
+use crate::tokens::{Key, Tokens};
 
 /// What the driver does for tasks, and no core that would decide anything.
 struct Bench {
@@ -26,6 +29,8 @@ struct Bench {
     tasks: Tasks,
     measuring: Measuring,
     queue: Receiver<Command>,
+    /// What was found out of the run of the component.
+    looks: Vec<Look>,
     last: u32,
     /// Its own, because tests look at the processes of the whole machine.
     token: String,
@@ -47,11 +52,12 @@ impl Bench {
         Self {
             spec: ProcessSpec::new("ps", "/bin/sleep").unwrap(),
             pad: LaunchPad::new().unwrap(),
-            runs: Runs::new(Arc::clone(&poller), false),
+            runs: Runs::new(Arc::clone(&poller), mailbox.clone(), false),
             tasks: Tasks::new(Arc::clone(&poller), mailbox.clone(), prober, state.map(Arc::from)),
             measuring: Measuring::new(mailbox),
             poller,
             queue,
+            looks: Vec::new(),
             last: 0,
             token,
         }
@@ -90,21 +96,31 @@ impl Bench {
             open_files: None,
             pad: &mut self.pad,
             runs: &mut self.runs,
+            tokens: Tokens::with(Key::random().unwrap()),
         };
         (task, self.tasks.begin(task, launcher))
     }
 
     /// Does a task to its end.
     fn answer(&mut self, task: Task) -> Result<String, String> {
+        let Input::Finished { result, .. } = self.come_of(task) else { panic!("not finished") };
+        result.map(|text| text.to_string()).map_err(|text| text.to_string())
+    }
+
+    /// What a task comes to.
+    fn come_of(&mut self, task: Task) -> Input {
         let (task, at_once) = self.begin(task);
         let mut inputs = Vec::from_iter(at_once);
         while inputs.is_empty() {
             inputs = self.round();
         }
-        let Input::Finished { task: finished, result } = inputs.remove(0) else { panic!("not finished") };
-        assert_eq!(finished, task);
+        let come_of = inputs.remove(0);
+        let (Input::Finished { task: its, .. } | Input::NotBegun { task: its, .. }) = &come_of else {
+            panic!("{come_of:?}");
+        };
+        assert_eq!(*its, task);
         assert!(self.tasks.serials.is_empty() && self.tasks.under_way.is_empty());
-        result.map(|text| text.to_string()).map_err(|text| text.to_string())
+        come_of
     }
 
     /// Waits until nothing is left of any command.
@@ -121,24 +137,44 @@ impl Bench {
         let mut inputs = Vec::new();
         let touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
         for owner in &touched {
-            if let (Some(ended), Owner::Task(serial)) = (self.runs.take_exit(*owner, Duration::ZERO), *owner)
-            {
-                self.runs.kill(*owner);
-                inputs.extend(self.tasks.ended(serial, ended));
+            match (self.runs.take_exit(*owner, Duration::ZERO), *owner) {
+                (Some(ended), Owner::Task(serial)) => {
+                    self.runs.kill(*owner);
+                    inputs.extend(self.tasks.ended(serial, ended));
+                }
+                (Some(_), Owner::Run(run)) => self.tasks.remember(run, &self.runs, &self.spec),
+                (None, _) => {}
             }
         }
         inputs.extend(events.iter().filter_map(|event| self.tasks.noticed(event.key)));
-        let left = self.runs.look(&touched);
-        left.into_iter().for_each(|(owner, _)| self.runs.kill(owner));
+        let mut looks = self.runs.look(&touched, Duration::ZERO);
         for command in self.queue.try_iter().collect::<Vec<_>>() {
             inputs.extend(match command {
                 Command::Answered { serial, result } => self.tasks.answered(serial, result),
                 Command::Resolved { serial, addresses } => self.tasks.resolved(serial, addresses),
                 Command::Measured { run, memory } => Some(Input::Measured { run, memory }),
+                Command::Looked(looked) => {
+                    looks.extend(self.runs.looked(looked, Duration::ZERO));
+                    None
+                }
                 _ => None,
             });
         }
+        for (owner, look) in looks {
+            match owner {
+                Owner::Run(_) => self.looks.push(look),
+                Owner::Task(_) => self.runs.kill(owner),
+            }
+        }
         inputs
+    }
+
+    /// Waits until the run of the component is gone.
+    fn wait_for_end(&mut self) {
+        while self.looks.last() != Some(&Look::Gone) {
+            self.round();
+        }
+        self.runs.reap_ended();
     }
 
     /// Gives the component a main process.
@@ -160,7 +196,7 @@ impl Bench {
             ready: None,
         };
         let process = os::spawn(&launch, &mut self.pad).unwrap().into_process(&mut self.pad);
-        self.runs.add(Owner::Run(RUN), self.token.clone(), process).unwrap()
+        self.runs.add(Owner::Run(RUN), self.token.as_str().into(), process).unwrap()
     }
 }
 
@@ -253,9 +289,21 @@ fn a_command_runs_as_the_components_user() {
 fn cleanup_knows_the_run_that_is_gone() {
     let mut bench = Bench::new();
     bench.spec.cleanup =
-        Some(Cleanup { command: shell("echo $S7_RUN${S7_PID-}"), timeout: Duration::from_secs(1) });
-    bench.tasks.remember(RUN, "ps/of-this-run", &bench.spec);
-    assert_eq!(bench.answer(Task::Cleanup), Ok("ps/of-this-run".to_owned()));
+        Some(Cleanup { command: shell("echo $S7_ID $S7_PID $S7_RUN"), timeout: Duration::from_secs(1) });
+    let pid = bench.start_component("exit 0");
+    bench.wait_for_end();
+    let expected = format!("ps {pid} {}", bench.token);
+    assert_eq!(bench.answer(Task::Cleanup), Ok(expected));
+}
+
+#[test]
+fn cleanup_is_told_nothing_of_another_run() {
+    let mut bench = Bench::new();
+    bench.spec.cleanup =
+        Some(Cleanup { command: shell("echo ${S7_PID-none}"), timeout: Duration::from_secs(1) });
+    let last = LastRun { run: RunId { number: RUN.number - 1, ..RUN }, token: "ps/old".into(), pid: 1 };
+    bench.tasks.last_runs.insert(RUN.component, last);
+    assert_eq!(bench.answer(Task::Cleanup), Ok("none".to_owned()));
 }
 
 #[test]
@@ -295,12 +343,8 @@ fn a_command_is_no_part_of_the_run_that_it_is_for() {
     bench.start_component("exit 0");
     bench.begin(Task::Health);
     fs::read(&fifo).unwrap();
-    let owner = Owner::Run(RUN);
-    while bench.runs.take_exit(owner, Duration::ZERO).is_none() {
-        let mut events = Events::new();
-        bench.poller.wait(&mut events, None).unwrap();
-    }
-    assert_eq!(bench.runs.look(&[owner]), [(owner, crate::supervisor::runs::Look::Gone)]);
+    bench.wait_for_end();
+    assert_eq!(bench.looks, [Look::Gone], "the command lives, and nothing of the run was found");
 }
 
 #[test]
@@ -395,11 +439,20 @@ fn http_is_asked_by_the_hosts_prober() {
 }
 
 #[test]
-fn a_prober_that_does_not_answer_or_breaks_has_failed() {
-    let silent = Err("the prober gave no answer".to_owned());
-    assert_eq!(http(|_, _| ()).answer(Task::Health), silent);
+fn what_a_prober_could_not_ask_or_drops_or_breaks_over_is_no_failure_of_the_component() {
+    let why = |mut bench: Bench| match bench.come_of(Task::Health) {
+        Input::NotBegun { why, .. } => why.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let silent = "the prober gave no answer";
+    assert_eq!(why(http(|_, answer| answer.cannot_ask("too many wait"))), "too many wait");
+    assert_eq!(why(http(|_, _| ())), silent);
     // The panic is told on standard error, as panics are.
-    assert_eq!(http(|_, _| panic!("a test wants it so")).answer(Task::Health), silent);
+    assert_eq!(why(http(|_, _| panic!("a test wants it so"))), silent);
+    let no_more = |_, answer: ProbeAnswer| answer.fail(&io::Error::from_raw_os_error(libc::ENFILE));
+    assert_eq!(why(http(no_more)), "too many open files in system (raise fs.file-max of the system)");
+    let refused = |_, answer: ProbeAnswer| answer.fail(&io::Error::from_raw_os_error(libc::ECONNREFUSED));
+    assert_eq!(http(refused).answer(Task::Health), Err("connection refused".to_owned()));
 }
 
 #[test]

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use super::{FEWEST_PIDS, Happening, Process, Reported, World};
+use super::processes::Process;
+use super::{CHECKED_AS_A_WHOLE, Happening, Reported, World};
 use crate::core::{Action, Input, Said, Task, TaskId};
 use crate::error::{SpawnError, SpawnStep};
+use crate::os;
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
 use crate::spec::{ReadyWhen, Recipient};
@@ -31,35 +33,42 @@ impl World {
         }
     }
 
-    /// Tells the core, and carries out what it decides.
+    /// Tells the core, and carries out what it decides; then looks whether all is as it must be.
     pub(super) fn tell(&mut self, input: Input) {
-        for action in self.core.step(self.now, input) {
-            self.trace.push(format!("{:?} {action:?}", self.now));
-            let lives =
-                |key| self.processes.values().any(|process| process.run.component == key && process.lives());
-            self.witness.decided(self.now, &action, &lives);
-            self.carry_out(action);
-        }
+        self.decide(input);
         self.check_status();
     }
 
+    pub(super) fn decide(&mut self, input: Input) {
+        self.touched.extend(self.witness.told(&input));
+        for action in self.core.step(self.now, input) {
+            self.trace.push(format!("{:?} {action:?}", self.now));
+            let lives = |key| self.processes.lives(key);
+            self.touched.extend(self.witness.decided(self.now, &action, &lives));
+            self.carry_out(action);
+        }
+    }
+
     /// Checks what people would be told, unless news is under way that will change it.
-    pub(super) fn check_status(&self) {
+    pub(super) fn check_status(&mut self) {
         let news_under_way = self.agenda.keys().next().is_some_and(|(time, _)| *time <= self.now);
         let due = self.core.deadline().is_some_and(|time| time <= self.now);
         if !news_under_way && !due && !self.ended {
-            let lives =
-                |key| self.processes.values().any(|process| process.run.component == key && process.lives());
-            self.witness.check_deadlines(self.now, &lives);
+            self.witness.check_deadlines(self.now, &|key| self.processes.lives(key));
         }
         if news_under_way || self.news_comes_late {
             return;
         }
-        let main =
-            |process: &&Process, key: u32| process.is_main && process.lives() && process.run.component == key;
-        let main_process =
-            |key| self.processes.values().find(|process| main(process, key)).map(|process| process.pid);
-        self.witness.after_step(&self.status(), &main_process);
+        let touched = std::mem::take(&mut self.touched);
+        let keys = match self.mocks.len() {
+            0..=CHECKED_AS_A_WHOLE => self.names.all(),
+            _ => self.witness.around(&touched),
+        };
+        let main = |process: &&Process| process.is_main && process.lives();
+        let main_process = |key| self.processes.of(key).find(main).map(|process| process.pid);
+        for (key, status) in keys.iter().zip(self.core.status_of(self.now, &keys)) {
+            self.witness.check_status(&status, *key, main_process(*key));
+        }
     }
 
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -79,10 +88,16 @@ impl World {
                 self.end_by(run, |_| true, |behaviour| behaviour.dies_after, 9);
                 self.look(run);
             }
+            Action::Look { run } => self.look(run),
+            Action::Remember { key } => self.remember(key),
             Action::Emit(event) => self.events.push(event),
             Action::Accepted { request } => drop(self.answers.insert(request, Ok(None))),
             Action::Refused { request, why } => drop(self.answers.insert(request, Err(why))),
-            Action::Done { request, outcome } => drop(self.answers.insert(request, Ok(Some(outcome)))),
+            Action::Done { request, outcome } => {
+                // Whoever is answered may rely on it.
+                self.memories.write();
+                self.answers.insert(request, Ok(Some(outcome)));
+            }
             Action::End { .. } => self.ended = true,
         }
     }
@@ -91,8 +106,10 @@ impl World {
         let mut behaviour = (self.mocks[run.component as usize].behaviour)(run.number);
         let draws = &mut self.draws[run.component as usize];
         if self.hostility.spawns_fail && draws.one_in(4) {
-            let reason = "the world is hostile".to_owned();
-            behaviour.spawn_error = Some(SpawnError { step: SpawnStep::Process, reason, os_error: Some(11) });
+            behaviour.spawn_error = Some(if draws.one_in(2) { shortage() } else { hostile() });
+        }
+        if self.is_short {
+            behaviour.spawn_error = Some(shortage());
         }
         if self.hostility.early_deaths && draws.one_in(4) {
             behaviour.ends = Some((Duration::ZERO, Exit::Code(127)));
@@ -101,29 +118,23 @@ impl World {
             return self.report(run, Input::NotSpawned { run, error });
         }
         let children = std::mem::take(&mut behaviour.children);
-        let Some(pid) = self.add_process(run, behaviour, true) else {
-            let reason = "no pid is free".to_owned();
-            let error = SpawnError { step: SpawnStep::Process, reason, os_error: Some(11) };
-            return self.report(run, Input::NotSpawned { run, error });
+        let Some((process, pid)) = self.add_process(run, behaviour, true) else {
+            return self.report(run, Input::NotSpawned { run, error: shortage() });
         };
         self.reported.insert(run, Reported::default());
         self.report(run, Input::Spawned { run, pid });
-        self.plan_signs(run);
+        self.plan_signs(run, process);
         for child in children {
             self.add_process(run, child, false);
         }
     }
 
     /// Plans what the run will say of itself.
-    fn plan_signs(&mut self, run: RunId) {
+    fn plan_signs(&mut self, run: RunId, process: u64) {
         let spec = &self.mocks[run.component as usize].spec;
         let when = spec.readiness.as_ref().map(|readiness| readiness.when.clone());
         let watchdog = spec.watchdog;
-        let process = self.born;
-        let Some(ready_after) = self.processes.get(&process).map(|process| process.behaviour.ready_after)
-        else {
-            return;
-        };
+        let ready_after = self.processes.get(process).and_then(|process| process.behaviour.ready_after);
         // The news that it lives comes first.
         let late = if self.news_comes_late { Duration::from_millis(100) } else { Duration::ZERO };
         let says = match when {
@@ -142,7 +153,7 @@ impl World {
     }
 
     fn sign_of_life(&mut self, serial: u64, again: Duration) {
-        let Some(process) = self.processes.get(&serial).filter(|process| process.lives()) else { return };
+        let Some(process) = self.processes.get(serial).filter(|process| process.lives()) else { return };
         if !self.hangs(process) {
             let run = process.run;
             self.plan(again, Happening::SignOfLife { process: serial, again });
@@ -155,7 +166,7 @@ impl World {
     }
 
     fn main_of(&self, run: RunId) -> Option<&Process> {
-        self.processes.values().find(|process| process.run == run && process.is_main && process.lives())
+        self.processes.of_run(run).find(|process| process.is_main && process.lives())
     }
 
     /// A probe or a command is begun.
@@ -164,6 +175,10 @@ impl World {
         let draws = &mut self.draws[run.component as usize];
         let is_hostile = self.hostility.tasks_fail;
         let (fails, never_ends) = (is_hostile && draws.one_in(8), is_hostile && draws.one_in(8));
+        if self.is_short || is_hostile && draws.one_in(8) {
+            let why = shortage().reason.into();
+            return self.plan(Duration::ZERO, Happening::News(Input::NotBegun { task, why }));
+        }
         let main = self.main_of(run);
         let is_ready = |process: &Process| {
             let after = process.behaviour.ready_after;
@@ -194,25 +209,20 @@ impl World {
         self.end_by(run, is_meant, |behaviour| behaviour.obeys_after, signal.number());
     }
 
-    pub(super) fn free_pid(&self) -> Option<u32> {
-        // A world of many components needs more pids than the fewest.
-        let pids = u32::try_from(self.mocks.len())
-            .map_or(u32::MAX, |mocks| mocks.saturating_mul(4))
-            .max(FEWEST_PIDS);
-        let after_last = (1..=pids).map(|step| (self.last_pid + step - 1) % pids + 1);
-        after_last.into_iter().find(|pid| self.processes.values().all(|process| process.pid != *pid))
-    }
-
-    pub(super) fn add_process(&mut self, run: RunId, behaviour: Behaviour, is_main: bool) -> Option<u32> {
-        let pid = self.free_pid()?;
-        self.last_pid = pid;
-        self.born += 1;
-        if let Some((after, exit)) = behaviour.ends {
-            self.plan(after, Happening::Ends { process: self.born, exit });
+    /// Its serial number and its pid.
+    pub(super) fn add_process(
+        &mut self,
+        run: RunId,
+        behaviour: Behaviour,
+        is_main: bool,
+    ) -> Option<(u64, u32)> {
+        let ends = behaviour.ends;
+        let process = self.processes.add(run, behaviour, is_main, self.now)?;
+        let (serial, pid) = (process.serial, process.pid);
+        if let Some((after, exit)) = ends {
+            self.plan(after, Happening::Ends { process: serial, exit });
         }
-        self.processes
-            .insert(self.born, Process { run, pid, is_main, born: self.now, behaviour, ended: None });
-        Some(pid)
+        Some((serial, pid))
     }
 
     pub(super) fn end_by(
@@ -225,9 +235,9 @@ impl World {
         let exit = Exit::Signal { signal, core_dumped: false };
         let ends: Vec<_> = self
             .processes
-            .iter()
-            .filter(|(_, process)| process.run == run && process.lives() && is_meant(process))
-            .filter_map(|(serial, process)| Some((*serial, delay(&process.behaviour)?)))
+            .of_run(run)
+            .filter(|process| process.lives() && is_meant(process))
+            .filter_map(|process| Some((process.serial, delay(&process.behaviour)?)))
             .collect();
         for (process, after) in ends {
             self.plan(after, Happening::Ends { process, exit });
@@ -235,15 +245,18 @@ impl World {
     }
 
     pub(super) fn process_ends(&mut self, serial: u64, exit: Exit) {
-        let Some(process) = self.processes.get_mut(&serial).filter(|process| process.lives()) else { return };
+        let Some(process) = self.processes.get_mut(serial).filter(|process| process.lives()) else { return };
         process.ended = Some(exit);
         let (run, is_main) = (process.run, process.is_main);
         if is_main {
             self.report(run, Input::Exited { run, exit, peak_memory: None });
         } else {
             // Nobody waits for an orphan: it is reaped at once.
-            self.processes.remove(&serial);
-            self.look(run);
+            let is_noticed =
+                self.processes.remove(serial).is_some_and(|process| !process.behaviour.unwatched);
+            if is_noticed {
+                self.look(run);
+            }
         }
     }
 
@@ -253,9 +266,10 @@ impl World {
         else {
             return;
         };
-        let left = |process: &&Process| process.run == run && process.lives();
-        let pids: Vec<_> = self.processes.values().filter(left).map(|process| process.pid).collect();
-        if pids.is_empty() {
+        let left = || self.processes.of_run(run).filter(|process| process.lives());
+        let watched = left().filter(|process| !process.behaviour.unwatched);
+        let pids: Vec<_> = watched.map(|process| process.pid).collect();
+        if left().next().is_none() {
             reported.gone = true;
             self.report(run, Input::Gone { run });
         } else if reported.left != pids {
@@ -292,19 +306,16 @@ impl World {
             _ => None,
         };
         if let Input::Gone { run } = &input {
-            self.processes.retain(|_, process| process.run != *run);
+            self.processes.remove_run(*run);
             self.witness.gone(*run);
         }
-        if let Input::Finished { task, .. } = &input {
+        if let Input::Finished { task, .. } | Input::NotBegun { task, .. } = &input {
             self.witness.finished(*task);
         }
         self.tell(input);
         if let Some(run) = exited {
-            let main_is_dead = self
-                .processes
-                .values()
-                .any(|process| process.run == run && process.is_main && !process.lives());
-            if main_is_dead {
+            let is_dead_main = |process: &Process| process.is_main && !process.lives();
+            if self.processes.of_run(run).any(is_dead_main) {
                 self.reported.entry(run).or_default().exit = true;
                 self.look(run);
             }
@@ -315,10 +326,15 @@ impl World {
         self.happenings += 1;
         self.agenda.insert((self.now.saturating_add(after), self.happenings), happening);
     }
+}
 
-    pub(super) fn alive_serials(&self, id: &str) -> Vec<u64> {
-        let key = self.key(id);
-        let lives = |process: &Process| process.run.component == key && process.lives();
-        self.processes.iter().filter(|(_, process)| lives(process)).map(|(serial, _)| *serial).collect()
-    }
+/// What the rim tells when the supervisor or the machine lacks something.
+fn shortage() -> SpawnError {
+    let error = os::scarcity();
+    SpawnError { step: SpawnStep::Process, reason: os::in_words(&error), os_error: error.raw_os_error() }
+}
+
+fn hostile() -> SpawnError {
+    let reason = "the world is hostile".to_owned();
+    SpawnError { step: SpawnStep::Process, reason, os_error: None }
 }

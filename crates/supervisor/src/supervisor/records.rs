@@ -1,0 +1,401 @@
+//! Records of runs: what a supervisor that is killed leaves for the next one, in the folder `runs/` of its state.
+//!
+//! There is a small file for each component, replaced at each change by a thread of its own ([`Recorder`]), and a key from
+//! which the tokens of all runs are made. The next supervisor reads them and [finds](find) what still runs, be it written down
+//! or not. All of it is worth nothing any more when the machine has begun anew, so that nothing waits for a disk. After an
+//! orderly end nothing of it is left.
+#![expect(dead_code, unused_imports, reason = "the driver is about to take them into use")]
+
+mod digest;
+mod finding;
+mod folder;
+mod recorder;
+
+use std::hash::Hasher as _;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use self::folder::Folder;
+use crate::os::{Identity, Place, words};
+use crate::spec::{ComponentId, ProcessSpec};
+use crate::tokens::{Key, Tokens};
+
+pub(super) use self::finding::{Found, Main, Sought, find};
+pub(super) use self::recorder::{Held, Recorder};
+
+/// Changes with what is in the files.
+const VERSION: u32 = 1;
+
+/// What the name of each record ends with.
+const SUFFIX: &str = ".run";
+
+/// The file with the key. No record is called so.
+const KEY: &str = "key";
+
+/// The records of an earlier supervisor, and the place for our own. No other supervisor has it as long as this, or the
+/// [`Recorder`] that it becomes, lives.
+#[derive(Debug)]
+pub(super) struct Records {
+    folder: Folder,
+    place: Place,
+    key: Key,
+    /// When the first supervisor with this key began, on the kernel's monotonic clock.
+    began: Duration,
+    is_key_stored: bool,
+}
+
+/// What is remembered of a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record<M> {
+    /// What the core remembers.
+    pub(super) memory: M,
+    /// The main process of its last run, once that was started.
+    pub(super) process: Option<Recorded>,
+    /// What it was started with: see [`Records::digest`].
+    pub(super) digest: String,
+}
+
+/// The main process of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Recorded {
+    /// The number of the run.
+    pub(super) run: u64,
+    pub(super) identity: Identity,
+}
+
+/// What was in the folder.
+#[derive(Debug)]
+pub(super) struct Contents<M> {
+    pub(super) records: Vec<(ComponentId, Record<M>)>,
+    /// What is of no use, and why: a sentence each.
+    pub(super) void: Vec<String>,
+}
+
+impl<M> Contents<M> {
+    /// The records of components that are not among these: they may still run.
+    pub(super) fn strangers<'a>(
+        &'a self,
+        specs: &'a [ProcessSpec],
+    ) -> impl Iterator<Item = &'a (ComponentId, Record<M>)> {
+        self.records.iter().filter(|(id, _)| specs.iter().all(|spec| spec.id != *id))
+    }
+}
+
+impl Records {
+    /// Opens `runs/` in the folder for state, and makes what is missing of it.
+    ///
+    /// # Errors
+    /// A sentence: what could not be done, why, and what to do. There are no records then.
+    pub(super) fn open(state: &Path) -> Result<Self, String> {
+        let folder = Folder::open(state)?;
+        let cannot = |what: &str, error: &io::Error| {
+            let path = folder.path().display();
+            format!("cannot keep records of runs in {path}: {what}: {}", words(error))
+        };
+        let place = Place::here().map_err(|error| cannot("/proc does not tell where we are", &error))?;
+        let kept = read_key(&folder, &place);
+        let is_key_stored = kept.is_some();
+        let first = || Ok((Key::random()?, monotonic()));
+        let (key, began) =
+            kept.map_or_else(first, Ok).map_err(|error: io::Error| cannot("no random bits", &error))?;
+        let mut records = Self { folder, place, key, began, is_key_stored };
+        if !is_key_stored {
+            // What cannot be written now, the recorder writes when it can.
+            records.is_key_stored = records.folder.replace(KEY, &records.key_file()).is_ok();
+        }
+        Ok(records)
+    }
+
+    /// The tokens of runs: the same as those of the supervisor before, unless that came to an orderly end.
+    pub(super) fn tokens(&self) -> Tokens {
+        Tokens::with(self.key)
+    }
+
+    /// How long ago the first of the supervisors began that have followed each other here, with no orderly end between them: the
+    /// times in their records count from that moment, and so do ours.
+    pub(super) fn age(&self) -> Duration {
+        monotonic().saturating_sub(self.began)
+    }
+
+    /// What a component is started with, in so many bits. It is another if a run would have to be begun anew for the component
+    /// to be what its specification says.
+    pub(super) fn digest(&self, spec: &ProcessSpec) -> String {
+        digest::digest(spec, self.key)
+    }
+
+    /// Everything that is written down.
+    pub(super) fn read<M: DeserializeOwned>(&self) -> Contents<M> {
+        let mut contents = Contents { records: Vec::new(), void: Vec::new() };
+        let names = self.folder.names().unwrap_or_else(|error| {
+            let path = self.folder.path().display();
+            contents.void.push(format!("cannot list the records of runs in {path}: {}", words(&error)));
+            Vec::new()
+        });
+        for name in names {
+            // Whatever else lies there is not ours.
+            let Some(id) = name.strip_suffix(SUFFIX).and_then(|id| ComponentId::new(id).ok()) else {
+                continue;
+            };
+            match self.read_one(&id, &name) {
+                Ok(Some(record)) => contents.records.push((id, record)),
+                Ok(None) => {}
+                Err(why) => contents.void.push(format!("the record of {id} is of no use: {why}")),
+            }
+        }
+        contents
+    }
+
+    fn read_one<M: DeserializeOwned>(
+        &self,
+        id: &ComponentId,
+        name: &str,
+    ) -> Result<Option<Record<M>>, String> {
+        let Some(content) = self.folder.read(name).map_err(|error| words(&error))? else { return Ok(None) };
+        let end = content.iter().position(|byte| *byte == b'\n').ok_or("it is cut off")?;
+        let (head, record) = (&content[..end], &content[end + 1..]);
+        let head: Head = serde_json::from_slice(head).map_err(|error| error.to_string())?;
+        if head.version != VERSION {
+            return Err(format!("it is of version {}, not {VERSION}", head.version));
+        }
+        if head.place.boot != self.place.boot {
+            return Err("the machine has begun anew since".to_owned());
+        }
+        if head.place.namespace != self.place.namespace {
+            return Err("it was written in another pid namespace (another container)".to_owned());
+        }
+        if head.check != check(id, record) {
+            return Err("it is damaged".to_owned());
+        }
+        serde_json::from_slice(record).map(Some).map_err(|error| error.to_string())
+    }
+
+    fn key_file(&self) -> Vec<u8> {
+        let (boot, key) = (self.place.boot.clone(), self.key.to_hex());
+        // A few texts and a number can always be written as JSON.
+        serde_json::to_vec(&KeyFile { version: VERSION, boot, began: self.began, key }).unwrap_or_default()
+    }
+}
+
+/// The key, if that of a supervisor since the machine began is there. What cannot be read is as good as gone.
+fn read_key(folder: &Folder, place: &Place) -> Option<(Key, Duration)> {
+    let content = folder.read(KEY).ok()??;
+    let file: KeyFile = serde_json::from_slice(&content).ok()?;
+    let is_of_use = file.version == VERSION && file.boot == place.boot && file.began <= monotonic();
+    Some((Key::from_hex(&file.key).filter(|_| is_of_use)?, file.began))
+}
+
+fn monotonic() -> Duration {
+    // It does not begin before zero.
+    clock_gettime(ClockId::Monotonic).try_into().unwrap_or_default()
+}
+
+/// The file of the key.
+#[derive(Serialize, Deserialize)]
+struct KeyFile {
+    version: u32,
+    boot: String,
+    began: Duration,
+    key: String,
+}
+
+/// The first line of a record, in every version. The second one is the record itself.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    version: u32,
+    #[serde(flatten)]
+    place: Place,
+    /// By which a record is known that is not as it was written.
+    check: String,
+}
+
+/// A record as it is written.
+fn page<M: Serialize>(id: &ComponentId, place: &Place, record: &Record<M>) -> serde_json::Result<Vec<u8>> {
+    let record = serde_json::to_vec(record)?;
+    let head = Head { version: VERSION, place: place.clone(), check: check(id, &record) };
+    let mut page = serde_json::to_vec(&head)?;
+    page.push(b'\n');
+    page.extend(record);
+    Ok(page)
+}
+
+fn check(id: &ComponentId, record: &[u8]) -> String {
+    let mut hash = SipHasher24::new();
+    hash.write(id.as_str().as_bytes());
+    hash.write(b"\n");
+    hash.write(record);
+    format!("{:032x}", hash.finish128().as_u128())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// As a core might remember something.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub(super) struct Memory {
+        pub(super) runs: u64,
+        pub(super) words: Vec<String>,
+    }
+
+    pub(super) fn id(name: &str) -> ComponentId {
+        ComponentId::new(name).unwrap()
+    }
+
+    pub(super) fn record(runs: u64) -> Record<Memory> {
+        let memory = Memory { runs, words: vec!["wanted".into(), "\"\\\u{1F980}".into()] };
+        Record { memory, process: None, digest: "00ff".into() }
+    }
+
+    /// Has these stored in a folder, as a supervisor leaves them that is killed.
+    fn leave(place: &TempDir, records: &[(&str, Record<Memory>)]) {
+        let recorder = Records::open(place.path()).unwrap().recorder(|| ()).unwrap();
+        for (name, record) in records {
+            recorder.remember(&id(name), record);
+        }
+        assert!(recorder.wait());
+    }
+
+    fn read(place: &TempDir) -> Contents<Memory> {
+        Records::open(place.path()).unwrap().read()
+    }
+
+    #[test]
+    fn what_was_written_down_is_read_by_the_next() {
+        let place = tempfile::tempdir().unwrap();
+        leave(&place, &[("ps", record(3)), ("key", record(1)), ("a.new", record(2))]);
+        let mut contents = read(&place);
+        contents.records.sort_unstable_by_key(|(_, record)| record.memory.runs);
+        assert_eq!(
+            contents.records,
+            [(id("key"), record(1)), (id("a.new"), record(2)), (id("ps"), record(3))]
+        );
+        assert_eq!(contents.void, [""; 0]);
+        let specs = [ProcessSpec::new("ps", "/bin/ps").unwrap()];
+        let strangers: Vec<_> = contents.strangers(&specs).map(|(id, _)| id.as_str()).collect();
+        assert_eq!(strangers, ["key", "a.new"]);
+    }
+
+    #[test]
+    fn tokens_are_the_same_after_a_crash_and_others_after_an_orderly_end_or_another_boot() {
+        let place = tempfile::tempdir().unwrap();
+        let token = || Records::open(place.path()).unwrap().tokens().of(&id("ps"), 1);
+        let first = token();
+        assert_eq!(token(), first);
+        Records::open(place.path()).unwrap().recorder(|| ()).unwrap().end();
+        let second = token();
+        assert_ne!(second, first);
+
+        let key = place.path().join("runs/key");
+        let boot = Place::here().unwrap().boot;
+        let text = fs::read_to_string(&key).unwrap();
+        fs::write(&key, text.replace(&boot, &"0".repeat(36))).unwrap();
+        let third = token();
+        assert_ne!(third, second);
+        for garbage in [&b""[..], b"\xff", b"{}", b"{\"version\":1,\"boot\":\"\",\"key\":\"0\"}"] {
+            fs::write(&key, garbage).unwrap();
+            assert_ne!(token(), third);
+        }
+        assert_eq!(token(), token());
+    }
+
+    #[test]
+    fn time_goes_on_after_a_crash_and_begins_anew_after_an_orderly_end() {
+        let place = tempfile::tempdir().unwrap();
+        let open = || Records::open(place.path()).unwrap();
+        let first = open();
+        let (began, age) = (first.began, first.age());
+        drop(first);
+        let second = open();
+        assert!(second.began == began && second.age() >= age);
+        second.recorder(|| ()).unwrap().end();
+        assert!(open().began >= began + age);
+    }
+
+    #[test]
+    fn what_was_written_elsewhere_or_in_another_time_is_told_and_not_used() {
+        let here = Place::here().unwrap();
+        for (name, good, bad, why) in [
+            ("boot", here.boot.clone(), "0".repeat(36), "begun anew"),
+            ("namespace", here.namespace.to_string(), "7".to_owned(), "container"),
+            ("version", "\"version\":1".to_owned(), "\"version\":2,\"new\":[]".to_owned(), "of version 2"),
+        ] {
+            let place = tempfile::tempdir().unwrap();
+            leave(&place, &[("ps", record(1)), ("is", record(2))]);
+            let file = place.path().join("runs/ps.run");
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.contains(&good), "{name}: {text}");
+            fs::write(&file, text.replace(&good, &bad)).unwrap();
+            let contents = read(&place);
+            assert_eq!(contents.records, [(id("is"), record(2))], "{name}");
+            assert!(contents.void.len() == 1 && contents.void[0].contains(why), "{:?}", contents.void);
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_cut_off_or_damaged_anywhere_is_void_and_one_that_was_being_written_is_the_old_one() {
+        let place = tempfile::tempdir().unwrap();
+        leave(&place, &[("ps", record(3))]);
+        let file = place.path().join("runs/ps.run");
+        let whole = fs::read(&file).unwrap();
+        let records = Records::open(place.path()).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&file, &whole[..length]).unwrap();
+            let contents: Contents<Memory> = records.read();
+            assert!(contents.records.is_empty() && contents.void.len() == 1, "{length}");
+        }
+        for place in 0..whole.len() {
+            for damage in [0, b'7', b'"', b'}', b'\n', 0xff] {
+                let mut damaged = whole.clone();
+                damaged[place] = damage;
+                fs::write(&file, &damaged).unwrap();
+                let contents: Contents<Memory> = records.read();
+                let is_void = contents.records.is_empty() && contents.void.len() == 1;
+                assert_eq!(is_void, damaged != whole, "{damage} at {place}");
+            }
+        }
+        fs::write(file.with_file_name("is.run"), &whole).unwrap();
+        assert_eq!(records.read::<Memory>().records, [], "another's is nobody's");
+        fs::remove_file(file.with_file_name("is.run")).unwrap();
+        // What was being written when the supervisor was killed is not looked at, and is no hindrance.
+        fs::write(&file, &whole).unwrap();
+        for length in [0, 1, whole.len() / 2] {
+            fs::write(place.path().join("runs/.new"), &whole[..length]).unwrap();
+            assert_eq!(records.read().records, [(id("ps"), record(3))]);
+            records.folder.replace("ps.run", &whole).unwrap();
+        }
+    }
+
+    #[test]
+    fn whatever_else_lies_there_is_left_alone_and_what_cannot_be_read_is_told() {
+        let place = tempfile::tempdir().unwrap();
+        leave(&place, &[("ps", record(1))]);
+        let runs = place.path().join("runs");
+        for name in ["notes.txt", "-x.run", "con.run", ".run"] {
+            fs::write(runs.join(name), "{}").unwrap();
+        }
+        fs::create_dir(runs.join("folder.run")).unwrap();
+        std::os::unix::fs::symlink("ps.run", runs.join("link.run")).unwrap();
+        let contents = read(&place);
+        assert_eq!(contents.records, [(id("ps"), record(1))]);
+        let void = contents.void.join("\n");
+        assert!(contents.void.len() == 2, "{void}");
+        assert!(
+            void.contains("of folder") && void.contains("of link") && void.contains("symbolic"),
+            "{void}"
+        );
+        Records::open(place.path()).unwrap().recorder(|| ()).unwrap().end();
+        assert!(
+            runs.join("notes.txt").exists() && !runs.join("ps.run").exists() && !runs.join("key").exists()
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! The folder of records: ours alone, opened and locked once, and from then on reached only through its descriptor.
+//!
+//! Who writes there decides which processes are taken for components, and signalled. So it must belong to us, and nobody else
+//! may write to it; no link is followed, and only regular files are read.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::os::words;
+
+const NAME: &str = "runs";
+
+/// A file that is being written. No component is called so: a name cannot begin with a dot.
+const NEW: &str = ".new";
+
+/// No record is larger: the longest history that a policy may ask for is a tenth of that.
+const LARGEST: u64 = 16 << 20;
+
+/// The open folder. It is locked for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Folder {
+    descriptor: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens the folder below `state`, after making what is missing of both, and locks it.
+    ///
+    /// # Errors
+    /// What could not be done, to which folder, why, and what to do.
+    pub(super) fn open(state: &Path) -> Result<Self, String> {
+        let path = state.join(NAME);
+        let cannot = |why: &str| format!("cannot keep records of runs in {}: {why}", path.display());
+        let refused = |errno: Errno| match errno {
+            Errno::NOTDIR | Errno::LOOP => cannot("it is no folder, or a link to one; remove it"),
+            errno => cannot(&format!("{}; mend that", words(&errno.into()))),
+        };
+        let descriptor = open_in(state).map_err(refused)?;
+        let stat = rustix::fs::fstat(&descriptor).map_err(refused)?;
+        let own = rustix::process::geteuid().as_raw();
+        if stat.st_uid != own {
+            return Err(cannot(&format!("it belongs to the user {}, not to {own}; remove it", stat.st_uid)));
+        }
+        if stat.st_mode & 0o022 != 0 {
+            let mode = stat.st_mode & 0o7777;
+            return Err(cannot(&format!("others may write to it (its mode is {mode:04o}); remove it")));
+        }
+        // Who may only read it may not any more.
+        rustix::fs::fchmod(&descriptor, Mode::RWXU).map_err(refused)?;
+        rustix::fs::flock(&descriptor, FlockOperation::NonBlockingLockExclusive).map_err(
+            |errno| match errno {
+                Errno::WOULDBLOCK => cannot("another supervisor does; name another folder, or stop it"),
+                errno => refused(errno),
+            },
+        )?;
+        Ok(Self { descriptor, path })
+    }
+
+    /// Where it is, for messages.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of all that is in it.
+    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.descriptor)? {
+            // What is not even text is not ours.
+            names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    /// All of a regular file. `None` if there is none of that name.
+    pub(super) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        // Without NONBLOCK the opening of a planted device could wait for ever.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(io::Error::other("it is a symbolic link")),
+            Err(errno) => return Err(errno.into()),
+        };
+        if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let mut content = Vec::new();
+        let length = File::from(file).take(LARGEST + 1).read_to_end(&mut content)?;
+        let is_too_large = u64::try_from(length).is_ok_and(|length| length > LARGEST);
+        if is_too_large { Err(io::Error::other("it is too large")) } else { Ok(Some(content)) }
+    }
+
+    /// Replaces a file: who reads it finds the old content or the new one, even if we are killed now. (If the machine
+    /// stops, nothing in it is worth reading any more, so that nothing waits for the disk.)
+    pub(super) fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        // What an earlier supervisor was writing when it was killed.
+        self.remove(NEW)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.descriptor, NEW, flags, Mode::RUSR | Mode::WUSR)?;
+        let written = File::from(file)
+            .write_all(content)
+            .and_then(|()| Ok(rustix::fs::renameat(&self.descriptor, NEW, &self.descriptor, name)?));
+        written.inspect_err(|_| {
+            // Half a file only takes up room.
+            let _ = self.remove(NEW);
+        })
+    }
+
+    /// Removes a file. One that is gone is removed.
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+fn open_in(state: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let made = |result| match result {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno),
+    };
+    made(rustix::fs::mkdir(state, Mode::RWXU))?;
+    let state = rustix::fs::open(state, flags, Mode::empty())?;
+    made(rustix::fs::mkdirat(&state, NAME, Mode::RWXU))?;
+    rustix::fs::openat(&state, NAME, flags | OFlags::NOFOLLOW, Mode::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn the_folder_and_its_files_are_for_their_owner_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let state = place.path().join("state");
+        let folder = Folder::open(&state).unwrap();
+        folder.replace("ps.run", b"one").unwrap();
+        assert_eq!(
+            (mode(&state), mode(folder.path()), mode(&folder.path().join("ps.run"))),
+            (0o700, 0o700, 0o600)
+        );
+        folder.replace("ps.run", b"two").unwrap();
+        assert_eq!(folder.read("ps.run").unwrap().unwrap(), b"two");
+        assert_eq!(folder.names().unwrap().iter().filter(|name| !name.starts_with('.')).count(), 1);
+        folder.remove("ps.run").unwrap();
+        folder.remove("ps.run").unwrap();
+        assert_eq!(folder.read("ps.run").unwrap(), None);
+        drop(folder);
+        fs::set_permissions(state.join("runs"), PermissionsExt::from_mode(0o755)).unwrap();
+        assert_eq!(mode(Folder::open(&state).unwrap().path()), 0o700);
+    }
+
+    #[test]
+    fn two_supervisors_do_not_keep_their_records_in_one_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let first = Folder::open(place.path()).unwrap();
+        let refused = Folder::open(place.path()).unwrap_err();
+        assert!(refused.contains("another supervisor"), "{refused}");
+        drop(first);
+        Folder::open(place.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_somebody_else_has_put_there_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let runs = place.path().join("runs");
+        let refused = |expected: &str| {
+            let told = Folder::open(place.path()).unwrap_err();
+            assert!(told.starts_with("cannot keep records of runs in ") && told.contains(expected), "{told}");
+        };
+        fs::write(&runs, "").unwrap();
+        refused("no folder");
+        fs::remove_file(&runs).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        symlink(elsewhere.path(), &runs).unwrap();
+        refused("a link");
+        fs::remove_file(&runs).unwrap();
+        fs::create_dir(&runs).unwrap();
+        for bad in [0o770, 0o702, 0o1777] {
+            fs::set_permissions(&runs, PermissionsExt::from_mode(bad)).unwrap();
+            refused("others may write");
+        }
+        fs::set_permissions(&runs, PermissionsExt::from_mode(0o700)).unwrap();
+        if rustix::process::geteuid().is_root() {
+            chown(&runs, Some(65534), None).unwrap();
+            refused("user 65534");
+        }
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_planted_is_neither_followed_nor_read() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let victim = place.path().join("victim");
+        fs::write(&victim, "untouched").unwrap();
+        for name in ["ps.run", NEW] {
+            symlink(&victim, folder.path().join(name)).unwrap();
+        }
+        assert!(folder.read("ps.run").unwrap_err().to_string().contains("symbolic link"));
+        folder.replace("ps.run", b"ours").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+        assert_eq!(folder.read("ps.run").unwrap().unwrap(), b"ours");
+
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(&folder.descriptor, "pipe", FileType::Fifo, mode, 0).unwrap();
+        assert!(folder.read("pipe").unwrap_err().to_string().contains("regular"));
+        let large = File::create(folder.path().join("large")).unwrap();
+        large.set_len(LARGEST + 1).unwrap();
+        assert!(folder.read("large").unwrap_err().to_string().contains("too large"));
+    }
+}

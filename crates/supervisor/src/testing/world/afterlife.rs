@@ -1,0 +1,137 @@
+//! The supervisor of the simulated world dies, and another goes on from what it has written down.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Happening, Reported, World};
+use crate::core::{Core, Found, Input, Memory};
+use crate::request::RequestError;
+use crate::run::{Exit, RunId};
+
+/// What has been written down of components.
+#[derive(Debug, Default)]
+pub(super) struct Memories {
+    written: BTreeMap<u32, Memory>,
+    /// What will be, if the supervisor lives long enough.
+    pending: BTreeMap<u32, Memory>,
+}
+
+impl Memories {
+    pub(super) fn write(&mut self) {
+        self.written.append(&mut self.pending);
+    }
+}
+
+impl World {
+    /// Kills the supervisor, as by SIGKILL, and starts it again after so long. Components live on meanwhile; whoever has
+    /// asked for something and has no answer yet gets none.
+    pub fn kill_supervisor(&mut self, away: Duration) {
+        if self.ended {
+            return;
+        }
+        let end = self.now + away;
+        self.memories.pending.clear();
+        for answer in self.answers.values_mut().filter(|answer| matches!(answer, Ok(None))) {
+            *answer = Err(RequestError::Ended);
+        }
+        self.reported.clear();
+        self.live_without_supervisor(end);
+        self.now = end;
+        self.witness.supervisor_was_killed(self.now, self.hostility.forgetful);
+        self.trace.push(format!("{:?} the supervisor was killed, and is started again", self.now));
+        self.go_on();
+        self.run_for(Duration::ZERO);
+    }
+
+    /// What is to be remembered is written down at once, or a little later.
+    pub(super) fn remember(&mut self, key: u32) {
+        let memory = self.core.memory(key);
+        self.memories.pending.insert(key, memory);
+        if !self.hostility.forgetful || self.draws[key as usize].one_in(2) {
+            self.memories.write();
+        }
+    }
+
+    /// Processes go on ending; nobody hears of it.
+    fn live_without_supervisor(&mut self, end: Duration) {
+        // What a run has said on its descriptor or in its output waits there to be read.
+        let waits = |happening: &Happening| match happening {
+            Happening::News(input) => matches!(input, Input::Ready { .. }),
+            Happening::Ends { .. } | Happening::SignOfLife { .. } => true,
+        };
+        self.agenda.retain(|_, happening| waits(happening));
+        let mut later = Vec::new();
+        while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= end) {
+            let ((time, _), happening) = entry.remove_entry();
+            match happening {
+                Happening::News(_) => later.push(happening),
+                Happening::Ends { process, exit } => {
+                    if let Some(process) = self.processes.get_mut(process) {
+                        process.ended.get_or_insert(exit);
+                    }
+                }
+                Happening::SignOfLife { process, again } => {
+                    // Its next one after the new supervisor is there.
+                    self.now = self.now.max(time);
+                    self.plan(end.saturating_sub(self.now) + again, Happening::SignOfLife { process, again });
+                }
+            }
+        }
+        self.now = end;
+        later.into_iter().for_each(|happening| self.plan(Duration::ZERO, happening));
+    }
+
+    /// Another supervisor finds what is there, and goes on.
+    fn go_on(&mut self) {
+        let specs = self.mocks.iter().map(|mock| mock.spec.clone()).collect();
+        self.core = Core::new(specs, self.rules, self.seed);
+        let keys: Vec<_> = (0..).take(self.mocks.len()).collect();
+        let all: Vec<_> = keys.into_iter().map(|key| (key, self.find(key))).collect();
+        for (key, found) in &all {
+            let memory = self.memories.written.get(key).cloned();
+            let memory = match (memory, found) {
+                (None, Found::Nothing) => continue,
+                (None, _) => Memory::of_nobody(),
+                (Some(memory), _) => memory,
+            };
+            self.decide(Input::Recalled { key: *key, memory: Box::new(memory), found: *found });
+        }
+        self.tell(Input::Begin);
+        for (key, found) in all {
+            if let Found::Dead { number, .. } = found {
+                let run = RunId { component: key, number };
+                self.reported.insert(run, Reported { exit: true, ..Reported::default() });
+                self.look(run);
+            }
+        }
+    }
+
+    /// What there is of a component, by its processes and what is written down. What has ended was reaped by init.
+    fn find(&mut self, key: u32) -> Found {
+        let main = self.processes.of(key).find(|process| process.is_main);
+        let main = main.map(|process| (process.run.number, process.pid, process.ended));
+        let left = self.processes.of(key).filter(|process| process.lives());
+        let left = left.map(|process| process.run.number).max();
+        self.processes.reap_all_of(key);
+        let remembered = self.memories.written.get(&key).and_then(Memory::run);
+        let remembered = remembered.and_then(|(number, pid)| pid.map(|_| number));
+        let run = |number| RunId { component: key, number };
+        match (main, left.or(remembered)) {
+            (Some((number, pid, None)), _) => {
+                self.witness.is_found(key, Some(run(number)));
+                self.reported.insert(run(number), Reported::default());
+                Found::Alive { number, pid, is_outdated: false }
+            }
+            (main, Some(number)) => {
+                self.witness.is_found(key, Some(run(number)));
+                let is_told = self.draws[key as usize].one_in(2);
+                let exit = main.and_then(|(_, _, exit)| exit).filter(|_| is_told).unwrap_or(Exit::Unknown);
+                Found::Dead { number, exit }
+            }
+            (_, None) => {
+                self.witness.is_found(key, None);
+                Found::Nothing
+            }
+        }
+    }
+}

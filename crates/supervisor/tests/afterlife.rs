@@ -1,0 +1,175 @@
+//! What becomes of components when the supervisor is killed and another goes on, in the simulated world.
+#![expect(clippy::unwrap_used, reason = "a test, which fails where something is not as it should be")]
+
+use std::time::Duration;
+
+use supervisor::testing::{Behaviour, Circumstances, Mock, World};
+use supervisor::{
+    ComponentId, Condition, Dependency, EventKind, Exit, Intensity, Readiness, ReadyWhen, RestartBudget,
+};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn needs(on: &str) -> Vec<Dependency> {
+    vec![Dependency { on: ComponentId::new(on).unwrap(), condition: Condition::Ready }]
+}
+
+#[test]
+fn what_runs_is_adopted_and_nothing_of_it_is_started_again() {
+    let mut world = World::new([Mock::new("a"), Mock::new("b")]);
+    world.run_for(seconds(100));
+    let before = world.status();
+    world.kill_supervisor(seconds(10));
+    let after = world.status();
+    for (before, after) in before.components.iter().zip(&after.components) {
+        assert_eq!((before.pid, &before.state, before.since), (after.pid, &after.state, after.since));
+        assert_eq!(after.uptime, Some(seconds(110)));
+    }
+    assert_eq!((world.runs("a"), after.uptime), (1, Duration::ZERO));
+    assert!(world.events().iter().any(|event| matches!(event.kind, EventKind::Adopted { .. })));
+}
+
+#[test]
+fn what_has_died_meanwhile_is_told_as_such_and_restarted() {
+    let dies =
+        |run| if run == 1 { Behaviour::steady().crashes_after(seconds(15)) } else { Behaviour::steady() };
+    let mut world = World::new([Mock::new("a").behaves_by_run(dies)]);
+    world.run_for(seconds(10));
+    world.kill_supervisor(seconds(10));
+    let kinds: Vec<_> = world.events().iter().map(|event| &event.kind).collect();
+    let told = kinds.iter().position(|kind| matches!(kind, EventKind::EndedUnattended { .. })).unwrap();
+    let is_exit = |kind: &EventKind| matches!(kind, EventKind::Exited { asked: false, .. });
+    assert!(is_exit(kinds[told + 1]), "{:?}", kinds[told + 1]);
+    assert!(world.run_until(seconds(2), |world| world.state("a") == "up"));
+    assert_eq!((world.runs("a"), world.component("a").restarts), (2, 1));
+}
+
+#[test]
+fn what_a_person_has_stopped_stays_stopped() {
+    let mut world = World::new([Mock::new("a"), Mock::new("b")]);
+    world.stop("a");
+    world.run_for(seconds(1));
+    world.kill_supervisor(seconds(1));
+    world.run_for(seconds(1_000));
+    assert_eq!((world.state("a").as_str(), world.runs("a")), ("stopped", 1));
+    assert_eq!(world.state("b"), "up");
+}
+
+#[test]
+fn a_stop_that_is_under_way_goes_on_and_ends_in_the_kill() {
+    let stubborn = Mock::new("a").behaves(Behaviour::steady().ignores_stop());
+    let mut world = World::new([stubborn.with(|spec| spec.stop_timeout = seconds(10))]);
+    world.stop("a");
+    world.run_for(seconds(5));
+    world.kill_supervisor(seconds(1));
+    assert_eq!(world.state("a"), "stopping 0s/10s");
+    world.run_for(seconds(11));
+    assert_eq!((world.state("a").as_str(), world.runs("a")), ("stopped", 1));
+}
+
+#[test]
+fn a_restart_that_is_under_way_goes_on_and_ends_in_the_next_run() {
+    let slow = Mock::new("a").behaves(Behaviour::steady().slow_to_stop(seconds(5)));
+    let mut world = World::new([slow]);
+    world.restart("a");
+    world.run_for(seconds(2));
+    world.kill_supervisor(seconds(1));
+    world.run_for(seconds(10));
+    assert_eq!((world.state("a").as_str(), world.runs("a")), ("up", 2));
+}
+
+#[test]
+fn a_wait_for_the_next_try_is_neither_shortened_nor_begun_anew() {
+    let mut world = World::new([Mock::new("a").behaves(Behaviour::steady().crashes_after(Duration::ZERO))]);
+    // `backoff 24s (7)`
+    let wait = |world: &World| -> Option<u64> {
+        let state = world.state("a");
+        state.strip_prefix("backoff ")?.split_once("s ")?.0.parse().ok()
+    };
+    assert!(world.run_until(seconds(3_600), |world| wait(world) >= Some(20)), "{}", world.state("a"));
+    let (left, runs) = (wait(&world).unwrap(), world.runs("a"));
+    world.kill_supervisor(seconds(10));
+    assert_eq!(wait(&world), Some(left - 10));
+    world.run_for(seconds(left - 11));
+    assert_eq!(world.runs("a"), runs);
+    world.run_for(seconds(2));
+    assert_eq!(world.runs("a"), runs + 1);
+}
+
+#[test]
+fn what_has_tripped_rests_on() {
+    let intensity = Intensity { max: 3, within: seconds(60), retry_after: seconds(600) };
+    let mock = Mock::new("a").behaves(Behaviour::steady().crashes_after(Duration::ZERO));
+    let mut world = World::new([mock.with(|spec| spec.intensity = Some(intensity))]);
+    assert!(world.run_until(seconds(60), |world| world.state("a").starts_with("tripped")));
+    let runs = world.runs("a");
+    world.kill_supervisor(seconds(300));
+    assert_eq!(world.state("a"), "tripped, next try 5m");
+    world.run_for(seconds(299));
+    assert_eq!(world.runs("a"), runs);
+    world.run_for(seconds(2));
+    assert_eq!(world.runs("a"), runs + 1);
+}
+
+#[test]
+fn what_has_done_its_work_is_not_begun_again_for_those_that_need_it() {
+    let done = Mock::new("migrate").behaves(Behaviour::steady().ends_after(seconds(1), Exit::Code(0)));
+    let done = done.with(|spec| spec.restart = std::sync::Arc::new(supervisor::Never));
+    let server = Mock::new("server").with(|spec| {
+        let on = ComponentId::new("migrate").unwrap();
+        spec.depends_on = vec![Dependency { on, condition: Condition::Completed }];
+    });
+    let mut world = World::new([done, server]);
+    world.run_for(seconds(5));
+    world.kill_supervisor(seconds(1));
+    world.crash("server");
+    world.run_for(seconds(5));
+    assert_eq!((world.runs("migrate"), world.runs("server")), (1, 2));
+    assert_eq!(world.state("server"), "up");
+}
+
+#[test]
+fn what_had_not_started_yet_still_goes_before_those_that_need_it() {
+    let ready = |name| {
+        let readiness = Readiness { when: ReadyWhen::Descriptor(3), timeout: seconds(60) };
+        Mock::new(name).with(|spec| spec.readiness = Some(readiness))
+    };
+    let slow = ready("a").behaves(Behaviour::steady().ready_after(seconds(20)));
+    let mut world = World::new([slow, Mock::new("b").with(|spec| spec.depends_on = needs("a"))]);
+    world.run_for(seconds(5));
+    world.kill_supervisor(seconds(5));
+    world.run_for(seconds(9));
+    assert_eq!((world.state("a").as_str(), world.runs("b")), ("starting", 0));
+    // What it has said on its descriptor was not lost.
+    world.run_for(seconds(2));
+    assert_eq!((world.state("a").as_str(), world.state("b").as_str(), world.runs("a")), ("up", "up", 1));
+}
+
+#[test]
+fn the_restart_budget_is_not_full_again_for_another_supervisor() {
+    let crashes = |name| Mock::new(name).behaves(Behaviour::steady().crashes_after(seconds(1)));
+    let budget = RestartBudget { max: 2, within: seconds(100) };
+    let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+    let mut world = World::under(["a", "b", "c", "d"].map(crashes), circumstances);
+    world.run_for(seconds(10));
+    let runs = |world: &World| ["a", "b", "c", "d"].map(|name| world.runs(name)).iter().sum::<usize>();
+    assert_eq!(runs(&world), 6);
+    world.kill_supervisor(seconds(1));
+    world.run_for(seconds(10));
+    assert_eq!(runs(&world), 6, "the next token comes after 50 seconds");
+    world.run_for(seconds(40));
+    assert_eq!(runs(&world), 7);
+}
+
+#[test]
+fn a_supervisor_that_dies_while_everything_stops_starts_everything_again() {
+    let slow = Mock::new("a").behaves(Behaviour::steady().slow_to_stop(seconds(5)));
+    let mut world = World::new([slow, Mock::new("b"), Mock::new("c").with(|spec| spec.autostart = false)]);
+    world.shutdown();
+    world.run_for(seconds(1));
+    world.kill_supervisor(seconds(1));
+    world.run_for(seconds(20));
+    assert_eq!(["a", "b", "c"].map(|name| world.state(name)), ["up", "up", "stopped"]);
+}

@@ -1,0 +1,162 @@
+//! What is told of what happens, so that people can learn why: each fact in the simulated world.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use supervisor::testing::{Behaviour, Circumstances, Mock, World};
+use supervisor::{
+    Achieved, Command, EventKind, Exit, ExitAction, ExitMatch, ExitRule, Fixed, GuardAction, Health, Probe,
+    Readiness, ReadyWhen, Recipient, RestartBudget, Signal, Step,
+};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn steady() -> Behaviour {
+    Behaviour::steady()
+}
+
+/// What is told of a component, as far as this picks it out.
+fn told<T>(world: &World, name: &str, pick: impl Fn(&EventKind) -> Option<T>) -> Vec<T> {
+    let its = world.events().iter().filter(|event| event.component.as_ref().is_some_and(|id| id == name));
+    its.filter_map(|event| pick(&event.kind)).collect()
+}
+
+fn sent(kind: &EventKind) -> Option<bool> {
+    if let EventKind::Exited { sent, .. } = kind { Some(*sent) } else { None }
+}
+
+fn killed() -> Exit {
+    Exit::Signal { signal: 9, core_dumped: false }
+}
+
+#[test]
+fn a_kill_by_somebody_else_is_told_from_one_of_ours() {
+    let by_others = steady().ends_after(seconds(5), killed());
+    let deaf = steady().ignores_stop();
+    let mut world = World::new([
+        Mock::new("shot").behaves_by_run(move |run| if run == 1 { by_others.clone() } else { steady() }),
+        Mock::new("deaf").with(|spec| spec.stop_timeout = seconds(10)).behaves(deaf),
+        Mock::new("good"),
+    ]);
+    world.run_for(seconds(6));
+    assert_eq!(told(&world, "shot", sent), [false]);
+    world.stop(["deaf", "good"]);
+    world.run_for(seconds(11));
+    assert_eq!(told(&world, "deaf", sent), [true], "it was killed because it had ignored the stop");
+    assert_eq!(told(&world, "good", sent), [true], "by the stop signal");
+}
+
+#[test]
+fn a_signal_that_somebody_asked_for_is_named_and_was_sent_by_the_supervisor() {
+    // The signals of this world change nothing by themselves.
+    let dies = steady().ends_after(seconds(2), killed());
+    let mut world = World::new([Mock::new("ps").behaves(dies), Mock::new("other")]);
+    world.run_for(seconds(1));
+    world.signal("ps", Signal::KILL);
+    world.run_for(seconds(1));
+    assert_eq!(told(&world, "ps", sent), [true]);
+    let signals = told(&world, "ps", |kind| match kind {
+        EventKind::Requested { verb, signal, .. } => Some((*verb, *signal)),
+        _ => None,
+    });
+    assert_eq!(signals, [("signal", Some(Signal::KILL))]);
+    // The next run has not been sent anything.
+    world.run_for(seconds(2));
+    assert_eq!(told(&world, "ps", sent), [true, false]);
+}
+
+#[test]
+fn the_rule_that_decides_after_an_end_is_told() {
+    for (action, state) in
+        [(ExitAction::Stop, "stopped"), (ExitAction::GiveUp, "failed"), (ExitAction::Restart, "up")]
+    {
+        let rule = ExitRule { exit: ExitMatch::Code(3), action };
+        let ends = steady().ends_after(seconds(5), Exit::Code(3));
+        let mut world = World::new([Mock::new("ps")
+            .with(|spec| spec.exits = vec![rule])
+            .behaves_by_run(move |run| if run == 1 { ends.clone() } else { steady() })]);
+        world.run_for(seconds(7));
+        assert_eq!(world.state("ps"), state);
+        let rules = told(&world, "ps", |kind| match kind {
+            EventKind::Ruled { run, rule } => Some((run.number(), *rule)),
+            _ => None,
+        });
+        assert_eq!(rules, [(1, rule)]);
+    }
+}
+
+#[test]
+fn a_wait_for_the_budget_is_told_from_one_of_its_own() {
+    let budget = RestartBudget { max: 1, within: seconds(60) };
+    let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+    let crashes = || steady().crashes_after(seconds(2));
+    let mock = |name: &str| Mock::new(name).with(|spec| spec.restart = Arc::new(Fixed(seconds(1))));
+    let mut world = World::under([mock("a").behaves(crashes()), mock("b").behaves(crashes())], circumstances);
+    world.run_for(seconds(10));
+    let waits = |name| {
+        told(&world, name, |kind| match kind {
+            EventKind::Backoff { for_budget, .. } => Some(*for_budget),
+            _ => None,
+        })
+    };
+    assert_eq!(waits("b"), [false, true], "it backs off for its own sake, and then for want of a token");
+    assert!(!waits("a")[0]);
+}
+
+#[test]
+fn the_state_of_one_that_is_not_well_counts_from_when_it_became_so() {
+    let health = Health {
+        probe: Probe::Tcp { host: "127.0.0.1".into(), port: 8080 },
+        interval: seconds(10),
+        timeout: seconds(2),
+        failures: 1,
+        start_after: Duration::ZERO,
+        action: GuardAction::Report,
+    };
+    let mut world = World::new([Mock::new("ps").with(|spec| spec.health = Some(health))]);
+    world.run_for(seconds(60));
+    assert_eq!(world.component("ps").since, Duration::ZERO, "up");
+    world.hang("ps");
+    assert!(world.run_until(seconds(60), |world| world.state("ps") == "unhealthy"));
+    assert_eq!(world.component("ps").since, world.now());
+    let since = world.now();
+    world.run_for(seconds(60));
+    assert_eq!(world.component("ps").since, since, "each further failure changes nothing");
+}
+
+#[test]
+fn a_reload_that_comes_too_early_is_told_so() {
+    let readiness = Readiness { when: ReadyWhen::Notified, timeout: seconds(60) };
+    let reload = Step::Run { command: Command::default(), timeout: seconds(5) };
+    let mut world = World::new([Mock::new("ps")
+        .with(|spec| (spec.reload, spec.readiness) = (vec![reload], Some(readiness)))
+        .behaves(steady().ready_after(seconds(3)))]);
+    let mut reload = || {
+        let ticket = world.reload("ps");
+        world.run_for(seconds(2));
+        world.outcome(ticket).unwrap().components[0].1.clone()
+    };
+    assert_eq!(reload(), Achieved::Failed("it has not started yet".into()));
+    reload();
+    assert_eq!(reload(), Achieved::Done);
+}
+
+#[test]
+fn a_signal_of_the_steps_of_a_stop_is_one_that_was_sent() {
+    let quit = Step::Signal { signal: Signal::QUIT, wait: seconds(5), to: Recipient::Main };
+    let mut world = World::new([Mock::new("ps")
+        .with(|spec| spec.stop = vec![quit])
+        .behaves(steady().stops_by(Signal::QUIT))]);
+    world.run_for(seconds(2));
+    world.stop("ps");
+    world.run_for(seconds(2));
+    let exits = told(&world, "ps", |kind| match kind {
+        EventKind::Exited { exit, sent, .. } => Some((*exit, *sent)),
+        _ => None,
+    });
+    assert_eq!(exits.len(), 1);
+    let (exit, sent) = exits[0];
+    assert_eq!(sent, exit.signal().is_some(), "{exit:?}");
+}
