@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
-use std::io;
 
 use crate::spec::Environment;
 
@@ -38,18 +36,6 @@ pub(crate) fn of<'a>(
         if place < all.len() { all[place] = pair } else { all.push(pair) }
     }
     Cow::Owned(all)
-}
-
-/// A name that nobody else has, and that nobody can guess: what is given, a slash, and 128 random bits.
-pub(crate) fn unique(what: &str) -> io::Result<String> {
-    let mut bits = [0; 16];
-    getrandom::fill(&mut bits).map_err(io::Error::other)?;
-    let mut name = format!("{what}/");
-    for byte in bits {
-        // Writing to a string cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    Ok(name)
 }
 
 #[cfg(test)]
@@ -87,12 +73,5 @@ mod tests {
         assert_eq!(*with, pairs(&[("PATH", "/bin"), ("HOME", "/a"), ("X", "2")]));
         assert_eq!(*of(&own(true, &[("X", "1")]), &inherited), pairs(&[("X", "1")]));
         assert!(of(&own(true, &[]), &inherited).is_empty());
-    }
-
-    #[test]
-    fn no_two_unique_names_are_the_same() {
-        let (one, other) = (unique("ps").unwrap(), unique("ps").unwrap());
-        assert!(one.starts_with("ps/") && one.len() == 3 + 32);
-        assert_ne!(one, other);
     }
 }

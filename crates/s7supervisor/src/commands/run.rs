@@ -136,7 +136,14 @@ impl Supervision {
         };
         supervision.await_statistics();
         if background {
-            supervision.report = Report::ready(wanted);
+            let report = Report::ready(wanted);
+            // What goes on from an earlier supervisor is up already.
+            supervision.report = match (report, supervision.handle.status()) {
+                (Some(report), Ok(status)) if status.components.iter().any(|its| its.run.is_some()) => {
+                    report.resume(&status)
+                }
+                (report, _) => report,
+            };
         }
         Ok(supervision)
     }

@@ -1,11 +1,11 @@
 //! How a supervisor is made.
 
 use std::collections::HashSet;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use polling::Poller;
@@ -14,9 +14,11 @@ use super::Supervisor;
 use super::driver::{Driver, Means};
 use super::handle::{Command, Handle, Mailbox, command_queue};
 use super::launches::Launches;
+use super::ledger::Ledger;
 use super::measuring::Measuring;
 use super::prober::Prober;
 use super::readers::Readers;
+use super::takeover::{Legacy, Past};
 use super::tasks::Tasks;
 use super::voices::Voices;
 use crate::core::{Core, Rules};
@@ -162,31 +164,56 @@ impl Builder {
         let rules = Rules {
             budget: self.restart_budget,
             on_give_up: self.on_give_up,
-            remembers: false,
+            remembers: self.state_dir.is_some(),
             ends_when_done: self.ends_when_done,
         };
-        let core = Core::new(self.components, rules, seed);
+        let state_dir: Option<Arc<Path>> = self.state_dir.map(Arc::from);
+        let mut components = self.components;
+        let mut conditions = Vec::new();
+        let past = state_dir
+            .as_deref()
+            .and_then(|folder| Past::read(folder).map_err(|condition| conditions.push(condition)).ok());
+        components.extend(past.iter().flat_map(|past| past.strangers(&components)).collect::<Vec<_>>());
+        let core = Core::new(components, rules, seed);
         let names = Arc::new(Names::new(core.specs()));
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
         let pad =
             LaunchPad::new().map_err(|error| StartError::system("prepare to start processes", &error))?;
         let (commands, queue) = command_queue();
         let output = |error| StartError::system("prepare the components' output", &error);
-        let state_dir: Option<Arc<Path>> = self.state_dir.map(Arc::from);
         let fifos = state_dir.as_deref().map(Fifos::open).transpose().map_err(output)?.map(Arc::new);
         let pump = Pump::start(notice(&commands, &poller), fifos.clone()).map_err(output)?;
-        let_go_of_all(&pump, &core).map_err(output)?;
         let mailbox = Mailbox::new(&commands, &poller);
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let handle = Handle::new(commands, Arc::clone(&poller), names);
         let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), self.descriptor_limit);
         let voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
-        // No other supervisor makes, or knows, the same.
-        let key = Key::random().map_err(|error| StartError::system("draw a random key", &error))?;
-        let (measuring, tokens) = (Measuring::new(mailbox.clone()), Tokens::with(key));
-        let means = Means { pump, pad, launches, tasks, measuring, voices, tokens };
-        let driver = Driver::new(core, poller, (queue, mailbox), means, self.readers, self.sigchld)
-            .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
+        let tokens = match &past {
+            Some(past) => past.tokens(),
+            // No other supervisor makes, or knows, the same.
+            None => {
+                Tokens::with(Key::random().map_err(|error| StartError::system("draw a random key", &error))?)
+            }
+        };
+        let age = past.as_ref().map_or(Duration::ZERO, Past::age);
+        let (mut ledger, mut legacy) = (Ledger::default(), Legacy::default());
+        if let Some(past) = past {
+            let left = |error| StartError::system("find out what an earlier supervisor has left", &error);
+            let (records, its) = past.into_legacy(&core).map_err(left)?;
+            ledger = Ledger::new(records, core.specs(), mailbox.clone())
+                .map_err(|error| StartError::system("keep records of runs", &error))?;
+            legacy = its;
+        }
+        legacy.conditions.append(&mut conditions);
+        let means =
+            Means { pump, pad, launches, tasks, measuring: Measuring::new(mailbox.clone()), voices, tokens };
+        let channels = (queue, mailbox);
+        let mut driver =
+            Driver::new(core, poller, channels, means, self.readers, self.sigchld, (ledger, age))
+                .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;
+        driver.take_over(legacy).map_err(|error| {
+            StartError::system("take charge of what an earlier supervisor has left", &error)
+        })?;
         #[expect(clippy::disallowed_methods, reason = "the one thread of the driver")]
         let thread = thread::Builder::new()
             .name("supervisor".into())
@@ -205,17 +232,6 @@ fn notice(commands: &Sender<Command>, poller: &Arc<Poller>) -> Notice {
         let _ = commands.send(Command::Output(news));
         let _ = poller.notify();
     })
-}
-
-/// Sees to what those still write that an earlier supervisor has left behind.
-fn let_go_of_all(pump: &Pump, core: &Core) -> io::Result<()> {
-    for (id, run) in pump.standing()? {
-        let known = (0..).zip(core.specs()).find(|(_, spec)| spec.id == id);
-        // What cannot be opened now is found again at the next start: no reason not to supervise.
-        let _ = pump.let_go((&id, run), known);
-    }
-    pump.wake();
-    Ok(())
 }
 
 /// Whether these components can be supervised together.

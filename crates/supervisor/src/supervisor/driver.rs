@@ -2,6 +2,7 @@
 
 mod hearing;
 mod launching;
+mod taking_over;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use polling::{Events, Poller};
 
 use super::handle::{Command, Done, Mailbox, TakenUp};
 use super::launches::Launches;
+use super::ledger::Ledger;
 use super::measuring::Measuring;
 use super::readers::Readers;
 use super::runs::{Ended, Look, Owner, Runs};
@@ -53,6 +55,9 @@ pub(super) struct Means {
 pub(super) struct Driver {
     core: Core,
     began: Instant,
+    /// What the core's time was then: it goes on where another supervisor was killed.
+    before: Duration,
+    ledger: Ledger,
     poller: Arc<Poller>,
     commands: Receiver<Command>,
     runs: Runs,
@@ -66,6 +71,8 @@ pub(super) struct Driver {
     taken_up: HashMap<RequestId, TakenUp>,
     done: HashMap<RequestId, Done>,
     ended: Option<Outcome>,
+    /// Runs that ended before we began, of which the core has been told: nothing of them is left.
+    buried: Vec<RunId>,
 }
 
 impl Driver {
@@ -76,6 +83,7 @@ impl Driver {
         means: Means,
         readers: Readers,
         sigchld: Option<OwnedFd>,
+        (ledger, before): (Ledger, Duration),
     ) -> io::Result<Self> {
         let sigchld = sigchld.map(|sigchld| Watched::new(sigchld, &poller, SIGCHLD_KEY)).transpose()?;
         #[expect(clippy::disallowed_methods, reason = "the clock of all decisions")]
@@ -83,6 +91,8 @@ impl Driver {
         Ok(Self {
             core,
             began,
+            before,
+            ledger,
             runs: Runs::new(Arc::clone(&poller), mailbox, sigchld.is_some()),
             poller,
             commands,
@@ -95,13 +105,14 @@ impl Driver {
             taken_up: HashMap::new(),
             done: HashMap::new(),
             ended: None,
+            buried: Vec::new(),
         })
     }
 
     /// Supervises until everything has stopped.
     pub(super) fn run(mut self) -> Outcome {
         let mut events = Events::new();
-        self.tell(Input::Begin);
+        self.begin_supervision();
         loop {
             self.runs.reap_ended();
             self.tell_readers();
@@ -109,16 +120,26 @@ impl Driver {
                 self.end_tasks();
                 self.runs.end_orphans();
                 self.finish_output();
+                self.ledger.end();
                 return outcome;
             }
-            let deadlines = [self.core.deadline(), self.runs.deadline(), self.means.launches.deadline()];
+            let deadlines = [
+                self.core.deadline(),
+                self.runs.deadline(),
+                self.ledger.deadline(),
+                self.means.launches.deadline(),
+            ];
             let timeout = deadlines.into_iter().flatten().min();
-            let timeout = timeout.map(|deadline| deadline.saturating_sub(self.began.elapsed()));
+            let timeout = timeout.map(|deadline| deadline.saturating_sub(self.now()));
             events.clear();
             // Interrupted or refused: whatever has come is looked at, and the next round waits again.
             let _ = self.poller.wait(&mut events, timeout);
             self.round(&events);
         }
+    }
+
+    fn now(&self) -> Duration {
+        self.before.saturating_add(self.began.elapsed())
     }
 
     /// Looks at everything that has come since the last round.
@@ -132,7 +153,7 @@ impl Driver {
         // Before their ends: the last that a run has said may be which process goes on for it.
         self.hear(events, &touched);
         for owner in &touched {
-            if let Some(ended) = self.runs.take_exit(*owner, self.began.elapsed()) {
+            if let Some(ended) = self.runs.take_exit(*owner, self.now()) {
                 self.ended(*owner, ended);
             }
         }
@@ -140,7 +161,7 @@ impl Driver {
             let come_of = self.means.tasks.noticed(event.key);
             self.tell_of(come_of);
         }
-        self.runs.look_at_memory(self.began.elapsed());
+        self.runs.look_at_memory(self.now());
         self.look(&touched);
         if events.iter().any(|event| event.key == SIGCHLD_KEY) {
             self.reap_orphans();
@@ -153,6 +174,7 @@ impl Driver {
             }
         }
         self.tell(Input::Tick);
+        self.release();
     }
 
     fn ended(&mut self, owner: Owner, ended: Ended) {
@@ -172,7 +194,7 @@ impl Driver {
 
     /// Looks what is left of runs whose main processes have ended, and tells of it. What is left of a task is killed.
     fn look(&mut self, owners: &[Owner]) {
-        let looks = self.runs.look(owners, self.began.elapsed());
+        let looks = self.runs.look(owners, self.now());
         self.draw_conclusions(looks);
     }
 
@@ -214,9 +236,10 @@ impl Driver {
                 }
             }
             Command::Status { keys, answer } => {
-                let mut status = self.core.status(self.began.elapsed(), &keys);
+                let mut status = self.core.status(self.now(), &keys);
                 status.conditions.extend(self.means.pump.conditions());
                 status.conditions.extend(self.runs.condition());
+                status.conditions.extend(self.ledger.conditions());
                 // Many a thing goes wrong in the same way for several logs.
                 let mut told = HashSet::new();
                 status.conditions.retain(|condition| told.insert(condition.clone()));
@@ -237,12 +260,14 @@ impl Driver {
                 let come_of = self.means.tasks.resolved(serial, addresses);
                 self.tell_of(come_of);
             }
+            // Answers are released in each round.
+            Command::Recorded => {}
             Command::Measured { run, memory } => {
                 self.means.measuring.done(run);
                 self.tell(Input::Measured { run, memory });
             }
             Command::Looked(looked) => {
-                let looks = self.runs.looked(looked, self.began.elapsed());
+                let looks = self.runs.looked(looked, self.now());
                 self.draw_conclusions(looks);
             }
             Command::ReopenLogs => {
@@ -265,7 +290,7 @@ impl Driver {
         let mut inputs = VecDeque::from([input]);
         while let Some(mut input) = inputs.pop_front() {
             self.hide_secrets(&mut input);
-            let now = self.began.elapsed();
+            let now = self.now();
             for action in self.core.step(now, input) {
                 inputs.extend(self.carry_out(action, now));
             }
@@ -297,7 +322,7 @@ impl Driver {
             Action::Inspect { run } => self.inspect(run, now),
             Action::Kill { run } => self.runs.kill(Owner::Run(run)),
             Action::Look { run } => self.runs.look_again(Owner::Run(run)),
-            Action::Remember { .. } => {}
+            Action::Remember { key } => self.remember(key),
             Action::Emit(event) => self.outbox.push(event),
             Action::Accepted { request } => self.answer(request, Ok(request)),
             Action::Refused { request, why } => {
@@ -305,14 +330,34 @@ impl Driver {
                 self.answer(request, Err(why));
             }
             Action::Done { request, outcome } => {
-                if let Some(done) = self.done.remove(&request) {
-                    // A fault of the host's must not end supervision.
-                    let _ = catch_unwind(AssertUnwindSafe(|| done(outcome)));
+                if let Some((request, outcome)) = self.ledger.hold(request, outcome, now) {
+                    self.tell_done(request, outcome);
                 }
             }
             Action::End { outcome } => self.ended = Some(outcome),
         }
         None
+    }
+
+    fn remember(&mut self, key: u32) {
+        let memory = self.core.memory(key);
+        let run = memory.run().map(|(number, _)| RunId { component: key, number });
+        let identity = run.and_then(|run| self.runs.identity(run));
+        self.ledger.remember(key, &self.core.spec(key).id, memory, identity);
+    }
+
+    fn tell_done(&mut self, request: RequestId, outcome: Outcome) {
+        if let Some(done) = self.done.remove(&request) {
+            // A fault of the host's must not end supervision.
+            let _ = catch_unwind(AssertUnwindSafe(|| done(outcome)));
+        }
+    }
+
+    /// Gives the answers that need not wait any longer.
+    fn release(&mut self) {
+        while let Some((request, outcome)) = self.ledger.release(self.now()) {
+            self.tell_done(request, outcome);
+        }
     }
 
     fn answer(&mut self, request: RequestId, answer: Result<RequestId, RequestError>) {
@@ -348,10 +393,10 @@ impl Driver {
     /// Ends what is left of tasks, though not at any price.
     fn end_tasks(&mut self) {
         self.means.tasks.abandon_all(&mut self.runs);
-        let began = self.began.elapsed();
+        let began = self.now();
         let mut events = Events::new();
         while self.runs.has_tasks()
-            && let Some(remaining) = LAST_TASKS.checked_sub(self.began.elapsed().saturating_sub(began))
+            && let Some(remaining) = LAST_TASKS.checked_sub(self.now().saturating_sub(began))
         {
             events.clear();
             let _ = self.poller.wait(&mut events, Some(remaining));

@@ -69,6 +69,8 @@ pub(super) enum Command {
         run: RunId,
         memory: u64,
     },
+    /// What was to be written down is.
+    Recorded,
     /// What lives of runs beside their main processes.
     Looked(Looked),
     /// From the pump.

@@ -41,7 +41,7 @@ pub(super) struct Launches {
     waits: HashMap<RunId, Wait>,
     /// Until when each may be on its way, the oldest first; and some that are not any more.
     limits: VecDeque<(Duration, RunId)>,
-    sought: HashMap<Named, Vec<RunId>>,
+    sought: HashMap<Named, Vec<Seeker>>,
     children: HashMap<usize, Child>,
     last_key: usize,
     /// Who the last run of a component runs as: its commands do too.
@@ -53,6 +53,15 @@ pub(super) struct Launches {
 pub(super) struct Named {
     user: Option<String>,
     group: Option<String>,
+}
+
+/// Who wants an account.
+#[derive(Clone, Copy, Debug)]
+enum Seeker {
+    /// A run that cannot begin without.
+    Run(RunId),
+    /// A component whose run goes on, for its commands.
+    Component(u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,29 +117,57 @@ impl Launches {
     /// # Errors
     /// When it will not be looked up.
     pub(super) fn seek(&mut self, run: RunId, spec: &ProcessSpec, now: Duration) -> Result<(), SpawnError> {
-        let named = Named { user: spec.user.clone(), group: spec.group.clone() };
-        if let Some(runs) = self.sought.get_mut(&named) {
-            runs.push(run);
-        } else {
-            let (mailbox, sought) = (self.mailbox.clone(), named.clone());
-            let taken = self.finder.ask(move || {
-                let account = Account::find(sought.user.as_deref(), sought.group.as_deref());
-                mailbox.send(Command::Found { named: sought, account: account.map(|it| it.map(Arc::new)) });
-            });
-            if !taken {
-                let reason = format!("{named}: too many users are being looked up");
-                return Err(SpawnError { step: SpawnStep::User, reason, os_error: None });
-            }
-            self.sought.insert(named, vec![run]);
+        if let Err(named) = self.look_up(Seeker::Run(run), spec) {
+            let reason = format!("{named}: too many users are being looked up");
+            return Err(SpawnError { step: SpawnStep::User, reason, os_error: None });
         }
         self.wait(run, Wait::Account, now);
         Ok(())
     }
 
+    /// Has the account of a component looked up whose run another supervisor has begun. Until it is found, its commands
+    /// cannot be run.
+    pub(super) fn learn(&mut self, component: u32, spec: &ProcessSpec) {
+        if Account::is_needed(spec) {
+            let _ = self.look_up(Seeker::Component(component), spec);
+        }
+    }
+
+    fn look_up(&mut self, seeker: Seeker, spec: &ProcessSpec) -> Result<(), Named> {
+        let named = Named { user: spec.user.clone(), group: spec.group.clone() };
+        if let Some(seekers) = self.sought.get_mut(&named) {
+            seekers.push(seeker);
+            return Ok(());
+        }
+        let (mailbox, sought) = (self.mailbox.clone(), named.clone());
+        let taken = self.finder.ask(move || {
+            let account = Account::find(sought.user.as_deref(), sought.group.as_deref());
+            mailbox.send(Command::Found { named: sought, account: account.map(|it| it.map(Arc::new)) });
+        });
+        if !taken {
+            return Err(named);
+        }
+        self.sought.insert(named, vec![seeker]);
+        Ok(())
+    }
+
     /// The runs that have waited for this account, and still do.
-    pub(super) fn found(&mut self, named: &Named) -> Vec<RunId> {
-        let mut runs = self.sought.remove(named).unwrap_or_default();
-        runs.retain(|run| self.waits.remove(run).is_some());
+    pub(super) fn found(
+        &mut self,
+        named: &Named,
+        account: &Result<Option<Arc<Account>>, SpawnError>,
+    ) -> Vec<RunId> {
+        let mut runs = Vec::new();
+        for seeker in self.sought.remove(named).unwrap_or_default() {
+            match (seeker, account) {
+                (Seeker::Run(run), _) if self.waits.remove(&run).is_some() => runs.push(run),
+                (Seeker::Component(component), Ok(Some(account))) => {
+                    // A run that has begun meanwhile knows better.
+                    self.accounts.entry(component).or_insert_with(|| Arc::clone(account));
+                }
+                _ => {}
+            }
+        }
         runs
     }
 
@@ -286,11 +323,13 @@ mod tests {
         for component in 0..3 {
             launches.seek(run(component), &as_user("root"), Duration::ZERO).unwrap();
         }
+        launches.learn(7, &as_user("root"));
         go_on.send(()).unwrap();
         let Command::Found { named, account } = queue.recv().unwrap() else { panic!("another command") };
-        assert!(account.unwrap().is_some());
-        assert_eq!(launches.found(&named), [run(0), run(1), run(2)]);
-        assert!(launches.found(&named).is_empty() && launches.deadline().is_none());
+        assert!(matches!(account, Ok(Some(_))));
+        assert_eq!(launches.found(&named, &account), [run(0), run(1), run(2)]);
+        assert!(launches.account(7).is_some() && launches.account(0).is_none());
+        assert!(launches.found(&named, &account).is_empty() && launches.deadline().is_none());
         drop(launches);
         assert!(queue.is_empty());
     }
@@ -312,7 +351,7 @@ mod tests {
         assert!(launches.overdue(spec, soon + LIMIT).is_none());
         assert_eq!(launches.deadline(), Some(later + LIMIT));
         go_on.send(()).unwrap();
-        let Command::Found { named, .. } = queue.recv().unwrap() else { panic!("another command") };
-        assert_eq!(launches.found(&named), [run(1)]);
+        let Command::Found { named, account } = queue.recv().unwrap() else { panic!("another command") };
+        assert_eq!(launches.found(&named, &account), [run(1)]);
     }
 }

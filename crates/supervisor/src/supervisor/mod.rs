@@ -5,12 +5,14 @@ mod driver;
 mod handle;
 mod helper;
 mod launches;
+mod ledger;
 mod measuring;
 mod prober;
 mod readers;
 mod records;
 mod runs;
 mod said;
+mod takeover;
 mod tasks;
 mod voices;
 

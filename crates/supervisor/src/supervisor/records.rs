@@ -4,7 +4,6 @@
 //! which the tokens of all runs are made. The next supervisor reads them and [finds](find) what still runs, be it written down
 //! or not. All of it is worth nothing any more when the machine has begun anew, so that nothing waits for a disk. After an
 //! orderly end nothing of it is left.
-#![expect(dead_code, unused_imports, reason = "the driver is about to take them into use")]
 
 mod digest;
 mod finding;
@@ -75,16 +74,6 @@ pub(super) struct Contents<M> {
     pub(super) records: Vec<(ComponentId, Record<M>)>,
     /// What is of no use, and why: a sentence each.
     pub(super) void: Vec<String>,
-}
-
-impl<M> Contents<M> {
-    /// The records of components that are not among these: they may still run.
-    pub(super) fn strangers<'a>(
-        &'a self,
-        specs: &'a [ProcessSpec],
-    ) -> impl Iterator<Item = &'a (ComponentId, Record<M>)> {
-        self.records.iter().filter(|(id, _)| specs.iter().all(|spec| spec.id != *id))
-    }
 }
 
 impl Records {
@@ -280,9 +269,6 @@ mod tests {
             [(id("key"), record(1)), (id("a.new"), record(2)), (id("ps"), record(3))]
         );
         assert_eq!(contents.void, [""; 0]);
-        let specs = [ProcessSpec::new("ps", "/bin/ps").unwrap()];
-        let strangers: Vec<_> = contents.strangers(&specs).map(|(id, _)| id.as_str()).collect();
-        assert_eq!(strangers, ["key", "a.new"]);
     }
 
     #[test]

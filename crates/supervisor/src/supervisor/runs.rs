@@ -143,7 +143,6 @@ impl Runs {
     }
 
     /// What makes the first process of a run that very process, to whoever comes after us.
-    #[expect(dead_code, reason = "the driver is about to take it into use")]
     pub(super) fn identity(&self, run: RunId) -> Option<Identity> {
         self.run(Owner::Run(run))?.process.identity()
     }

@@ -124,7 +124,6 @@ impl Voices {
     ///
     /// # Errors
     /// When there are no descriptors left, or somebody else has taken the abstract address. All else is heard then.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the driver adopts nothing yet"))]
     pub(super) fn adopt(
         &mut self,
         run: RunId,

@@ -19,6 +19,8 @@ pub(crate) const FAILED: &str = "failed";
 pub(crate) struct Report {
     /// The components that are still to start.
     pending: HashSet<ComponentId>,
+    /// Those whose last run ended before this supervisor began, until their next one.
+    unattended: HashSet<ComponentId>,
 }
 
 /// How a start ended.
@@ -32,7 +34,7 @@ impl Report {
     /// Says that control works, and waits for these components.
     pub(crate) fn ready(components: impl IntoIterator<Item = ComponentId>) -> Option<Self> {
         say::answer(READY);
-        let report = Self { pending: components.into_iter().collect() };
+        let report = Self { pending: components.into_iter().collect(), unattended: HashSet::new() };
         let verdict = report.verdict();
         report.unless_ended(verdict)
     }
@@ -48,6 +50,7 @@ impl Report {
         let mut verdict = None;
         for component in &status.components {
             match &component.state {
+                _ if !component.wanted => drop(self.pending.remove(&component.id)),
                 ComponentState::Up
                 | ComponentState::Unready
                 | ComponentState::Unhealthy
@@ -82,6 +85,16 @@ impl Report {
                 self.pending.remove(id);
                 self.verdict()
             }
+            // What has ended before this supervisor began is no start that has failed.
+            EventKind::EndedUnattended { .. } => {
+                self.unattended.insert(id.clone());
+                None
+            }
+            EventKind::Spawned { .. } => {
+                self.unattended.remove(id);
+                None
+            }
+            EventKind::Exited { .. } | EventKind::Backoff { .. } if self.unattended.contains(id) => None,
             EventKind::NotSpawned { error, .. } => self.failure(id, &error.to_string()),
             EventKind::Exited { exit, asked: false, .. } if !exit.is_success() => {
                 self.failure(id, &exit.to_string())

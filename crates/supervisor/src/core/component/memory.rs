@@ -106,6 +106,11 @@ impl Memory {
         }
     }
 
+    /// Whether its last run had started, and is remembered.
+    pub(crate) fn has_started(&self) -> bool {
+        matches!(self.life, Life::Running { started: Some(_), .. })
+    }
+
     /// How many runs there had been.
     pub(crate) fn runs(&self) -> u64 {
         self.runs

@@ -4,6 +4,7 @@
 //! brings it from a disk or a network: it may take for ever. So several threads share the processes among them. One that
 //! hangs is left to itself, and another takes its place.
 
+use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
@@ -46,11 +47,20 @@ enum Seen {
 }
 
 /// Looks at every process but ourselves, and tells of those that bear a token. Returns how many could not be looked at, or
-/// hang. Takes no more than two seconds beyond what is read.
-pub(crate) fn bearers(each: impl FnMut(Bearer)) -> usize {
+/// hang. Takes no more than four seconds beyond what is read.
+pub(crate) fn bearers(mut each: impl FnMut(Bearer)) -> usize {
     let own = our_pid();
-    let processes = Reader::default().all_processes().filter(|pid| *pid != own).collect();
-    share(processes, seen_of, each)
+    let mut known = HashSet::from([own]);
+    let mut unread = 0;
+    // Twice, because one that executes another program just now has no environment for a moment.
+    for _ in 0..2 {
+        let processes = Reader::default().all_processes().filter(|pid| !known.contains(pid)).collect();
+        unread = share(processes, seen_of, |bearer| {
+            known.insert(bearer.process.pid());
+            each(bearer);
+        });
+    }
+    unread
 }
 
 fn share(
@@ -102,14 +112,13 @@ fn seen_of(pid: u32) -> Seen {
 }
 
 fn bearer(reader: &mut Reader, pid: u32) -> Option<Bearer> {
+    let [token, errand] = reader.variables(pid, [RUN_VARIABLE, TASK_VARIABLE])?;
     // Most have none, and are not worth a descriptor.
-    reader.variable(pid, [RUN_VARIABLE])?;
+    let (token, is_errand) = (token?.to_vec(), errand.is_some());
     let (process, stat) = Leftover::hold(reader, pid)?;
-    // Read again, now that it is held: if the pid has changed hands in between, that one has ended.
-    let token = reader.variable(pid, [RUN_VARIABLE])?.to_vec();
-    let is_errand = reader.variable(pid, [TASK_VARIABLE]).is_some();
-    let is_its_own = process.has_its_pid();
-    is_its_own.then_some(Bearer { process, token, is_errand, started: stat.started })
+    // What is held now may be another than what was read, but then it has another token, or none.
+    let again = reader.variable(pid, [RUN_VARIABLE]) == Some(&token) && process.has_its_pid();
+    again.then_some(Bearer { process, token, is_errand, started: stat.started })
 }
 
 /// These processes and all that descends from them, but not what is known to be another's.

@@ -14,6 +14,7 @@ mod walk;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
@@ -118,6 +119,16 @@ impl Leftover {
     /// One that has ended needs no signal, and one that we may not signal shows by living on.
     fn send(&self, signal: Signal) {
         let _ = pidfd_send_signal(&self.pidfd, signal);
+    }
+}
+
+impl Leftover {
+    /// Waits for so long at most until it has ended, and says whether it has.
+    pub(crate) fn ends_within(&self, limit: Duration) -> bool {
+        let timeout = Timespec::try_from(limit).ok();
+        // Interrupted: then it is looked at once more, which has to do.
+        let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], timeout.as_ref());
+        has_ended(self.as_fd())
     }
 }
 

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     fn open() -> NotifySocket {
-        NotifySocket::open(crate::environment::unique("test").unwrap()).unwrap()
+        NotifySocket::open(format!("test/{:x}", getrandom::u64().unwrap())).unwrap()
     }
 
     fn speaker(socket: &NotifySocket) -> UnixDatagram {

@@ -101,6 +101,25 @@ impl Reader {
         pid: u32,
         names: [&str; N],
     ) -> Option<&[u8]> {
+        self.variables_within(most, pid, names)?.into_iter().flatten().next()
+    }
+
+    /// The values of all of these variables, by one reading: a process that executes another program meanwhile may seem to
+    /// have no environment at all.
+    pub(super) fn variables<const N: usize>(
+        &mut self,
+        pid: u32,
+        names: [&str; N],
+    ) -> Option<[Option<&[u8]>; N]> {
+        self.variables_within(LARGEST, pid, names)
+    }
+
+    fn variables_within<const N: usize>(
+        &mut self,
+        most: usize,
+        pid: u32,
+        names: [&str; N],
+    ) -> Option<[Option<&[u8]>; N]> {
         self.tell(pid);
         let is_read = self.read_within(most, &format!("/proc/{pid}/environ")).is_some();
         self.tell(0);
@@ -112,7 +131,7 @@ impl Reader {
                 *value = value.or_else(its);
             }
         }
-        values.into_iter().flatten().next()
+        Some(values)
     }
 
     /// A process and all that descends from it: no more than the first so many.

@@ -40,7 +40,7 @@ pub(super) fn prepare(launch: &Launch<'_>) -> Result<(Image, Attributes), SpawnE
     diagnosis::check(launch)?;
     if Account::is_needed(launch.spec) && launch.account.is_none() {
         // Otherwise it would run as we do.
-        let reason = "it has not been looked up".to_owned();
+        let reason = "it is still being looked up".to_owned();
         return Err(SpawnError { step: SpawnStep::User, reason, os_error: None });
     }
     Ok((Image::of(launch, launch.account), Attributes::of(launch, launch.account)))

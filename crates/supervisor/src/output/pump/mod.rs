@@ -185,7 +185,6 @@ impl Pump {
     /// pipe. It [must be woken](Self::wake), as for a new one.
     ///
     /// `is_ready`: nothing is looked for any more that would say so.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the driver adopts nothing yet"))]
     pub(crate) fn adopt(&self, run: RunId, spec: &ProcessSpec, is_ready: bool) -> io::Result<bool> {
         let ready = pattern_of(spec).filter(|_| !is_ready);
         self.take_over(run, spec, ready, true)

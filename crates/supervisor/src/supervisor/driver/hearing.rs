@@ -57,7 +57,7 @@ impl Driver {
             }
         };
         let component = Some(self.core.spec(component).id.clone());
-        self.outbox.push(Event { at: self.began.elapsed(), component, kind });
+        self.outbox.push(Event { at: self.now(), component, kind });
     }
 
     /// Takes out what must be shown nowhere: whatever a component or a command says is told to people.

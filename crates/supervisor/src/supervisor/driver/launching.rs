@@ -27,7 +27,7 @@ impl Driver {
 
     /// An account has been looked up.
     pub(super) fn found(&mut self, named: &Named, account: &Result<Option<Arc<Account>>, SpawnError>) {
-        for run in self.means.launches.found(named) {
+        for run in self.means.launches.found(named, account) {
             let come_of = match account.clone() {
                 Ok(account) => self.spawn_as(run, account),
                 Err(error) => Some(Input::NotSpawned { run, error }),
@@ -56,7 +56,7 @@ impl Driver {
 
     /// Gives up the runs that have been on their way for too long.
     pub(super) fn give_up_overdue(&mut self) {
-        let now = self.began.elapsed();
+        let now = self.now();
         let core = &self.core;
         let spec = |run: RunId| core.spec(run.component).clone();
         let overdue: Vec<_> = std::iter::from_fn(|| self.means.launches.overdue(spec, now)).collect();
@@ -117,7 +117,7 @@ impl Driver {
                 pid.map(Some).map_err(no_process)
             }
             Spawned::OnItsWay { fledgling, over } => {
-                let now = self.began.elapsed();
+                let now = self.now();
                 let awaited = self.means.launches.await_program(run, token, fledgling, over, now);
                 awaited.map(|()| None).map_err(no_process)
             }

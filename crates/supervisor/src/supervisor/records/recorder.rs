@@ -121,6 +121,7 @@ impl Recorder {
         self.shared.lock().trouble.clone()
     }
 
+    #[cfg(test)]
     /// Waits until all is stored that was handed over so far: for a second at most. Says whether it is.
     pub(in super::super) fn wait(&self) -> bool {
         let state = self.shared.lock();
@@ -292,11 +293,14 @@ struct Waiting<T> {
     held: T,
 }
 
-impl<T> Held<T> {
-    pub(in super::super) fn new() -> Self {
+impl<T> Default for Held<T> {
+    /// Nothing.
+    fn default() -> Self {
         Self { waiting: VecDeque::new() }
     }
+}
 
+impl<T> Held<T> {
     /// Holds this back until all up to the number that [`Recorder::ask`] has given is stored.
     pub(in super::super) fn hold(&mut self, held: T, number: u64, now: Duration) {
         self.waiting.push_back(Waiting { number, until: now.saturating_add(PATIENCE), held });
@@ -427,7 +431,7 @@ mod tests {
         assert!(fs::write(&full, vec![0; 1 << 20]).is_err(), "there is less room");
 
         recorder.remember(&id("ps"), &record(2));
-        let mut held = Held::new();
+        let mut held = Held::default();
         held.hold("answer", recorder.ask().unwrap(), Duration::ZERO);
         assert!(!recorder.wait());
         assert!(recorder.condition().unwrap().contains("No space left"), "{:?}", recorder.condition());
@@ -445,7 +449,7 @@ mod tests {
     #[test]
     fn what_is_held_is_released_in_order_when_it_is_stored_or_its_time_is_over() {
         let at = Duration::from_millis;
-        let mut held = Held::new();
+        let mut held = Held::default();
         assert_eq!((held.deadline(), held.release(9, at(0))), (None, None));
         held.hold('a', 5, at(0));
         held.hold('b', 7, at(100));

@@ -1,0 +1,103 @@
+//! What is written down of components as they go, so that another supervisor can go on where this one is killed; and the
+//! answers that wait for that: whoever is told that something is stopped may rely on it.
+
+use std::collections::HashSet;
+use std::io;
+use std::time::Duration;
+
+use super::handle::{Command, Mailbox};
+use super::records::{Held, Record, Recorded, Recorder, Records};
+use super::takeover;
+use crate::core::{Memory, RequestId};
+use crate::os::Identity;
+use crate::request::Outcome;
+use crate::spec::{ComponentId, ProcessSpec};
+
+/// The records as the driver writes them. Without a folder for them it writes none, and nothing waits.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    recorder: Option<Recorder>,
+    /// By key: what the component is started with.
+    digests: Vec<Box<str>>,
+    /// Those that are only being stopped: they are components no longer.
+    strangers: HashSet<u32>,
+    held: Held<(RequestId, Outcome)>,
+    /// What was wrong with what an earlier supervisor has left, or keeps us from writing: a sentence each.
+    conditions: Vec<String>,
+}
+
+impl Ledger {
+    /// Writes to these records, of these components.
+    ///
+    /// # Errors
+    /// If there can be no thread for it.
+    pub(super) fn new<'a>(
+        records: Records,
+        specs: impl Iterator<Item = &'a ProcessSpec>,
+        mailbox: Mailbox,
+    ) -> io::Result<Self> {
+        let (mut digests, mut strangers) = (Vec::new(), HashSet::new());
+        for (key, spec) in (0..).zip(specs) {
+            digests.push(records.digest(spec).into());
+            if takeover::is_stranger(spec) {
+                strangers.insert(key);
+            }
+        }
+        let recorder = records.recorder(move || mailbox.send(Command::Recorded))?;
+        Ok(Self { recorder: Some(recorder), digests, strangers, ..Self::default() })
+    }
+
+    /// Tells people this from now on.
+    pub(super) fn warn(&mut self, condition: String) {
+        self.conditions.push(condition);
+    }
+
+    /// Has this written down of a component.
+    pub(super) fn remember(&self, key: u32, id: &ComponentId, memory: Memory, main: Option<Identity>) {
+        let Some(recorder) = &self.recorder else { return };
+        if self.strangers.contains(&key) && memory.run().is_none() {
+            return recorder.forget(id);
+        }
+        let run = memory.run().map(|(number, _)| number);
+        let process = run.zip(main).map(|(run, identity)| Recorded { run, identity });
+        let digest = self.digests.get(key as usize).map_or_else(String::new, ToString::to_string);
+        recorder.remember(id, &Record { memory, process, digest });
+    }
+
+    /// Holds back the answer to a request until all is stored that was handed over before; or gives it back if it is already.
+    pub(super) fn hold(
+        &mut self,
+        request: RequestId,
+        outcome: Outcome,
+        now: Duration,
+    ) -> Option<(RequestId, Outcome)> {
+        let Some(number) = self.recorder.as_ref().and_then(Recorder::ask) else {
+            return Some((request, outcome));
+        };
+        self.held.hold((request, outcome), number, now);
+        None
+    }
+
+    /// The next answer that need not wait any longer.
+    pub(super) fn release(&mut self, now: Duration) -> Option<(RequestId, Outcome)> {
+        let stored = self.recorder.as_ref().map_or(u64::MAX, Recorder::stored);
+        self.held.release(stored, now)
+    }
+
+    /// When an answer is given whatever is stored by then.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.held.deadline()
+    }
+
+    /// What people should know.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = String> {
+        self.conditions.iter().cloned().chain(self.recorder.as_ref().and_then(Recorder::condition))
+    }
+
+    /// Everything has stopped in order: nobody is to go on.
+    pub(super) fn end(&mut self) {
+        if let Some(recorder) = self.recorder.take() {
+            recorder.end();
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! How a supervisor begins where another was killed: what that one has left is found, and handed to the core and to those
+//! that look after processes, their output and what they say.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::records::{Found, Main, Record, Records, Sought, find};
+use crate::core::{Core, Memory};
+use crate::os::Leftover;
+use crate::policy::Never;
+use crate::spec::{ComponentId, ProcessSpec};
+use crate::tokens::Tokens;
+
+/// How long what is left of runs whose main processes have ended may take to be gone when it is killed.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
+
+/// What an earlier supervisor has written down.
+#[derive(Debug)]
+pub(super) struct Past {
+    records: Records,
+    by_id: HashMap<ComponentId, Record<Memory>>,
+    /// What is of no use of it: a sentence each.
+    void: Vec<String>,
+}
+
+/// What is to be gone on with.
+#[derive(Debug, Default)]
+pub(super) struct Legacy {
+    /// In the order of their keys.
+    pub(super) left: Vec<Left>,
+    /// What people should know: a sentence each.
+    pub(super) conditions: Vec<String>,
+}
+
+/// What is left of one component.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) key: u32,
+    pub(super) memory: Memory,
+    /// Its last run, if there is one.
+    pub(super) run: Option<(u64, Main)>,
+    /// Whether that was begun with another specification than the present one.
+    pub(super) is_outdated: bool,
+}
+
+impl Past {
+    /// Reads what is in the folder.
+    ///
+    /// # Errors
+    /// A sentence: why there are no records. Nothing can be gone on with then, and nothing will be.
+    pub(super) fn read(state: &Path) -> Result<Self, String> {
+        let records = Records::open(state)?;
+        let contents = records.read();
+        Ok(Self { by_id: contents.records.into_iter().collect(), void: contents.void, records })
+    }
+
+    /// Components that are written down and not among these: what runs of them is to be stopped.
+    pub(super) fn strangers(&self, specs: &[ProcessSpec]) -> Vec<ProcessSpec> {
+        let is_stranger =
+            |id: &&ComponentId| specs.iter().all(|spec| !spec.id.as_str().eq_ignore_ascii_case(id.as_str()));
+        let stopped = |id: &ComponentId| {
+            let mut spec = ProcessSpec::new(id.as_str(), "").ok()?;
+            spec.description = "no longer in the registry".to_owned();
+            spec.autostart = false;
+            spec.restart = std::sync::Arc::new(Never);
+            Some(spec)
+        };
+        let mut strangers: Vec<_> = self.by_id.keys().filter(is_stranger).filter_map(stopped).collect();
+        strangers.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        strangers
+    }
+
+    /// What the core's time is: it goes on over the death of supervisors.
+    pub(super) fn age(&self) -> Duration {
+        self.records.age()
+    }
+
+    pub(super) fn tokens(&self) -> Tokens {
+        self.records.tokens()
+    }
+
+    /// Looks for what still runs. What nobody supervises any more is killed.
+    ///
+    /// # Errors
+    /// If it cannot be told of a process whether it lives: to start another beside it would be wrong.
+    pub(super) fn into_legacy(mut self, core: &Core) -> io::Result<(Records, Legacy)> {
+        let keys: Vec<_> = (0..).zip(core.specs()).collect();
+        let sought = keys.iter().map(|(_, spec)| {
+            let record = self.by_id.get(&spec.id);
+            Sought {
+                id: &spec.id,
+                runs: record.map_or(0, |record| record.memory.runs()),
+                run: record.and_then(|record| record.memory.run()).map(|(number, _)| number),
+                process: record.and_then(|record| record.process.as_ref()),
+            }
+        });
+        let sought: Vec<Sought<'_>> = sought.collect();
+        let (found, unread) = find(&sought, self.records.tokens())?;
+        let mut found: HashMap<_, _> = found.into_iter().map(|found| (found.index, found)).collect();
+        let mut legacy = Legacy { conditions: std::mem::take(&mut self.void), ..Legacy::default() };
+        // What was lost with the machine is no news.
+        legacy.conditions.retain(|void| !void.contains("begun anew"));
+        if unread > 0 {
+            legacy.conditions.push(format!(
+                "cannot tell whose {unread} processes are (they wait for a disk?): what an earlier supervisor has left may be \
+                 among them"
+            ));
+        }
+        let mut leftovers = Vec::new();
+        for (index, (key, spec)) in keys.into_iter().enumerate() {
+            let found = found.remove(&index);
+            let record = self.by_id.remove(&spec.id);
+            if record.is_none() && found.is_none() {
+                continue;
+            }
+            let digest = self.records.digest(spec);
+            let is_outdated = record.as_ref().is_some_and(|record| record.digest != digest);
+            let memory = record.map_or_else(Memory::of_nobody, |record| record.memory);
+            let memory = if is_stranger(spec) { memory.unwanted() } else { memory };
+            let run = found.map(|Found { run, main, leftovers: its, .. }| {
+                leftovers.extend(its);
+                (run, main)
+            });
+            legacy.left.push(Left { key, memory, run, is_outdated });
+        }
+        legacy.conditions.extend(end_all(leftovers));
+        Ok((self.records, legacy))
+    }
+}
+
+/// Whether this stands for a component that was one of an earlier registry: there is nothing to start.
+pub(super) fn is_stranger(spec: &ProcessSpec) -> bool {
+    spec.executable.as_os_str().is_empty()
+}
+
+/// Kills what is left of runs that are over, and says what withstands that.
+fn end_all(leftovers: Vec<Leftover>) -> Option<String> {
+    leftovers.iter().for_each(Leftover::kill);
+    #[expect(clippy::disallowed_methods, reason = "nothing is decided by this time: it bounds a wait")]
+    let began = Instant::now();
+    let lives = |leftover: &&Leftover| !leftover.ends_within(LAST_MOMENT.saturating_sub(began.elapsed()));
+    let pids: Vec<_> = leftovers.iter().filter(lives).map(|leftover| leftover.pid().to_string()).collect();
+    (!pids.is_empty()).then(|| {
+        format!("what an earlier supervisor has left cannot be killed: processes {}", pids.join(", "))
+    })
+}
