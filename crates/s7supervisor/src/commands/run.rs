@@ -109,6 +109,9 @@ impl Supervision {
         if let Some(folder) = &home.notify {
             builder = builder.notify_dir(folder.path());
         }
+        if let Some(soft) = os::raise_descriptor_limit() {
+            builder = builder.descriptor_limit(soft);
+        }
         let (events, to_journal) = (builder.subscribe(), builder.subscribe());
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
         let handle = supervisor.handle();

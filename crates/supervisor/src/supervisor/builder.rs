@@ -13,6 +13,7 @@ use polling::Poller;
 use super::Supervisor;
 use super::driver::{Driver, Means};
 use super::handle::{Command, Handle, Mailbox, command_queue};
+use super::launches::Launches;
 use super::ledger::Ledger;
 use super::measuring::Measuring;
 use super::prober::Prober;
@@ -44,6 +45,7 @@ pub struct Builder {
     prober: Option<Arc<dyn Prober>>,
     state_dir: Option<PathBuf>,
     notify_dir: Option<PathBuf>,
+    descriptor_limit: Option<u64>,
 }
 
 impl Builder {
@@ -146,6 +148,17 @@ impl Builder {
         self
     }
 
+    /// The soft limit of open descriptors that components begin with, where they have no limit `nofile` of their own: for a
+    /// host that has raised its own, since programs that use `select` cannot deal with a high one, and some close all
+    /// descriptors up to it. Default: that of this process.
+    ///
+    /// It counts no further than the hard limit, which components have as this process has it.
+    #[must_use]
+    pub fn descriptor_limit(mut self, soft: u64) -> Self {
+        self.descriptor_limit = Some(soft);
+        self
+    }
+
     /// Checks the components and starts supervising them, in a thread of its own.
     ///
     /// # Errors
@@ -181,6 +194,7 @@ impl Builder {
         let mailbox = Mailbox::new(&commands, &poller);
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let handle = Handle::new(commands, Arc::clone(&poller), names);
+        let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), self.descriptor_limit);
         let voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
         let tokens = match &past {
             Some(past) => past.tokens(),
@@ -199,7 +213,8 @@ impl Builder {
             legacy = its;
         }
         legacy.conditions.append(&mut conditions);
-        let means = Means { pump, pad, tasks, measuring: Measuring::new(mailbox.clone()), voices, tokens };
+        let means =
+            Means { pump, pad, launches, tasks, measuring: Measuring::new(mailbox.clone()), voices, tokens };
         let channels = (queue, mailbox);
         let mut driver =
             Driver::new(core, poller, channels, means, self.readers, self.sigchld, (ledger, age))
