@@ -31,7 +31,7 @@ use self::home::Home;
 use self::narrate::Narrator;
 use self::report::Report;
 use self::signals::{Signal, Signals};
-use crate::arguments::{Place, Run};
+use crate::arguments::{OnCrash, Place, Run};
 use crate::exit::{Ended, Exit, Failure};
 use crate::os;
 use crate::temp_folder::SOCKET;
@@ -100,6 +100,10 @@ impl Supervision {
             .components(registry.components)
             .on_give_up(registry.config.on_give_up)
             .end_when_done(asked.exit_when_done)
+            .on_crash(match asked.on_crash {
+                OnCrash::Adopt => supervisor::OnCrash::Adopt,
+                OnCrash::Stop => supervisor::OnCrash::Stop,
+            })
             .prober(Arc::new(HttpProber::new()))
             .state_dir(home.temp.path())
             .reap_orphans(sigchld.into());
@@ -138,11 +142,9 @@ impl Supervision {
         supervision.await_statistics();
         if asked.background {
             let report = Report::ready(wanted);
-            // What goes on from an earlier supervisor is up already.
+            // What goes on from an earlier supervisor may be up already, or tripped, or stopped by somebody.
             supervision.report = match (report, supervision.handle.status()) {
-                (Some(report), Ok(status)) if status.components.iter().any(|its| its.run.is_some()) => {
-                    report.resume(&status)
-                }
+                (Some(report), Ok(status)) => report.resume(&status),
                 (report, _) => report,
             };
         }

@@ -24,11 +24,11 @@ use super::voices::Voices;
 use crate::core::{Core, Rules};
 use crate::event::Event;
 use crate::names::Names;
-use crate::os::LaunchPad;
+use crate::os::{LaunchPad, Terms};
 use crate::output::{Fifos, Notice, Pump};
 use crate::relations::{self, RelationError, Wrong};
 use crate::spec::{
-    ComponentId, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern,
+    ComponentId, OnCrash, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern,
 };
 use crate::tokens::{Key, Tokens};
 
@@ -40,6 +40,7 @@ pub struct Builder {
     restart_budget: Option<RestartBudget>,
     on_give_up: OnGiveUp,
     ends_when_done: bool,
+    on_crash: OnCrash,
     readers: Readers,
     sigchld: Option<OwnedFd>,
     prober: Option<Arc<dyn Prober>>,
@@ -86,6 +87,14 @@ impl Builder {
     #[must_use]
     pub fn end_when_done(mut self, yes: bool) -> Self {
         self.ends_when_done = yes;
+        self
+    }
+
+    /// What becomes of components when this process is killed. Default: they live on. Whether a later supervisor goes on with them
+    /// depends on [`state_dir`](Self::state_dir).
+    #[must_use]
+    pub fn on_crash(mut self, what: OnCrash) -> Self {
+        self.on_crash = what;
         self
     }
 
@@ -194,7 +203,9 @@ impl Builder {
         let mailbox = Mailbox::new(&commands, &poller);
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let handle = Handle::new(commands, Arc::clone(&poller), names);
-        let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), self.descriptor_limit);
+        let ends_with_us = self.on_crash == OnCrash::Stop;
+        let terms = Terms { open_files: self.descriptor_limit, ends_with_us };
+        let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), terms);
         let voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
         let tokens = match &past {
             Some(past) => past.tokens(),
@@ -211,6 +222,10 @@ impl Builder {
             ledger = Ledger::new(records, core.specs(), mailbox.clone())
                 .map_err(|error| StartError::system("keep records of runs", &error))?;
             legacy = its;
+            if self.on_crash == OnCrash::Stop {
+                // What has outlived the one before is not gone on with.
+                legacy.left.iter_mut().for_each(|left| left.is_outdated = true);
+            }
         }
         legacy.conditions.append(&mut conditions);
         let means =
