@@ -40,7 +40,7 @@ use crate::temp_folder::SOCKET;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// So many events are many.
-const STORM: u32 = 1_000;
+const STORM: u32 = 100;
 
 /// How long after starting, or a storm, what it has left behind is given back.
 const SETTLING: Duration = Duration::from_millis(500);
