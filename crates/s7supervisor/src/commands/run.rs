@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, after, never, select};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 use signal_hook::consts::SIGCHLD;
 use supervisor::registry::Registry;
 use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Request, Supervisor};
@@ -42,7 +42,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// So many events are many.
 const STORM: u32 = 100;
 
-/// How long after starting, or a storm, what it has left behind is given back.
+/// How long after starting, a storm or a status what that has left behind is given back.
 const SETTLING: Duration = Duration::from_millis(500);
 
 /// Supervises the components of the registry until somebody ends it.
@@ -69,6 +69,8 @@ struct Supervision {
     home: Home,
     registry: PathBuf,
     server: Server,
+    /// Somebody has asked for a status.
+    status_asked: (Sender<()>, Receiver<()>),
     journal: Journal,
     narrator: Narrator,
     report: Option<Report>,
@@ -121,7 +123,8 @@ impl Supervision {
         let handle = supervisor.handle();
         let journal = keep_journal(to_journal, &home, &registry.path)
             .map_err(|error| cannot("keep a journal", &error))?;
-        let server = serve(&handle, &home, &registry.path, &journal).map_err(|error| {
+        let status_asked = bounded(1);
+        let server = serve(&handle, &home, &registry.path, &journal, &status_asked.0).map_err(|error| {
             cannot(&format!("make the control socket {}", home.temp.path().join(SOCKET).display()), &error)
         })?;
         let mut supervision = Self {
@@ -132,6 +135,7 @@ impl Supervision {
             home,
             registry: registry.path,
             server,
+            status_asked,
             journal,
             narrator: Narrator::default(),
             report: None,
@@ -153,24 +157,27 @@ impl Supervision {
 
     /// Looks after everything until supervision has ended.
     fn watch(mut self) -> Ended {
-        // The start of many, or a storm, leaves much behind that nobody will need soon.
-        let (mut told, mut settled) = (0, after(SETTLING));
+        // The start of many, a storm, or the answer to who asks for all leaves much behind that nobody will need soon.
+        let (mut told, mut is_settling, mut settled) = (0, true, after(SETTLING));
         loop {
             select! {
                 recv(self.events) -> event => match event {
                     Ok(event) => {
                         self.take_note(&event);
                         told += 1;
-                        if told == STORM {
-                            settled = after(SETTLING);
+                        if told >= STORM && !is_settling {
+                            (is_settling, settled) = (true, after(SETTLING));
                         }
                     }
                     Err(_) => break,
                 },
                 recv(settled) -> _ => {
                     os::give_memory_back();
-                    (told, settled) = (0, never());
+                    (told, is_settling, settled) = (0, false, never());
                 }
+                recv(self.status_asked.1) -> _ => if !is_settling {
+                    (is_settling, settled) = (true, after(SETTLING));
+                },
                 recv(self.signals.receiver()) -> signal => match signal {
                     Ok(signal) => self.obey(signal),
                     Err(_) => self.signals.forget(),
@@ -246,7 +253,7 @@ impl Supervision {
         if self.home.temp.has(SOCKET) {
             return;
         }
-        match serve(&self.handle, &self.home, &self.registry, &self.journal) {
+        match serve(&self.handle, &self.home, &self.registry, &self.journal, &self.status_asked.0) {
             Ok(server) => self.server = server,
             Err(error) => error!("cannot make the control socket again: {error}"),
         }
@@ -282,10 +289,21 @@ fn keep_journal(events: Receiver<Event>, home: &Home, registry: &Path) -> std::i
 }
 
 /// Serves control at the socket in the `temp` folder. We hold the lock, so that nobody listens on one that is there.
-fn serve(handle: &Handle, home: &Home, registry: &Path, journal: &Journal) -> std::io::Result<Server> {
-    let trouble = journal.trouble();
+/// `asked` is told of each status.
+fn serve(
+    handle: &Handle,
+    home: &Home,
+    registry: &Path,
+    journal: &Journal,
+    asked: &Sender<()>,
+) -> std::io::Result<Server> {
+    let (trouble, asked) = (journal.trouble(), asked.clone());
     Server::builder(handle.clone())
-        .condition(move || trouble.now())
+        .condition(move || {
+            // Full: that somebody has asked is known already.
+            let _ = asked.try_send(());
+            trouble.now()
+        })
         .journal_began(journal.began())
         .registry(registry)
         .supervisor_version(env!("CARGO_PKG_VERSION"))
