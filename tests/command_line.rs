@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use house::{House, PROGRAM, code, kill, stand_in, stderr, stdout};
+use house::{House, PROGRAM, code, kill, server, stand_in, stderr, stdout};
 use rustix::process::Signal;
 
 /// Three stand-ins, each up at once.
@@ -44,6 +44,27 @@ fn three_components_run_are_shown_restart_and_stop() {
     house.assert_nothing_lives();
     assert!(!house.path("temp/s7supervisor.pid").exists());
     assert!(!house.path("temp/s7supervisor.sock").exists());
+}
+
+#[test]
+fn the_supervisor_takes_all_descriptors_that_it_may_and_its_components_have_what_was_before() {
+    let tell = |id: &str| {
+        format!(
+            "echo {id}-soft $(ulimit -Sn) &gt; BELL; echo {id}-hard $(ulimit -Hn) &gt; BELL; exec sleep 1000"
+        )
+    };
+    let own = r#"<limits><limit name="nofile" soft="70" hard="80"/></limits>"#;
+    let house = House::with(
+        &[("plain", ""), ("own", own)].map(|(id, limits)| server(id, &tell(id), limits)).concat(),
+    );
+    let script = "ulimit -Sn 200; ulimit -Hn 600; exec \"$0\" start";
+    let started = house.command("/bin/sh").args(["-c", script, PROGRAM]).output().unwrap();
+    assert_eq!(code(&started), 0, "{}", stderr(&started));
+    let told = ["plain-soft", "plain-hard", "own-soft", "own-hard"].map(|name| house.bell(name));
+    assert_eq!(told, [200, 600, 70, 80]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", house.supervisor_pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>()[3..5], ["600", "600"]);
 }
 
 #[test]
@@ -571,4 +592,16 @@ fn a_start_finds_a_supervisor_that_begins_or_ends_meanwhile_without_looking_agai
         assert_eq!(house.wait(one), Some(0));
     }
     assert_eq!(house.alive(), 1);
+}
+
+#[test]
+fn with_exit_when_done_it_ends_when_nothing_will_run_again_and_says_whether_all_succeeded() {
+    let job = |id: &str, script: &str| server(id, script, "<restart policy=\"never\"/>");
+    for (script, expected) in [("exit 0", 0), ("exit 3", 10)] {
+        let house = House::with(&(job("a", "exit 0") + &job("b", script)));
+        let run =
+            house.command(PROGRAM).args(["run", "--exit-when-done"]).arg(house.registry()).output().unwrap();
+        assert_eq!(code(&run), expected, "{}", stderr(&run));
+        assert_eq!(stderr(&run).contains("not done their work: b"), expected == 10, "{}", stderr(&run));
+    }
 }

@@ -1,6 +1,8 @@
 //! What the command line asks of the operating system that no safe library offers.
 #![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 /// Lets all threads allocate from one heap, where the C library would give each a heap of its own.
 ///
 /// What reading a large registry leaves free is then used again by everybody: with a thousand components that is a
@@ -16,6 +18,15 @@ pub(crate) fn share_one_heap() {
             unsafe { libc::mallopt(setting, value) };
         }
     }
+}
+
+/// Raises our soft limit of open descriptors to the hard one, since a thousand components take thousands. What it was, if
+/// that has changed: components are to have it.
+pub(crate) fn raise_descriptor_limit() -> Option<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    let soft = limit.current.filter(|_| limit.current != limit.maximum)?;
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).ok().map(|()| soft)
 }
 
 /// Gives the operating system back what is not needed soon: pages of the heap on which nothing is left, and pages of our
