@@ -58,7 +58,7 @@ fn what_dies_while_there_is_no_supervisor_is_told_so_and_restarted_once() {
     assert_eq!(family(&house, "dies"), [again]);
     assert_eq!(events(&house, "dies", "endedUnattended").len(), 1);
     assert_eq!(events(&house, "lives", "adopted").len(), 1);
-    assert_eq!(component(&house, "dies")["lastExit"]["signal"], "SIGKILL");
+    assert_eq!(component(&house, "dies")["lastExit"]["signal"], "KILL");
 }
 
 #[test]
