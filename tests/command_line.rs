@@ -593,3 +593,15 @@ fn a_start_finds_a_supervisor_that_begins_or_ends_meanwhile_without_looking_agai
     }
     assert_eq!(house.alive(), 1);
 }
+
+#[test]
+fn with_exit_when_done_it_ends_when_nothing_will_run_again_and_says_whether_all_succeeded() {
+    let job = |id: &str, script: &str| server(id, script, "<restart policy=\"never\"/>");
+    for (script, expected) in [("exit 0", 0), ("exit 3", 10)] {
+        let house = House::with(&(job("a", "exit 0") + &job("b", script)));
+        let run =
+            house.command(PROGRAM).args(["run", "--exit-when-done"]).arg(house.registry()).output().unwrap();
+        assert_eq!(code(&run), expected, "{}", stderr(&run));
+        assert_eq!(stderr(&run).contains("not done their work: b"), expected == 10, "{}", stderr(&run));
+    }
+}

@@ -319,6 +319,7 @@ fn every_life_goes_on_over_the_death_of_the_supervisor() {
     each_seed(|seed| live(seed, true));
 }
 
+#[expect(clippy::print_stderr, reason = "the seed that fails is told to whoever runs the tests")]
 fn each_seed(life: fn(u64)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("S7_SEED") {

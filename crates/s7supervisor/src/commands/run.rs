@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, after, never, select};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 use signal_hook::consts::SIGCHLD;
 use supervisor::registry::Registry;
 use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Request, Supervisor};
@@ -31,7 +31,7 @@ use self::home::Home;
 use self::narrate::Narrator;
 use self::report::Report;
 use self::signals::{Signal, Signals};
-use crate::arguments::{Place, Run};
+use crate::arguments::{OnCrash, Place, Run};
 use crate::exit::{Ended, Exit, Failure};
 use crate::os;
 use crate::temp_folder::SOCKET;
@@ -40,9 +40,9 @@ use crate::temp_folder::SOCKET;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// So many events are many.
-const STORM: u32 = 1_000;
+const STORM: u32 = 100;
 
-/// How long after starting, or a storm, what it has left behind is given back.
+/// How long after starting, a storm or a status what that has left behind is given back.
 const SETTLING: Duration = Duration::from_millis(500);
 
 /// Supervises the components of the registry until somebody ends it.
@@ -57,7 +57,7 @@ pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
     let registry = place.load(asked.file.as_deref())?;
     let home = Home::open(&place.temp_of(&registry), &registry, asked.background)?;
     let signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
-    Supervision::begin(registry, home, signals, asked.background)?.watch()
+    Supervision::begin(registry, home, signals, asked)?.watch()
 }
 
 /// Everything that the main thread looks after.
@@ -69,6 +69,8 @@ struct Supervision {
     home: Home,
     registry: PathBuf,
     server: Server,
+    /// Somebody has asked for a status.
+    status_asked: (Sender<()>, Receiver<()>),
     journal: Journal,
     narrator: Narrator,
     report: Option<Report>,
@@ -86,7 +88,7 @@ enum Stopping {
 }
 
 impl Supervision {
-    fn begin(registry: Registry, home: Home, signals: Signals, background: bool) -> Result<Self, Failure> {
+    fn begin(registry: Registry, home: Home, signals: Signals, asked: &Run) -> Result<Self, Failure> {
         info!(
             "s7supervisor {} started, pid {}, registry {}",
             env!("CARGO_PKG_VERSION"),
@@ -94,11 +96,16 @@ impl Supervision {
             registry.path.display()
         );
         let sigchld = reap_orphans().map_err(|error| cannot("become the parent of orphans", &error))?;
-        let wanted = registry.components.iter().filter(|spec| background && spec.autostart);
+        let wanted = registry.components.iter().filter(|spec| asked.background && spec.autostart);
         let wanted: Vec<_> = wanted.map(|spec| spec.id.clone()).collect();
         let mut builder = Supervisor::builder()
             .components(registry.components)
             .on_give_up(registry.config.on_give_up)
+            .end_when_done(asked.exit_when_done)
+            .on_crash(match asked.on_crash {
+                OnCrash::Adopt => supervisor::OnCrash::Adopt,
+                OnCrash::Stop => supervisor::OnCrash::Stop,
+            })
             .prober(Arc::new(HttpProber::new()))
             .state_dir(home.temp.path())
             .reap_orphans(sigchld.into());
@@ -116,7 +123,8 @@ impl Supervision {
         let handle = supervisor.handle();
         let journal = keep_journal(to_journal, &home, &registry.path)
             .map_err(|error| cannot("keep a journal", &error))?;
-        let server = serve(&handle, &home, &registry.path, &journal).map_err(|error| {
+        let status_asked = bounded(1);
+        let server = serve(&handle, &home, &registry.path, &journal, &status_asked.0).map_err(|error| {
             cannot(&format!("make the control socket {}", home.temp.path().join(SOCKET).display()), &error)
         })?;
         let mut supervision = Self {
@@ -127,6 +135,7 @@ impl Supervision {
             home,
             registry: registry.path,
             server,
+            status_asked,
             journal,
             narrator: Narrator::default(),
             report: None,
@@ -135,13 +144,11 @@ impl Supervision {
             stopping: Stopping::No,
         };
         supervision.await_statistics();
-        if background {
+        if asked.background {
             let report = Report::ready(wanted);
-            // What goes on from an earlier supervisor is up already.
+            // What goes on from an earlier supervisor may be up already, or tripped, or stopped by somebody.
             supervision.report = match (report, supervision.handle.status()) {
-                (Some(report), Ok(status)) if status.components.iter().any(|its| its.run.is_some()) => {
-                    report.resume(&status)
-                }
+                (Some(report), Ok(status)) => report.resume(&status),
                 (report, _) => report,
             };
         }
@@ -150,24 +157,27 @@ impl Supervision {
 
     /// Looks after everything until supervision has ended.
     fn watch(mut self) -> Ended {
-        // The start of many, or a storm, leaves much behind that nobody will need soon.
-        let (mut told, mut settled) = (0, after(SETTLING));
+        // The start of many, a storm, or the answer to who asks for all leaves much behind that nobody will need soon.
+        let (mut told, mut is_settling, mut settled) = (0, true, after(SETTLING));
         loop {
             select! {
                 recv(self.events) -> event => match event {
                     Ok(event) => {
                         self.take_note(&event);
                         told += 1;
-                        if told == STORM {
-                            settled = after(SETTLING);
+                        if told >= STORM && !is_settling {
+                            (is_settling, settled) = (true, after(SETTLING));
                         }
                     }
                     Err(_) => break,
                 },
                 recv(settled) -> _ => {
                     os::give_memory_back();
-                    (told, settled) = (0, never());
+                    (told, is_settling, settled) = (0, false, never());
                 }
+                recv(self.status_asked.1) -> _ => if !is_settling {
+                    (is_settling, settled) = (true, after(SETTLING));
+                },
                 recv(self.signals.receiver()) -> signal => match signal {
                     Ok(signal) => self.obey(signal),
                     Err(_) => self.signals.forget(),
@@ -183,9 +193,18 @@ impl Supervision {
         self.journal.finish(FAREWELL);
         let exit = exit(&outcome, self.stopping);
         info!("ended with exit code {}", exit.code());
+        let names = |outcome: &Outcome| {
+            outcome.unsuccessful.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let unsuccessful = outcome.as_ref().map_or_else(|_| String::new(), names);
         match outcome.ok().and_then(|outcome| outcome.given_up) {
             Some(id) => {
                 Err(Failure::new(exit, format!("stopped because {id}, which is essential, was given up")))
+            }
+            None if !unsuccessful.is_empty() => {
+                let message =
+                    format!("nothing will run again, and these have not done their work: {unsuccessful}");
+                Err(Failure::new(exit, message))
             }
             None => Ok(exit),
         }
@@ -234,7 +253,7 @@ impl Supervision {
         if self.home.temp.has(SOCKET) {
             return;
         }
-        match serve(&self.handle, &self.home, &self.registry, &self.journal) {
+        match serve(&self.handle, &self.home, &self.registry, &self.journal, &self.status_asked.0) {
             Ok(server) => self.server = server,
             Err(error) => error!("cannot make the control socket again: {error}"),
         }
@@ -270,10 +289,21 @@ fn keep_journal(events: Receiver<Event>, home: &Home, registry: &Path) -> std::i
 }
 
 /// Serves control at the socket in the `temp` folder. We hold the lock, so that nobody listens on one that is there.
-fn serve(handle: &Handle, home: &Home, registry: &Path, journal: &Journal) -> std::io::Result<Server> {
-    let trouble = journal.trouble();
+/// `asked` is told of each status.
+fn serve(
+    handle: &Handle,
+    home: &Home,
+    registry: &Path,
+    journal: &Journal,
+    asked: &Sender<()>,
+) -> std::io::Result<Server> {
+    let (trouble, asked) = (journal.trouble(), asked.clone());
     Server::builder(handle.clone())
-        .condition(move || trouble.now())
+        .condition(move || {
+            // Full: that somebody has asked is known already.
+            let _ = asked.try_send(());
+            trouble.now()
+        })
         .journal_began(journal.began())
         .registry(registry)
         .supervisor_version(env!("CARGO_PKG_VERSION"))
@@ -287,7 +317,7 @@ fn exit<E>(outcome: &Result<Outcome, E>, stopping: Stopping) -> Exit {
     let unkillable = |(_, achieved): &(_, Achieved)| matches!(achieved, Achieved::Unkillable(_));
     if stopping == Stopping::AtOnce || outcome.components.iter().any(unkillable) {
         Exit::Forced
-    } else if outcome.given_up.is_some() {
+    } else if outcome.given_up.is_some() || !outcome.unsuccessful.is_empty() {
         Exit::GivenUp
     } else {
         Exit::Done

@@ -24,11 +24,11 @@ use super::voices::Voices;
 use crate::core::{Core, Rules};
 use crate::event::Event;
 use crate::names::Names;
-use crate::os::LaunchPad;
+use crate::os::{LaunchPad, Terms};
 use crate::output::{Fifos, Notice, Pump};
 use crate::relations::{self, RelationError, Wrong};
 use crate::spec::{
-    ComponentId, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern,
+    ComponentId, OnCrash, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern,
 };
 use crate::tokens::{Key, Tokens};
 
@@ -40,6 +40,7 @@ pub struct Builder {
     restart_budget: Option<RestartBudget>,
     on_give_up: OnGiveUp,
     ends_when_done: bool,
+    on_crash: OnCrash,
     readers: Readers,
     sigchld: Option<OwnedFd>,
     prober: Option<Arc<dyn Prober>>,
@@ -89,6 +90,14 @@ impl Builder {
         self
     }
 
+    /// What becomes of components when this process is killed. Default: they live on. Whether a later supervisor goes on with them
+    /// depends on [`state_dir`](Self::state_dir).
+    #[must_use]
+    pub fn on_crash(mut self, what: OnCrash) -> Self {
+        self.on_crash = what;
+        self
+    }
+
     /// A reader of all that happens, from the very beginning. See [`Handle::subscribe`].
     pub fn subscribe(&mut self) -> Receiver<Event> {
         self.readers.add()
@@ -122,7 +131,15 @@ impl Builder {
     ///
     /// In `output/` (mode 0700) are the pipes through which components write: named ones, which are gone when their runs are.
     /// If this process is killed, its components live on: what they write waits in the pipes, and they wait once those are full,
-    /// where they would be ended by SIGPIPE without this. One supervisor at a time may use the folder, and nobody else.
+    /// where they would be ended by SIGPIPE without this.
+    ///
+    /// In `runs/` (mode 0700) it is written down what is to be known of each component. A supervisor that is started with the same
+    /// folder, after this process was killed, goes on from that: it adopts what still runs (`Adopted`), tells what has ended meanwhile
+    /// (`EndedUnattended`), and keeps to what somebody has stopped, waits, rests and counts. A run whose specification has
+    /// changed is replaced, and one of a component that is none any more is stopped. An orderly end leaves nothing to go on from, and so
+    /// does a reboot. Where nothing can be written, that is a condition in [`Status`](crate::Status), and nothing is adopted later.
+    ///
+    /// One supervisor at a time may use the folder, and nobody else.
     #[must_use]
     pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(folder.into());
@@ -186,7 +203,9 @@ impl Builder {
         let mailbox = Mailbox::new(&commands, &poller);
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let handle = Handle::new(commands, Arc::clone(&poller), names);
-        let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), self.descriptor_limit);
+        let ends_with_us = self.on_crash == OnCrash::Stop;
+        let terms = Terms { open_files: self.descriptor_limit, ends_with_us };
+        let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), terms);
         let voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
         let tokens = match &past {
             Some(past) => past.tokens(),
@@ -203,6 +222,10 @@ impl Builder {
             ledger = Ledger::new(records, core.specs(), mailbox.clone())
                 .map_err(|error| StartError::system("keep records of runs", &error))?;
             legacy = its;
+            if self.on_crash == OnCrash::Stop {
+                // What has outlived the one before is not gone on with.
+                legacy.left.iter_mut().for_each(|left| left.is_outdated = true);
+            }
         }
         legacy.conditions.append(&mut conditions);
         let means =

@@ -372,7 +372,7 @@ impl Driver {
             spec: self.core.spec(task.run.component),
             inherited: &self.inherited,
             account: self.means.launches.account(task.run.component),
-            open_files: self.means.launches.open_files,
+            terms: self.means.launches.terms,
             pad: &mut self.means.pad,
             runs: &mut self.runs,
             tokens: self.means.tokens,

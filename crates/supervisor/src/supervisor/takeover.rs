@@ -125,7 +125,7 @@ impl Past {
             });
             legacy.left.push(Left { key, memory, run, is_outdated });
         }
-        legacy.conditions.extend(end_all(leftovers));
+        legacy.conditions.extend(end_all(&leftovers));
         Ok((self.records, legacy))
     }
 }
@@ -136,7 +136,7 @@ pub(super) fn is_stranger(spec: &ProcessSpec) -> bool {
 }
 
 /// Kills what is left of runs that are over, and says what withstands that.
-fn end_all(leftovers: Vec<Leftover>) -> Option<String> {
+fn end_all(leftovers: &[Leftover]) -> Option<String> {
     leftovers.iter().for_each(Leftover::kill);
     #[expect(clippy::disallowed_methods, reason = "nothing is decided by this time: it bounds a wait")]
     let began = Instant::now();

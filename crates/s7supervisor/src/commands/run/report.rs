@@ -50,7 +50,8 @@ impl Report {
         let mut verdict = None;
         for component in &status.components {
             match &component.state {
-                _ if !component.wanted => drop(self.pending.remove(&component.id)),
+                // Nobody waits for what somebody has stopped under an earlier supervisor.
+                _ if !component.wanted && !status.shutting_down => drop(self.pending.remove(&component.id)),
                 ComponentState::Up
                 | ComponentState::Unready
                 | ComponentState::Unhealthy
@@ -81,7 +82,7 @@ impl Report {
         }
         let id = event.component.as_ref()?;
         match &event.kind {
-            EventKind::Started { .. } | EventKind::Completed => {
+            EventKind::Started { .. } | EventKind::Adopted { started: true, .. } | EventKind::Completed => {
                 self.pending.remove(id);
                 self.verdict()
             }

@@ -215,7 +215,7 @@ impl Component {
         self.record = memory.record;
         self.record.belongs_to(self.key);
         if found == Found::Nothing {
-            self.recall_rest(memory.life, memory.since, context);
+            self.recall_rest(&memory.life, memory.since, context);
             return false;
         }
         // A run that is not remembered was begun in the last moment.
@@ -249,8 +249,8 @@ impl Component {
     }
 
     /// Nothing of it runs.
-    fn recall_rest(&mut self, life: Life, since: Duration, context: &mut Context<'_>) {
-        let state = match life {
+    fn recall_rest(&mut self, life: &Life, since: Duration, context: &mut Context<'_>) {
+        let state = match *life {
             Life::Backoff { until, in_a_row } => State::Backoff { until, in_a_row },
             Life::Tripped { until } => State::Tripped { until },
             Life::Down(rest @ (Rest::Completed | Rest::Failed)) => State::Down(rest),

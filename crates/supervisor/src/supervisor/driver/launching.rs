@@ -100,7 +100,7 @@ impl Driver {
             added: &mouth.variables,
             token: &token,
             account: account.as_deref(),
-            open_files: self.means.launches.open_files,
+            terms: self.means.launches.terms,
             cgroup: None,
             errand: None,
             stdout: ends.stdout.as_fd(),

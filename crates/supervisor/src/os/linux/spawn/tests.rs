@@ -84,7 +84,7 @@ fn a_start_changes_nothing_of_ours() {
             component.spec.working_directory = Some("/usr".into());
             component.spec.umask = Some(0o077);
             component.spec.nice = Some(3);
-            component.open_files = Some(99);
+            component.terms.open_files = Some(99);
             component.spec.user = is_root().then(|| "daemon".to_owned());
             drop(component.try_start());
             assert_eq!(ours(), before);
