@@ -53,8 +53,7 @@ impl Lock {
         /// How often somebody may remove the file between our opening and locking it.
         const TRIES: usize = 16;
         for _ in 0..TRIES {
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let mut file = File::from(rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
+            let mut file = open(folder, name, OFlags::RDWR | OFlags::CREATE)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => return Err(Refused::Held(read_soon(&mut file))),
@@ -72,9 +71,17 @@ impl Lock {
 
     /// Who holds the lock on `name` in `folder`, or held it last.
     pub(crate) fn holder(folder: BorrowedFd<'_>, name: &str) -> Option<Holder> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(folder, name, flags, Mode::empty()).ok()?;
-        read(&mut File::from(file))
+        read(&mut open(folder, name, OFlags::RDONLY).ok()?)
+    }
+}
+
+/// Opens the file, and nothing else that somebody may have put there: a pipe would have us wait for ever.
+fn open(folder: BorrowedFd<'_>, name: &str, flags: OFlags) -> std::io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::other("it is not a regular file; remove it")),
     }
 }
 
@@ -178,6 +185,10 @@ mod tests {
         assert!(matches!(Lock::take(folder.as_fd(), "lock", &holder(1)), Err(Refused::System(_))));
         assert_eq!(Lock::holder(folder.as_fd(), "lock"), None);
         assert_eq!(Lock::holder(folder.as_fd(), "victim"), None);
+        let private = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(&folder, "pipe", rustix::fs::FileType::Fifo, private, 0).unwrap();
+        assert!(matches!(Lock::take(folder.as_fd(), "pipe", &holder(1)), Err(Refused::System(_))));
+        assert_eq!(Lock::holder(folder.as_fd(), "pipe"), None);
         assert_eq!(std::fs::read_to_string(place.path().join("victim")).unwrap(), "garbage");
     }
 }

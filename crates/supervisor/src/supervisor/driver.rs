@@ -261,7 +261,11 @@ impl Driver {
                 self.tell_of(come_of);
             }
             // Answers are released in each round.
-            Command::Recorded => {}
+            Command::Recorded => {
+                if self.ledger.is_bare() {
+                    (0..).zip(self.core.specs()).map(|(key, _)| key).for_each(|key| self.remember(key));
+                }
+            }
             Command::Measured { run, memory } => {
                 self.means.measuring.done(run);
                 self.tell(Input::Measured { run, memory });
@@ -339,7 +343,7 @@ impl Driver {
         None
     }
 
-    fn remember(&mut self, key: u32) {
+    fn remember(&self, key: u32) {
         let memory = self.core.memory(key);
         let run = memory.run().map(|(number, _)| RunId { component: key, number });
         let identity = run.and_then(|run| self.runs.identity(run));
