@@ -8,6 +8,7 @@ mod event;
 mod order;
 mod outcome;
 mod sentence;
+mod upgrade;
 
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +20,7 @@ pub use self::order::{SelectionDocument, ShutdownDocument, SignalDocument, StopD
 pub use self::outcome::{ComponentOutcome, OutcomeDocument, OutcomeKind, ProblemDocument};
 
 pub use self::event::{EventDocument, FaultDocument, What};
+pub use self::upgrade::{UpgradeDocument, UpgradeOrderDocument};
 pub(crate) use self::event::{Numbering, wall_clock};
 pub use self::sentence::{Sentence, fact_in_words};
 
@@ -52,6 +54,9 @@ pub struct SupervisorDocument {
     pub conditions: Vec<String>,
     /// Whether it has been asked to end.
     pub shutting_down: bool,
+    /// Its last upgrade, whether or not it has come to be; `None`: it has had none.
+    #[serde(default)]
+    pub upgrade: Option<UpgradeDocument>,
 }
 
 /// What is true of one component.

@@ -201,10 +201,13 @@ impl Core {
                 });
             }
         }
-        self.follow_up();
-        self.give_probes();
-        self.end_if_done();
-        self.end_if_over();
+        // One that leaves does nothing any more.
+        if self.shutdown != Shutdown::Over {
+            self.follow_up();
+            self.give_probes();
+            self.end_if_done();
+            self.end_if_over();
+        }
         let decided = std::mem::take(&mut self.actions);
         // What is to be remembered comes first: whoever is answered may rely on it.
         let remember = std::mem::take(&mut self.to_remember).into_iter().map(|key| Action::Remember { key });
@@ -357,6 +360,7 @@ impl Core {
                 components,
                 given_up: self.given_up.clone(),
                 unsuccessful: std::mem::take(&mut self.unsuccessful),
+                left: false,
             };
             self.actions.push(Action::End { outcome });
         }
