@@ -244,6 +244,14 @@ impl Client {
         self.exchange("POST", "/v1/upgrade", &body, Some(UPGRADE_PATIENCE))
     }
 
+    /// Another connection to whoever listens at the same place now.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn connect_again(&self) -> Result<Self, ClientError> {
+        Self::connect(&self.socket)
+    }
+
     /// Follows all that happens from now on, for as long as the supervisor runs.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ pub enum What {
         /// Its pid.
         pid: u32,
     },
-    /// It was started by a supervisor that has died, and goes on.
+    /// It was started by an earlier supervisor, and goes on.
     Adopted {
         /// The pid of its main process.
         pid: u32,
