@@ -47,6 +47,27 @@ fn three_components_run_are_shown_restart_and_stop() {
 }
 
 #[test]
+fn the_supervisor_takes_all_descriptors_that_it_may_and_its_components_have_what_was_before() {
+    let tell = |id: &str| {
+        format!(
+            "echo {id}-soft $(ulimit -Sn) &gt; BELL; echo {id}-hard $(ulimit -Hn) &gt; BELL; exec sleep 1000"
+        )
+    };
+    let own = r#"<limits><limit name="nofile" soft="70" hard="80"/></limits>"#;
+    let house = House::with(
+        &[("plain", ""), ("own", own)].map(|(id, limits)| server(id, &tell(id), limits)).concat(),
+    );
+    let script = "ulimit -Sn 200; ulimit -Hn 600; exec \"$0\" start";
+    let started = house.command("/bin/sh").args(["-c", script, PROGRAM]).output().unwrap();
+    assert_eq!(code(&started), 0, "{}", stderr(&started));
+    let told = ["plain-soft", "plain-hard", "own-soft", "own-hard"].map(|name| house.bell(name));
+    assert_eq!(told, [200, 600, 70, 80]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", house.supervisor_pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>()[3..5], ["600", "600"]);
+}
+
+#[test]
 fn a_stopped_component_stays_down_until_it_is_started() {
     let house = House::with(&three());
     house.start();

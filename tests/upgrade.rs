@@ -29,7 +29,11 @@ fn upgrades() -> usize {
 
 /// A component that writes numbers, about one each millisecond, and rings when it begins.
 fn counts(id: &str) -> String {
-    server(id, &format!("echo {id} $$ &gt; BELL; i=0; while :; do i=$((i+1)); echo $i; sleep 0.001; done"), "")
+    server(
+        id,
+        &format!("echo {id} $$ &gt; BELL; i=0; while :; do i=$((i+1)); echo $i; sleep 0.001; done"),
+        "",
+    )
 }
 
 /// All numbers that a component has written so far, but for the last line, which may not be whole.
@@ -74,7 +78,9 @@ fn assert_upgraded(upgraded: &Output) {
 /// What must not change: the pids of the supervisor and its components, and how often these were begun.
 fn lives(house: &House) -> Value {
     let status = house.json(&["status", "--json"]);
-    let life = |component: &Value| json!([component["id"], component["pid"], component["restarts"], component["state"]]);
+    let life = |component: &Value| {
+        json!([component["id"], component["pid"], component["restarts"], component["state"]])
+    };
     let components: Vec<_> = status["components"].as_array().unwrap().iter().map(life).collect();
     json!([status["supervisor"]["pid"], components])
 }
@@ -94,7 +100,10 @@ fn upgrade_after_upgrade_everything_keeps_its_pid_and_every_line_is_there_once()
         assert_eq!(status["supervisor"]["conditions"], json!([]));
         house.until(|| numbers(&house, "counts").len() > last);
     }
-    assert_eq!(fs::read_to_string(house.path("temp/s7supervisor.pid")).unwrap().trim(), before[0].to_string());
+    assert_eq!(
+        fs::read_to_string(house.path("temp/s7supervisor.pid")).unwrap().trim(),
+        before[0].to_string()
+    );
     assert_eq!(code(&house.s7(&["stop"])), 0);
     let numbers = numbers(&house, "counts");
     let expected: Vec<_> = (1..=numbers.len() as u64).collect();
@@ -196,7 +205,6 @@ fn a_registry_that_was_changed_is_a_reason_not_to_upgrade() {
     assert_eq!(lives(&house), before);
 }
 
-
 #[test]
 fn who_waits_for_an_answer_gets_it_from_the_next_one() {
     let house = House::with(&stand_in("ps", "", ""));
@@ -215,7 +223,8 @@ fn who_waits_for_an_answer_gets_it_from_the_next_one() {
 fn who_follows_events_follows_on() {
     let house = House::with(&stand_in("ps", "", ""));
     house.start();
-    let mut follows = house.command(PROGRAM).args(["events", "-f", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut follows =
+        house.command(PROGRAM).args(["events", "-f", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(follows.stdout.take().unwrap()).lines();
     let mut until = |is_it: &dyn Fn(&Value) -> bool| {
         lines.by_ref().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).find(is_it).unwrap()
@@ -252,7 +261,8 @@ fn a_signal_that_comes_meanwhile_is_obeyed() {
 #[test]
 fn a_start_that_is_under_way_ends_as_if_nothing_had_been() {
     let house = House::with(&stand_in("ps", "", "<startDelay>3</startDelay>"));
-    let start = house.command(PROGRAM).arg("start").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start =
+        house.command(PROGRAM).arg("start").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     house.bell("ps");
     house.until(|| house.path("temp/s7supervisor.sock").exists());
     assert_upgraded(&house.s7(&["upgrade"]));
@@ -269,25 +279,31 @@ fn another_version_of_what_is_handed_over_is_refused_by_whoever_would_take_over(
     let temp = house.path("temp");
     let check = |question: Value| {
         let mut child = house.command(PROGRAM);
-        let child = child.arg("takeover-check").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child =
+            child.arg("takeover-check").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = child.spawn().unwrap();
         child.stdin.take().unwrap().write_all(question.to_string().as_bytes()).unwrap();
         child.wait_with_output().unwrap()
     };
     // As serde writes what need not be text.
-    let arguments = |words: &[&str]| words.iter().map(|word| json!({"Unix": word.as_bytes()})).collect::<Vec<_>>();
-    let question = |handover: u32, state: u32, words: &[&str]| {
-        json!({"handover": handover, "state": state, "arguments": arguments(words), "temp": temp, "executable": PROGRAM})
-    };
+    let arguments =
+        |words: &[&str]| words.iter().map(|word| json!({"Unix": word.as_bytes()})).collect::<Vec<_>>();
+    let question = |handover: u32, state: u32, words: &[&str]| json!({"handover": handover, "state": state, "arguments": arguments(words), "temp": temp, "executable": PROGRAM});
     let good = check(question(1, supervisor::STATE_VERSION, &["s7supervisor", "run"]));
     assert_eq!(code(&good), 0, "{}", stderr(&good));
     for (what, question) in [
         ("version 99", question(99, supervisor::STATE_VERSION, &["s7supervisor", "run"])),
         ("version 0", question(1, 0, &["s7supervisor", "run"])),
         ("arguments", question(1, supervisor::STATE_VERSION, &["s7supervisor", "run", "--no-such-option"])),
-        ("supervisor with the arguments", question(1, supervisor::STATE_VERSION, &["s7supervisor", "status"])),
+        (
+            "supervisor with the arguments",
+            question(1, supervisor::STATE_VERSION, &["s7supervisor", "status"]),
+        ),
         ("registry", question(1, supervisor::STATE_VERSION, &["s7supervisor", "run", "/missing.xml"])),
-        ("temp folder", question(1, supervisor::STATE_VERSION, &["s7supervisor", "run", "--temp", "/elsewhere"])),
+        (
+            "temp folder",
+            question(1, supervisor::STATE_VERSION, &["s7supervisor", "run", "--temp", "/elsewhere"]),
+        ),
         ("understand", json!({})),
     ] {
         let refused = check(question);

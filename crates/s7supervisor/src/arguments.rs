@@ -126,6 +126,10 @@ pub(crate) struct Run {
     #[arg(value_name = "REGISTRY")]
     pub(crate) file: Option<PathBuf>,
 
+    /// What becomes of the components when the supervisor is killed: they live on, and the next one adopts them; or they are told to stop
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    pub(crate) on_crash: OnCrash,
+
     /// End by itself when nothing will run again: with 0 if every component has done its work, else with 10
     #[arg(long)]
     pub(crate) exit_when_done: bool,
@@ -133,6 +137,16 @@ pub(crate) struct Run {
     /// Go into the background, and tell on standard output what came of the start: how `start` calls this.
     #[arg(long, hide = true)]
     pub(crate) background: bool,
+}
+
+/// What `--on-crash` says
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(crate) enum OnCrash {
+    /// They live on, and are adopted
+    #[default]
+    Adopt,
+    /// They are told to stop; what they have started is not
+    Stop,
 }
 
 /// `check`

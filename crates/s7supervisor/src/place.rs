@@ -42,8 +42,7 @@ impl Place {
     ) -> Result<Registry, Failure> {
         let path = self.find_registry(argument)?;
         let options = LoadOptions { supervisor_executable: executable, ..self.options() };
-        Registry::load(&path, &options)
-            .map_err(|error| Failure::new(Exit::Invalid, say::problems(&error)))
+        Registry::load(&path, &options).map_err(|error| Failure::new(Exit::Invalid, say::problems(&error)))
     }
 
     /// How the registry is read: as the environment says, and over it the arguments.

@@ -20,9 +20,9 @@ pub use self::order::{SelectionDocument, ShutdownDocument, SignalDocument, StopD
 pub use self::outcome::{ComponentOutcome, OutcomeDocument, OutcomeKind, ProblemDocument};
 
 pub use self::event::{EventDocument, FaultDocument, What};
-pub use self::upgrade::{UpgradeDocument, UpgradeOrderDocument};
 pub(crate) use self::event::{Numbering, wall_clock};
 pub use self::sentence::{Sentence, fact_in_words};
+pub use self::upgrade::{UpgradeDocument, UpgradeOrderDocument};
 
 /// The answer to `GET /v1/status`, and what `status --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

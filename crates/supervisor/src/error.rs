@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 /// Why a component could not be started, and at which step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-#[error("cannot {step}: {reason}")]
+#[error("cannot {step}{}{reason}", step.joint())]
 pub struct SpawnError {
     /// What could not be done.
     pub step: SpawnStep,
-    /// To what, and why, in words: `"/opt/ps: no such file"`.
+    /// To what, and why, in words: `"/opt/ps: no such file"`, `"tomcat: Operation not permitted"`.
     pub reason: String,
     /// The error of the operating system, as `errno` gives it, where there was one.
     pub os_error: Option<i32>,
@@ -38,12 +38,34 @@ pub enum SpawnStep {
     Output,
     /// Change into the working directory.
     WorkingDirectory,
-    /// Apply limits, niceness, umask, groups and user.
-    Attributes,
+    /// Pass on the descriptor by which it says that it is ready.
+    Readiness,
+    /// Begin in its control group.
+    ControlGroup,
+    /// Set one of its limits.
+    Limit,
+    /// Set its niceness.
+    Niceness,
+    /// Change to the supplementary groups of its user.
+    Groups,
+    /// Change to its group.
+    ChangeGroup,
+    /// Change to its user.
+    ChangeUser,
     /// Make a process.
     Process,
     /// Run the executable.
     Executable,
+}
+
+impl SpawnStep {
+    /// What stands between the step and the reason: some reasons begin by going on with the sentence.
+    fn joint(self) -> &'static str {
+        match self {
+            Self::Limit | Self::Niceness | Self::Groups | Self::ChangeGroup | Self::ChangeUser => " ",
+            _ => ": ",
+        }
+    }
 }
 
 impl fmt::Display for SpawnStep {
@@ -53,7 +75,13 @@ impl fmt::Display for SpawnStep {
             Self::Group => "look up the group",
             Self::Output => "set up the output",
             Self::WorkingDirectory => "change to the working directory",
-            Self::Attributes => "apply the attributes",
+            Self::Readiness => "pass on the descriptor of its readiness",
+            Self::ControlGroup => "begin in a control group",
+            Self::Limit => "set the limit",
+            Self::Niceness => "set the niceness",
+            Self::Groups => "change to the groups",
+            Self::ChangeGroup => "change to group",
+            Self::ChangeUser => "change to user",
             Self::Process => "make a process",
             Self::Executable => "run",
         })

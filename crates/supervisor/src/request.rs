@@ -224,6 +224,9 @@ pub enum RequestError {
     /// Nothing is written down by which another supervisor could go on.
     #[error("there is no folder in which another supervisor would find what runs")]
     Forgetful,
+    /// Components end with the process that has started them: [`OnCrash::Stop`](crate::OnCrash::Stop).
+    #[error("components are to end with the process that has started them (--on-crash stop)")]
+    Bound,
     /// Too many requests wait for an answer.
     #[error("1,024 requests wait for an answer already")]
     TooMany,

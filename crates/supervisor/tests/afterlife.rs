@@ -185,7 +185,11 @@ fn a_supervisor_that_leaves_touches_nothing_and_the_next_one_goes_on() {
     let before = world.status();
     let decisions = world.trace().len();
     assert!(world.replace_supervisor(Duration::ZERO));
-    let is_deed = |line: &&String| ["Signal", "Kill {", "Spawn"].iter().any(|deed| line.contains(deed));
+    // A step of a stop that is under way is done again, as nobody knows how far the one before had come.
+    let is_deed = |line: &&String| {
+        !line.contains("Signal { run: 2#1")
+            && ["Signal", "Kill {", "Spawn"].iter().any(|deed| line.contains(deed))
+    };
     let deeds: Vec<_> = world.trace()[decisions..].iter().filter(is_deed).collect();
     assert!(deeds.is_empty(), "{deeds:?}");
     for (before, after) in before.components.iter().zip(&world.status().components) {
@@ -203,5 +207,6 @@ fn a_supervisor_that_stops_everything_does_not_leave() {
     world.run_for(seconds(1));
     assert!(!world.replace_supervisor(Duration::ZERO));
     world.run_for(seconds(20));
-    assert!(world.has_ended() && world.runs("a") == 1);
+    assert!(world.has_ended());
+    assert_eq!(world.runs("a"), 1);
 }

@@ -1096,6 +1096,26 @@ mod restarting {
     }
 
     #[test]
+    fn who_needs_one_that_waits_for_a_token_is_told_so() {
+        let budget = RestartBudget { max: 1, within: seconds(10) };
+        let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+        let off = |mock: Mock| mock.with(|spec| spec.autostart = false);
+        let mocks = [
+            Mock::new("spender"),
+            Mock::new("is"),
+            off(needs("ps", &[("is", Condition::Ready)])),
+            off(needs("web", &[("ps", Condition::Ready)])),
+        ];
+        let mut world = World::under(mocks, circumstances);
+        world.run_for(seconds(5));
+        world.start("web");
+        world.run_for(seconds(5));
+        ["spender", "is", "ps", "web"].iter().for_each(|name| world.crash(name));
+        let states = ["is", "ps", "web"].map(|name| world.state(name));
+        assert_eq!(states, ["backoff 10s (1)", "waiting for is: backoff", "waiting for is: backoff"]);
+    }
+
+    #[test]
     fn a_person_need_not_wait_for_the_budget() {
         let mut world = storm(3);
         world.start("c2");

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use supervisor::{Builder, EventKind, LogSettings, Output, ProcessSpec, RequestError, Stderr, Supervisor, Until};
+use supervisor::{
+    Builder, EventKind, LogSettings, OnCrash, Output, ProcessSpec, RequestError, Stderr, Supervisor, Until,
+};
 
 const NUMBERS: &str = "i=0; while :; do i=$((i+1)); echo $i; done";
 
@@ -19,8 +21,11 @@ fn shell(id: &str, script: &str) -> ProcessSpec {
 /// A supervisor in this folder, of one component that counts as fast as it can, and one that sleeps.
 fn builder(folder: &Path) -> Builder {
     let mut counts = shell("counts", NUMBERS);
-    counts.output = Output::File { log: LogSettings::new(folder.join("counts.log")), stderr: Stderr::default() };
-    Supervisor::builder().state_dir(folder.join("state")).components([counts, shell("sleeps", "exec sleep 1000")])
+    counts.output =
+        Output::File { log: LogSettings::new(folder.join("counts.log")), stderr: Stderr::default() };
+    Supervisor::builder()
+        .state_dir(folder.join("state"))
+        .components([counts, shell("sleeps", "exec sleep 1000")])
 }
 
 fn last_number(folder: &Path) -> u64 {
@@ -68,10 +73,15 @@ fn what_runs_runs_on_with_every_line_and_belongs_to_the_next() {
 }
 
 #[test]
-fn who_writes_nothing_down_does_not_leave() {
+fn who_writes_nothing_down_or_takes_everything_along_does_not_leave() {
     let supervisor = Supervisor::builder().components([shell("sleeps", "exec sleep 1000")]).start().unwrap();
     let handle = supervisor.handle();
     assert_eq!(handle.leave("the test").unwrap_err(), RequestError::Forgetful);
+    let folder = tempfile::tempdir().unwrap();
+    let bound = builder(folder.path()).on_crash(OnCrash::Stop).start().unwrap();
+    assert_eq!(bound.handle().leave("the test").unwrap_err(), RequestError::Bound);
     let pending = handle.wait_for("sleeps", Until::Ready).unwrap();
-    assert!(pending.wait_timeout(Duration::from_secs(60)).unwrap().is_some_and(|outcome| outcome.is_success()));
+    assert!(
+        pending.wait_timeout(Duration::from_secs(60)).unwrap().is_some_and(|outcome| outcome.is_success())
+    );
 }

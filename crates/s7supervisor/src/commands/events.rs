@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicBool;
 use chrono::{DateTime, Local};
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use supervisor_control::{Client, Follow};
 use supervisor_control::journal::{Entry, Past};
 use supervisor_control::wire::{EventDocument, What};
+use supervisor_control::{Client, Follow};
 
 use crate::arguments::Place;
 use crate::control;

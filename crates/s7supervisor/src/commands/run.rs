@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, after, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 use signal_hook::consts::SIGCHLD;
 use supervisor::registry::Registry;
 use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Request, Supervisor};
@@ -41,7 +41,7 @@ use self::narrate::Narrator;
 use self::report::Report;
 use self::signals::{Signal, Signals};
 use self::successor::{Examiner, Fingerprint, Successor};
-use crate::arguments::{Place, Run};
+use crate::arguments::{OnCrash, Place, Run};
 use crate::exit::{Ended, Exit, Failure};
 use crate::os;
 use crate::temp_folder::SOCKET;
@@ -53,9 +53,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// So many events are many.
-const STORM: u32 = 1_000;
+const STORM: u32 = 100;
 
-/// How long after starting, or a storm, what it has left behind is given back.
+/// How long after starting, a storm or a status what that has left behind is given back.
 const SETTLING: Duration = Duration::from_millis(500);
 
 /// Supervises the components of the registry until somebody ends it.
@@ -91,7 +91,8 @@ fn begin(place: &Place, asked: &Run, handed: Option<&Handed>) -> Result<Supervis
     };
     let registry = place.load_for(asked.file.as_deref(), executable.clone())?;
     let files = Fingerprint::of_registry(&registry);
-    let locks = handed.map(Handed::locks).transpose().map_err(|error| cannot("take over the locks", &error))?;
+    let locks =
+        handed.map(Handed::locks).transpose().map_err(|error| cannot("take over the locks", &error))?;
     let home = Home::open(&place.temp_of(&registry), &registry, asked.background, locks)?;
     let signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
     let (found, successors) = bounded(1);
@@ -114,6 +115,10 @@ struct Supervision {
     upgrade: Option<UpgradeDocument>,
     /// None where it could not be made again.
     server: Option<Server>,
+    /// Somebody has asked for a status.
+    status_asked: (Sender<()>, Receiver<()>),
+    /// The soft limit of descriptors that components have, where ours is another.
+    descriptor_limit: Option<u64>,
     journal: Journal,
     narrator: Narrator,
     report: Option<Report>,
@@ -150,6 +155,10 @@ impl Supervision {
             .components(registry.components)
             .on_give_up(registry.config.on_give_up)
             .end_when_done(asked.exit_when_done)
+            .on_crash(match asked.on_crash {
+                OnCrash::Adopt => supervisor::OnCrash::Adopt,
+                OnCrash::Stop => supervisor::OnCrash::Stop,
+            })
             .prober(Arc::new(HttpProber::new()))
             .state_dir(home.temp.path())
             .reap_orphans(sigchld.into());
@@ -159,20 +168,31 @@ impl Supervision {
         if let Some(folder) = &home.notify {
             builder = builder.notify_dir(folder.path());
         }
+        // What was raised already was so by the program before.
+        let soft = handed.and_then(|handed| handed.note.descriptor_limit).or_else(os::raise_descriptor_limit);
+        if let Some(soft) = soft {
+            builder = builder.descriptor_limit(soft);
+        }
         let (events, to_journal) = (builder.subscribe(), builder.subscribe());
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
         let handle = supervisor.handle();
+        let status_asked = bounded(1);
         let surroundings = keep_journal(to_journal, &home, &registry.path, upgrade.clone())
             .map_err(|error| cannot("keep a journal", &error))
             .and_then(|journal| {
+                let served = Served {
+                    registry: &registry.path,
+                    journal: &journal,
+                    status_asked: &status_asked.0,
+                    examiner: &examiner,
+                    upgrade: upgrade.as_ref(),
+                };
                 let listener = handed.map(Handed::listener).transpose();
                 let server = listener.and_then(|listener| {
-                    let listener = listener.flatten().map(UnixListener::from);
-                    serve(&handle, &home, (&registry.path, &journal), (&examiner, upgrade.as_ref()), listener)
+                    serve(&handle, &home, &served, listener.flatten().map(UnixListener::from))
                 });
                 let socket = home.temp.path().join(SOCKET);
-                let cannot =
-                    |error| cannot(&format!("make the control socket {}", socket.display()), &error);
+                let cannot = |error| cannot(&format!("make the control socket {}", socket.display()), &error);
                 Ok((journal, server.map_err(cannot)?))
             });
         let (journal, server) = surroundings.inspect_err(|_| {
@@ -192,6 +212,8 @@ impl Supervision {
             successors,
             upgrade,
             server: Some(server),
+            status_asked,
+            descriptor_limit: soft,
             journal,
             narrator: Narrator::default(),
             report: None,
@@ -208,11 +230,9 @@ impl Supervision {
             note.signals.iter().for_each(|signal| supervision.obey(*signal));
         } else if asked.background {
             let report = Report::ready(wanted);
-            // What goes on from an earlier supervisor is up already.
+            // What goes on from an earlier supervisor may be up already, or tripped, or stopped by somebody.
             supervision.report = match (report, supervision.handle.status()) {
-                (Some(report), Ok(status)) if status.components.iter().any(|its| its.run.is_some()) => {
-                    report.resume(&status)
-                }
+                (Some(report), Ok(status)) => report.resume(&status),
                 (report, _) => report,
             };
         }
@@ -221,24 +241,27 @@ impl Supervision {
 
     /// Looks after everything until supervision has ended.
     fn watch(mut self) -> Ended {
-        // The start of many, or a storm, leaves much behind that nobody will need soon.
-        let (mut told, mut settled) = (0, after(SETTLING));
+        // The start of many, a storm, or the answer to who asks for all leaves much behind that nobody will need soon.
+        let (mut told, mut is_settling, mut settled) = (0, true, after(SETTLING));
         loop {
             select! {
                 recv(self.events) -> event => match event {
                     Ok(event) => {
                         self.take_note(&event);
                         told += 1;
-                        if told == STORM {
-                            settled = after(SETTLING);
+                        if told >= STORM && !is_settling {
+                            (is_settling, settled) = (true, after(SETTLING));
                         }
                     }
                     Err(_) => break,
                 },
                 recv(settled) -> _ => {
                     os::give_memory_back();
-                    (told, settled) = (0, never());
+                    (told, is_settling, settled) = (0, false, never());
                 }
+                recv(self.status_asked.1) -> _ => if !is_settling {
+                    (is_settling, settled) = (true, after(SETTLING));
+                },
                 recv(self.signals.receiver()) -> signal => match signal {
                     Ok(signal) => self.obey(signal),
                     Err(_) => self.signals.forget(),
@@ -286,7 +309,8 @@ impl Supervision {
                 return Ok(self);
             }
             Err(error) => {
-                request.answer(Err(format!("there would be no way back: cannot open /proc/self/exe: {error}")));
+                request
+                    .answer(Err(format!("there would be no way back: cannot open /proc/self/exe: {error}")));
                 return Ok(self);
             }
         };
@@ -300,7 +324,8 @@ impl Supervision {
         info!("upgrading to version {} ({}), asked for by {}", upgrade.to, path.display(), upgrade.by);
         request.answer(Ok(upgrade.clone()));
         let listener = self.server.take().and_then(|server| server.hand_over(DRAIN, &upgrade.to));
-        if let Err(error) = self.handle.leave(format!("{}, to upgrade to version {}", upgrade.by, upgrade.to)) {
+        if let Err(error) = self.handle.leave(format!("{}, to upgrade to version {}", upgrade.by, upgrade.to))
+        {
             warn!("the upgrade was not begun: {error}");
             upgrade.failure = Some(error.to_string());
             self.upgrade = Some(upgrade);
@@ -320,6 +345,7 @@ impl Supervision {
         let mut note = Note::new(upgrade, &path, self.examiner.executable.as_deref());
         note.signals = self.signals.end();
         note.reporting = self.report.is_some();
+        note.descriptor_limit = self.descriptor_limit;
         let mut estate = Estate {
             locks: self.home.locks(),
             listener: listener.as_ref().map(AsFd::as_fd),
@@ -335,9 +361,14 @@ impl Supervision {
 
     /// Makes the control socket again, or goes on with this one.
     fn serve(&mut self, listener: Option<UnixListener>) {
-        let about = (&*self.registry, &self.journal);
-        let upgrading = (&self.examiner, self.upgrade.as_ref());
-        match serve(&self.handle, &self.home, about, upgrading, listener) {
+        let served = Served {
+            registry: &self.registry,
+            journal: &self.journal,
+            status_asked: &self.status_asked.0,
+            examiner: &self.examiner,
+            upgrade: self.upgrade.as_ref(),
+        };
+        match serve(&self.handle, &self.home, &served, listener) {
             Ok(server) => self.server = Some(server),
             Err(error) => error!("cannot make the control socket again: {error}"),
         }
@@ -424,20 +455,35 @@ fn keep_journal(
     Journal::start(home.temp.folder().try_clone_to_owned()?, events, &header)
 }
 
+/// What control is about, beside supervision.
+struct Served<'a> {
+    registry: &'a Path,
+    journal: &'a Journal,
+    /// Is told of each status.
+    status_asked: &'a Sender<()>,
+    examiner: &'a Arc<Examiner>,
+    upgrade: Option<&'a UpgradeDocument>,
+}
+
 /// Serves control at the socket in the `temp` folder. We hold the lock, so that nobody listens on one that is there.
 ///
 /// `listener`: that socket, where it is there already.
 fn serve(
     handle: &Handle,
     home: &Home,
-    (registry, journal): (&Path, &Journal),
-    (examiner, upgrade): (&Arc<Examiner>, Option<&UpgradeDocument>),
+    served: &Served<'_>,
     listener: Option<UnixListener>,
 ) -> std::io::Result<Server> {
-    let (trouble, examiner) = (journal.trouble(), Arc::clone(examiner));
+    let Served { registry, journal, upgrade, .. } = *served;
+    let (trouble, asked) = (journal.trouble(), served.status_asked.clone());
+    let examiner = Arc::clone(served.examiner);
     let folder = home.temp.folder().try_clone_to_owned()?;
     let builder = Server::builder(handle.clone())
-        .condition(move || trouble.now())
+        .condition(move || {
+            // Full: that somebody has asked is known already.
+            let _ = asked.try_send(());
+            trouble.now()
+        })
         .journal_began(journal.began())
         .registry(registry)
         .supervisor_version(env!("CARGO_PKG_VERSION"))

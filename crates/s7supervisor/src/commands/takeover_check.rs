@@ -53,7 +53,9 @@ pub(crate) fn takeover_check() -> Ended {
     let read = std::io::stdin().lock().take(LIMIT).read_to_end(&mut text);
     read.map_err(|error| Failure::failed(format!("cannot read the question: {error}")))?;
     let not_understood = |error: serde_json::Error| {
-        Failure::failed(format!("cannot understand the question, which only `s7supervisor upgrade` asks: {error}"))
+        Failure::failed(format!(
+            "cannot understand the question, which only `s7supervisor upgrade` asks: {error}"
+        ))
     };
     let versions: Versions = serde_json::from_slice(&text).map_err(not_understood)?;
     for (what, theirs, ours) in [
@@ -74,8 +76,9 @@ pub(crate) fn takeover_check() -> Ended {
 }
 
 fn check(question: &Question) -> Result<(), Failure> {
-    let Arguments { place, command } = Arguments::try_parse_from(&question.arguments)
-        .map_err(|error| Failure::failed(format!("it does not take the arguments of the old one: {error}")))?;
+    let Arguments { place, command } = Arguments::try_parse_from(&question.arguments).map_err(|error| {
+        Failure::failed(format!("it does not take the arguments of the old one: {error}"))
+    })?;
     let Command::Run(asked) = command else {
         return Err(Failure::failed("it would not run as a supervisor with the arguments of the old one"));
     };

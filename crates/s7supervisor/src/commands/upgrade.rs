@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use supervisor_control::wire::{StatusDocument, UpgradeDocument};
 use supervisor_control::ClientError;
+use supervisor_control::wire::{StatusDocument, UpgradeDocument};
 
 use crate::arguments::{Patience, Place};
 use crate::exit::{Ended, Exit, Failure};

@@ -5,6 +5,8 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 /// Lets all threads allocate from one heap, where the C library would give each a heap of its own.
 ///
 /// What reading a large registry leaves free is then used again by everybody: with a thousand components that is a
@@ -63,6 +65,15 @@ pub(crate) fn adopt_descriptor(number: RawFd) -> io::Result<OwnedFd> {
     }
     // SAFETY: it is open, and was before anything in this program opened one: nobody else knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Raises our soft limit of open descriptors to the hard one, since a thousand components take thousands. What it was, if
+/// that has changed: components are to have it.
+pub(crate) fn raise_descriptor_limit() -> Option<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    let soft = limit.current.filter(|_| limit.current != limit.maximum)?;
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).ok().map(|()| soft)
 }
 
 /// Gives the operating system back what is not needed soon: pages of the heap on which nothing is left, and pages of our

@@ -197,7 +197,9 @@ fn beginning(header: &Header, began: SystemTime) -> EventDocument {
             format!("the supervisor was upgraded from version {from} to {version} by {by}, pid {pid}{of}")
         }
         Some(UpgradeDocument { to, by, failure: Some(why), .. }) => {
-            format!("the supervisor stays version {version}, pid {pid}: the upgrade to {to} by {by} failed: {why}")
+            format!(
+                "the supervisor stays version {version}, pid {pid}: the upgrade to {to} by {by} failed: {why}"
+            )
         }
     };
     EventDocument::of_supervisor(What::SupervisorStarted { pid, version, registry, upgrade }, 0, began, text)

@@ -43,8 +43,8 @@ use crate::socket::{BoundSocket, Place};
 use crate::wire::UpgradeDocument;
 use connections::Connections;
 use feed::Feed;
-use upgrade::Upgrader;
 pub use upgrade::UpgradeRequest;
+use upgrade::Upgrader;
 
 /// Answers on a Unix socket whoever wants to know of or control a supervisor, in a thread of its own named `control`.
 ///

@@ -18,8 +18,8 @@ use super::order::{self, Order};
 use super::peer::Peer;
 use super::problem::{Problem, json};
 use crate::wire::{
-    ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument, UpgradeOrderDocument,
-    rfc3339, wall_clock,
+    ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument,
+    UpgradeOrderDocument, rfc3339, wall_clock,
 };
 
 /// Every path under `/v1/`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::component::{Component, Milestone};
+use super::component::Component;
 use super::graph::Graph;
 use super::message::{Action, Ask};
 use super::requests::Goal;
@@ -15,10 +15,10 @@ use crate::signal::Signal;
 use crate::spec::{ComponentId, Condition};
 
 /// So much later than the first, a second request to stop means at once; until then it is taken for the same wish.
-const IMPATIENCE: Duration = Duration::from_secs(1);
+pub(super) const IMPATIENCE: Duration = Duration::from_secs(1);
 
 /// What stops everything when no request does.
-const NOBODY: RequestId = RequestId(u64::MAX);
+pub(super) const NOBODY: RequestId = RequestId(u64::MAX);
 
 impl Core {
     pub(super) fn request(&mut self, request: RequestId, ask: Ask, by: &Arc<str>) {
@@ -83,6 +83,7 @@ impl Core {
                 Some(RequestError::ShuttingDown)
             }
             Ask::Leave if !self.remembers => Some(RequestError::Forgetful),
+            Ask::Leave if self.ends_with_us => Some(RequestError::Bound),
             Ask::Stop { keys, dependants: Dependants::Refuse } => self.dependants_in_the_way(keys),
             Ask::Reload(keys) => {
                 let speechless = keys.iter().find(|key| self.component(**key).spec.reload.is_empty());
@@ -159,7 +160,12 @@ impl Core {
     }
 
     /// Does this to each component first, and only then lets each take its turn: so that they go in order.
-    fn for_each(&mut self, request: RequestId, keys: Vec<u32>, what: impl Fn(&mut Self, RequestId, u32)) {
+    pub(super) fn for_each(
+        &mut self,
+        request: RequestId,
+        keys: Vec<u32>,
+        what: impl Fn(&mut Self, RequestId, u32),
+    ) {
         if request != NOBODY {
             self.requests.open(request, &keys);
         }
@@ -237,7 +243,7 @@ impl Core {
         self.end_wish(request, key, self.shutdown != Shutdown::No);
     }
 
-    fn unwant(&mut self, request: RequestId, key: u32) {
+    pub(super) fn unwant(&mut self, request: RequestId, key: u32) {
         self.end_wish(request, key, false);
     }
 
@@ -307,45 +313,6 @@ impl Core {
             }
         }
         self.requests.answer_if_complete(request, &self.components, &mut self.actions);
-    }
-
-    /// Stops everything because an essential component was given up.
-    pub(super) fn shut_down_for(&mut self, given_up: ComponentId) {
-        if self.shutdown == Shutdown::No {
-            self.shut_down(NOBODY, false, Some(given_up));
-        }
-    }
-
-    /// Stops everything because nothing will run again.
-    pub(super) fn shut_down_by_itself(&mut self) {
-        self.shut_down(NOBODY, false, None);
-    }
-
-    /// Stops everything; the last step of it is `End`.
-    fn shut_down(&mut self, request: RequestId, immediately: bool, given_up: Option<ComponentId>) {
-        let waits_for = self.shutdown_asked_at.map(|asked_at| self.now.saturating_sub(asked_at));
-        let is_impatient = waits_for.is_some_and(|time| time >= IMPATIENCE);
-        if request != NOBODY {
-            self.shutdown_asked_at.get_or_insert(self.now);
-        }
-        let immediately = immediately || self.shutdown == Shutdown::InOrder && is_impatient;
-        if self.shutdown == Shutdown::No {
-            self.shutdown = Shutdown::InOrder;
-            self.wanted_before = self.keys().filter(|key| self.component(*key).wanted).collect();
-            self.given_up.clone_from(&given_up);
-            let kind = EventKind::ShuttingDown { given_up };
-            self.actions.push(Action::Emit(Event { at: self.now, component: None, kind }));
-        }
-        if immediately {
-            self.shutdown = Shutdown::Immediate;
-        }
-        self.for_each(request, self.keys().collect(), Self::unwant);
-        if immediately {
-            for key in self.keys() {
-                let milestone: Option<Milestone> = self.transition(key, Component::kill);
-                self.reached(key, milestone);
-            }
-        }
     }
 
     fn resolve(&mut self, request: RequestId, key: u32, achieved: Achieved) {

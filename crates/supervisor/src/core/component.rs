@@ -327,6 +327,9 @@ impl Component {
     fn enter(&mut self, state: State, context: &Context<'_>) {
         self.state = state;
         self.since = context.now;
+        if self.run().is_none() {
+            self.guards = None;
+        }
     }
 
     fn emit(&self, kind: EventKind, context: &mut Context<'_>) {

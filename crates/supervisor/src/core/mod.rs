@@ -8,6 +8,7 @@
 //! - `ask`, `requests`: what somebody asks for, and who waits for what
 //! - `consequences`: what the change of one means for the others, all in one place
 //! - `turns`: who may begin, and who may stop
+//! - `shutdown`: how everything is stopped, and why
 //! - `graph`, `sequence`, `groups`, `budget`: what that depends on
 //! - `conditions`: what the supervisor itself cannot do
 //! - `deadlines`: what must happen by itself, and when
@@ -25,6 +26,7 @@ mod message;
 mod probes;
 mod requests;
 mod sequence;
+mod shutdown;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -40,9 +42,9 @@ pub(crate) use message::{Action, Ask, Input, RequestId, Said, Task, TaskId};
 use probes::Probes;
 use requests::{Goal, Requests};
 use sequence::{Sequence, Wave};
+use shutdown::Shutdown;
 
-use crate::event::{Event, EventKind};
-use crate::request::{Achieved, Outcome};
+use crate::request::Achieved;
 use crate::run::RunId;
 use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, ReadyWhen, RestartBudget};
 use crate::status::{ComponentStatus, Status};
@@ -54,17 +56,10 @@ pub(crate) struct Rules {
     pub(crate) on_give_up: OnGiveUp,
     /// Whether what is to be remembered is written down.
     pub(crate) remembers: bool,
+    /// Whether components end with the process that has started them.
+    pub(crate) ends_with_us: bool,
     /// Whether supervision ends when nothing will run again by itself.
     pub(crate) ends_when_done: bool,
-}
-
-/// How far a shutdown has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shutdown {
-    No,
-    InOrder,
-    Immediate,
-    Over,
 }
 
 /// All components, and the order between them.
@@ -76,6 +71,7 @@ pub(crate) struct Core {
     budget: Option<Budget>,
     on_give_up: OnGiveUp,
     remembers: bool,
+    ends_with_us: bool,
     ends_when_done: bool,
     /// Those of whom something is to be written down.
     to_remember: BTreeSet<u32>,
@@ -123,6 +119,7 @@ impl Core {
             budget: rules.budget.and_then(Budget::new),
             on_give_up: rules.on_give_up,
             remembers: rules.remembers,
+            ends_with_us: rules.ends_with_us,
             ends_when_done: rules.ends_when_done,
             to_remember: BTreeSet::new(),
             recalled: BTreeMap::new(),
@@ -330,39 +327,6 @@ impl Core {
         self.news(run, |component, context| component.spawned(pid, context));
         if self.shutdown == Shutdown::Immediate {
             self.news(run, Component::kill);
-        }
-    }
-
-    /// Ends supervision where nothing runs, will be tried again, or waits for anything but what never comes by itself.
-    fn end_if_done(&mut self) {
-        if !self.ends_when_done || self.shutdown != Shutdown::No || self.stirring > 0 {
-            return;
-        }
-        let owes = |key| self.budget.as_ref().is_some_and(|budget| budget.is_owed_by(key));
-        let waits = |key: &u32| self.component(*key).launching.is_some() || owes(*key);
-        if self.keys().any(|key| waits(&key)) {
-            return;
-        }
-        let unsuccessful = self.components.iter().filter(|component| component.has_failed_its_work());
-        self.unsuccessful = unsuccessful.map(|component| component.spec.id.clone()).collect();
-        self.actions.push(Action::Emit(Event { at: self.now, component: None, kind: EventKind::AllDone }));
-        self.shut_down_by_itself();
-    }
-
-    fn end_if_over(&mut self) {
-        if self.shutdown != Shutdown::No && self.busy == 0 {
-            self.shutdown = Shutdown::Over;
-            let achieved =
-                |component: &Component| component.survivors().map_or(Achieved::Done, Achieved::Unkillable);
-            let named = |component: &Component| (component.spec.id.clone(), achieved(component));
-            let components = self.components.iter().map(named).collect();
-            let outcome = Outcome {
-                components,
-                given_up: self.given_up.clone(),
-                unsuccessful: std::mem::take(&mut self.unsuccessful),
-                left: false,
-            };
-            self.actions.push(Action::End { outcome });
         }
     }
 

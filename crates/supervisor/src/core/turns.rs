@@ -141,6 +141,11 @@ impl Core {
         owes || self.component(key).is_backing_off()
     }
 
+    /// What it is doing, in one word.
+    fn state_word(&self, key: u32) -> &'static str {
+        if self.is_waiting_by_itself(key) { "backoff" } else { self.component(key).state_word(self.now) }
+    }
+
     /// Whether it is about to start, or has a run that may come to what is needed of it: until that ends, there is hope.
     fn is_on_its_way(&self, key: u32) -> bool {
         self.component(key).hope() == Hope::OnItsWay
@@ -152,7 +157,7 @@ impl Core {
             return;
         }
         let Some((on, condition)) = self.last_need(key) else { return };
-        let (on, state) = (self.id(on), self.component(on).state_word(self.now));
+        let (on, state) = (self.id(on), self.state_word(on));
         // Neither do those who need it.
         self.leave_launch(key);
         self.resolve_waiting(key, Goal::Start, &Achieved::Blocked { on: on.clone(), state });
@@ -194,7 +199,7 @@ impl Core {
             Obstacle::Needs(on, _) if self.is_on_its_way(on) => Waits::For(self.id(on), None),
             Obstacle::Needs(on, _) => {
                 let on = self.last_need(key).map_or(on, |(last, _)| last);
-                Waits::For(self.id(on), Some(self.component(on).state_word(self.now)))
+                Waits::For(self.id(on), Some(self.state_word(on)))
             }
         })
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,8 +11,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::{Identity, Launch, LaunchPad, Process, Run, bearers, families, leftovers, spawn};
+use super::Terms;
+use super::linux::Road;
+use super::{
+    Account, Identity, Launch, LaunchPad, Process, Run, Spawned, bearers, families, leftovers, spawn,
+};
 use crate::{Exit, ProcessSpec, SpawnError};
+
+/// All by which components are started.
+pub(super) const ROADS: [Road; 3] = [Road::Clone3, Road::Clone, Road::Std];
 
 /// A component to be tried.
 pub(super) struct Component {
@@ -20,8 +27,10 @@ pub(super) struct Component {
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) added: Vec<(OsString, OsString)>,
     pub(super) token: String,
-    /// Whether the system is one that has no launch pad.
-    pub(super) on_old_system: bool,
+    /// By what it is started.
+    pub(super) road: Road,
+    pub(super) terms: Terms,
+    pub(super) cgroup: Option<File>,
     /// The number under which it finds its output once more.
     pub(super) ready: Option<i32>,
 }
@@ -33,7 +42,16 @@ impl Component {
         spec.arguments = arguments.iter().map(OsString::from).collect();
         let token = format!("test/{}-{}-", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let environment = vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())];
-        Self { spec, environment, added: Vec::new(), token, on_old_system: false, ready: None }
+        Self {
+            spec,
+            environment,
+            added: Vec::new(),
+            token,
+            road: Road::Clone3,
+            terms: Terms::default(),
+            cgroup: None,
+            ready: None,
+        }
     }
 
     pub(super) fn shell(script: &str) -> Self {
@@ -45,14 +63,31 @@ impl Component {
     }
 
     pub(super) fn try_start(self) -> Result<Started, SpawnError> {
-        let pad = if self.on_old_system { LaunchPad::of_an_old_system() } else { LaunchPad::new().unwrap() };
-        self.try_start_from(&mut { pad })
+        let mut pad = LaunchPad::on_road(self.road);
+        self.try_start_from(&mut pad)
     }
 
     pub(super) fn try_start_from(self, pad: &mut LaunchPad) -> Result<Started, SpawnError> {
+        let (spawned, output) = self.spawn_from(pad)?;
+        let process = match spawned {
+            Spawned::Running(process) => process,
+            Spawned::OnItsWay { fledgling, over } => {
+                readable(over.as_fd());
+                fledgling.outcome().map_err(|fall| fall.explain())?
+            }
+        };
+        Ok(Started { process: Some(process), token: self.token, output: BufReader::new(output) })
+    }
+
+    /// It, and its output.
+    pub(super) fn spawn_from(&self, pad: &mut LaunchPad) -> Result<(Spawned, File), SpawnError> {
         let (output, input) = std::io::pipe().unwrap();
+        let account = Account::find(self.spec.user.as_deref(), self.spec.group.as_deref())?;
         let launch = Launch {
             spec: &self.spec,
+            account: account.as_ref(),
+            terms: self.terms,
+            cgroup: self.cgroup.as_ref().map(AsFd::as_fd),
             environment: &self.environment,
             added: &self.added,
             token: &self.token,
@@ -61,9 +96,7 @@ impl Component {
             stderr: input.as_fd(),
             ready: self.ready.map(|number| (number, input.as_fd())),
         };
-        let process = spawn(&launch, pad)?;
-        let output = BufReader::new(File::from(std::os::fd::OwnedFd::from(output)));
-        Ok(Started { process: Some(process), token: self.token, output })
+        Ok((spawn(&launch, pad)?, File::from(OwnedFd::from(output))))
     }
 
     pub(super) fn start(self) -> Started {

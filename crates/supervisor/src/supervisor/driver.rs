@@ -1,12 +1,13 @@
 //! The one thread that waits: it feeds facts to the core and carries out what the core decides.
 
 mod hearing;
+mod launching;
 mod taking_over;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use crossbeam_channel::Receiver;
 use polling::{Events, Poller};
 
 use super::handle::{Command, Done, Mailbox, TakenUp};
+use super::launches::Launches;
 use super::ledger::Ledger;
 use super::measuring::Measuring;
 use super::readers::Readers;
@@ -23,9 +25,8 @@ use super::tasks::{Launcher, Tasks};
 use super::voices::Voices;
 use crate::core::{Action, Ask, Core, Input, RequestId, TaskId};
 use crate::environment;
-use crate::error::{SpawnError, SpawnStep};
 use crate::event::{Event, EventKind};
-use crate::os::{self, Launch, LaunchPad, Watched};
+use crate::os::{self, LaunchPad, Watched};
 use crate::output::Pump;
 use crate::request::{Outcome, RequestError};
 use crate::run::RunId;
@@ -50,6 +51,7 @@ const LAST_TASKS: Duration = Duration::from_secs(1);
 pub(super) struct Means {
     pub(super) pump: Pump,
     pub(super) pad: LaunchPad,
+    pub(super) launches: Launches,
     pub(super) tasks: Tasks,
     pub(super) measuring: Measuring,
     pub(super) voices: Voices,
@@ -125,9 +127,14 @@ impl Driver {
                 Some(outcome) => return self.end(outcome),
                 None => {}
             }
-            let deadlines = [self.core.deadline(), self.runs.deadline(), self.ledger.deadline()];
-            let timeout =
-                deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_sub(self.now()));
+            let deadlines = [
+                self.core.deadline(),
+                self.runs.deadline(),
+                self.ledger.deadline(),
+                self.means.launches.deadline(),
+            ];
+            let timeout = deadlines.into_iter().flatten().min();
+            let timeout = timeout.map(|deadline| deadline.saturating_sub(self.now()));
             events.clear();
             // Interrupted or refused: whatever has come is looked at, and the next round waits again.
             let _ = self.poller.wait(&mut events, timeout);
@@ -159,6 +166,9 @@ impl Driver {
 
     /// Looks at everything that has come since the last round.
     fn round(&mut self, events: &Events) {
+        // Before anything that they say themselves.
+        self.welcome();
+        self.give_up_overdue();
         let mut touched: Vec<_> = events.iter().filter_map(|event| self.runs.noticed(event.key)).collect();
         touched.sort_unstable();
         touched.dedup();
@@ -178,6 +188,7 @@ impl Driver {
         if events.iter().any(|event| event.key == SIGCHLD_KEY) {
             self.reap_orphans();
         }
+        self.welcome();
         // What comes while these are handled has its own notice.
         for _ in 0..self.commands.len() {
             // What comes after we were told to leave is for the next supervisor to find.
@@ -265,6 +276,8 @@ impl Driver {
                 let _ = answer.try_send((self.readers.told(), self.readers.add()));
             }
             Command::Output(news) => self.hear_of_output(news),
+            Command::Found { named, account } => self.found(&named, &account),
+            Command::Fell { run, why } => self.fell(run, why),
             Command::Answered { serial, result } => {
                 let come_of = self.means.tasks.answered(serial, result);
                 self.tell_of(come_of);
@@ -332,7 +345,7 @@ impl Driver {
 
     fn carry_out(&mut self, action: Action, now: Duration) -> Option<Input> {
         match action {
-            Action::Spawn { run } => return Some(self.spawn(run)),
+            Action::Spawn { run } => return self.spawn(run, now),
             Action::Signal { run, signal, to } => self.runs.signal(run, signal, to),
             Action::Forward { run, signal } => self.runs.forward(run, signal),
             Action::Begin { task } => return self.begin(task),
@@ -391,6 +404,8 @@ impl Driver {
         let launcher = Launcher {
             spec: self.core.spec(task.run.component),
             inherited: &self.inherited,
+            account: self.means.launches.account(task.run.component),
+            terms: self.means.launches.terms,
             pad: &mut self.means.pad,
             runs: &mut self.runs,
             tokens: self.means.tokens,
@@ -421,48 +436,5 @@ impl Driver {
             self.round(&events);
             self.runs.reap_ended();
         }
-    }
-
-    fn spawn(&mut self, run: RunId) -> Input {
-        match self.try_spawn(run) {
-            Ok(pid) => Input::Spawned { run, pid },
-            Err(error) => {
-                self.means.voices.close(run.component);
-                Input::NotSpawned { run, error }
-            }
-        }
-    }
-
-    fn try_spawn(&mut self, run: RunId) -> Result<u32, SpawnError> {
-        let spec = self.core.spec(run.component);
-        let failed = |step: SpawnStep, error: &io::Error| SpawnError {
-            step,
-            reason: os::in_words(error),
-            os_error: error.raw_os_error(),
-        };
-        let token: Arc<str> = Arc::from(self.means.tokens.of(&spec.id, run.number));
-        let owner = os::owner_of(spec);
-        let ends =
-            self.means.pump.open(run, spec, owner).map_err(|error| failed(SpawnStep::Output, &error))?;
-        if os::descriptors_are_scarce(&ends.stdout) {
-            return Err(failed(SpawnStep::Output, &os::scarcity()));
-        }
-        let mouth =
-            self.means.voices.open(run, &token, spec).map_err(|error| failed(SpawnStep::Process, &error))?;
-        let environment = environment::of(&spec.environment, &self.inherited);
-        let launch = Launch {
-            spec,
-            environment: &environment,
-            added: &mouth.variables,
-            token: &token,
-            errand: None,
-            stdout: ends.stdout.as_fd(),
-            stderr: ends.stderr.as_fd(),
-            ready: mouth.ready(),
-        };
-        let process = os::spawn(&launch, &mut self.means.pad);
-        // Only now, so that the start does not wait while another thread wakes up.
-        self.means.pump.wake();
-        self.runs.add(Owner::Run(run), token, process?).map_err(|error| failed(SpawnStep::Process, &error))
     }
 }

@@ -9,12 +9,14 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use polling::Poller;
 
+use super::launches::Named;
 use super::runs::Looked;
 use super::tasks::{Answer, Failure};
 use crate::core::{Ask, RequestId};
+use crate::error::SpawnError;
 use crate::event::Event;
 use crate::names::Names;
-use crate::os::Meter;
+use crate::os::{Account, Meter};
 use crate::output::News;
 use crate::request::{Dependants, Outcome, Request, RequestError, Targets, Until};
 use crate::run::RunId;
@@ -42,6 +44,16 @@ pub(super) enum Command {
         answer: Sender<(u64, Receiver<Event>)>,
     },
     ReopenLogs,
+    /// Who a user and a group are, or why that cannot be told.
+    Found {
+        named: Named,
+        account: Result<Option<Arc<Account>>, SpawnError>,
+    },
+    /// Why a run that was on its way has not come to its program.
+    Fell {
+        run: RunId,
+        why: SpawnError,
+    },
     /// From a prober, or from a thread of ours: what has come of a task.
     Answered {
         serial: u64,
@@ -211,7 +223,7 @@ impl Handle {
     /// `sd_notify` is refused meanwhile.
     ///
     /// # Errors
-    /// [`RequestError::Forgetful`] where there is no such folder, [`RequestError::ShuttingDown`], [`RequestError::Ended`];
+    /// [`RequestError::Forgetful`] where there is no such folder, [`RequestError::Bound`], [`RequestError::ShuttingDown`], [`RequestError::Ended`];
     /// all goes on as before then.
     pub fn leave(&self, by: impl Into<Arc<str>>) -> Result<(), RequestError> {
         let by = by.into();

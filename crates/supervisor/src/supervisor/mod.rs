@@ -4,6 +4,7 @@ mod builder;
 mod driver;
 mod handle;
 mod helper;
+mod launches;
 mod ledger;
 mod measuring;
 mod prober;

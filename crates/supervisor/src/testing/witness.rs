@@ -2,6 +2,7 @@
 //! requests and the decisions alone, so that a mistake of the core cannot hide in the core's state.
 
 mod book;
+mod checks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -11,8 +12,7 @@ use self::book::Book;
 use crate::core::{Action, Ask, Input, RequestId, Task, TaskId};
 use crate::event::EventKind;
 use crate::run::RunId;
-use crate::spec::{Condition, ProcessSpec, RestartBudget};
-use crate::status::{ComponentState, ComponentStatus};
+use crate::spec::{ProcessSpec, RestartBudget};
 
 #[derive(Debug)]
 pub(super) struct Witness {
@@ -251,136 +251,6 @@ impl Witness {
         }
     }
 
-    /// Checks what people are told of a component, whose main process has this pid, if it lives.
-    pub(super) fn check_status(&self, component: &ComponentStatus, key: u32, main_process: Option<u32>) {
-        let has_run = self.books[key as usize].runs > 0;
-        let adrift = component.wanted && component.state == ComponentState::Stopped && has_run;
-        self.check(!adrift, "L1", format_args!("{} is wanted, but will never run", component.id));
-        let idle = component.state == ComponentState::Starting && component.run.is_none();
-        self.check(!idle, "L1", format_args!("{} waits for nothing, and does not start", component.id));
-        if component.state == ComponentState::Up {
-            let true_pid = main_process.is_some() && component.pid == main_process;
-            self.check(true_pid, "S17", format_args!("{} is shown as up with another pid", component.id));
-        }
-    }
-
-    /// Checks that what was told to stop is killed when its time is up.
-    pub(super) fn check_deadlines(&self, now: Duration, lives: &dyn Fn(u32) -> bool) {
-        for (key, book) in self.stopping.iter().map(|key| (*key, &self.books[*key as usize])) {
-            let overdue = book.told_to_stop.is_some_and(|(told, timeout)| {
-                now > told.saturating_add(timeout).saturating_add(book.evidence)
-            });
-            let forgotten = overdue && !book.killed && lives(key);
-            self.check(!forgotten, "S6", format_args!("{} is not killed though its time is up", book.id));
-        }
-    }
-
-    fn check_spawn(&mut self, now: Duration, run: RunId, lives: &dyn Fn(u32) -> bool) {
-        let book = &self.books[run.component as usize];
-        let free = book.run.is_none() && !lives(run.component);
-        self.check(free, "S1", format_args!("{} is started though it runs", book.id));
-        let is_clean = !self.tasks.iter().any(|task| task.run.component == run.component);
-        self.check(
-            is_clean,
-            "S1",
-            format_args!("{} is started though a task of its last run is under way", book.id),
-        );
-        self.check(!book.forbidden, "S4", format_args!("{} is started though it was stopped", book.id));
-        self.check(
-            !self.stopping_everything,
-            "S4",
-            format_args!("{} is started while shutting down", book.id),
-        );
-        let on_time = book.next_try.is_none_or(|time| time == now || time < now && !book.waits_exactly);
-        self.check(on_time, "S8", format_args!("{} is tried again before or after its wait", book.id));
-        if self.undisturbed && book.runs == 0 {
-            let unsettled =
-                |other: &&Book| other.autostart && other.priority < book.priority && !other.settled;
-            let first = self.books.iter().find(unsettled).map_or(String::new(), |other| other.id.clone());
-            self.check(
-                first.is_empty(),
-                "S7",
-                format_args!("{} is started before {first} has settled", book.id),
-            );
-        }
-        for (needed, condition) in &book.needs {
-            let other = &self.books[*needed];
-            let holds = match condition {
-                Condition::Started => other.started,
-                Condition::Ready => other.started && other.ready,
-                Condition::Completed => other.succeeded && other.run.is_none(),
-            };
-            self.check(
-                holds,
-                "S7",
-                format_args!("{} is started though {} is not {condition}", book.id, other.id),
-            );
-        }
-        if book.is_restart {
-            self.check_budget(now);
-        }
-        let book = &mut self.books[run.component as usize];
-        book.judged = false;
-        book.impatient = false;
-        book.is_restart = false;
-        book.runs += 1;
-        book.run = Some(run);
-        book.told_to_stop = None;
-        book.killed = false;
-        book.next_try = None;
-    }
-
-    /// In no span of time are there more restarts than the tokens that are there at its beginning, and come meanwhile.
-    fn check_budget(&mut self, now: Duration) {
-        let Some(budget) = self.budget else { return };
-        self.restarts.push_back(now);
-        let token = budget.within / budget.max;
-        let newest_first = (1..).zip(self.restarts.iter().rev());
-        for (count, began) in newest_first {
-            let came = (now - *began).as_nanos() / token.as_nanos().max(1);
-            let allowed = u128::from(budget.max) + came;
-            self.check(
-                count <= allowed,
-                "S8",
-                format_args!("there are more restarts than the budget allows"),
-            );
-        }
-        if self.restarts.len() > 64 {
-            self.restarts.pop_front();
-        }
-    }
-
-    fn check_stop(&self, run: RunId, lives: &dyn Fn(u32) -> bool) {
-        let book = &self.books[run.component as usize];
-        self.check(book.run == Some(run), "S2", format_args!("a stop goes to an old run of {}", book.id));
-        // Told before, it is told again for the sake of leftovers that have not heard of it.
-        let first = book.told_to_stop.is_none() && !book.judged;
-        if first && self.stopping_everything && !self.killing_everything {
-            for (key, other) in (0..).zip(&self.books) {
-                let later = other.priority > book.priority && lives(key) && !other.unkillable;
-                self.check(!later, "S7", format_args!("{} is stopped before {}", book.id, other.id));
-                let needs_it = other.needs.iter().any(|(needed, _)| *needed == run.component as usize);
-                let too_early = needs_it && lives(key) && !other.unkillable;
-                self.check(
-                    !too_early,
-                    "S7",
-                    format_args!("{} is stopped though {} needs it", book.id, other.id),
-                );
-            }
-        }
-    }
-
-    fn check_kill(&self, now: Duration, run: RunId) {
-        let book = &self.books[run.component as usize];
-        self.check(book.run == Some(run), "S2", format_args!("a kill goes to an old run of {}", book.id));
-        if let Some((told, timeout)) = book.told_to_stop {
-            let early = now.saturating_add(book.early) < told.saturating_add(timeout)
-                && !self.killing_everything
-                && !book.impatient;
-            self.check(!early, "S6", format_args!("{} is killed before its time", book.id));
-        }
-    }
-
     fn take_up(&mut self, now: Duration, request: RequestId) {
         self.undisturbed = false;
         let is_stop = matches!(self.asks.get(&request), Some(Ask::Stop { .. }));
@@ -392,9 +262,9 @@ impl Witness {
                 self.stopping_everything = true;
                 ((0..).zip(&self.books).map(|(key, _)| key).collect(), true)
             }
-            Some(
-                Ask::Reset(_) | Ask::Reload(_) | Ask::Signal { .. } | Ask::Wait { .. } | Ask::Leave,
-            ) => return,
+            Some(Ask::Reset(_) | Ask::Reload(_) | Ask::Signal { .. } | Ask::Wait { .. } | Ask::Leave) => {
+                return;
+            }
             None => return self.check(false, "S13", format_args!("a request is accepted that nobody made")),
         };
         for key in keys {

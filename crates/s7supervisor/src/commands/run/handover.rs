@@ -45,6 +45,8 @@ pub(super) struct Note {
     pub(super) signals: Vec<Signal>,
     /// Whether `start` still waits to be told how the start goes.
     pub(super) reporting: bool,
+    /// The soft limit of descriptors that components have, where ours was raised.
+    pub(super) descriptor_limit: Option<u64>,
     locks: [RawFd; 2],
     listener: Option<RawFd>,
     /// The program before, and where it is: for the next one, should it not be able to begin.
@@ -68,6 +70,7 @@ impl Note {
             path: path.to_owned(),
             signals: Vec::new(),
             reporting: false,
+            descriptor_limit: None,
             locks: [-1; 2],
             listener: None,
             way_back: None,

@@ -83,7 +83,9 @@ impl Examiner {
         }
         if self.files != Fingerprint::of(&self.files.paths) {
             let advice = "take the change back, or stop the supervisor and start it again";
-            return Err(format!("the registry was changed since it was read, which touches components; {advice}"));
+            return Err(format!(
+                "the registry was changed since it was read, which touches components; {advice}"
+            ));
         }
         let answer = self.ask(&program, path).map_err(|error| error.to_string())??;
         Ok((program, answer.version))
@@ -98,7 +100,8 @@ impl Examiner {
             temp: self.temp.clone(),
             executable: self.executable.clone(),
         };
-        let memory = || Ok::<_, std::io::Error>(File::from(rustix::fs::memfd_create("check", MemfdFlags::CLOEXEC)?));
+        let memory =
+            || Ok::<_, std::io::Error>(File::from(rustix::fs::memfd_create("check", MemfdFlags::CLOEXEC)?));
         let (mut input, mut output, mut errors) = (memory()?, memory()?, memory()?);
         serde_json::to_writer(&mut input, &question)?;
         input.flush()?;

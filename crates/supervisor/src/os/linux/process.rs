@@ -12,27 +12,7 @@ use rustix::process::{
     pidfd_send_signal, waitid,
 };
 
-use crate::error::{SpawnError, SpawnStep};
-use crate::os::linux::LaunchPad;
-use crate::os::{Launch, posix};
 use crate::run::Exit;
-
-/// Starts the component in a process group of its own and returns once its program runs.
-///
-/// # Errors
-/// [`SpawnError`] names the step that failed and why; then nothing of the component runs.
-pub(crate) fn spawn(launch: &Launch<'_>, pad: &mut LaunchPad) -> Result<Process, SpawnError> {
-    let pid = posix::start(launch, pad)?;
-    Process::open(pid).inspect_err(|_| undo(pid)).map_err(|errno| {
-        let advice = match errno {
-            Errno::NOSYS => " (supervising takes Linux 5.4 or newer)",
-            Errno::MFILE => " (raise the limit nofile of the supervisor)",
-            _ => "",
-        };
-        let reason = format!("hold process {pid}: {}{advice}", posix::words(&errno.into()));
-        SpawnError { step: SpawnStep::Process, reason, os_error: Some(errno.raw_os_error()) }
-    })
-}
 
 /// A child of ours that has not been reaped: so its pid, and the id of its process group, can be nobody else's. Or one that
 /// was [adopted](Self::find), of which less is certain.
@@ -47,7 +27,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn open(pid: Pid) -> Result<Self, Errno> {
+    /// A child of ours that is held already.
+    pub(super) fn held(pid: Pid, pidfd: OwnedFd) -> Self {
+        Self { pid, pidfd, is_adopted: false }
+    }
+
+    /// A child of ours that is to be held.
+    pub(super) fn open(pid: Pid) -> Result<Self, Errno> {
         let process = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => Self { pid, pidfd, is_adopted: false },
             Err(Errno::SRCH) => return Self::gone(pid),
@@ -142,6 +128,11 @@ impl Process {
     /// [`exit`](Self::exit) first.
     pub(crate) fn reap(&self) -> Option<Exit> {
         self.look(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+    }
+
+    /// Waits for its end, and reaps it. For what is about to end.
+    pub(crate) fn await_end(&self) {
+        let _ = retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED));
     }
 
     /// Whether its pid is surely its own: it is not reaped yet, alive or not.
@@ -274,7 +265,7 @@ pub(crate) fn destroy(pid: u32) {
 }
 
 /// It is still our child, so its pid is its own.
-fn undo(pid: Pid) {
+pub(super) fn undo(pid: Pid) {
     let _ = kill_process_group(pid, Signal::KILL);
     let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED));
 }

@@ -1,48 +1,46 @@
 //! Users and groups: who a component runs as, and what comes with it.
 //!
-//! Accounts are looked up anew at each spawn, so a changed account counts from the next start on. Where a name service
-//! is slow, so is the spawn; a component without user and group is never looked up.
+//! Accounts are looked up anew for each run, so a changed account counts from the next start on. A name service may be slow,
+//! or hang: whoever looks one up must not be waited for. A component without user and group is never looked up.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
-use rustix::process::{Gid, Uid, getegid, geteuid, getgid, getgroups, getuid};
+use rustix::process::{getegid, geteuid, getgid, getgroups, getuid};
 
 use super::words;
 use crate::error::{SpawnError, SpawnStep};
 use crate::spec::{Environment, ProcessSpec};
 
 /// Who a component runs as.
-pub(super) struct Account {
+#[derive(Debug)]
+pub(crate) struct Account {
     change: Change,
     variables: Vec<(&'static str, OsString)>,
 }
 
 /// The ids that the child has to take on.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
-    pub(super) user: Option<Uid>,
-    pub(super) group: Gid,
-    pub(super) groups: Vec<Gid>,
-}
-
-/// The user that runs of this specification will have, if that is not our own and can be told.
-pub(crate) fn owner_of(spec: &ProcessSpec) -> Option<u32> {
-    let user = match find_user(spec.user.as_deref()?).ok()? {
-        User::Known(entry) => entry.user,
-        User::Number(user) => user,
-    };
-    (user != geteuid()).then_some(user.as_raw())
+pub(in crate::os) struct Change {
+    pub(in crate::os) user: Option<u32>,
+    pub(in crate::os) group: u32,
+    pub(in crate::os) groups: Vec<u32>,
 }
 
 impl Account {
-    /// The account that the specification names; `None` if it names none.
-    pub(super) fn of(spec: &ProcessSpec) -> Result<Option<Self>, SpawnError> {
-        let group = spec.group.as_deref().map(find_group).transpose()?;
-        let Some(name) = spec.user.as_deref() else {
+    /// Whether this specification needs an account.
+    pub(crate) fn is_needed(spec: &ProcessSpec) -> bool {
+        spec.user.is_some() || spec.group.is_some()
+    }
+
+    /// The account of this user and group; `None` if neither is named. It may take long.
+    pub(crate) fn find(user: Option<&str>, group: Option<&str>) -> Result<Option<Self>, SpawnError> {
+        let group = group.map(find_group).transpose()?;
+        let Some(name) = user else {
             let change = |group| Change { user: None, group, groups: vec![group] };
             return Ok(group.map(|group| Self { change: change(group), variables: Vec::new() }));
         };
@@ -76,6 +74,11 @@ impl Account {
         }
     }
 
+    /// Its user, if that is not our own.
+    pub(crate) fn other_user(&self) -> Option<u32> {
+        self.change.user.filter(|user| *user != geteuid().as_raw())
+    }
+
     /// `HOME`, `USER`, `LOGNAME` and `SHELL`, but for those that the component sets itself.
     pub(super) fn variables_beside<'a>(
         &'a self,
@@ -87,35 +90,31 @@ impl Account {
     }
 
     /// What there is to change: nothing where this process is that account already, for it may not have the right.
-    pub(super) fn into_change(self) -> Option<Change> {
+    pub(super) fn change(&self) -> Option<Change> {
         let Change { user, group, groups } = &self.change;
-        let same_user = user.is_none_or(|user| getuid() == user && geteuid() == user);
-        let same_group = getgid() == *group && getegid() == *group;
-        (!(same_user && same_group && same_groups(groups, *group))).then_some(self.change)
+        let same_user = user.is_none_or(|user| getuid().as_raw() == user && geteuid().as_raw() == user);
+        let same_group = getgid().as_raw() == *group && getegid().as_raw() == *group;
+        (!(same_user && same_group && same_groups(groups, *group))).then(|| self.change.clone())
     }
 }
 
 /// Whether this process has just these supplementary groups; the main group may be among them or not.
-fn same_groups(groups: &[Gid], main: Gid) -> bool {
-    let set = |groups: &[Gid]| {
-        let mut raw: Vec<u32> = groups.iter().chain([&main]).map(|group| group.as_raw()).collect();
-        raw.sort_unstable();
-        raw.dedup();
-        raw
-    };
-    getgroups().is_ok_and(|own| set(&own) == set(groups))
+fn same_groups(groups: &[u32], main: u32) -> bool {
+    let set = |groups: &mut dyn Iterator<Item = u32>| groups.chain([main]).collect::<BTreeSet<_>>();
+    let wanted = set(&mut groups.iter().copied());
+    getgroups().is_ok_and(|own| set(&mut own.iter().map(|group| group.as_raw())) == wanted)
 }
 
 enum User {
     Known(Entry),
-    Number(Uid),
+    Number(u32),
 }
 
 /// What of a line of the user database is of use here.
 struct Entry {
     name: CString,
-    user: Uid,
-    group: Gid,
+    user: u32,
+    group: u32,
     home: CString,
     shell: CString,
 }
@@ -130,7 +129,7 @@ fn find_user(name: &str) -> Result<User, SpawnError> {
         let entry = look_up(|record, buffer, size, result| unsafe {
             libc::getpwuid_r(number, record, buffer, size, result)
         });
-        let user = User::Number(Uid::from_raw(number));
+        let user = User::Number(number);
         return Ok(entry.map_err(system)?.map_or(user, User::Known));
     }
     let c_name = CString::new(name).map_err(|_| failed(unknown(), None))?;
@@ -141,11 +140,11 @@ fn find_user(name: &str) -> Result<User, SpawnError> {
     entry.map_err(system)?.map(User::Known).ok_or_else(|| failed(unknown(), None))
 }
 
-fn find_group(name: &str) -> Result<Gid, SpawnError> {
+fn find_group(name: &str) -> Result<u32, SpawnError> {
     let failed = |reason, os_error| SpawnError { step: SpawnStep::Group, reason, os_error };
     let unknown = || failed(format!("there is no group {name:?}"), None);
     if let Some(number) = number(name) {
-        return number.map(Gid::from_raw).ok_or_else(unknown);
+        return number.ok_or_else(unknown);
     }
     let c_name = CString::new(name).map_err(|_| unknown())?;
     // SAFETY: the name ends with null; the record, the buffer with its length and the result are valid for the call.
@@ -182,8 +181,8 @@ impl Record for libc::passwd {
         };
         Entry {
             name: text(self.pw_name),
-            user: Uid::from_raw(self.pw_uid),
-            group: Gid::from_raw(self.pw_gid),
+            user: self.pw_uid,
+            group: self.pw_gid,
             home: text(self.pw_dir),
             shell: text(self.pw_shell),
         }
@@ -191,10 +190,10 @@ impl Record for libc::passwd {
 }
 
 impl Record for libc::group {
-    type Kept = Gid;
+    type Kept = u32;
 
-    unsafe fn keep(&self) -> Gid {
-        Gid::from_raw(self.gr_gid)
+    unsafe fn keep(&self) -> u32 {
+        self.gr_gid
     }
 }
 
@@ -221,18 +220,17 @@ fn look_up<R: Record>(
 }
 
 /// The supplementary groups of a user, its main group among them.
-fn groups_of(user: &CStr, main: Gid) -> io::Result<Vec<Gid>> {
+fn groups_of(user: &CStr, main: u32) -> io::Result<Vec<u32>> {
     const MOST: usize = 65_536;
     let mut groups: Vec<libc::gid_t> = vec![0; 64];
     loop {
         let mut count = c_int::try_from(groups.len()).unwrap_or(c_int::MAX);
         // SAFETY: the name ends with null, and there is room for `count` groups.
-        let answer =
-            unsafe { libc::getgrouplist(user.as_ptr(), main.as_raw(), groups.as_mut_ptr(), &raw mut count) };
+        let answer = unsafe { libc::getgrouplist(user.as_ptr(), main, groups.as_mut_ptr(), &raw mut count) };
         let count = usize::try_from(count).unwrap_or(0);
         if answer >= 0 {
             groups.truncate(count);
-            return Ok(groups.into_iter().map(Gid::from_raw).collect());
+            return Ok(groups);
         }
         if groups.len() >= MOST {
             return Err(io::Error::from_raw_os_error(libc::E2BIG));
@@ -333,17 +331,15 @@ mod tests {
     #[test]
     fn who_is_that_user_already_needs_no_right() {
         let own = geteuid().as_raw().to_string();
-        let mut spec = ProcessSpec::new("test", "/bin/true").unwrap();
-        spec.user = Some(own);
-        spec.group = Some(getegid().as_raw().to_string());
-        let mut account = Account::of(&spec).unwrap().unwrap();
-        account.change.groups = getgroups().unwrap();
-        assert!(account.into_change().is_none());
+        let group = getegid().as_raw().to_string();
+        let mut account = Account::find(Some(&own), Some(&group)).unwrap().unwrap();
+        account.change.groups = getgroups().unwrap().iter().map(|group| group.as_raw()).collect();
+        assert!(account.change().is_none());
     }
 
     #[test]
     fn many_groups_are_not_cut_off() {
-        let root = groups_of(c"root", Gid::from_raw(12_345)).unwrap();
-        assert!(root.contains(&Gid::from_raw(12_345)));
+        let root = groups_of(c"root", 12_345).unwrap();
+        assert!(root.contains(&12_345));
     }
 }

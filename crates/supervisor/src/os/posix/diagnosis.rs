@@ -3,6 +3,7 @@
 //! The system gives one number for it, and "no such file" may mean the working directory, the program, its
 //! interpreter or its loader. So the paths are looked at, but only after the failure.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -12,27 +13,69 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, StatVfsMountFlags};
 use rustix::io::Errno;
 
-use super::executable::seen_from_here;
+use super::executable::{self, seen_from_here};
 use crate::error::{SpawnError, SpawnStep};
 use crate::os::Launch;
+use crate::spec::ProcessSpec;
 
-/// Says which step of spawning `program` failed, and why.
-pub(super) fn explain(launch: &Launch<'_>, program: &Path, error: &io::Error) -> SpawnError {
-    let told = |step, reason: String| SpawnError { step, reason, os_error: error.raw_os_error() };
-    let Some(errno) = Errno::from_io_error(error) else {
-        return match with_nul(launch) {
-            Some(what) => told(SpawnStep::Process, format!("{what} contains a NUL byte")),
-            None => told(SpawnStep::Process, error.to_string()),
-        };
+/// What is known of a launch that has failed, to find out why: its own copy, because that may take long where the files are
+/// on a slow file system, and need not be done by whoever has launched.
+#[derive(Clone, Debug)]
+pub(in crate::os) struct Clues {
+    pub(super) spec: ProcessSpec,
+    /// A path, or a bare name.
+    pub(super) program: OsString,
+    /// Where a bare name is looked for.
+    pub(super) path: OsString,
+}
+
+impl Clues {
+    pub(in crate::os) fn of(launch: &Launch<'_>) -> Self {
+        let [program, path] = [launch.program(), executable::path(launch)].map(OsStr::to_owned);
+        Self { spec: launch.spec.clone(), program, path }
+    }
+}
+
+/// Says why the program could not be run.
+pub(super) fn explain(clues: &Clues, errno: Errno) -> SpawnError {
+    if shortage(errno).is_some() {
+        return explain_process(errno);
+    }
+    let told = |program: &Path| {
+        executable_problem(&seen_from_here(clues, program), clues.spec.user.as_deref(), errno)
     };
-    if let Some(advice) = shortage(errno) {
-        return told(SpawnStep::Process, format!("{} ({advice})", words(error)));
+    let reason = match executable::find(clues) {
+        Ok(program) => told(&program),
+        Err(none) => return none,
+    };
+    SpawnError { step: SpawnStep::Executable, reason, os_error: Some(errno.raw_os_error()) }
+}
+
+/// Says why there could be no process.
+pub(in crate::os) fn explain_process(errno: Errno) -> SpawnError {
+    let advice = shortage(errno).map_or_else(String::new, |advice| format!(" ({advice})"));
+    let reason = format!("{}{advice}", words(&errno.into()));
+    SpawnError { step: SpawnStep::Process, reason, os_error: Some(errno.raw_os_error()) }
+}
+
+/// Says why the working directory could not be changed to.
+pub(super) fn explain_folder(clues: &Clues, errno: Errno) -> SpawnError {
+    let folder = clues.spec.working_directory.as_deref().unwrap_or(Path::new(""));
+    let reason =
+        folder_problem(folder).unwrap_or_else(|| format!("{}: {}", folder.display(), words(&errno.into())));
+    SpawnError { step: SpawnStep::WorkingDirectory, reason, os_error: Some(errno.raw_os_error()) }
+}
+
+/// Says what of the launch the system cannot take at all, if anything.
+pub(super) fn check(launch: &Launch<'_>) -> Result<(), SpawnError> {
+    let refused = |step, reason| Err(SpawnError { step, reason, os_error: None });
+    if launch.program().is_empty() {
+        return refused(SpawnStep::Executable, "the name of the executable is empty".to_owned());
     }
-    if let Some(reason) = launch.spec.working_directory.as_deref().and_then(folder_problem) {
-        return told(SpawnStep::WorkingDirectory, reason);
+    match with_nul(launch) {
+        Some(what) => refused(SpawnStep::Process, format!("{what} contains a NUL byte")),
+        None => Ok(()),
     }
-    let user = launch.spec.user.as_deref();
-    told(SpawnStep::Executable, executable_problem(&seen_from_here(launch, program), user, errno))
 }
 
 /// The system's words for an error, without its number.
@@ -186,8 +229,8 @@ fn read_head(program: &Path) -> Head {
 }
 
 /// What of the launch contains a NUL byte, which the system cannot take.
-pub(super) fn with_nul(launch: &Launch<'_>) -> Option<String> {
-    let has_nul = |text: &std::ffi::OsStr| text.as_bytes().contains(&0);
+fn with_nul(launch: &Launch<'_>) -> Option<String> {
+    let has_nul = |text: &OsStr| text.as_bytes().contains(&0);
     if has_nul(launch.program()) {
         return Some("the path of the executable".to_owned());
     }
@@ -205,15 +248,17 @@ pub(super) fn with_nul(launch: &Launch<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::fixture::{Component, file};
+    use crate::os::fixture::{Component, ROADS, file};
 
-    /// The failure of a component, by `posix_spawn` and, with an attribute, by fork: they must not differ.
+    /// The failure of a component, which must be the same on all roads.
     fn failure(component: impl Fn() -> Component) -> SpawnError {
-        let plain = component().try_start().err().unwrap();
-        let mut with_attribute = component();
-        with_attribute.spec.umask = Some(0o027);
-        assert_eq!(with_attribute.try_start().err().unwrap(), plain);
-        plain
+        let failures = ROADS.map(|road| {
+            let mut component = component();
+            component.road = road;
+            component.try_start().err().unwrap()
+        });
+        assert!(failures.iter().all(|failure| *failure == failures[0]), "{failures:?}");
+        failures.into_iter().next().unwrap()
     }
 
     /// A program whose loader has another name.

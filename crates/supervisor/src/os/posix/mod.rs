@@ -1,105 +1,69 @@
 //! Spawning, as far as the Unix systems share it.
 //!
-//! The common component has no attributes (user, group, umask, niceness, limits). It starts from the [`LaunchPad`], at
-//! a cost that does not depend on our size, or where the system is too old for that by the standard library's
-//! `posix_spawn`. Attributes need more code of ours in the child, for which the standard library forks. So does a
-//! thread that has signals blocked: the standard library would hand its mask on, and the component would never hear of
-//! SIGTERM.
+//! What a child needs is made ready here, before there is one: the image that it becomes, and the attributes that it takes
+//! on. And here it is told in words what it could not do.
 //!
-//! On all roads the component begins with an empty signal mask and SIGPIPE as the system has it. Other signals that
-//! the supervisor ignores stay ignored, as exec has it: under `nohup` that is SIGHUP. No descriptor but its three is open
-//! in it, except that before Linux 5.11 what whoever started the supervisor left open for everybody stays open.
+//! On all roads the component begins in a session of its own, with an empty signal mask and every signal as the system has
+//! it. No descriptor but its three is open in it, except that before Linux 5.11 what whoever started the supervisor left
+//! open for everybody stays open.
 
 mod account;
 mod attributes;
 mod connecting;
 mod diagnosis;
 mod executable;
+mod image;
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use account::Account;
-pub(crate) use account::owner_of;
-use attributes::Attributes;
-pub(super) use attributes::Image;
+pub(crate) use account::Account;
+pub(super) use attributes::{Attributes, explain};
 pub(crate) use connecting::Connecting;
+pub(super) use diagnosis::{Clues, explain_process};
 pub(crate) use diagnosis::{in_words, is_shortage, is_want, words};
+pub(super) use image::Image;
 
-use rustix::io::fcntl_dupfd_cloexec;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Pid, Resource, getrlimit};
 
-use super::{Launch, LaunchPad, RUN_VARIABLE, TASK_VARIABLE};
+use super::Launch;
 use crate::error::{SpawnError, SpawnStep};
 
-/// Starts the component in a process group of its own and returns once its program runs.
-pub(super) fn start(launch: &Launch<'_>, pad: &mut LaunchPad) -> Result<Pid, SpawnError> {
-    let spec = launch.spec;
+/// What the child needs for this launch, made ready.
+pub(super) fn prepare(launch: &Launch<'_>) -> Result<(Image, Attributes), SpawnError> {
     launch.ready.map_or(Ok(()), |(number, _)| check_number(number))?;
-    let account = Account::of(spec)?;
-    let program = executable::find(launch)?;
+    diagnosis::check(launch)?;
+    if Account::is_needed(launch.spec) && launch.account.is_none() {
+        // Otherwise it would run as we do.
+        let reason = "it is still being looked up".to_owned();
+        return Err(SpawnError { step: SpawnStep::User, reason, os_error: None });
+    }
+    Ok((Image::of(launch, launch.account), Attributes::of(launch, launch.account)))
+}
 
+/// Starts a child by the standard library, with its input and output, that does `run` before anything else.
+///
+/// # Safety
+/// In the child of a fork only async-signal-safe calls may be made, for another thread may have held any lock: `run` makes
+/// system calls and nothing else, and returns only with an error, which holds no allocation.
+pub(super) unsafe fn fork(
+    launch: &Launch<'_>,
+    run: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
+) -> Result<Pid, SpawnError> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that starts processes")]
-    let mut command = Command::new(&program);
-    command.arg0(launch.program()).args(launch.arguments()).process_group(0);
-    if let Some(folder) = &spec.working_directory {
-        command.current_dir(folder);
-    }
-    command.env_clear().envs(launch.environment.iter().map(|(name, value)| (name, value)));
-    if let Some(account) = &account {
-        command.envs(account.variables_beside(&spec.environment));
-    }
-    command.envs(launch.added.iter().map(|(name, value)| (name, value)));
-    command.env(RUN_VARIABLE, launch.token);
-    if let Some(errand) = launch.errand {
-        command.env(TASK_VARIABLE, errand.token);
-    }
-
-    let explain = |error: &io::Error| diagnosis::explain(launch, &program, error);
-    let image = Image::of(&command, launch.program()).map_err(|error| explain(&error.into()))?;
-    let attributes = Attributes::of(spec, account.and_then(Account::into_change));
-    // The standard library has replaced what contains a NUL byte, and will say so.
-    if attributes.is_none() && diagnosis::with_nul(launch).is_none() {
-        let folder = spec.working_directory.as_ref();
-        let folder = folder.map(|folder| CString::new(folder.as_os_str().as_bytes())).transpose();
-        let folder = folder.map_err(|error| explain(&error.into()))?;
-        if let Some(launched) = pad.launch(&image, folder.as_deref(), launch) {
-            return launched.map_err(|error| explain(&error));
-        }
-    }
+    let mut command = Command::new(launch.program());
     command.stdin(no_input()?).stdout(output(launch.stdout)?).stderr(output(launch.stderr)?);
-    let reserved = launch.ready.map(reserve).transpose()?;
-    let ready = reserved.as_ref().map(|(number, reserved)| (*number, reserved.as_raw_fd()));
-    let attributes = attributes.or_else(|| ready.map(|_| Attributes::default()));
-    if let Some(attributes) = attributes.clone() {
-        let become_it = move || {
-            attributes.apply()?;
-            if let Some((number, descriptor)) = ready {
-                // SAFETY: the number is ours already, or else was taken by something in the parent that the child
-                // needs no more.
-                unsafe { Attributes::pass_on(descriptor, number)? };
-            }
-            image.execute()
-        };
-        // SAFETY: in the child of a fork only async-signal-safe calls may be made, for another thread may have held
-        // any lock. `become_it` makes raw system calls on values that were made ready here: it allocates nothing and
-        // takes no lock. It returns only with an error, which holds no allocation either.
-        unsafe { command.pre_exec(become_it) };
+    // SAFETY: the caller says so.
+    unsafe { command.pre_exec(run) };
+    match command.spawn() {
+        Ok(child) => Ok(Pid::from_child(&child)),
+        Err(error) => Err(explain_process(Errno::from_io_error(&error).unwrap_or(Errno::INVAL))),
     }
-    let child = command.spawn().map_err(|error| {
-        let in_child = attributes.and_then(|attributes| attributes.explain(spec, &error));
-        match in_child {
-            Some(Ok(failed)) => failed,
-            Some(Err(execute)) => explain(&execute),
-            None => explain(&error),
-        }
-    })?;
-    Ok(Pid::from_child(&child))
 }
 
 /// What a component may find its descriptor of readiness as.
@@ -110,15 +74,15 @@ fn check_number(number: RawFd) -> Result<(), SpawnError> {
         Ok(3..) => format!("is beyond the limit nofile, which is {limit}"),
         _ => "is not above 2, the standard error".to_owned(),
     };
-    let reason = format!("descriptor {number} of its readiness: {why}");
-    Err(SpawnError { step: SpawnStep::Attributes, reason, os_error: None })
+    let reason = format!("{number}: {why}");
+    Err(SpawnError { step: SpawnStep::Readiness, reason, os_error: None })
 }
 
 /// A copy of this descriptor that has this number, if that is free, or else a higher one.
 ///
 /// If it were free in the child, the standard library could use it for the pipe by which it learns of failures. And
 /// what has it already cannot be that.
-fn reserve((number, writer): (RawFd, BorrowedFd<'_>)) -> Result<(RawFd, OwnedFd), SpawnError> {
+pub(super) fn reserve((number, writer): (RawFd, BorrowedFd<'_>)) -> Result<(RawFd, OwnedFd), SpawnError> {
     let copy = fcntl_dupfd_cloexec(writer, number);
     copy.map(|copy| (number, copy)).map_err(|errno| output_error("", &errno.into()))
 }
@@ -178,11 +142,7 @@ mod tests {
     use std::ffi::OsString;
     use std::fs;
 
-    use crate::os::fixture::{Component, file};
-
-    /// From the launch pad, by `posix_spawn`, and with an attribute, which takes a fork.
-    const ROADS: [fn(&mut Component); 3] =
-        [|_| {}, |component| component.on_old_system = true, |component| component.spec.umask = Some(0o027)];
+    use crate::os::fixture::{Component, ROADS, file};
 
     fn sleeper() -> Component {
         Component::shell("echo ready; exec sleep 1000")
@@ -192,7 +152,7 @@ mod tests {
     fn the_environment_is_the_given_one_with_what_is_added_and_the_token() {
         for road in ROADS {
             let mut component = Component::new("/usr/bin/env", &[]);
-            road(&mut component);
+            component.road = road;
             component.environment = Vec::new();
             component.set("A", "1");
             component.set("B", "x=y");
@@ -212,25 +172,15 @@ mod tests {
 
     #[test]
     fn no_descriptor_of_ours_gets_into_a_component() {
-        // What whoever started the tests has left open for everybody is not ours.
-        let is_inherited = |descriptor: &OsString| {
-            let descriptor = descriptor.to_str().unwrap();
-            let info = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap_or_default();
-            let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
-            flags.is_some_and(|flags| i32::from_str_radix(flags.trim(), 8).unwrap() & libc::O_CLOEXEC == 0)
-        };
-        let ours = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name());
         let clean: BTreeSet<OsString> = ["0", "1", "2"].map(OsString::from).into();
         let with_ready = clean.iter().cloned().chain(["9".into()]).collect();
-        let with_inherited: BTreeSet<_> = ours.filter(is_inherited).chain(clean.clone()).collect();
         for (road, ready) in ROADS.into_iter().flat_map(|road| [(road, None), (road, Some(9))]) {
             // A shell that stops: a program that is just beginning has its libraries open.
             let mut component = Component::shell("echo; kill -STOP $$");
-            road(&mut component);
+            component.road = road;
             component.ready = ready;
             let expected = match ready {
                 Some(_) => &with_ready,
-                None if component.on_old_system => &with_inherited,
                 None => &clean,
             };
             let mut started = component.start();
@@ -250,7 +200,7 @@ mod tests {
             for road in ROADS {
                 // A shell that stops: a program that is just beginning has its libraries open.
                 let mut component = Component::shell("echo; kill -STOP $$");
-                road(&mut component);
+                component.road = road;
                 component.ready = Some(number);
                 let mut started = component.start();
                 started.line();
@@ -263,7 +213,7 @@ mod tests {
             component.ready = Some(number);
             let refused = component.try_start().err().unwrap();
             assert!(
-                refused.step == crate::SpawnStep::Attributes && refused.reason.contains(rule),
+                refused.step == crate::SpawnStep::Readiness && refused.reason.contains(rule),
                 "{refused}"
             );
         }
@@ -274,7 +224,7 @@ mod tests {
         for number in 3..40 {
             for road in ROADS {
                 let mut component = Component::new("/does/not/exist", &[]);
-                road(&mut component);
+                component.road = road;
                 component.ready = Some(number);
                 let refused = component.try_start().err().unwrap();
                 assert_eq!(refused.step, crate::SpawnStep::Executable, "{number}: {refused}");
@@ -294,7 +244,7 @@ mod tests {
                         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
                     }
                     let mut component = sleeper();
-                    road(&mut component);
+                    component.road = road;
                     component.start()
                 };
                 scope.spawn(start).join().unwrap()
@@ -314,7 +264,7 @@ mod tests {
     fn it_leads_a_group_of_its_own() {
         for road in ROADS {
             let mut component = Component::shell("read -r a b c d group rest < /proc/self/stat; echo $group");
-            road(&mut component);
+            component.road = road;
             let mut started = component.start();
             assert_eq!(started.line(), started.pid().to_string());
         }
@@ -331,7 +281,7 @@ mod tests {
         fs::create_dir_all(folder.join("folder/the-program")).unwrap();
         for road in ROADS {
             let mut component = Component::new("the-program", &[]);
-            road(&mut component);
+            component.road = road;
             component.spec.working_directory = Some(folder.to_owned());
             let first = folder.join("folder").display().to_string();
             // The last entry is relative to the component's working directory.
@@ -344,7 +294,7 @@ mod tests {
     fn a_relative_path_begins_at_the_working_directory() {
         for road in ROADS {
             let mut component = Component::new("bin/../bin/sh", &["-c", "pwd; echo $0"]);
-            road(&mut component);
+            component.road = road;
             component.spec.working_directory = Some("/usr".into());
             assert_eq!(component.output(), "/usr\nbin/../bin/sh\n");
         }

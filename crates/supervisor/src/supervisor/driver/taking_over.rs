@@ -44,6 +44,10 @@ impl Driver {
 
     fn take_over_one(&mut self, left: Left) -> io::Result<()> {
         let Left { key, memory, run, is_outdated } = left;
+        if run.is_some() {
+            // What is still to be run for it is run as it was.
+            self.means.launches.learn(key, self.core.spec(key));
+        }
         let found = match run {
             None => Found::Nothing,
             Some((number, Main::Lives(process))) => {

@@ -73,12 +73,16 @@ fn start(runs: &mut Runs, run: RunId, program: &str, arguments: &[&str]) {
         environment: &[("PATH".into(), "/usr/bin:/bin".into())],
         added: &[],
         token: &token,
+        account: None,
+        terms: os::Terms::default(),
+        cgroup: None,
         errand: None,
         ready: None,
         stdout,
         stderr,
     };
-    let process = os::spawn(&launch, &mut LaunchPad::new().unwrap()).unwrap();
+    let mut pad = LaunchPad::new().unwrap();
+    let process = os::spawn(&launch, &mut pad).unwrap().into_process(&mut pad);
     runs.add(Owner::Run(run), token.into(), process).unwrap();
 }
 

@@ -8,7 +8,7 @@ use polling::Poller;
 
 use super::{Answer, Failure, cannot_run, shown};
 use crate::environment;
-use crate::os::{self, Errand, Launch, LaunchPad, Watched};
+use crate::os::{self, Account, Errand, Launch, LaunchPad, Terms, Watched};
 use crate::run::Exit;
 use crate::spec::{Command, ProcessSpec};
 use crate::supervisor::runs::{Owner, Runs};
@@ -28,6 +28,10 @@ pub(in crate::supervisor) struct Launcher<'a> {
     pub(in crate::supervisor) spec: &'a ProcessSpec,
     /// What components inherit of our environment.
     pub(in crate::supervisor) inherited: &'a [(OsString, OsString)],
+    /// Who the component runs as, if it has an account.
+    pub(in crate::supervisor) account: Option<Arc<Account>>,
+    /// The soft limit of open descriptors, if it is not ours.
+    pub(in crate::supervisor) terms: Terms,
     pub(in crate::supervisor) pad: &'a mut LaunchPad,
     pub(in crate::supervisor) runs: &'a mut Runs,
     pub(in crate::supervisor) tokens: Tokens,
@@ -74,15 +78,20 @@ pub(super) fn start(
         environment: &environment,
         added: &added,
         token: place.token,
+        account: launcher.account.as_deref(),
+        terms: launcher.terms,
+        cgroup: None,
         errand: Some(Errand { command, token: &token }),
         stdout: writer.as_fd(),
         stderr: writer.as_fd(),
         ready: None,
     };
-    let process = os::spawn(&launch, launcher.pad).map_err(|error| {
+    let spawned = os::spawn(&launch, launcher.pad).map_err(|error| {
         let told = error.to_string();
         if error.is_shortage() { Failure::Want(told) } else { Failure::Told(told) }
     })?;
+    // If its program cannot be run after all, it ends with code 127.
+    let process = spawned.into_process(launcher.pad);
     launcher.runs.add(place.owner, token.into(), process).map_err(cannot)?;
     Ok(said)
 }

@@ -13,7 +13,7 @@ use polling::Events;
 
 use super::answer::LONGEST_ANSWER;
 use super::*;
-use crate::os::LaunchPad;
+use crate::os::{Account, LaunchPad, Terms};
 use crate::spec::{Cleanup, Health, Readiness, Variable};
 use crate::supervisor::handle::command_queue;
 use crate::supervisor::measuring::Measuring;
@@ -92,6 +92,8 @@ impl Bench {
         let launcher = Launcher {
             spec: &self.spec,
             inherited: &inherited,
+            account: Account::find(self.spec.user.as_deref(), None).unwrap().map(Arc::new),
+            terms: Terms::default(),
             pad: &mut self.pad,
             runs: &mut self.runs,
             tokens: Tokens::with(Key::random().unwrap()),
@@ -185,12 +187,15 @@ impl Bench {
             environment: &[("PATH".into(), "/usr/bin:/bin".into())],
             added: &[],
             token: &self.token,
+            account: None,
+            terms: Terms::default(),
+            cgroup: None,
             errand: None,
             stdout: nowhere.as_fd(),
             stderr: nowhere.as_fd(),
             ready: None,
         };
-        let process = os::spawn(&launch, &mut self.pad).unwrap();
+        let process = os::spawn(&launch, &mut self.pad).unwrap().into_process(&mut self.pad);
         self.runs.add(Owner::Run(RUN), self.token.as_str().into(), process).unwrap()
     }
 }

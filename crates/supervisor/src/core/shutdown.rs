@@ -1,0 +1,87 @@
+//! How everything is stopped: because somebody asked for it, an essential component was given up, or nothing will run again.
+
+use super::Core;
+use super::ask::{IMPATIENCE, NOBODY};
+use super::component::{Component, Milestone};
+use super::message::{Action, RequestId};
+use crate::event::{Event, EventKind};
+use crate::request::{Achieved, Outcome};
+use crate::spec::ComponentId;
+
+/// How far a shutdown has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shutdown {
+    No,
+    InOrder,
+    Immediate,
+    Over,
+}
+
+impl Core {
+    /// Stops everything because an essential component was given up.
+    pub(super) fn shut_down_for(&mut self, given_up: ComponentId) {
+        if self.shutdown == Shutdown::No {
+            self.shut_down(NOBODY, false, Some(given_up));
+        }
+    }
+
+    /// Stops everything; the last step of it is `End`.
+    pub(super) fn shut_down(&mut self, request: RequestId, immediately: bool, given_up: Option<ComponentId>) {
+        let waits_for = self.shutdown_asked_at.map(|asked_at| self.now.saturating_sub(asked_at));
+        let is_impatient = waits_for.is_some_and(|time| time >= IMPATIENCE);
+        if request != NOBODY {
+            self.shutdown_asked_at.get_or_insert(self.now);
+        }
+        let immediately = immediately || self.shutdown == Shutdown::InOrder && is_impatient;
+        if self.shutdown == Shutdown::No {
+            self.shutdown = Shutdown::InOrder;
+            self.wanted_before = self.keys().filter(|key| self.component(*key).wanted).collect();
+            self.given_up.clone_from(&given_up);
+            let kind = EventKind::ShuttingDown { given_up };
+            self.actions.push(Action::Emit(Event { at: self.now, component: None, kind }));
+        }
+        if immediately {
+            self.shutdown = Shutdown::Immediate;
+        }
+        self.for_each(request, self.keys().collect(), Self::unwant);
+        if immediately {
+            for key in self.keys() {
+                let milestone: Option<Milestone> = self.transition(key, Component::kill);
+                self.reached(key, milestone);
+            }
+        }
+    }
+
+    /// Ends supervision where nothing runs, will be tried again, or waits for anything but what never comes by itself.
+    pub(super) fn end_if_done(&mut self) {
+        if !self.ends_when_done || self.shutdown != Shutdown::No || self.stirring > 0 {
+            return;
+        }
+        let owes = |key| self.budget.as_ref().is_some_and(|budget| budget.is_owed_by(key));
+        let waits = |key: &u32| self.component(*key).launching.is_some() || owes(*key);
+        if self.keys().any(|key| waits(&key)) {
+            return;
+        }
+        let unsuccessful = self.components.iter().filter(|component| component.has_failed_its_work());
+        self.unsuccessful = unsuccessful.map(|component| component.spec.id.clone()).collect();
+        self.actions.push(Action::Emit(Event { at: self.now, component: None, kind: EventKind::AllDone }));
+        self.shut_down(NOBODY, false, None);
+    }
+
+    pub(super) fn end_if_over(&mut self) {
+        if self.shutdown != Shutdown::No && self.busy == 0 {
+            self.shutdown = Shutdown::Over;
+            let achieved =
+                |component: &Component| component.survivors().map_or(Achieved::Done, Achieved::Unkillable);
+            let named = |component: &Component| (component.spec.id.clone(), achieved(component));
+            let components = self.components.iter().map(named).collect();
+            let outcome = Outcome {
+                components,
+                given_up: self.given_up.clone(),
+                unsuccessful: std::mem::take(&mut self.unsuccessful),
+                left: false,
+            };
+            self.actions.push(Action::End { outcome });
+        }
+    }
+}
