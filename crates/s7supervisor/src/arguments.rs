@@ -106,6 +106,14 @@ pub(crate) enum Command {
     #[command(after_long_help = commands::why::HELP)]
     Why(commands::why::Why),
 
+    /// Replace the running supervisor by another version; no component is touched
+    #[command(after_long_help = commands::upgrade::HELP)]
+    Upgrade(commands::upgrade::Upgrade),
+
+    /// Tell whether this program can go on for the supervisor that asks, on standard input: how `upgrade` calls this.
+    #[command(hide = true)]
+    TakeoverCheck,
+
     /// Be a component for trying things out: listen, crash, ignore, flood, fork
     #[command(after_long_help = STAND_IN)]
     StandIn(StandIn),
@@ -361,6 +369,7 @@ mod tests {
             STAND_IN,
             commands::events::HELP,
             commands::why::HELP,
+            commands::upgrade::HELP,
             commands::simulate::HELP,
         ] {
             for line in text.lines() {

@@ -178,12 +178,6 @@ impl Builder {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| StartError::system("draw a random seed", &error))?,
         };
-        let rules = Rules {
-            budget: self.restart_budget,
-            on_give_up: self.on_give_up,
-            remembers: self.state_dir.is_some(),
-            ends_when_done: self.ends_when_done,
-        };
         let state_dir: Option<Arc<Path>> = self.state_dir.map(Arc::from);
         let mut components = self.components;
         let mut conditions = Vec::new();
@@ -191,6 +185,13 @@ impl Builder {
             .as_deref()
             .and_then(|folder| Past::read(folder).map_err(|condition| conditions.push(condition)).ok());
         components.extend(past.iter().flat_map(|past| past.strangers(&components)).collect::<Vec<_>>());
+        let rules = Rules {
+            budget: self.restart_budget,
+            on_give_up: self.on_give_up,
+            remembers: past.is_some(),
+            ends_with_us: self.on_crash == OnCrash::Stop,
+            ends_when_done: self.ends_when_done,
+        };
         let core = Core::new(components, rules, seed);
         let names = Arc::new(Names::new(core.specs()));
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);

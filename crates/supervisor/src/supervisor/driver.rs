@@ -38,6 +38,12 @@ const SIGCHLD_KEY: usize = 0;
 /// How many events a round may bring before they are told in the middle of it.
 const OUTBOX: usize = 256;
 
+/// How long the components' last output may take to reach its files when supervision ends.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
+
+/// Likewise what there is of it when we leave: what is not read waits for the next supervisor.
+const OUTPUT_SO_FAR: Duration = Duration::from_millis(200);
+
 /// How long what is left of tasks may take to end when supervision does.
 const LAST_TASKS: Duration = Duration::from_secs(1);
 
@@ -116,12 +122,10 @@ impl Driver {
         loop {
             self.runs.reap_ended();
             self.tell_readers();
-            if let Some(outcome) = self.ended.take() {
-                self.end_tasks();
-                self.runs.end_orphans();
-                self.finish_output();
-                self.ledger.end();
-                return outcome;
+            match self.ended.take() {
+                Some(outcome) if outcome.left => return self.leave(outcome),
+                Some(outcome) => return self.end(outcome),
+                None => {}
             }
             let deadlines = [
                 self.core.deadline(),
@@ -136,6 +140,24 @@ impl Driver {
             let _ = self.poller.wait(&mut events, timeout);
             self.round(&events);
         }
+    }
+
+    /// Everything has stopped.
+    fn end(mut self, outcome: Outcome) -> Outcome {
+        self.end_tasks();
+        self.runs.end_orphans();
+        self.finish_output(LAST_OUTPUT);
+        self.ledger.end();
+        outcome
+    }
+
+    /// Everything runs on: only what we have begun for ourselves is ended, and what was written until now is stored. What is
+    /// still to be written down is, when the ledger goes.
+    fn leave(mut self, outcome: Outcome) -> Outcome {
+        self.means.tasks.abandon_all(&mut self.runs);
+        self.runs.leave();
+        self.finish_output(OUTPUT_SO_FAR);
+        outcome
     }
 
     fn now(&self) -> Duration {
@@ -169,6 +191,10 @@ impl Driver {
         self.welcome();
         // What comes while these are handled has its own notice.
         for _ in 0..self.commands.len() {
+            // What comes after we were told to leave is for the next supervisor to find.
+            if self.ended.as_ref().is_some_and(|outcome| outcome.left) {
+                return;
+            }
             if let Ok(command) = self.commands.try_recv() {
                 self.obey(command);
             }
@@ -282,6 +308,12 @@ impl Driver {
     }
 
     fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: TakenUp, done: Done) {
+        if ask == Ask::Leave {
+            // What was said until now, nobody can hear later.
+            for run in self.means.voices.runs() {
+                self.hear_run(run);
+            }
+        }
         self.last_request += 1;
         let request = RequestId(self.last_request);
         self.taken_up.insert(request, taken_up);
@@ -339,6 +371,7 @@ impl Driver {
                 }
             }
             Action::End { outcome } => self.ended = Some(outcome),
+            Action::Leave => self.ended = Some(Outcome { left: true, ..Outcome::default() }),
         }
         None
     }
