@@ -31,7 +31,7 @@ use self::home::Home;
 use self::narrate::Narrator;
 use self::report::Report;
 use self::signals::{Signal, Signals};
-use crate::arguments::{Place, Run};
+use crate::arguments::{Cgroups, Place, Run};
 use crate::exit::{Ended, Exit, Failure};
 use crate::os;
 use crate::temp_folder::SOCKET;
@@ -102,6 +102,7 @@ impl Supervision {
             .end_when_done(asked.exit_when_done)
             .prober(Arc::new(HttpProber::new()))
             .state_dir(home.temp.path())
+            .cgroups(asked.cgroups == Cgroups::Auto)
             .reap_orphans(sigchld.into());
         if let Some(budget) = registry.config.restart_budget {
             builder = builder.restart_budget(budget);
@@ -114,6 +115,10 @@ impl Supervision {
         }
         let (events, to_journal) = (builder.subscribe(), builder.subscribe());
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
+        match supervisor.control_groups() {
+            Ok(folder) => info!("components run in control groups in {}", folder.display()),
+            Err(why) => info!("components run in no control groups of their own: {why}"),
+        }
         let handle = supervisor.handle();
         let journal = keep_journal(to_journal, &home, &registry.path)
             .map_err(|error| cannot("keep a journal", &error))?;
