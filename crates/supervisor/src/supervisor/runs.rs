@@ -130,7 +130,7 @@ impl Runs {
         token: Arc<str>,
         process: Process,
     ) -> io::Result<u32> {
-        let group = self.existing_group(run.component, id).filter(|group| group.has(&process));
+        let group = self.group_of_adopted(run.component, id, &process);
         self.take(Owner::Run(run), token, process, group)
     }
 

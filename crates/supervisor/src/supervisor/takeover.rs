@@ -121,7 +121,8 @@ impl Past {
         }
         let mut leftovers = Vec::new();
         let is_alive = |found: &Found| matches!(found.main, Main::Lives(_));
-        let alive = found.values().filter(|found| is_alive(found)).map(|found| sought[found.index].id.as_str());
+        let alive =
+            found.values().filter(|found| is_alive(found)).map(|found| sought[found.index].id.as_str());
         let alive: HashSet<_> = alive.collect();
         for group in groups.iter().flat_map(|groups| over(groups, &alive)) {
             leftovers.extend(group.members(0).held);

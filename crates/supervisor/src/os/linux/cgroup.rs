@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, fstatfs, openat, unlinkat};
 use rustix::io::{Errno, pread, retry_on_intr, write};
@@ -37,6 +38,7 @@ const MOST_ROUNDS: usize = 64;
 pub(crate) struct ControlGroup {
     path: PathBuf,
     folder: OwnedFd,
+    is_spent: AtomicBool,
 }
 
 /// Who is in a control group.
@@ -60,7 +62,7 @@ impl ControlGroup {
         if !is_group || fstat(&folder)?.st_uid != geteuid().as_raw() {
             return Err(io::Error::other("it is no control group of ours"));
         }
-        Ok(Self { path, folder })
+        Ok(Self { path, folder, is_spent: AtomicBool::new(false) })
     }
 
     /// Where it is.
@@ -106,9 +108,18 @@ impl ControlGroup {
         self.pids().is_ok_and(|pids| pids.contains(&main.pid())) && !has_ended(main.as_fd())
     }
 
+    /// Whether nothing can be started in it any more.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.is_spent.load(Ordering::Relaxed)
+    }
+
     /// Kills everybody in it and below: at once, and whoever is born meanwhile too, from Linux 5.14 on.
+    ///
+    /// It is spent by that: Linux 6.18, for one, goes on to kill whatever is cloned into such a group, for ever.
     pub(crate) fn kill(&self) {
-        let by_kernel = self.open_file("cgroup.kill", OFlags::WRONLY).and_then(|file| Ok(write(&file, b"1")?));
+        self.is_spent.store(true, Ordering::Relaxed);
+        let by_kernel =
+            self.open_file("cgroup.kill", OFlags::WRONLY).and_then(|file| Ok(write(&file, b"1")?));
         if by_kernel.is_err() {
             self.kill_each();
         }
@@ -130,7 +141,7 @@ impl ControlGroup {
         }
     }
 
-    /// Removes it, and what groups somebody has made in it. It stays if anybody lives there.
+    /// Removes it and what groups somebody has made in it. It stays if anybody lives there.
     fn remove(self) -> io::Result<()> {
         remove_below(&self.folder, DEEPEST);
         std::fs::remove_dir(&self.path)
@@ -178,9 +189,17 @@ impl AsFd for Population {
 }
 
 fn pids_in(folder: &OwnedFd, depth: usize, groups: &mut usize, pids: &mut HashSet<u32>) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut text = String::new();
-    File::from(openat(folder, "cgroup.procs", flags, Mode::empty())?).read_to_string(&mut text)?;
+    let read = |name: &str| {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut text = String::new();
+        File::from(openat(folder, name, flags, Mode::empty())?).read_to_string(&mut text)?;
+        Ok::<_, io::Error>(text)
+    };
+    let text = match read("cgroup.procs") {
+        // It is for threads, which need not be of the same group: the first of a process stands for it.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::OPNOTSUPP) => read("cgroup.threads")?,
+        text => text?,
+    };
     // Zero is somebody whom this pid namespace does not know.
     pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0));
     for (below, _) in groups_in(folder, depth) {
@@ -220,4 +239,4 @@ fn groups_in(folder: &OwnedFd, depth: usize) -> Vec<(OwnedFd, std::ffi::CString)
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -112,7 +112,7 @@ impl Driver {
             match os::spawn(&launch, &mut self.means.pad) {
                 // Somebody has removed it, or has made it one that takes no processes.
                 Err(error) if error.step == SpawnStep::ControlGroup && group.is_some() => {
-                    group = self.runs.instead_of_group(run.component, &spec.id, group, &error);
+                    group = self.runs.instead_of_group(run.component, &spec.id, &error);
                 }
                 spawned => break spawned,
             }

@@ -1,7 +1,8 @@
 //! Runs in control groups of their own: there nothing need be looked for. Who is in the group of a run belongs to it, and the
 //! kernel tells when nobody is left.
 //!
-//! A component keeps its group from run to run, because to make one takes longer than to start a process in it. Where groups
+//! A component keeps its group from run to run, because to make one takes longer than to start a process in it; but one in
+//! which was killed is not used again. Where groups
 //! cannot be had, or only for some runs, the others are looked after by what can be seen of processes.
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use super::{Look, Owner, Run, Runs};
 use crate::error::SpawnError;
-use crate::os::{self, ControlGroup, ControlGroups, Leftover, Members, OutOfMemory, Watched};
+use crate::os::{self, ControlGroup, ControlGroups, Leftover, Members, OutOfMemory, Process, Watched};
 use crate::spec::ComponentId;
 
 /// The control groups of components.
@@ -51,11 +52,13 @@ impl Runs {
         component: u32,
         id: &ComponentId,
     ) -> Option<Arc<ControlGroup>> {
-        if let Some(known) = self.groups.by_component.get(&component) {
+        let known = self.groups.by_component.get(&component);
+        if let Some(known) = known.filter(|known| !known.group.is_spent()) {
             return Some(Arc::clone(&known.group));
         }
+        self.groups.forget(component);
         match self.groups.folder.as_mut()?.group(id.as_str()) {
-            Ok(group) => Some(self.use_group(component, group)),
+            Ok(group) => Some(self.use_group(component, group?)),
             Err(error) => {
                 self.groups.give_up(&os::in_words(&error));
                 None
@@ -69,23 +72,25 @@ impl Runs {
         &mut self,
         component: u32,
         id: &ComponentId,
-        refused: Option<Arc<ControlGroup>>,
         error: &SpawnError,
     ) -> Option<Arc<ControlGroup>> {
-        // It is removed once nobody holds it.
-        drop(refused);
-        let had_served = self.forget_group(component);
-        if had_served {
+        let refused = self.groups.forget(component);
+        if refused.is_some_and(|refused| refused.has_served) {
             return self.group_for(component, id);
         }
         self.groups.give_up(&error.reason);
         None
     }
 
-    /// The group of this component, if an earlier supervisor has made it.
-    pub(super) fn existing_group(&mut self, component: u32, id: &ComponentId) -> Option<Arc<ControlGroup>> {
-        let group = self.groups.folder.as_ref()?.existing(id.as_str())?;
-        Some(self.use_group(component, group))
+    /// The group of this component in which an earlier supervisor has started this process, if it has.
+    pub(super) fn group_of_adopted(
+        &mut self,
+        component: u32,
+        id: &ComponentId,
+        main: &Process,
+    ) -> Option<Arc<ControlGroup>> {
+        let existing = self.groups.folder.as_ref()?.existing(id.as_str());
+        Some(self.use_group(component, existing.filter(|group| group.has(main))?))
     }
 
     /// Whether the kernel has killed the main process of this run, or a task, because memory had run out.
@@ -189,19 +194,6 @@ impl Runs {
         self.groups.by_component.insert(component, known);
         group
     }
-
-    /// Has this component make do without the group that it had. Says whether anything was started in that.
-    fn forget_group(&mut self, component: u32) -> bool {
-        let Some(Group { group, memory, has_served }) = self.groups.by_component.remove(&component) else {
-            return false;
-        };
-        drop(memory);
-        self.groups.keys.retain(|_, its| *its != component);
-        if let (Some(folder), Some(group)) = (&self.groups.folder, Arc::into_inner(group)) {
-            folder.remove(group);
-        }
-        has_served
-    }
 }
 
 impl Run {
@@ -251,6 +243,12 @@ impl Groups {
     /// What people should know.
     pub(super) fn condition(&self) -> Option<String> {
         self.condition.clone()
+    }
+
+    /// Has this component no group any more.
+    fn forget(&mut self, component: u32) -> Option<Group> {
+        self.keys.retain(|_, its| *its != component);
+        self.by_component.remove(&component)
     }
 
     /// Makes no more groups.

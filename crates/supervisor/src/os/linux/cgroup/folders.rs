@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -71,15 +72,23 @@ impl ControlGroups {
     /// The components that have a group here.
     pub(crate) fn names(&self) -> Vec<String> {
         let names = folders_in(&self.folder).into_iter();
-        names.filter_map(|path| Some(path.file_name()?.to_str()?.strip_prefix(COMPONENT)?.to_owned())).collect()
+        names
+            .filter_map(|path| Some(path.file_name()?.to_str()?.strip_prefix(COMPONENT)?.to_owned()))
+            .collect()
     }
 
-    /// The group of this component, which is there already, or is made now.
+    /// A new group for this component, in place of one that is there. `None` as long as anybody lives in that.
     ///
     /// # Errors
     /// If it cannot be made, or cannot be opened.
-    pub(crate) fn group(&mut self, name: &str) -> io::Result<ControlGroup> {
+    pub(crate) fn group(&mut self, name: &str) -> io::Result<Option<ControlGroup>> {
         let path = self.folder.join(format!("{COMPONENT}{name}"));
+        // Whatever it is, it may be spent.
+        if let Ok(former) = ControlGroup::open(path.clone())
+            && former.remove().is_err()
+        {
+            return Ok(None);
+        }
         match make(&path) {
             // Somebody has removed the folder.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -88,18 +97,14 @@ impl ControlGroups {
             }
             made => made?,
         }
-        ControlGroup::open(path)
+        ControlGroup::open(path).map(Some)
     }
 
-    /// The group of this component, if that is there.
+    /// The group of this component, if that is there. Nobody knows whether it is spent, so it is taken for that.
     pub(crate) fn existing(&self, name: &str) -> Option<ControlGroup> {
-        ControlGroup::open(self.folder.join(format!("{COMPONENT}{name}"))).ok()
-    }
-
-    /// Removes this group, if nobody is in it.
-    pub(crate) fn remove(&self, group: ControlGroup) {
-        // It stays where somebody is in it, and is found again.
-        let _ = group.remove();
+        let group = ControlGroup::open(self.folder.join(format!("{COMPONENT}{name}"))).ok()?;
+        group.is_spent.store(true, Ordering::Relaxed);
+        Some(group)
     }
 
     /// Removes the folders beside ours that nobody holds, and of which nothing lives.
@@ -147,18 +152,16 @@ fn make(folder: &Path) -> io::Result<()> {
 /// The folder of this name: in ours, or anywhere below where control groups are mounted.
 fn find(mount: &Path, own: &Path, name: &str) -> Option<PathBuf> {
     let is_ours = |path: &PathBuf| ControlGroup::open(path.clone()).is_ok();
-    let mut queue = VecDeque::from([own.to_owned(), mount.to_owned()]);
-    for _ in 0..MOST_FOLDERS {
+    let mut queue = VecDeque::from([mount.to_owned()]);
+    let all = std::iter::from_fn(|| {
         let folder = queue.pop_front()?;
-        let sought = folder.join(name);
-        if is_ours(&sought) {
-            return Some(sought);
-        }
-        if folder != own {
-            queue.extend(folders_in(&folder));
-        }
-    }
-    None
+        queue.extend(folders_in(&folder));
+        Some(folder)
+    });
+    std::iter::once(own.to_owned())
+        .chain(all.take(MOST_FOLDERS))
+        .map(|folder| folder.join(name))
+        .find(is_ours)
 }
 
 fn folders_in(folder: &Path) -> Vec<PathBuf> {
