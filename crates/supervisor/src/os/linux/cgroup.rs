@@ -189,23 +189,15 @@ impl AsFd for Population {
 }
 
 fn pids_in(folder: &OwnedFd, depth: usize, groups: &mut usize, pids: &mut HashSet<u32>) -> io::Result<()> {
-    let read = |name: &str| {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut text = String::new();
-        File::from(openat(folder, name, flags, Mode::empty())?).read_to_string(&mut text)?;
-        Ok::<_, io::Error>(text)
-    };
-    let text = match read("cgroup.procs") {
-        // It is for threads, which need not be of the same group: the first of a process stands for it.
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::OPNOTSUPP) => read("cgroup.threads")?,
-        text => text?,
-    };
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut text = String::new();
+    File::from(openat(folder, "cgroup.procs", flags, Mode::empty())?).read_to_string(&mut text)?;
     // Zero is somebody whom this pid namespace does not know.
     pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0));
     for (below, _) in groups_in(folder, depth) {
         *groups += 1;
         if *groups <= MOST_GROUPS {
-            // It may have been removed meanwhile, or take no processes.
+            // It may have been removed meanwhile. One of threads lists none, but the group above it does.
             let _ = pids_in(&below, depth - 1, groups, pids);
         }
     }
