@@ -25,7 +25,8 @@ fn the_exit_code_of_an_adopted_component_is_learnt_and_judged_by_its_rules() {
     make_fifo(&house, "a.end");
     make_fifo(&house, "b.end");
     let supervisor = Supervisor::run(&house);
-    (house.bell("a"), house.bell("b"));
+    house.bell("a");
+    house.bell("b");
     supervisor.kill();
     let supervisor = Supervisor::run(&house);
     supervisor.until_up(["a", "b"]);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::verbs::{Chosen, SendSignal, Stop, Wait};
 use crate::commands;
@@ -134,6 +134,11 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) exit_when_done: bool,
 
+    /// Whether each component has a control group (version 2) of its own, where one can be made: then nothing that it has
+    /// started outlives it
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub(crate) cgroups: Cgroups,
+
     /// Go into the background, and tell on standard output what came of the start: how `start` calls this.
     #[arg(long, hide = true)]
     pub(crate) background: bool,
@@ -147,6 +152,16 @@ pub(crate) enum OnCrash {
     Adopt,
     /// They are told to stop; what they have started is not
     Stop,
+}
+
+/// `run --cgroups`
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Cgroups {
+    /// Where they can be made.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// `check`

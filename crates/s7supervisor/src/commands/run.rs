@@ -41,7 +41,7 @@ use self::narrate::Narrator;
 use self::report::Report;
 use self::signals::{Signal, Signals};
 use self::successor::{Examiner, Fingerprint, Successor};
-use crate::arguments::{OnCrash, Place, Run};
+use crate::arguments::{Cgroups, OnCrash, Place, Run};
 use crate::exit::{Ended, Exit, Failure};
 use crate::os;
 use crate::temp_folder::SOCKET;
@@ -161,6 +161,7 @@ impl Supervision {
             })
             .prober(Arc::new(HttpProber::new()))
             .state_dir(home.temp.path())
+            .cgroups(asked.cgroups == Cgroups::Auto)
             .reap_orphans(sigchld.into());
         if let Some(budget) = registry.config.restart_budget {
             builder = builder.restart_budget(budget);
@@ -175,6 +176,10 @@ impl Supervision {
         }
         let (events, to_journal) = (builder.subscribe(), builder.subscribe());
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
+        match supervisor.control_groups() {
+            Ok(folder) => info!("components run in control groups in {}", folder.display()),
+            Err(why) => info!("components run in no control groups of their own: {why}"),
+        }
         let handle = supervisor.handle();
         let status_asked = bounded(1);
         let surroundings = keep_journal(to_journal, &home, &registry.path, upgrade.clone())

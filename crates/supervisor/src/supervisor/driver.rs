@@ -264,7 +264,7 @@ impl Driver {
             Command::Status { keys, answer } => {
                 let mut status = self.core.status(self.now(), &keys);
                 status.conditions.extend(self.means.pump.conditions());
-                status.conditions.extend(self.runs.condition());
+                status.conditions.extend(self.runs.conditions());
                 status.conditions.extend(self.ledger.conditions());
                 // Many a thing goes wrong in the same way for several logs.
                 let mut told = HashSet::new();
