@@ -4,7 +4,7 @@ mod hearing;
 mod launching;
 mod taking_over;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -64,6 +64,9 @@ pub(super) struct Driver {
     /// What the core's time was then: it goes on where another supervisor was killed.
     before: Duration,
     ledger: Ledger,
+    /// Of which something is to be written down when the round's work is done, so that no replacement waits while another
+    /// thread wakes up.
+    changed: BTreeSet<u32>,
     poller: Arc<Poller>,
     commands: Receiver<Command>,
     runs: Runs,
@@ -99,6 +102,7 @@ impl Driver {
             began,
             before,
             ledger,
+            changed: BTreeSet::new(),
             runs: Runs::new(Arc::clone(&poller), mailbox, sigchld.is_some()),
             poller,
             commands,
@@ -120,6 +124,7 @@ impl Driver {
         let mut events = Events::new();
         self.begin_supervision();
         loop {
+            self.write_down();
             self.runs.reap_ended();
             self.tell_readers();
             match self.ended.take() {
@@ -331,6 +336,7 @@ impl Driver {
                 inputs.extend(self.carry_out(action, now));
             }
             if self.outbox.len() >= OUTBOX {
+                self.write_down();
                 self.tell_readers();
             }
         }
@@ -358,7 +364,9 @@ impl Driver {
             Action::Inspect { run } => self.inspect(run, now),
             Action::Kill { run } => self.runs.kill(Owner::Run(run)),
             Action::Look { run } => self.runs.look_again(Owner::Run(run)),
-            Action::Remember { key } => self.remember(key),
+            Action::Remember { key } => {
+                self.changed.insert(key);
+            }
             Action::Emit(event) => self.outbox.push(event),
             Action::Accepted { request } => self.answer(request, Ok(request)),
             Action::Refused { request, why } => {
@@ -366,6 +374,8 @@ impl Driver {
                 self.answer(request, Err(why));
             }
             Action::Done { request, outcome } => {
+                // Whoever is told that something is so may rely on it.
+                self.write_down();
                 if let Some((request, outcome)) = self.ledger.hold(request, outcome, now) {
                     self.tell_done(request, outcome);
                 }
@@ -376,11 +386,13 @@ impl Driver {
         None
     }
 
-    fn remember(&self, key: u32) {
-        let memory = self.core.memory(key);
-        let run = memory.run().map(|(number, _)| RunId { component: key, number });
-        let identity = run.and_then(|run| self.runs.identity(run));
-        self.ledger.remember(key, &self.core.spec(key).id, memory, identity);
+    fn write_down(&mut self) {
+        while let Some(key) = self.changed.pop_first() {
+            let memory = self.core.memory(key);
+            let run = memory.run().map(|(number, _)| RunId { component: key, number });
+            let identity = run.and_then(|run| self.runs.identity(run));
+            self.ledger.remember(key, &self.core.spec(key).id, memory, identity);
+        }
     }
 
     fn tell_done(&mut self, request: RequestId, outcome: Outcome) {
