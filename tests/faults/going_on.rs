@@ -25,8 +25,9 @@ fn the_exit_code_of_an_adopted_component_is_learnt_and_judged_by_its_rules() {
     make_fifo(&house, "a.end");
     make_fifo(&house, "b.end");
     let supervisor = Supervisor::run(&house);
-    house.bell("a");
-    house.bell("b");
+    for id in ["a", "b"] {
+        house.bell(id);
+    }
     supervisor.kill();
     let supervisor = Supervisor::run(&house);
     supervisor.until_up(["a", "b"]);
@@ -57,7 +58,7 @@ fn what_dies_while_there_is_no_supervisor_is_told_so_and_restarted_once() {
     assert_eq!(family(&house, "dies"), [again]);
     assert_eq!(events(&house, "dies", "endedUnattended").len(), 1);
     assert_eq!(events(&house, "lives", "adopted").len(), 1);
-    assert_eq!(component(&house, "dies")["lastExit"]["signal"], "SIGKILL");
+    assert_eq!(component(&house, "dies")["lastExit"]["signal"], "KILL");
 }
 
 #[test]

@@ -23,8 +23,7 @@ pub(crate) fn can_try(what: &str, programs: &[&str]) -> bool {
     };
     assert!(std::env::var_os("CI").is_none(), "cannot try {what}: it takes {missing}");
     // Straight to the descriptor: what a passing test prints is not shown.
-    let mut stderr = std::io::stderr();
-    writeln!(stderr, "skipped: {what}: it takes {missing}").unwrap();
+    writeln!(std::io::stderr(), "skipped: {what}: it takes {missing}").expect("stderr is open");
     false
 }
 

@@ -276,7 +276,9 @@ fn a_supervisor_that_was_halted_for_a_while_judges_nobody_by_that_time() {
     supervisor.until(|house| component(house, "dies")["restarts"] == 1);
     let [again, still, beating] = supervisor.until_up(["dies", "lives", "beats"]);
     assert!(again != dies && still == lives);
-    assert_eq!(beating, beats, "its messages were there, and waited to be read");
+    let why = house.s7(&["why", "beats"]).stdout;
+    let why = String::from_utf8(why).unwrap();
+    assert_eq!(beating, beats, "its messages were there, and waited to be read: {why}");
     supervisor.stop();
 }
 
