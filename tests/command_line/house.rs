@@ -119,9 +119,15 @@ impl House {
 
     /// Starts the supervisor in the foreground; it answers when this returns.
     pub(crate) fn run(&self) -> Child {
-        fs::DirBuilder::new().create(self.path("temp")).unwrap();
+        self.run_with(&[])
+    }
+
+    /// The same, with more arguments for `run`.
+    pub(crate) fn run_with(&self, arguments: &[&str]) -> Child {
+        fs::DirBuilder::new().recursive(true).create(self.path("temp")).unwrap();
         fs::set_permissions(self.path("temp"), PermissionsExt::from_mode(0o700)).unwrap();
-        let child = self.command(PROGRAM).arg("run").stdout(Stdio::null()).spawn().unwrap();
+        let mut command = self.command(PROGRAM);
+        let child = command.arg("run").args(arguments).stdout(Stdio::null()).spawn().unwrap();
         self.until_exists("temp/s7supervisor.sock");
         self.until(|| code(&self.s7(&["status"])) != 3);
         child

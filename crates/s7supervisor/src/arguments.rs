@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::verbs::{Chosen, SendSignal, Stop, Wait};
 use crate::commands;
@@ -106,6 +106,14 @@ pub(crate) enum Command {
     #[command(after_long_help = commands::why::HELP)]
     Why(commands::why::Why),
 
+    /// Replace the running supervisor by another version; no component is touched
+    #[command(after_long_help = commands::upgrade::HELP)]
+    Upgrade(commands::upgrade::Upgrade),
+
+    /// Tell whether this program can go on for the supervisor that asks, on standard input: how `upgrade` calls this.
+    #[command(hide = true)]
+    TakeoverCheck,
+
     /// Be a component for trying things out: listen, crash, ignore, flood, fork
     #[command(after_long_help = STAND_IN)]
     StandIn(StandIn),
@@ -126,6 +134,11 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) exit_when_done: bool,
 
+    /// Whether each component has a control group (version 2) of its own, where one can be made: then nothing that it has
+    /// started outlives it
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub(crate) cgroups: Cgroups,
+
     /// Go into the background, and tell on standard output what came of the start: how `start` calls this.
     #[arg(long, hide = true)]
     pub(crate) background: bool,
@@ -139,6 +152,16 @@ pub(crate) enum OnCrash {
     Adopt,
     /// They are told to stop; what they have started is not
     Stop,
+}
+
+/// `run --cgroups`
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Cgroups {
+    /// Where they can be made.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// `check`
@@ -361,6 +384,7 @@ mod tests {
             STAND_IN,
             commands::events::HELP,
             commands::why::HELP,
+            commands::upgrade::HELP,
             commands::simulate::HELP,
         ] {
             for line in text.lines() {

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
@@ -29,7 +29,7 @@ pub(crate) struct Holder {
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Why a lock could not be had.
@@ -63,10 +63,23 @@ impl Lock {
                 file.set_len(0)?;
                 let told = serde_json::to_string(holder).map_err(std::io::Error::from)?;
                 file.write_all(told.as_bytes())?;
-                return Ok(Self { _file: file });
+                return Ok(Self { file });
             }
         }
         Err(Refused::System(std::io::Error::other("somebody keeps replacing it")))
+    }
+
+    /// Goes on with a lock that this process has held as another program, if it is that on `name` in `folder`.
+    pub(crate) fn resume(folder: BorrowedFd<'_>, name: &str, held: OwnedFd) -> rustix::io::Result<Self> {
+        let file = File::from(held);
+        // It is ours already, if it is what it is said to be.
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        if is_still(folder, name, &file)? { Ok(Self { file }) } else { Err(Errno::STALE) }
+    }
+
+    /// What keeps the lock for as long as it is open anywhere.
+    pub(crate) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 
     /// Who holds the lock on `name` in `folder`, or held it last.
@@ -146,6 +159,22 @@ mod tests {
         drop(first);
         let _second = Lock::take(folder.as_fd(), "lock", &holder(2)).unwrap();
         assert_eq!(Lock::holder(folder.as_fd(), "lock"), Some(holder(2)));
+    }
+
+    #[test]
+    fn a_lock_is_gone_on_with_only_where_it_is_that_very_one() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = folder(&place);
+        let first = Lock::take(folder.as_fd(), "lock", &holder(1)).unwrap();
+        let held = || first.file().try_clone_to_owned().unwrap();
+        let resumed = Lock::resume(folder.as_fd(), "lock", held()).unwrap();
+        assert!(Lock::resume(folder.as_fd(), "other", held()).is_err());
+        drop(first);
+        assert!(matches!(Lock::take(folder.as_fd(), "lock", &holder(2)), Err(Refused::Held(_))));
+        let stranger = File::open(place.path().join("lock")).unwrap();
+        assert!(Lock::resume(folder.as_fd(), "lock", stranger.into()).is_err(), "another has it");
+        drop(resumed);
+        Lock::take(folder.as_fd(), "lock", &holder(2)).unwrap();
     }
 
     #[test]

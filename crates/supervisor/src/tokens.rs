@@ -40,6 +40,11 @@ impl Tokens {
         format!("{id}/{:032x}", hash.finish128().as_u128())
     }
 
+    /// The name of whoever makes these: it tells nothing of the tokens, and no other supervisor has the same.
+    pub(crate) fn maker(&self) -> String {
+        format!("{:016x}", self.key.hash(b"maker").finish())
+    }
+
     /// The number of the run of this component that has this token, if that is one of the last before `runs`, or one of
     /// the first beyond.
     pub(crate) fn number_of(&self, id: &ComponentId, runs: u64, token: &[u8]) -> Option<u64> {

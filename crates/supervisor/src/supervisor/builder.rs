@@ -24,7 +24,7 @@ use super::voices::Voices;
 use crate::core::{Core, Rules};
 use crate::event::Event;
 use crate::names::Names;
-use crate::os::{LaunchPad, Terms};
+use crate::os::{ControlGroups, LaunchPad, Terms};
 use crate::output::{Fifos, Notice, Pump};
 use crate::relations::{self, RelationError, Wrong};
 use crate::spec::{
@@ -47,6 +47,7 @@ pub struct Builder {
     state_dir: Option<PathBuf>,
     notify_dir: Option<PathBuf>,
     descriptor_limit: Option<u64>,
+    cgroups: bool,
 }
 
 impl Builder {
@@ -168,6 +169,21 @@ impl Builder {
         self
     }
 
+    /// Whether each component runs in a control group of its own, where groups of version 2 can be made below the one of this
+    /// process. Default: no.
+    ///
+    /// Then whatever a component has started is gone when it has stopped, even if it has changed its session, its process group and
+    /// its environment and its parent has ended; without, such a process is not found. It takes write permission to that
+    /// folder, as root has it, or where it is delegated (`Delegate=yes` in a systemd unit). Where none can be made nothing
+    /// else changes, and [`Supervisor::control_groups`] says why.
+    ///
+    /// The groups are `s7supervisor-<name>/s7-<id>`, the name being drawn at random. An orderly end removes them.
+    #[must_use]
+    pub fn cgroups(mut self, yes: bool) -> Self {
+        self.cgroups = yes;
+        self
+    }
+
     /// Checks the components and starts supervising them, in a thread of its own.
     ///
     /// # Errors
@@ -178,12 +194,6 @@ impl Builder {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| StartError::system("draw a random seed", &error))?,
         };
-        let rules = Rules {
-            budget: self.restart_budget,
-            on_give_up: self.on_give_up,
-            remembers: self.state_dir.is_some(),
-            ends_when_done: self.ends_when_done,
-        };
         let state_dir: Option<Arc<Path>> = self.state_dir.map(Arc::from);
         let mut components = self.components;
         let mut conditions = Vec::new();
@@ -191,6 +201,13 @@ impl Builder {
             .as_deref()
             .and_then(|folder| Past::read(folder).map_err(|condition| conditions.push(condition)).ok());
         components.extend(past.iter().flat_map(|past| past.strangers(&components)).collect::<Vec<_>>());
+        let rules = Rules {
+            budget: self.restart_budget,
+            on_give_up: self.on_give_up,
+            remembers: past.is_some(),
+            ends_with_us: self.on_crash == OnCrash::Stop,
+            ends_when_done: self.ends_when_done,
+        };
         let core = Core::new(components, rules, seed);
         let names = Arc::new(Names::new(core.specs()));
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
@@ -215,10 +232,17 @@ impl Builder {
             }
         };
         let age = past.as_ref().map_or(Duration::ZERO, Past::age);
+        let groups = if self.cgroups {
+            let has_predecessor = past.as_ref().is_some_and(Past::has_predecessor);
+            ControlGroups::open(&tokens.maker(), has_predecessor)
+        } else {
+            Err("they were not asked for".to_owned())
+        };
+        let control_groups = groups.as_ref().map(|groups| groups.path().to_owned()).map_err(Clone::clone);
         let (mut ledger, mut legacy) = (Ledger::default(), Legacy::default());
         if let Some(past) = past {
             let left = |error| StartError::system("find out what an earlier supervisor has left", &error);
-            let (records, its) = past.into_legacy(&core).map_err(left)?;
+            let (records, its) = past.into_legacy(&core, groups.ok()).map_err(left)?;
             ledger = Ledger::new(records, core.specs(), mailbox.clone())
                 .map_err(|error| StartError::system("keep records of runs", &error))?;
             legacy = its;
@@ -226,6 +250,8 @@ impl Builder {
                 // What has outlived the one before is not gone on with.
                 legacy.left.iter_mut().for_each(|left| left.is_outdated = true);
             }
+        } else {
+            legacy.groups = groups.ok();
         }
         legacy.conditions.append(&mut conditions);
         let means =
@@ -242,7 +268,7 @@ impl Builder {
             .name("supervisor".into())
             .spawn(move || driver.run())
             .map_err(|error| StartError::system("start the supervisor's thread", &error))?;
-        Ok(Supervisor { handle, thread: Some(thread) })
+        Ok(Supervisor { handle, thread: Some(thread), control_groups })
     }
 }
 

@@ -16,6 +16,7 @@ mod takeover;
 mod tasks;
 mod voices;
 
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 #[cfg(fuzzing)]
@@ -27,6 +28,10 @@ pub use prober::{HttpQuestion, ProbeAnswer, Prober};
 pub(crate) use said::parse;
 
 use crate::request::{Outcome, RequestError};
+
+/// Which supervisors can go on where one of this version has left off, or was killed: those of the same number. It changes with
+/// what is in the folder of [`Builder::state_dir`].
+pub const STATE_VERSION: u32 = records::VERSION;
 
 /// Keeps components running.
 ///
@@ -51,6 +56,7 @@ use crate::request::{Outcome, RequestError};
 pub struct Supervisor {
     handle: Handle,
     thread: Option<JoinHandle<Outcome>>,
+    control_groups: Result<PathBuf, String>,
 }
 
 impl Supervisor {
@@ -64,6 +70,14 @@ impl Supervisor {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// The folder of the control groups in which components run, each in one of its own.
+    ///
+    /// # Errors
+    /// Why there are none: a sentence.
+    pub fn control_groups(&self) -> Result<&Path, &str> {
+        self.control_groups.as_deref().map_err(String::as_str)
     }
 
     /// Waits until somebody has asked for a shutdown and it is complete. Says of each component whether it is gone,

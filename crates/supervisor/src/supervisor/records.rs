@@ -29,7 +29,7 @@ pub(super) use self::finding::{Found, Main, Sought, find};
 pub(super) use self::recorder::{Held, Recorder};
 
 /// Changes with what is in the files.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// What the name of each record ends with.
 const SUFFIX: &str = ".run";
@@ -47,6 +47,7 @@ pub(super) struct Records {
     /// When the first supervisor with this key began, on the kernel's monotonic clock.
     began: Duration,
     is_key_stored: bool,
+    has_predecessor: bool,
 }
 
 /// What is remembered of a component.
@@ -93,7 +94,8 @@ impl Records {
         let first = || Ok((Key::random()?, monotonic()));
         let (key, began) =
             kept.map_or_else(first, Ok).map_err(|error: io::Error| cannot("no random bits", &error))?;
-        let mut records = Self { folder, place, key, began, is_key_stored };
+        let has_predecessor = is_key_stored;
+        let mut records = Self { folder, place, key, began, is_key_stored, has_predecessor };
         if !is_key_stored {
             // What cannot be written now, the recorder writes when it can.
             records.is_key_stored = records.folder.replace(KEY, &records.key_file()).is_ok();
@@ -104,6 +106,11 @@ impl Records {
     /// The tokens of runs: the same as those of the supervisor before, unless that came to an orderly end.
     pub(super) fn tokens(&self) -> Tokens {
         Tokens::with(self.key)
+    }
+
+    /// Whether there was a supervisor before that came to no orderly end.
+    pub(super) fn has_predecessor(&self) -> bool {
+        self.has_predecessor
     }
 
     /// How long ago the first of the supervisors began that have followed each other here, with no orderly end between them: the

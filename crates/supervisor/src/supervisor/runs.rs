@@ -1,6 +1,7 @@
 //! The processes that we have started: the main processes of runs, and the commands that tasks are; and what is watched
 //! of each of them, and of what lives beside it.
 
+mod grouped;
 mod looking;
 mod named;
 
@@ -12,14 +13,15 @@ use std::time::Duration;
 
 use polling::Poller;
 
+use self::grouped::Groups;
 use self::looking::Looking;
 pub(super) use self::looking::{Look, Looked};
 use self::named::Named;
 use super::handle::Mailbox;
-use crate::os::{self, Identity, Leftover, OutOfMemory, Process, Watched};
+use crate::os::{self, ControlGroup, Identity, Leftover, OutOfMemory, Population, Process, Watched};
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
-use crate::spec::Recipient;
+use crate::spec::{ComponentId, Recipient};
 
 /// The poller's key for the memory of our control group. Zero is that of SIGCHLD.
 const MEMORY_KEY: usize = 1;
@@ -50,6 +52,7 @@ pub(super) struct Runs {
     last_key: usize,
     orphans_come_to_us: bool,
     out_of_memory: OutOfMemory,
+    groups: Groups,
 }
 
 /// One of them, until it is reaped.
@@ -59,6 +62,10 @@ struct Run {
     token: Arc<str>,
     /// Shared with who looks what is left of it.
     process: Watched<Arc<Process>>,
+    /// The control group in which it was started, if it was started in one.
+    group: Option<Arc<ControlGroup>>,
+    /// Whether anybody is left there, once its main process has ended.
+    population: Option<Watched<Population>>,
     named: Named,
     /// The user of its main process when a sender of notifications was last looked at.
     user: Option<u32>,
@@ -98,6 +105,7 @@ impl Runs {
             last_key: MEMORY_KEY,
             orphans_come_to_us,
             out_of_memory,
+            groups: Groups::default(),
         }
     }
 
@@ -107,14 +115,32 @@ impl Runs {
     /// When it cannot be watched. It is then killed and reaped again.
     pub(super) fn add(&mut self, owner: Owner, token: Arc<str>, process: Process) -> io::Result<u32> {
         let pid = process.pid();
-        self.adopt(owner, token, process).inspect_err(|_| os::destroy(pid))
+        let group = self.groups.started_in(owner);
+        self.take(owner, token, process, group).inspect_err(|_| os::destroy(pid))
     }
 
     /// Takes charge of the main process of a run that another supervisor has started, and gives its pid.
     ///
     /// # Errors
     /// When it cannot be watched. It lives on then.
-    pub(super) fn adopt(&mut self, owner: Owner, token: Arc<str>, process: Process) -> io::Result<u32> {
+    pub(super) fn adopt(
+        &mut self,
+        run: RunId,
+        id: &ComponentId,
+        token: Arc<str>,
+        process: Process,
+    ) -> io::Result<u32> {
+        let group = self.group_of_adopted(run.component, id, &process);
+        self.take(Owner::Run(run), token, process, group)
+    }
+
+    fn take(
+        &mut self,
+        owner: Owner,
+        token: Arc<str>,
+        process: Process,
+        group: Option<Arc<ControlGroup>>,
+    ) -> io::Result<u32> {
         let pid = process.pid();
         let process = self.watch(owner, Arc::new(process))?;
         self.main_pids.insert(pid);
@@ -122,6 +148,8 @@ impl Runs {
             owner,
             token,
             process,
+            group,
+            population: None,
             named: Named::No,
             user: None,
             exit: None,
@@ -167,6 +195,7 @@ impl Runs {
         if key == MEMORY_KEY {
             self.out_of_memory.rung();
         }
+        self.groups.noticed(key);
         let owner = self.watched.get(&key).copied()?;
         let run = self.run_mut(owner)?;
         let place = run.leftovers.iter().position(|held| held.leftover.key() == key);
@@ -192,7 +221,7 @@ impl Runs {
         let peak_memory = if run.named == Named::No { run.process.peak_memory() } else { None };
         let is_strange_kill =
             matches!(exit, Exit::Signal { signal, .. } if signal == Signal::KILL.number()) && !run.killed;
-        if is_strange_kill && self.out_of_memory.explains_an_end(now) {
+        if is_strange_kill && self.is_kill_for_memory(owner, now) {
             exit = Exit::OutOfMemory;
         }
         Some(Ended { exit, peak_memory })
@@ -240,7 +269,10 @@ impl Runs {
 
     /// Kills every process that is known of a run, or of a task.
     pub(super) fn kill(&mut self, owner: Owner) {
-        self.hold_family(owner);
+        // In a control group, whoever is there is killed without being looked for.
+        if self.run(owner).is_some_and(|run| run.group.is_none()) {
+            self.hold_family(owner);
+        }
         if let Some(run) = self.run_mut(owner) {
             run.killed = true;
             run.kill();
@@ -250,6 +282,10 @@ impl Runs {
     /// Takes hold of what descends from the processes of a run that are known, while its main process lives: once that
     /// has ended, a descendant that has left its group could not be told from a stranger without much reading.
     fn hold_family(&mut self, owner: Owner) {
+        if let Some((group, main)) = self.run(owner).and_then(Run::group) {
+            let members = group.members(main);
+            return self.hold(owner, members.held);
+        }
         let Some(run) = self.run(owner).filter(|run| run.exit.is_none()) else { return };
         let first = Some((run.process.pid(), run.process.as_fd())).filter(|_| run.process.exit().is_none());
         let beside = run.leftovers.iter().map(|held| (held.leftover.pid(), held.leftover.as_fd()));
@@ -258,9 +294,15 @@ impl Runs {
         self.hold(owner, family);
     }
 
+    /// Lets go of everything that is still there, which lives on.
+    pub(super) fn leave(&mut self) {
+        self.by_owner.clear();
+    }
+
     /// Takes note of what the kernel does, by which ends may be explained later.
     pub(super) fn look_at_memory(&mut self, now: Duration) {
         self.out_of_memory.look(now);
+        self.groups.look_at_memory(now);
     }
 
     /// Reaps orphans that came to us and have ended.
@@ -307,6 +349,9 @@ impl Run {
 
     fn kill(&self) {
         self.process.kill();
+        if let Some(group) = &self.group {
+            group.kill();
+        }
         self.leftovers.iter().for_each(|held| held.leftover.kill());
     }
 }

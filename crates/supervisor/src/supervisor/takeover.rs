@@ -1,14 +1,14 @@
 //! How a supervisor begins where another was killed: what that one has left is found, and handed to the core and to those
 //! that look after processes, their output and what they say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::records::{Found, Main, Record, Records, Sought, find};
 use crate::core::{Core, Memory};
-use crate::os::Leftover;
+use crate::os::{ControlGroup, ControlGroups, Leftover};
 use crate::policy::Never;
 use crate::spec::{ComponentId, ProcessSpec};
 use crate::tokens::Tokens;
@@ -32,6 +32,8 @@ pub(super) struct Legacy {
     pub(super) left: Vec<Left>,
     /// What people should know: a sentence each.
     pub(super) conditions: Vec<String>,
+    /// Where the control groups are in which components run, where these can be had.
+    pub(super) groups: Option<ControlGroups>,
 }
 
 /// What is left of one component.
@@ -77,6 +79,11 @@ impl Past {
         self.records.age()
     }
 
+    /// Whether there was a supervisor before that came to no orderly end.
+    pub(super) fn has_predecessor(&self) -> bool {
+        self.records.has_predecessor()
+    }
+
     pub(super) fn tokens(&self) -> Tokens {
         self.records.tokens()
     }
@@ -85,7 +92,11 @@ impl Past {
     ///
     /// # Errors
     /// If it cannot be told of a process whether it lives: to start another beside it would be wrong.
-    pub(super) fn into_legacy(mut self, core: &Core) -> io::Result<(Records, Legacy)> {
+    pub(super) fn into_legacy(
+        mut self,
+        core: &Core,
+        groups: Option<ControlGroups>,
+    ) -> io::Result<(Records, Legacy)> {
         let keys: Vec<_> = (0..).zip(core.specs()).collect();
         let sought = keys.iter().map(|(_, spec)| {
             let record = self.by_id.get(&spec.id);
@@ -109,6 +120,15 @@ impl Past {
             ));
         }
         let mut leftovers = Vec::new();
+        let is_alive = |found: &Found| matches!(found.main, Main::Lives(_));
+        let alive =
+            found.values().filter(|found| is_alive(found)).map(|found| sought[found.index].id.as_str());
+        let alive: HashSet<_> = alive.collect();
+        for group in groups.iter().flat_map(|groups| over(groups, &alive)) {
+            leftovers.extend(group.members(0).held);
+            group.kill();
+        }
+        legacy.groups = groups;
         for (index, (key, spec)) in keys.into_iter().enumerate() {
             let found = found.remove(&index);
             let record = self.by_id.remove(&spec.id);
@@ -135,13 +155,21 @@ pub(super) fn is_stranger(spec: &ProcessSpec) -> bool {
     spec.executable.as_os_str().is_empty()
 }
 
+/// The control groups of components of which no main process lives: what is in them is left over, whatever it says of itself.
+fn over(groups: &ControlGroups, alive: &HashSet<&str>) -> Vec<ControlGroup> {
+    let names = groups.names().into_iter().filter(|name| !alive.contains(name.as_str()));
+    names.filter_map(|name| groups.existing(&name)).collect()
+}
+
 /// Kills what is left of runs that are over, and says what withstands that.
 fn end_all(leftovers: &[Leftover]) -> Option<String> {
     leftovers.iter().for_each(Leftover::kill);
     #[expect(clippy::disallowed_methods, reason = "nothing is decided by this time: it bounds a wait")]
     let began = Instant::now();
     let lives = |leftover: &&Leftover| !leftover.ends_within(LAST_MOMENT.saturating_sub(began.elapsed()));
-    let pids: Vec<_> = leftovers.iter().filter(lives).map(|leftover| leftover.pid().to_string()).collect();
+    // One may have been found in two ways.
+    let pids: BTreeSet<_> = leftovers.iter().filter(lives).map(Leftover::pid).collect();
+    let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
     (!pids.is_empty()).then(|| {
         format!("what an earlier supervisor has left cannot be killed: processes {}", pids.join(", "))
     })

@@ -39,6 +39,14 @@ impl Report {
         report.unless_ended(verdict)
     }
 
+    /// Goes on waiting for these components, where the supervisor before has said that control works.
+    pub(crate) fn resumed(
+        components: impl IntoIterator<Item = ComponentId>,
+        status: &Status,
+    ) -> Option<Self> {
+        Self { pending: components.into_iter().collect(), unattended: HashSet::new() }.resume(status)
+    }
+
     /// Takes note of an event. `None` once the last word has been said.
     pub(crate) fn observe(mut self, event: &Event) -> Option<Self> {
         let verdict = self.heed(event);

@@ -2,6 +2,7 @@
 
 mod adopted;
 mod bearers;
+mod cgroup;
 mod descendants;
 mod facts;
 mod identity;
@@ -19,6 +20,7 @@ mod usage;
 
 pub(crate) use adopted::Fate;
 pub(crate) use bearers::{Bearer, bearers, families};
+pub(crate) use cgroup::{ControlGroup, ControlGroups, Members, Population};
 pub(crate) use descendants::descendants;
 pub(crate) use facts::facts;
 pub(crate) use identity::{Identity, Place};

@@ -60,7 +60,7 @@ struct Bell {
 
 /// Of the control groups by which memory is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+pub(super) enum Version {
     First,
     Second,
 }
@@ -80,6 +80,17 @@ impl OutOfMemory {
             watching.seen = watching.read().unwrap_or(0);
         }
         watching
+    }
+
+    /// Counts what happens in this group of the second version, and below it. `None` where memory is not counted for it, or
+    /// nobody would be told.
+    pub(crate) fn in_group(group: &Path, poller: &Arc<Poller>, key: usize) -> Option<Self> {
+        let version = Version::Second;
+        let mut watching = Self::in_file(Some(&group.join(version.count())));
+        let bell = Bell::hang(version, group, watching.count.as_ref()?, poller, key);
+        watching.bell = Some(bell.ok()?);
+        watching.seen = watching.read()?;
+        Some(watching)
     }
 
     /// Counts what this file says.
@@ -201,7 +212,16 @@ fn group_of(cgroup: &str, mountinfo: &str) -> Option<(Version, PathBuf)> {
         Some((_, group)) => (Version::First, group),
         None => (Version::Second, groups().find(|(controllers, _)| controllers.is_empty())?.1),
     };
-    mountinfo.lines().find_map(|line| {
+    mounted(version, group, mountinfo).next().map(|(_, folder)| (version, folder))
+}
+
+/// Where control groups of this version are mounted, each with the folder that this group has there.
+pub(super) fn mounted(
+    version: Version,
+    group: &str,
+    mountinfo: &str,
+) -> impl Iterator<Item = (PathBuf, PathBuf)> {
+    mountinfo.lines().filter_map(move |line| {
         let (place, kind) = line.split_once(" - ")?;
         let mut kind = kind.split(' ');
         let is_it = match kind.next()? {
@@ -213,7 +233,7 @@ fn group_of(cgroup: &str, mountinfo: &str) -> Option<(Version, PathBuf)> {
         let (root, folder) = (place.next()?, place.next()?);
         // What is mounted may be a part of the tree, as in a container.
         let below = Path::new(group).strip_prefix(root).unwrap_or(Path::new(""));
-        is_it.then(|| (version, Path::new(folder).join(below)))
+        is_it.then(|| (folder.into(), Path::new(folder).join(below)))
     })
 }
 

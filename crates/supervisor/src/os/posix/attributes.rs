@@ -86,7 +86,7 @@ pub(in crate::os) fn explain(clues: &Clues, Failure { step, errno }: Failure) ->
         Step::Descriptor(2) => told(SpawnStep::Output, "standard error"),
         Step::Descriptor(number) => told(SpawnStep::Readiness, &number.to_string()),
         Step::ControlGroup => told(SpawnStep::ControlGroup, "of its own"),
-        Step::Session => told(SpawnStep::Process, "a session of its own"),
+        Step::ProcessGroup => told(SpawnStep::Process, "a group of its own"),
         Step::Folder => diagnosis::explain_folder(clues, errno),
         Step::OpenFiles => told(SpawnStep::Limit, "nofile to what it was before it was raised"),
         Step::Limit(place) => told(SpawnStep::Limit, &spec.limits.get(place).map_or_else(String::new, limit)),

@@ -94,20 +94,29 @@ impl Driver {
         let no_process = |error| failed(SpawnStep::Process, &error);
         let mouth = self.means.voices.open(run, &token, spec).map_err(no_process)?;
         let environment = environment::of(&spec.environment, &self.inherited);
-        let launch = Launch {
-            spec,
-            environment: &environment,
-            added: &mouth.variables,
-            token: &token,
-            account: account.as_deref(),
-            terms: self.means.launches.terms,
-            cgroup: None,
-            errand: None,
-            stdout: ends.stdout.as_fd(),
-            stderr: ends.stderr.as_fd(),
-            ready: mouth.ready(),
+        let mut group = self.runs.group_for(run.component, &spec.id);
+        let spawned = loop {
+            let launch = Launch {
+                spec,
+                environment: &environment,
+                added: &mouth.variables,
+                token: &token,
+                account: account.as_deref(),
+                terms: self.means.launches.terms,
+                cgroup: group.as_deref().map(AsFd::as_fd),
+                errand: None,
+                stdout: ends.stdout.as_fd(),
+                stderr: ends.stderr.as_fd(),
+                ready: mouth.ready(),
+            };
+            match os::spawn(&launch, &mut self.means.pad) {
+                // Somebody has removed it, or has made it one that takes no processes.
+                Err(error) if error.step == SpawnStep::ControlGroup && group.is_some() => {
+                    group = self.runs.instead_of_group(run.component, &spec.id, &error);
+                }
+                spawned => break spawned,
+            }
         };
-        let spawned = os::spawn(&launch, &mut self.means.pad);
         // Only now, so that the start does not wait while another thread wakes up.
         self.means.pump.wake();
         self.means.launches.remember(run, account);

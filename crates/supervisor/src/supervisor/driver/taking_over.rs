@@ -8,7 +8,6 @@ use crate::core::{Found, Input};
 use crate::os::Process;
 use crate::run::RunId;
 use crate::supervisor::records::Main;
-use crate::supervisor::runs::Owner;
 use crate::supervisor::takeover::{Left, Legacy};
 
 impl Driver {
@@ -17,6 +16,7 @@ impl Driver {
     /// # Errors
     /// If a process cannot be watched. Nothing was done to any then.
     pub(in crate::supervisor) fn take_over(&mut self, legacy: Legacy) -> io::Result<()> {
+        self.runs.use_groups(legacy.groups);
         let goes_on: Vec<_> = legacy.left.iter().filter_map(Left::living).collect();
         for (id, number) in self.means.pump.standing()? {
             let known = (0..).zip(self.core.specs()).find(|(_, spec)| spec.id == id);
@@ -66,7 +66,7 @@ impl Driver {
     fn adopt(&mut self, run: RunId, process: Process, is_ready: bool) -> io::Result<u32> {
         let spec = self.core.spec(run.component);
         let token: Arc<str> = Arc::from(self.means.tokens.of(&spec.id, run.number));
-        let pid = self.runs.adopt(Owner::Run(run), Arc::clone(&token), process)?;
+        let pid = self.runs.adopt(run, &spec.id, Arc::clone(&token), process)?;
         // What cannot be heard, or stored, is missed; it runs on all the same.
         let heard = self.means.voices.adopt(run, &token, spec, is_ready);
         let stored = self.means.pump.adopt(run, spec, is_ready);

@@ -47,7 +47,7 @@ pub(super) struct Looking {
     helper: Helper,
     mailbox: Mailbox,
     /// If nothing could be opened, nothing would be found: some descriptors are kept back for the looks at once,
-    reserve: Reserve,
+    pub(super) reserve: Reserve,
     /// and some for those of the thread.
     reserve_of_thread: Arc<Mutex<Reserve>>,
     /// The process whose environment the thread is reading, or 0.
@@ -103,6 +103,7 @@ impl Runs {
             self.looking.asked = Asked::TooMuch;
         }
         owners.retain(|owner| self.run(*owner).is_some_and(|run| run.exit.is_some()));
+        self.look_into_groups(&mut owners, &mut looks, now);
         if owners.is_empty() {
             return looks;
         }
@@ -165,8 +166,13 @@ impl Runs {
         }
     }
 
+    /// What people should know.
+    pub(in crate::supervisor) fn conditions(&self) -> impl Iterator<Item = String> {
+        self.condition().into_iter().chain(self.groups.condition())
+    }
+
     /// What people should know, if the thread hangs.
-    pub(in crate::supervisor) fn condition(&self) -> Option<String> {
+    pub(super) fn condition(&self) -> Option<String> {
         matches!(self.looking.asked, Asked::TooMuch).then(|| {
             let which = match self.looking.reading.load(Ordering::Relaxed) {
                 0 => "a process".to_owned(),
@@ -251,7 +257,7 @@ impl Runs {
 
     /// What is to be said of a run by what is held of it. `is_clean` says whether the last look has found nothing, for
     /// sure.
-    fn note(&mut self, owner: Owner, is_clean: bool, now: Duration) -> Option<Look> {
+    pub(super) fn note(&mut self, owner: Owner, is_clean: bool, now: Duration) -> Option<Look> {
         let Some(run) = self.run(owner) else { return Some(Look::Gone) };
         // The first process may live on when another that it has named has ended.
         let first = run.process.exit().is_none().then(|| run.process.pid());
@@ -296,6 +302,9 @@ impl Runs {
             for held in &run.leftovers {
                 self.watched.remove(&held.leftover.key());
             }
+            if let Some(population) = &run.population {
+                self.watched.remove(&population.key());
+            }
             self.forget_name(run.named);
             self.ended.push(run.process);
         }
@@ -303,7 +312,7 @@ impl Runs {
 }
 
 impl Run {
-    fn has_more(&self) -> bool {
+    pub(super) fn has_more(&self) -> bool {
         self.process.exit().is_none() || !self.leftovers.is_empty()
     }
 

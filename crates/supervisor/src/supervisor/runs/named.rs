@@ -43,7 +43,7 @@ impl Runs {
             }
             Named::No
         } else {
-            let Some(process) = os::member(&run.asked(), pid) else { return false };
+            let Some(process) = run.member(pid) else { return false };
             self.hold(owner, vec![process]);
             Named::Lives(pid)
         };
@@ -80,7 +80,7 @@ impl Runs {
             // It may have changed its user since it was last asked for.
             run.user = os::user_of(&run.asked());
             let is_its_user = run.user == Some(sender.user);
-            (sender, is_its_user || os::member(&run.asked(), sender.pid).is_some())
+            (sender, is_its_user || run.member(sender.pid).is_some())
         });
         may_speak && who == sender
     }

@@ -52,7 +52,7 @@ pub(in crate::os) enum Step {
     /// To pass on the descriptor of this number.
     Descriptor(RawFd),
     ControlGroup,
-    Session,
+    ProcessGroup,
     Folder,
     /// The limit of open descriptors that is not the specification's.
     OpenFiles,
@@ -123,7 +123,7 @@ impl Plan {
         if let Some(members) = self.members {
             join(members).map_err(Step::ControlGroup.failed())?;
         }
-        plain(libc::SYS_setsid, [0; 4]).map_err(Step::Session.failed())?;
+        plain(libc::SYS_setpgid, [0; 4]).map_err(Step::ProcessGroup.failed())?;
         reset_signals();
         self.attributes.apply()?;
         unblock_signals();

@@ -135,18 +135,6 @@ fn memory_that_nobody_looks_into() {
 }
 
 #[test]
-fn a_component_leads_a_session_of_its_own() {
-    for road in ROADS {
-        let mut component =
-            Component::shell("read -r a b c d group session rest < /proc/self/stat; echo $group $session");
-        component.road = road;
-        let mut started = component.start();
-        let pid = started.pid();
-        assert_eq!(started.line(), format!("{pid} {pid}"));
-    }
-}
-
-#[test]
 fn no_signal_is_ignored_or_blocked_in_a_component_whatever_we_do_with_it() {
     // In a process of its own, because what it ignores is that of all its threads.
     let name = "os::linux::spawn::tests::signals_of_a_host_that_ignores_them";
