@@ -269,6 +269,8 @@ fn a_supervisor_that_was_halted_for_a_while_hears_what_was_said_before_it_judges
         House::with(&(plain("dies", "", "<restart delay=\"0\"/>") + &plain("lives", "", "") + &heartbeat));
     let supervisor = Supervisor::run(&house);
     let [dies, lives, beats] = supervisor.until_up(["dies", "lives", "beats"]);
+    // It has answered, and waits: in the middle of a round it would go on with what it has heard by then.
+    assert!(!supervisor.ends_within(Duration::from_millis(250)));
     supervisor.signal(Signal::STOP);
     kill(dies, Signal::KILL);
     // Longer than the watchdog waits.
