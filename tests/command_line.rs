@@ -453,9 +453,13 @@ fn without_a_supervisor_commands_say_so_by_their_exit_codes() {
 #[test]
 fn wrong_arguments_and_commands_that_do_not_exist_end_with_2() {
     let house = House::with(&three());
-    for arguments in
-        [&["frobnicate"][..], &["run", "--nonsense"], &["upgrade"], &["start", "--timeout", "x"], &[]]
-    {
+    for arguments in [
+        &["frobnicate"][..],
+        &["run", "--nonsense"],
+        &["upgrade", "a", "b"],
+        &["start", "--timeout", "x"],
+        &[],
+    ] {
         assert_eq!(code(&house.s7(arguments)), 2, "{arguments:?}");
     }
     let nowhere = house.path("nowhere");

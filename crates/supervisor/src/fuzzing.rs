@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::{Action, Ask, Core, Found, Input, Memory, RequestId, Rules};
 use crate::registry::{RegistryError, problems_of_structure};
-use crate::spec::ProcessSpec;
-use crate::supervisor::{StartError, check, parse};
+use crate::run::Exit;
+use crate::spec::{ComponentId, ProcessSpec};
+use crate::supervisor::{StartError, check, is_record, parse};
 
 /// What a datagram of `sd_notify` is taken to say.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,4 +56,59 @@ pub fn structure(registry: &[u8]) -> Option<RegistryError> {
 /// Why it does not.
 pub fn takes(components: &[ProcessSpec]) -> Result<(), StartError> {
     check(components)
+}
+
+/// Whether these bytes are the record of a component, in a machine that draws no random bits.
+#[must_use]
+pub fn is_a_record(content: &[u8], id: &ComponentId) -> bool {
+    is_record(content, id)
+}
+
+/// Goes on with a component of which these bytes were remembered, lets some of what it plans come due, and stops it. Says whether
+/// the bytes were a memory, and everything came to its end.
+#[must_use]
+pub fn goes_on(memory: &[u8], component: ProcessSpec, lives: bool) -> Option<bool> {
+    let memory: Memory = serde_json::from_slice(memory).ok()?;
+    let found = match memory.run() {
+        Some((number, Some(pid))) if lives => Found::Alive { number, pid, is_outdated: false },
+        Some((number, Some(_))) => Found::Dead { number, exit: Exit::Unknown },
+        _ => Found::Nothing,
+    };
+    let rules = Rules { remembers: true, ..Rules::default() };
+    let mut core = Core::new(vec![component], rules, 0);
+    let mut inputs = vec![Input::Recalled { key: 0, memory: Box::new(memory), found }, Input::Begin];
+    if let Found::Dead { number, .. } = found {
+        inputs.push(Input::Gone { run: crate::run::RunId { component: 0, number } });
+    }
+    let stop = Input::Request {
+        request: RequestId(1),
+        ask: Ask::Shutdown { immediately: true },
+        by: Arc::from("the target"),
+    };
+    let mut now = Duration::ZERO;
+    let mut has_ended = false;
+    for round in 0..64 {
+        if round == 32 {
+            inputs.push(stop.clone());
+        }
+        inputs.push(Input::Tick);
+        for input in std::mem::take(&mut inputs) {
+            for action in core.step(now, input) {
+                match action {
+                    Action::Spawn { run } => inputs.push(Input::Spawned { run, pid: 7 }),
+                    Action::Kill { run } => inputs.push(Input::Gone { run }),
+                    Action::Remember { key } => {
+                        assert!(
+                            serde_json::to_vec(&core.memory(key)).is_ok(),
+                            "what is remembered can be written"
+                        );
+                    }
+                    Action::End { .. } => has_ended = true,
+                    _ => {}
+                }
+            }
+        }
+        now = core.deadline().map_or(now, |deadline| deadline.max(now));
+    }
+    Some(has_ended)
 }

@@ -25,6 +25,8 @@ pub use builder::{Builder, StartError};
 pub use handle::{Handle, Pending, Submitted};
 pub use prober::{HttpQuestion, ProbeAnswer, Prober};
 #[cfg(fuzzing)]
+pub(crate) use records::is_record;
+#[cfg(fuzzing)]
 pub(crate) use said::parse;
 
 use crate::request::{Outcome, RequestError};

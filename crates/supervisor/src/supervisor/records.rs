@@ -153,22 +153,7 @@ impl Records {
         name: &str,
     ) -> Result<Option<Record<M>>, String> {
         let Some(content) = self.folder.read(name).map_err(|error| words(&error))? else { return Ok(None) };
-        let end = content.iter().position(|byte| *byte == b'\n').ok_or("it is cut off")?;
-        let (head, record) = (&content[..end], &content[end + 1..]);
-        let head: Head = serde_json::from_slice(head).map_err(|error| error.to_string())?;
-        if head.version != VERSION {
-            return Err(format!("it is of version {}, not {VERSION}", head.version));
-        }
-        if head.place.boot != self.place.boot {
-            return Err("the machine has begun anew since".to_owned());
-        }
-        if head.place.namespace != self.place.namespace {
-            return Err("it was written in another pid namespace (another container)".to_owned());
-        }
-        if head.check != check(id, record) {
-            return Err("it is damaged".to_owned());
-        }
-        serde_json::from_slice(record).map(Some).map_err(|error| error.to_string())
+        parse(&content, id, &self.place).map(Some)
     }
 
     fn key_file(&self) -> Vec<u8> {
@@ -176,6 +161,37 @@ impl Records {
         // A few texts and a number can always be written as JSON.
         serde_json::to_vec(&KeyFile { version: VERSION, boot, began: self.began, key }).unwrap_or_default()
     }
+}
+
+/// The record of this component that is written so, if it was written here since the machine began.
+pub(super) fn parse<M: DeserializeOwned>(
+    content: &[u8],
+    id: &ComponentId,
+    here: &Place,
+) -> Result<Record<M>, String> {
+    let end = content.iter().position(|byte| *byte == b'\n').ok_or("it is cut off")?;
+    let (head, record) = (&content[..end], &content[end + 1..]);
+    let head: Head = serde_json::from_slice(head).map_err(|error| error.to_string())?;
+    if head.version != VERSION {
+        return Err(format!("it is of version {}, not {VERSION}", head.version));
+    }
+    if head.place.boot != here.boot {
+        return Err("the machine has begun anew since".to_owned());
+    }
+    if head.place.namespace != here.namespace {
+        return Err("it was written in another pid namespace (another container)".to_owned());
+    }
+    if head.check != check(id, record) {
+        return Err("it is damaged".to_owned());
+    }
+    serde_json::from_slice(record).map_err(|error| error.to_string())
+}
+
+/// Whether this is a record that would be gone on with.
+#[cfg(fuzzing)]
+pub(crate) fn is_record(content: &[u8], id: &ComponentId) -> bool {
+    let here = Place { boot: String::new(), namespace: 0 };
+    parse::<crate::core::Memory>(content, id, &here).is_ok()
 }
 
 /// The key, if that of a supervisor since the machine began is there. What cannot be read is as good as gone.
