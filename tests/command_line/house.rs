@@ -211,7 +211,8 @@ impl House {
         assert!(alive.is_empty(), "still alive: {alive:?}");
     }
 
-    fn inhabitants(&self) -> Vec<(u32, String)> {
+    /// The pid and the command of each process that has this house in its command, and `stand-in`.
+    pub(crate) fn inhabitants(&self) -> Vec<(u32, String)> {
         let mark = format!("{}/", self.folder.path().display());
         let pids = fs::read_dir("/proc").unwrap().flatten();
         pids.filter_map(|entry| {
@@ -228,8 +229,12 @@ impl Drop for House {
     /// Whatever a failed test has left is ended, the supervisor first.
     fn drop(&mut self) {
         drop(self.s7(&["stop", "--timeout", "20"]));
-        if let Ok(pid) = fs::read_to_string(self.path("temp/s7supervisor.pid")) {
-            kill(pid.trim().parse().unwrap(), Signal::KILL);
+        let pid_file = self.path("temp/s7supervisor.pid");
+        // A test may have put something else there.
+        if fs::symlink_metadata(&pid_file).is_ok_and(|metadata| metadata.is_file())
+            && let Ok(pid) = fs::read_to_string(pid_file).unwrap().trim().parse()
+        {
+            kill(pid, Signal::KILL);
         }
         for (pid, _) in self.inhabitants() {
             kill(pid, Signal::KILL);

@@ -106,6 +106,14 @@ pub(crate) enum Command {
     #[command(after_long_help = commands::why::HELP)]
     Why(commands::why::Why),
 
+    /// Replace the running supervisor by another version; no component is touched
+    #[command(after_long_help = commands::upgrade::HELP)]
+    Upgrade(commands::upgrade::Upgrade),
+
+    /// Tell whether this program can go on for the supervisor that asks, on standard input: how `upgrade` calls this.
+    #[command(hide = true)]
+    TakeoverCheck,
+
     /// Be a component for trying things out: listen, crash, ignore, flood, fork
     #[command(after_long_help = STAND_IN)]
     StandIn(StandIn),
@@ -117,6 +125,10 @@ pub(crate) struct Run {
     /// The registry
     #[arg(value_name = "REGISTRY")]
     pub(crate) file: Option<PathBuf>,
+
+    /// What becomes of the components when the supervisor is killed: they live on, and the next one adopts them; or they are told to stop
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    pub(crate) on_crash: OnCrash,
 
     /// End by itself when nothing will run again: with 0 if every component has done its work, else with 10
     #[arg(long)]
@@ -130,6 +142,16 @@ pub(crate) struct Run {
     /// Go into the background, and tell on standard output what came of the start: how `start` calls this.
     #[arg(long, hide = true)]
     pub(crate) background: bool,
+}
+
+/// What `--on-crash` says
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(crate) enum OnCrash {
+    /// They live on, and are adopted
+    #[default]
+    Adopt,
+    /// They are told to stop; what they have started is not
+    Stop,
 }
 
 /// `run --cgroups`
@@ -362,6 +384,7 @@ mod tests {
             STAND_IN,
             commands::events::HELP,
             commands::why::HELP,
+            commands::upgrade::HELP,
             commands::simulate::HELP,
         ] {
             for line in text.lines() {

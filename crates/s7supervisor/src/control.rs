@@ -5,6 +5,7 @@ mod telling;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use supervisor::Until;
 use supervisor_control::wire::{OutcomeDocument, StatusDocument};
 use supervisor_control::{Action, Client, ClientError, Wait};
 
@@ -68,7 +69,13 @@ pub(crate) fn act_on(client: &Client, action: Action, ids: &[String], patience: 
     if let (false, Some(awaited)) = (patience.no_wait, &awaited) {
         say::tell(&format!("waiting for {awaited}"));
     }
-    let outcome = client.act(action, Some(ids), patience.wait());
+    let since = waiting::now();
+    let mut outcome = client.act(action, Some(ids), patience.wait());
+    while matches!(outcome, Err(ClientError::Closed { .. }))
+        && let Some((next, action)) = ask_again(client, action)
+    {
+        outcome = next.act(action, Some(ids), patience.left(since).wait());
+    }
     let outcome = outcome.map_err(|error| failure_in_time(&error, patience))?;
     if !outcome.finished {
         return match (action, awaited) {
@@ -81,6 +88,19 @@ pub(crate) fn act_on(client: &Client, action: Action, ids: &[String], patience: 
     }
     telling::tell(action, &outcome, patience.json);
     Ok(if outcome.is_success() { Exit::Done } else { Exit::Failed })
+}
+
+/// Whom to ask, and for what, where the supervisor was replaced before it had answered: what it had taken up goes on.
+fn ask_again(client: &Client, action: Action) -> Option<(Client, Action)> {
+    let action = match action {
+        Action::Start | Action::Stop | Action::StopWith(_) | Action::Reset | Action::WaitFor(_) => action,
+        Action::Restart => Action::WaitFor(Until::Started),
+        // Twice is not the same as once.
+        Action::Reload | Action::Signal(_) => return None,
+    };
+    let next = client.connect_again().ok()?;
+    let is_another = next.status(&[]).ok()?.supervisor.upgrade.is_some();
+    is_another.then_some((next, action))
 }
 
 /// What is to be said when nobody waited, or not long enough.

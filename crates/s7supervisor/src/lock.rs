@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
@@ -29,7 +29,7 @@ pub(crate) struct Holder {
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Why a lock could not be had.
@@ -53,8 +53,7 @@ impl Lock {
         /// How often somebody may remove the file between our opening and locking it.
         const TRIES: usize = 16;
         for _ in 0..TRIES {
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let mut file = File::from(rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
+            let mut file = open(folder, name, OFlags::RDWR | OFlags::CREATE)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => return Err(Refused::Held(read_soon(&mut file))),
@@ -64,17 +63,38 @@ impl Lock {
                 file.set_len(0)?;
                 let told = serde_json::to_string(holder).map_err(std::io::Error::from)?;
                 file.write_all(told.as_bytes())?;
-                return Ok(Self { _file: file });
+                return Ok(Self { file });
             }
         }
         Err(Refused::System(std::io::Error::other("somebody keeps replacing it")))
     }
 
+    /// Goes on with a lock that this process has held as another program, if it is that on `name` in `folder`.
+    pub(crate) fn resume(folder: BorrowedFd<'_>, name: &str, held: OwnedFd) -> rustix::io::Result<Self> {
+        let file = File::from(held);
+        // It is ours already, if it is what it is said to be.
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        if is_still(folder, name, &file)? { Ok(Self { file }) } else { Err(Errno::STALE) }
+    }
+
+    /// What keeps the lock for as long as it is open anywhere.
+    pub(crate) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
     /// Who holds the lock on `name` in `folder`, or held it last.
     pub(crate) fn holder(folder: BorrowedFd<'_>, name: &str) -> Option<Holder> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(folder, name, flags, Mode::empty()).ok()?;
-        read(&mut File::from(file))
+        read(&mut open(folder, name, OFlags::RDONLY).ok()?)
+    }
+}
+
+/// Opens the file, and nothing else that somebody may have put there: a pipe would have us wait for ever.
+fn open(folder: BorrowedFd<'_>, name: &str, flags: OFlags) -> std::io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::other("it is not a regular file; remove it")),
     }
 }
 
@@ -142,6 +162,22 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_is_gone_on_with_only_where_it_is_that_very_one() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = folder(&place);
+        let first = Lock::take(folder.as_fd(), "lock", &holder(1)).unwrap();
+        let held = || first.file().try_clone_to_owned().unwrap();
+        let resumed = Lock::resume(folder.as_fd(), "lock", held()).unwrap();
+        assert!(Lock::resume(folder.as_fd(), "other", held()).is_err());
+        drop(first);
+        assert!(matches!(Lock::take(folder.as_fd(), "lock", &holder(2)), Err(Refused::Held(_))));
+        let stranger = File::open(place.path().join("lock")).unwrap();
+        assert!(Lock::resume(folder.as_fd(), "lock", stranger.into()).is_err(), "another has it");
+        drop(resumed);
+        Lock::take(folder.as_fd(), "lock", &holder(2)).unwrap();
+    }
+
+    #[test]
     fn a_holder_that_has_still_to_write_who_it_is_is_waited_for() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("lock");
@@ -178,6 +214,10 @@ mod tests {
         assert!(matches!(Lock::take(folder.as_fd(), "lock", &holder(1)), Err(Refused::System(_))));
         assert_eq!(Lock::holder(folder.as_fd(), "lock"), None);
         assert_eq!(Lock::holder(folder.as_fd(), "victim"), None);
+        let private = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(&folder, "pipe", rustix::fs::FileType::Fifo, private, 0).unwrap();
+        assert!(matches!(Lock::take(folder.as_fd(), "pipe", &holder(1)), Err(Refused::System(_))));
+        assert_eq!(Lock::holder(folder.as_fd(), "pipe"), None);
         assert_eq!(std::fs::read_to_string(place.path().join("victim")).unwrap(), "garbage");
     }
 }

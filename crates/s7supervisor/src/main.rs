@@ -29,7 +29,9 @@ use clap::Parser;
 use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
-use crate::commands::{check, events, restart, run, show, simulate, stand_in, start, status, stop, why};
+use crate::commands::{
+    check, events, restart, run, show, simulate, stand_in, start, status, stop, takeover_check, upgrade, why,
+};
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
         Command::Status(asked) => status::status(&place, asked),
         Command::Events(asked) => events::events(&place, asked),
         Command::Why(asked) => why::why(&place, asked),
+        Command::Upgrade(asked) => upgrade::upgrade(&place, asked),
+        Command::TakeoverCheck => takeover_check::takeover_check(),
         Command::StandIn(told) => stand_in::run(told),
     };
     match ended {

@@ -31,9 +31,18 @@ impl Place {
 
     /// Reads the registry; all its problems together are the failure.
     pub(crate) fn load(&self, argument: Option<&Path>) -> Result<Registry, Failure> {
+        self.load_for(argument, std::env::current_exe().ok())
+    }
+
+    /// Likewise, where the supervisor's executable is called this.
+    pub(crate) fn load_for(
+        &self,
+        argument: Option<&Path>,
+        executable: Option<PathBuf>,
+    ) -> Result<Registry, Failure> {
         let path = self.find_registry(argument)?;
-        Registry::load(&path, &self.options())
-            .map_err(|error| Failure::new(Exit::Invalid, say::problems(&error)))
+        let options = LoadOptions { supervisor_executable: executable, ..self.options() };
+        Registry::load(&path, &options).map_err(|error| Failure::new(Exit::Invalid, say::problems(&error)))
     }
 
     /// How the registry is read: as the environment says, and over it the arguments.

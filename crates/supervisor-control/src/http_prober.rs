@@ -91,7 +91,7 @@ impl Prober for HttpProber {
                     answer.cannot_ask("too many probes wait to be asked");
                 }
             }
-            Err(error) => answer.cannot_ask(&format!("cannot start the thread that probes: {error}")),
+            Err(error) => answer.fail(&error),
         }
     }
 }

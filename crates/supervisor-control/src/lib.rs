@@ -42,6 +42,7 @@
 //! | `POST /v1/components/{id}/start`, …: the same of one, without `components` | [`wire::OutcomeDocument`] |
 //! | `GET /v1/events` | a stream of [`wire::EventDocument`] as Server-Sent Events, until the supervisor ends |
 //! | `POST /v1/shutdown` with a [`wire::ShutdownDocument`] | [`wire::OutcomeDocument`] |
+//! | `POST /v1/upgrade` with a [`wire::UpgradeOrderDocument`], where the host [can](Builder::upgrader) | [`wire::UpgradeDocument`] |
 //!
 //! A name is an id, the common name of several instances, or a glob. A `POST` is answered when what was asked for has
 //! happened or can no longer happen; with `?timeout=SECONDS` no later than that, and with `?wait=false` at once. What
@@ -69,4 +70,4 @@ pub mod wire;
 
 pub use crate::client::{Action, Client, ClientError, Follow, Wait};
 pub use crate::http_prober::HttpProber;
-pub use crate::server::{Builder, Limits, Server};
+pub use crate::server::{Builder, Limits, Server, UpgradeRequest};

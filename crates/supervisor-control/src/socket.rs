@@ -74,6 +74,18 @@ impl Place {
         Ok((UnixListener::from(socket), bound))
     }
 
+    /// The socket that is here already, and that we have been given; or this place again, if there is none.
+    pub(crate) fn resume(self) -> Result<BoundSocket, Self> {
+        match self.inode() {
+            Ok(inode) if inode.is_socket => {
+                let bound = BoundSocket { inode, place: self };
+                bound.tell();
+                Ok(bound)
+            }
+            _ => Err(self),
+        }
+    }
+
     /// Connects to who listens here, and waits no longer than `patience` until there is room in its queue.
     pub(crate) fn connect(&self, patience: Duration) -> io::Result<UnixStream> {
         let socket = new_socket()?;
@@ -126,6 +138,13 @@ pub(crate) struct BoundSocket {
 }
 
 impl BoundSocket {
+    /// Lets it stand for another server.
+    pub(crate) fn leave(self) {
+        // One that is not ours any more is not removed.
+        let mut left = self;
+        left.inode.is_socket = false;
+    }
+
     /// Tells whoever watches the folder that somebody listens here now: by the time of the file, which means nothing else.
     fn tell(&self) {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };

@@ -8,6 +8,7 @@ mod event;
 mod order;
 mod outcome;
 mod sentence;
+mod upgrade;
 
 use std::time::{Duration, SystemTime};
 
@@ -21,6 +22,7 @@ pub use self::outcome::{ComponentOutcome, OutcomeDocument, OutcomeKind, ProblemD
 pub use self::event::{EventDocument, FaultDocument, What};
 pub(crate) use self::event::{Numbering, wall_clock};
 pub use self::sentence::{Sentence, fact_in_words};
+pub use self::upgrade::{UpgradeDocument, UpgradeOrderDocument};
 
 /// The answer to `GET /v1/status`, and what `status --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +54,9 @@ pub struct SupervisorDocument {
     pub conditions: Vec<String>,
     /// Whether it has been asked to end.
     pub shutting_down: bool,
+    /// Its last upgrade, whether or not it has come to be; `None`: it has had none.
+    #[serde(default)]
+    pub upgrade: Option<UpgradeDocument>,
 }
 
 /// What is true of one component.

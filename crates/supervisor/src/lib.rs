@@ -112,11 +112,12 @@ pub use crate::run::{End, Exit, Fault, History, PastRun, RunId};
 pub use crate::signal::Signal;
 pub use crate::spec::{
     Cleanup, Command, ComponentId, Condition, Dependency, Environment, ExitAction, ExitMatch, ExitRule,
-    GuardAction, Health, Intensity, InvalidId, MemoryLimit, OnGiveUp, Output, Probe, ProcessSpec, Readiness,
-    ReadyWhen, Recipient, Resource, ResourceLimit, RestartBudget, RestartGroup, Stderr, Step, Strategy,
-    Variable,
+    GuardAction, Health, Intensity, InvalidId, MemoryLimit, OnCrash, OnGiveUp, Output, Probe, ProcessSpec,
+    Readiness, ReadyWhen, Recipient, Resource, ResourceLimit, RestartBudget, RestartGroup, Stderr, Step,
+    Strategy, Variable,
 };
 pub use crate::status::{ComponentState, ComponentStatus, Short, Status, Usage};
 pub use crate::supervisor::{
-    Builder, Handle, HttpQuestion, Pending, ProbeAnswer, Prober, StartError, Submitted, Supervisor,
+    Builder, Handle, HttpQuestion, Pending, ProbeAnswer, Prober, STATE_VERSION, StartError, Submitted,
+    Supervisor,
 };

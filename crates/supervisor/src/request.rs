@@ -145,6 +145,8 @@ pub struct Outcome {
     pub given_up: Option<ComponentId>,
     /// Of a shutdown because nothing would have run again: those that had been started and have not done their work.
     pub unsuccessful: Vec<ComponentId>,
+    /// Nothing was stopped: everything was [left running](crate::Handle::leave) for another supervisor.
+    pub left: bool,
 }
 
 impl Outcome {
@@ -219,6 +221,12 @@ pub enum RequestError {
     /// The supervisor is ending: nothing can be started any more.
     #[error("the supervisor is shutting down")]
     ShuttingDown,
+    /// Nothing is written down by which another supervisor could go on.
+    #[error("there is no folder in which another supervisor would find what runs")]
+    Forgetful,
+    /// Components end with the process that has started them: [`OnCrash::Stop`](crate::OnCrash::Stop).
+    #[error("components are to end with the process that has started them (--on-crash stop)")]
+    Bound,
     /// Too many requests wait for an answer.
     #[error("1,024 requests wait for an answer already")]
     TooMany,

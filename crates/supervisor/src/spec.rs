@@ -18,7 +18,7 @@ use crate::policy::{Backoff, RestartPolicy};
 pub(crate) use checks::log_pattern;
 pub use checks::{GuardAction, Health, MemoryLimit, Probe, Readiness, ReadyWhen};
 pub use relations::{Condition, Dependency, RestartGroup, Strategy};
-pub use restarts::{ExitAction, ExitMatch, ExitRule, Intensity, OnGiveUp, RestartBudget};
+pub use restarts::{ExitAction, ExitMatch, ExitRule, Intensity, OnCrash, OnGiveUp, RestartBudget};
 pub use steps::{Cleanup, Command, Recipient, Step};
 
 /// The name of a component, as people type it.

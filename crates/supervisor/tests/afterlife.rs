@@ -173,3 +173,40 @@ fn a_supervisor_that_dies_while_everything_stops_starts_everything_again() {
     world.run_for(seconds(20));
     assert_eq!(["a", "b", "c"].map(|name| world.state(name)), ["up", "up", "stopped"]);
 }
+
+#[test]
+fn a_supervisor_that_leaves_touches_nothing_and_the_next_one_goes_on() {
+    let stubborn = Mock::new("stubborn").behaves(Behaviour::steady().ignores_stop());
+    let stubborn = stubborn.with(|spec| spec.stop_timeout = seconds(10));
+    let mut world = World::new([Mock::new("a"), Mock::new("b"), stubborn, Mock::new("crashes")]);
+    world.run_for(seconds(100));
+    world.crash("crashes");
+    world.stop("stubborn");
+    let before = world.status();
+    let decisions = world.trace().len();
+    assert!(world.replace_supervisor(Duration::ZERO));
+    // A step of a stop that is under way is done again, as nobody knows how far the one before had come.
+    let is_deed = |line: &&String| {
+        !line.contains("Signal { run: 2#1")
+            && ["Signal", "Kill {", "Spawn"].iter().any(|deed| line.contains(deed))
+    };
+    let deeds: Vec<_> = world.trace()[decisions..].iter().filter(is_deed).collect();
+    assert!(deeds.is_empty(), "{deeds:?}");
+    for (before, after) in before.components.iter().zip(&world.status().components) {
+        assert_eq!((before.pid, &before.state, before.since), (after.pid, &after.state, after.since));
+    }
+    world.run_for(seconds(20));
+    assert_eq!(["a", "stubborn", "crashes"].map(|id| world.state(id)), ["up", "stopped", "up"]);
+    assert_eq!(["a", "b", "stubborn", "crashes"].map(|id| world.runs(id)), [1, 1, 1, 2]);
+}
+
+#[test]
+fn a_supervisor_that_stops_everything_does_not_leave() {
+    let mut world = World::new([Mock::new("a").behaves(Behaviour::steady().slow_to_stop(seconds(5)))]);
+    world.shutdown();
+    world.run_for(seconds(1));
+    assert!(!world.replace_supervisor(Duration::ZERO));
+    world.run_for(seconds(20));
+    assert!(world.has_ended());
+    assert_eq!(world.runs("a"), 1);
+}

@@ -173,6 +173,8 @@ impl Bench {
         ours.await_up()?;
         self.idleness(&ours)?;
         self.commands(&ours)?;
+        // At rest again.
+        sleep(2 * HALF_PACE);
         let size = megabytes(proc::proportional_size(ours.pid())?);
         let what = "memory (PSS) with 1,000 components, MB";
         self.table.count(what, &format!("{size:.1}"), "under 8", size < 8.0);

@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicBool;
 use chrono::{DateTime, Local};
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use supervisor_control::Client;
 use supervisor_control::journal::{Entry, Past};
 use supervisor_control::wire::{EventDocument, What};
+use supervisor_control::{Client, Follow};
 
 use crate::arguments::Place;
 use crate::control;
@@ -88,10 +88,17 @@ fn follow(client: Client, temp: PathBuf, telling: &Telling, lines: usize) -> End
     let past = past::read(&temp)?;
     telling.newest(&past, lines);
     let mut follower = Follower { telling, temp, last: last_of(&past, began.as_deref()), began };
-    for line in coming {
-        follower.heed(&line.map_err(|error| control::failure(&error))?)?;
-        if say::reader_is_gone() {
-            break;
+    let mut coming = Some(coming);
+    while let Some(lines) = coming.take() {
+        for line in lines {
+            let is_replaced = follower.heed(&line.map_err(|error| control::failure(&error))?)?;
+            if say::reader_is_gone() {
+                break;
+            }
+            if is_replaced {
+                coming = follower.follow_the_next()?;
+                break;
+            }
         }
     }
     Ok(Exit::Done)
@@ -114,13 +121,17 @@ struct Follower<'a> {
 }
 
 impl Follower<'_> {
-    /// Tells an event, unless it was told already. What is missing before it is in the journal by now.
-    fn heed(&mut self, line: &str) -> Result<(), Failure> {
+    /// Tells an event, unless it was told already. What is missing before it is in the journal by now. Whether it is the last
+    /// of a supervisor that another one replaces.
+    fn heed(&mut self, line: &str) -> Result<bool, Failure> {
         let document: EventDocument = serde_json::from_str(line)
             .map_err(|error| Failure::failed(format!("cannot understand the supervisor's event: {error}")))?;
+        if matches!(document.what, What::Upgrading { .. }) {
+            return Ok(true);
+        }
         let seq = document.seq;
         if self.last.is_some_and(|last| seq <= last) {
-            return Ok(());
+            return Ok(false);
         }
         let lost = matches!(document.what, What::Lost { .. });
         let missing = self.last.map(|last| last + 1..=if lost { seq } else { seq - 1 });
@@ -132,7 +143,30 @@ impl Follower<'_> {
             self.telling.tell(&Entry { line, document });
         }
         self.last = Some(seq);
-        Ok(())
+        Ok(false)
+    }
+
+    /// Goes on with the supervisor that has replaced the one before, and tells from the journal what has happened meanwhile.
+    fn follow_the_next(&mut self) -> Result<Option<Follow>, Failure> {
+        let Some(client) = control::connect_in(&self.temp)? else { return Ok(None) };
+        let began = client.status(&[]).map_err(|error| control::failure(&error))?.supervisor.began;
+        let coming = client.follow().map_err(|error| control::failure(&error))?;
+        let past = past::read(&self.temp)?;
+        let entries: Vec<_> = past.entries().collect();
+        let is_theirs = |entry: &Entry<'_>| {
+            past::is_beginning(&entry.document) && Some(entry.document.time.as_str()) == self.began.as_deref()
+        };
+        // Of those of the old one, what was not told yet; then all of the new one.
+        let mut is_old = true;
+        let old = entries.iter().rposition(is_theirs).map_or(entries.len(), |place| place + 1);
+        for entry in &entries[old..] {
+            is_old &= !past::is_beginning(&entry.document);
+            if !is_old || self.last.is_none_or(|last| entry.document.seq > last) {
+                self.telling.tell(entry);
+            }
+        }
+        (self.last, self.began) = (last_of(&past, began.as_deref()), began);
+        Ok(Some(coming))
     }
 
     /// Tells these from the journal, and how many they are.

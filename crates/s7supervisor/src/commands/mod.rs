@@ -10,4 +10,6 @@ pub(crate) mod stand_in;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod takeover_check;
+pub(crate) mod upgrade;
 pub(crate) mod why;

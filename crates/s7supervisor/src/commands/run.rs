@@ -1,5 +1,6 @@
 //! `run`: the components, supervised in the foreground (or, hidden, in the background for `start`).
 //!
+//! - `handover`, `successor`: how another program goes on for this one, and whether it can
 //! - `home`: the folders, locks and files that make this the one supervisor of its place
 //! - `signals`: what the operating system is used to say
 //! - `narrate`: events as lines of the log
@@ -8,30 +9,39 @@
 //! The main thread waits in one place, in [`Supervision::watch`]; supervision itself goes on in the library's thread
 //! whatever happens here.
 
+mod handover;
 mod home;
 mod narrate;
 mod notify_folder;
 pub(crate) mod report;
 mod signals;
+mod successor;
 
-use std::os::unix::net::UnixStream;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, after, never, select};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 use signal_hook::consts::SIGCHLD;
 use supervisor::registry::Registry;
 use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Request, Supervisor};
 use supervisor_control::journal::{Header, Journal};
+use supervisor_control::wire::UpgradeDocument;
 use supervisor_control::{HttpProber, Server};
 use tracing::{debug, error, info, warn};
 
+use self::handover::{Estate, Handed, Note};
 use self::home::Home;
 use self::narrate::Narrator;
 use self::report::Report;
 use self::signals::{Signal, Signals};
-use crate::arguments::{Cgroups, Place, Run};
+use self::successor::{Examiner, Fingerprint, Successor};
+use crate::arguments::{Cgroups, OnCrash, Place, Run};
 use crate::exit::{Ended, Exit, Failure};
 use crate::os;
 use crate::temp_folder::SOCKET;
@@ -39,25 +49,56 @@ use crate::temp_folder::SOCKET;
 /// How long the last answers may take to be sent, once supervision has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// So many events are many.
-const STORM: u32 = 1_000;
+/// How long the answers that are under way may take before an upgrade; whoever has none by then asks the next supervisor.
+const DRAIN: Duration = Duration::from_secs(5);
 
-/// How long after starting, or a storm, what it has left behind is given back.
+/// So many events are many.
+const STORM: u32 = 100;
+
+/// How long after starting, a storm or a status what that has left behind is given back.
 const SETTLING: Duration = Duration::from_millis(500);
 
 /// Supervises the components of the registry until somebody ends it.
 pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
     os::share_one_heap();
+    let Some(handed) = Handed::receive()? else { return begin(place, asked, None)?.watch() };
+    handed.take_name();
+    let begun = catch_unwind(AssertUnwindSafe(|| begin(place, asked, Some(&handed))));
+    match begun.unwrap_or_else(|_| Err(Failure::failed("it broke off by a fault of its own"))) {
+        Ok(supervision) => {
+            drop(handed);
+            supervision.watch()
+        }
+        Err(failure) => Err(handed.go_back(failure)),
+    }
+}
+
+/// Begins to supervise, where another program has left off if one has.
+fn begin(place: &Place, asked: &Run, handed: Option<&Handed>) -> Result<Supervision, Failure> {
     // What we happen to have inherited is not for the components.
     close_fds::set_fds_cloexec(3, &[]);
     if asked.background {
         // Fails only for the leader of a session, who has left already.
         let _left = rustix::process::setsid();
     }
-    let registry = place.load(asked.file.as_deref())?;
-    let home = Home::open(&place.temp_of(&registry), &registry, asked.background)?;
+    let (executable, path) = match handed {
+        Some(Handed { note, .. }) => (note.executable.clone(), note.path.clone()),
+        None => {
+            let path =
+                std::env::current_exe().map_err(|error| cannot("learn which program this is", &error))?;
+            (Some(path.clone()), path)
+        }
+    };
+    let registry = place.load_for(asked.file.as_deref(), executable.clone())?;
+    let files = Fingerprint::of_registry(&registry);
+    let locks =
+        handed.map(Handed::locks).transpose().map_err(|error| cannot("take over the locks", &error))?;
+    let home = Home::open(&place.temp_of(&registry), &registry, asked.background, locks)?;
     let signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
-    Supervision::begin(registry, home, signals, asked)?.watch()
+    let (found, successors) = bounded(1);
+    let (temp, is_busy) = (home.temp.path().to_owned(), AtomicBool::new(false));
+    let examiner = Arc::new(Examiner { path, executable, temp, files, found, is_busy });
+    Supervision::begin(registry, home, signals, asked, (examiner, successors, handed))
 }
 
 /// Everything that the main thread looks after.
@@ -68,7 +109,16 @@ struct Supervision {
     signals: Signals,
     home: Home,
     registry: PathBuf,
-    server: Server,
+    examiner: Arc<Examiner>,
+    successors: Receiver<Successor>,
+    /// The last one.
+    upgrade: Option<UpgradeDocument>,
+    /// None where it could not be made again.
+    server: Option<Server>,
+    /// Somebody has asked for a status.
+    status_asked: (Sender<()>, Receiver<()>),
+    /// The soft limit of descriptors that components have, where ours is another.
+    descriptor_limit: Option<u64>,
     journal: Journal,
     narrator: Narrator,
     report: Option<Report>,
@@ -86,20 +136,29 @@ enum Stopping {
 }
 
 impl Supervision {
-    fn begin(registry: Registry, home: Home, signals: Signals, asked: &Run) -> Result<Self, Failure> {
-        info!(
-            "s7supervisor {} started, pid {}, registry {}",
-            env!("CARGO_PKG_VERSION"),
-            std::process::id(),
-            registry.path.display()
-        );
+    fn begin(
+        registry: Registry,
+        home: Home,
+        signals: Signals,
+        asked: &Run,
+        (examiner, successors, handed): (Arc<Examiner>, Receiver<Successor>, Option<&Handed>),
+    ) -> Result<Self, Failure> {
+        let upgrade = handed.map(|handed| handed.note.upgrade.clone());
+        tell_of_beginning(&registry.path, upgrade.as_ref());
         let sigchld = reap_orphans().map_err(|error| cannot("become the parent of orphans", &error))?;
         let wanted = registry.components.iter().filter(|spec| asked.background && spec.autostart);
         let wanted: Vec<_> = wanted.map(|spec| spec.id.clone()).collect();
+        if handed.is_some() {
+            os::heed_signals();
+        }
         let mut builder = Supervisor::builder()
             .components(registry.components)
             .on_give_up(registry.config.on_give_up)
             .end_when_done(asked.exit_when_done)
+            .on_crash(match asked.on_crash {
+                OnCrash::Adopt => supervisor::OnCrash::Adopt,
+                OnCrash::Stop => supervisor::OnCrash::Stop,
+            })
             .prober(Arc::new(HttpProber::new()))
             .state_dir(home.temp.path())
             .cgroups(asked.cgroups == Cgroups::Auto)
@@ -110,7 +169,9 @@ impl Supervision {
         if let Some(folder) = &home.notify {
             builder = builder.notify_dir(folder.path());
         }
-        if let Some(soft) = os::raise_descriptor_limit() {
+        // What was raised already was so by the program before.
+        let soft = handed.and_then(|handed| handed.note.descriptor_limit).or_else(os::raise_descriptor_limit);
+        if let Some(soft) = soft {
             builder = builder.descriptor_limit(soft);
         }
         let (events, to_journal) = (builder.subscribe(), builder.subscribe());
@@ -120,10 +181,30 @@ impl Supervision {
             Err(why) => info!("components run in no control groups of their own: {why}"),
         }
         let handle = supervisor.handle();
-        let journal = keep_journal(to_journal, &home, &registry.path)
-            .map_err(|error| cannot("keep a journal", &error))?;
-        let server = serve(&handle, &home, &registry.path, &journal).map_err(|error| {
-            cannot(&format!("make the control socket {}", home.temp.path().join(SOCKET).display()), &error)
+        let status_asked = bounded(1);
+        let surroundings = keep_journal(to_journal, &home, &registry.path, upgrade.clone())
+            .map_err(|error| cannot("keep a journal", &error))
+            .and_then(|journal| {
+                let served = Served {
+                    registry: &registry.path,
+                    journal: &journal,
+                    status_asked: &status_asked.0,
+                    examiner: &examiner,
+                    upgrade: upgrade.as_ref(),
+                };
+                let listener = handed.map(Handed::listener).transpose();
+                let server = listener.and_then(|listener| {
+                    serve(&handle, &home, &served, listener.flatten().map(UnixListener::from))
+                });
+                let socket = home.temp.path().join(SOCKET);
+                let cannot = |error| cannot(&format!("make the control socket {}", socket.display()), &error);
+                Ok((journal, server.map_err(cannot)?))
+            });
+        let (journal, server) = surroundings.inspect_err(|_| {
+            if handed.is_some() {
+                // The program before goes on with what runs. Should this be refused, all is stopped.
+                let _ = handle.leave("an upgrade that failed");
+            }
         })?;
         let mut supervision = Self {
             supervisor,
@@ -132,7 +213,12 @@ impl Supervision {
             signals,
             home,
             registry: registry.path,
-            server,
+            examiner,
+            successors,
+            upgrade,
+            server: Some(server),
+            status_asked,
+            descriptor_limit: soft,
             journal,
             narrator: Narrator::default(),
             report: None,
@@ -141,13 +227,17 @@ impl Supervision {
             stopping: Stopping::No,
         };
         supervision.await_statistics();
-        if asked.background {
+        if let Some(Handed { note, .. }) = handed {
+            if asked.background && note.reporting {
+                let status = supervision.handle.status().ok();
+                supervision.report = status.and_then(|status| Report::resumed(wanted, &status));
+            }
+            note.signals.iter().for_each(|signal| supervision.obey(*signal));
+        } else if asked.background {
             let report = Report::ready(wanted);
-            // What goes on from an earlier supervisor is up already.
+            // What goes on from an earlier supervisor may be up already, or tripped, or stopped by somebody.
             supervision.report = match (report, supervision.handle.status()) {
-                (Some(report), Ok(status)) if status.components.iter().any(|its| its.run.is_some()) => {
-                    report.resume(&status)
-                }
+                (Some(report), Ok(status)) => report.resume(&status),
                 (report, _) => report,
             };
         }
@@ -156,36 +246,44 @@ impl Supervision {
 
     /// Looks after everything until supervision has ended.
     fn watch(mut self) -> Ended {
-        // The start of many, or a storm, leaves much behind that nobody will need soon.
-        let (mut told, mut settled) = (0, after(SETTLING));
+        // The start of many, a storm, or the answer to who asks for all leaves much behind that nobody will need soon.
+        let (mut told, mut is_settling, mut settled) = (0, true, after(SETTLING));
         loop {
             select! {
                 recv(self.events) -> event => match event {
                     Ok(event) => {
                         self.take_note(&event);
                         told += 1;
-                        if told == STORM {
-                            settled = after(SETTLING);
+                        if told >= STORM && !is_settling {
+                            (is_settling, settled) = (true, after(SETTLING));
                         }
                     }
                     Err(_) => break,
                 },
                 recv(settled) -> _ => {
                     os::give_memory_back();
-                    (told, settled) = (0, never());
+                    (told, is_settling, settled) = (0, false, never());
                 }
+                recv(self.status_asked.1) -> _ => if !is_settling {
+                    (is_settling, settled) = (true, after(SETTLING));
+                },
                 recv(self.signals.receiver()) -> signal => match signal {
                     Ok(signal) => self.obey(signal),
                     Err(_) => self.signals.forget(),
                 },
                 recv(self.statistics) -> _ => self.tell_statistics(),
+                recv(self.successors) -> successor => if let Ok(successor) = successor {
+                    self = self.give_way(successor)?;
+                }
             }
         }
         let outcome = self.supervisor.wait();
         if let Err(error) = &outcome {
             error!("supervision broke off by a fault of its own, and every component was killed: {error}");
         }
-        self.server.finish(FAREWELL);
+        if let Some(server) = self.server {
+            server.finish(FAREWELL);
+        }
         self.journal.finish(FAREWELL);
         let exit = exit(&outcome, self.stopping);
         info!("ended with exit code {}", exit.code());
@@ -206,6 +304,81 @@ impl Supervision {
         }
     }
 
+    /// Lets another program go on. Returns only where that is not to be: with what goes on as before, or with the end.
+    fn give_way(mut self, successor: Successor) -> Result<Self, Failure> {
+        let Successor { request, program, path, version } = successor;
+        let own = match File::open("/proc/self/exe") {
+            Ok(own) if self.stopping == Stopping::No => own,
+            Ok(_) => {
+                request.answer(Err("the supervisor is shutting down".to_owned()));
+                return Ok(self);
+            }
+            Err(error) => {
+                request
+                    .answer(Err(format!("there would be no way back: cannot open /proc/self/exe: {error}")));
+                return Ok(self);
+            }
+        };
+        let mut upgrade = UpgradeDocument {
+            number: self.upgrade.as_ref().map_or(0, |upgrade| upgrade.number) + 1,
+            from: env!("CARGO_PKG_VERSION").to_owned(),
+            to: version,
+            by: request.by.to_string(),
+            failure: None,
+        };
+        info!("upgrading to version {} ({}), asked for by {}", upgrade.to, path.display(), upgrade.by);
+        request.answer(Ok(upgrade.clone()));
+        let listener = self.server.take().and_then(|server| server.hand_over(DRAIN, &upgrade.to));
+        if let Err(error) = self.handle.leave(format!("{}, to upgrade to version {}", upgrade.by, upgrade.to))
+        {
+            warn!("the upgrade was not begun: {error}");
+            upgrade.failure = Some(error.to_string());
+            self.upgrade = Some(upgrade);
+            self.serve(listener);
+            return Ok(self);
+        }
+        while let Ok(event) = self.events.recv() {
+            self.take_note(&event);
+        }
+        let outcome = self.supervisor.wait();
+        self.journal.finish(FAREWELL);
+        if !outcome.is_ok_and(|outcome| outcome.left) {
+            let fault = "supervision broke off by a fault of its own, and every component was killed";
+            return Err(Failure::failed(fault));
+        }
+        os::defer_signals();
+        let mut note = Note::new(upgrade, &path, self.examiner.executable.as_deref());
+        note.signals = self.signals.end();
+        note.reporting = self.report.is_some();
+        note.descriptor_limit = self.descriptor_limit;
+        let mut estate = Estate {
+            locks: self.home.locks(),
+            listener: listener.as_ref().map(AsFd::as_fd),
+            way_back: Some((own.as_fd(), &self.examiner.path)),
+        };
+        let error = note.clone().pass_on(program.as_fd(), &estate);
+        note.upgrade.failure = Some(format!("cannot execute {}: {error}", path.display()));
+        note.path.clone_from(&self.examiner.path);
+        estate.way_back = None;
+        let error = note.pass_on(own.as_fd(), &estate);
+        Err(cannot("go on, neither as another program nor as this one", &error))
+    }
+
+    /// Makes the control socket again, or goes on with this one.
+    fn serve(&mut self, listener: Option<UnixListener>) {
+        let served = Served {
+            registry: &self.registry,
+            journal: &self.journal,
+            status_asked: &self.status_asked.0,
+            examiner: &self.examiner,
+            upgrade: self.upgrade.as_ref(),
+        };
+        match serve(&self.handle, &self.home, &served, listener) {
+            Ok(server) => self.server = Some(server),
+            Err(error) => error!("cannot make the control socket again: {error}"),
+        }
+    }
+
     fn take_note(&mut self, event: &Event) {
         self.narrator.tell(event);
         let Some(report) = self.report.take() else { return };
@@ -218,7 +391,8 @@ impl Supervision {
     fn obey(&mut self, signal: Signal) {
         debug!("received {signal}");
         match signal {
-            Signal::Stop(name) => self.stop(name),
+            Signal::Terminate => self.stop("SIGTERM"),
+            Signal::Interrupt => self.stop("SIGINT"),
             Signal::HangUp if self.signals.on_terminal() => self.stop("SIGHUP"),
             Signal::HangUp => warn!("SIGHUP: not supported yet: apply"),
             Signal::Reopen => self.reopen(),
@@ -249,10 +423,7 @@ impl Supervision {
         if self.home.temp.has(SOCKET) {
             return;
         }
-        match serve(&self.handle, &self.home, &self.registry, &self.journal) {
-            Ok(server) => self.server = server,
-            Err(error) => error!("cannot make the control socket again: {error}"),
-        }
+        self.serve(None);
     }
 
     fn tell_statistics(&mut self) {
@@ -278,22 +449,69 @@ fn reap_orphans() -> std::io::Result<UnixStream> {
 }
 
 /// Keeps the journal in the `temp` folder.
-fn keep_journal(events: Receiver<Event>, home: &Home, registry: &Path) -> std::io::Result<Journal> {
+fn keep_journal(
+    events: Receiver<Event>,
+    home: &Home,
+    registry: &Path,
+    upgrade: Option<UpgradeDocument>,
+) -> std::io::Result<Journal> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let header = Header { version, registry: Some(registry.display().to_string()) };
+    let header = Header { version, registry: Some(registry.display().to_string()), upgrade };
     Journal::start(home.temp.folder().try_clone_to_owned()?, events, &header)
 }
 
+/// What control is about, beside supervision.
+struct Served<'a> {
+    registry: &'a Path,
+    journal: &'a Journal,
+    /// Is told of each status.
+    status_asked: &'a Sender<()>,
+    examiner: &'a Arc<Examiner>,
+    upgrade: Option<&'a UpgradeDocument>,
+}
+
 /// Serves control at the socket in the `temp` folder. We hold the lock, so that nobody listens on one that is there.
-fn serve(handle: &Handle, home: &Home, registry: &Path, journal: &Journal) -> std::io::Result<Server> {
-    let trouble = journal.trouble();
-    Server::builder(handle.clone())
-        .condition(move || trouble.now())
+///
+/// `listener`: that socket, where it is there already.
+fn serve(
+    handle: &Handle,
+    home: &Home,
+    served: &Served<'_>,
+    listener: Option<UnixListener>,
+) -> std::io::Result<Server> {
+    let Served { registry, journal, upgrade, .. } = *served;
+    let (trouble, asked) = (journal.trouble(), served.status_asked.clone());
+    let examiner = Arc::clone(served.examiner);
+    let folder = home.temp.folder().try_clone_to_owned()?;
+    let builder = Server::builder(handle.clone())
+        .condition(move || {
+            // Full: that somebody has asked is known already.
+            let _ = asked.try_send(());
+            trouble.now()
+        })
         .journal_began(journal.began())
         .registry(registry)
         .supervisor_version(env!("CARGO_PKG_VERSION"))
-        .replace_socket(true)
-        .bind_in(home.temp.folder().try_clone_to_owned()?, SOCKET)
+        .upgrader(move |request| examiner.examine(request))
+        .upgrade(upgrade.cloned())
+        .replace_socket(true);
+    match listener {
+        Some(listener) => builder.resume_in(folder, SOCKET, listener),
+        None => builder.bind_in(folder, SOCKET),
+    }
+}
+
+fn tell_of_beginning(registry: &Path, upgrade: Option<&UpgradeDocument>) {
+    let (version, pid, registry) = (env!("CARGO_PKG_VERSION"), std::process::id(), registry.display());
+    match upgrade {
+        None => info!("s7supervisor {version} started, pid {pid}, registry {registry}"),
+        Some(UpgradeDocument { from, by, failure: None, .. }) => {
+            info!("s7supervisor upgraded from {from} to {version} by {by}, pid {pid}, registry {registry}");
+        }
+        Some(UpgradeDocument { to, failure: Some(why), .. }) => {
+            error!("s7supervisor stays {version}, pid {pid}: the upgrade to {to} failed: {why}");
+        }
+    }
 }
 
 /// `outcome` is an error where supervision broke off.

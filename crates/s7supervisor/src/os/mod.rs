@@ -1,6 +1,10 @@
 //! What the command line asks of the operating system that no safe library offers.
 #![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
 
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Lets all threads allocate from one heap, where the C library would give each a heap of its own.
@@ -18,6 +22,49 @@ pub(crate) fn share_one_heap() {
             unsafe { libc::mallopt(setting, value) };
         }
     }
+}
+
+/// Takes no signal in this thread until [`heed_signals`]: what comes meanwhile waits, also for another program that this
+/// process becomes.
+pub(crate) fn defer_signals() {
+    // SAFETY: both functions are given a set that is there, and the first one fills it.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
+    }
+}
+
+/// Takes signals in this thread again, and in those that it starts.
+pub(crate) fn heed_signals() {
+    // SAFETY: as above.
+    unsafe {
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// Becomes another program: with these arguments and this environment, and with the signals that this thread defers still
+/// deferred, which the standard library would not leave so. Returns only if that cannot be done: why.
+pub(crate) fn become_program(path: &CStr, arguments: &[CString], environment: &[CString]) -> io::Error {
+    let pointers = |texts: &[CString]| -> Vec<*const libc::c_char> {
+        texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    // SAFETY: all three are as it expects them: a text, and arrays of texts that end with nothing. They outlive the call.
+    unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// The descriptor of this number, which is to be nobody else's: one that another program has left to us.
+pub(crate) fn adopt_descriptor(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: it only asks whether there is such a descriptor.
+    if number <= 2 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    // SAFETY: it is open, and was before anything in this program opened one: nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Raises our soft limit of open descriptors to the hard one, since a thousand components take thousands. What it was, if

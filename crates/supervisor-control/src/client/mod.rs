@@ -21,11 +21,14 @@ pub use self::follow::Follow;
 use crate::socket::Place;
 use crate::wire::{
     OutcomeDocument, SelectionDocument, ShutdownDocument, SignalDocument, StatusDocument, StopDocument,
-    WaitDocument,
+    UpgradeDocument, UpgradeOrderDocument, WaitDocument,
 };
 
 /// How long the supervisor may take to answer what it can answer at once.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it may take until another executable is found able to take over.
+const UPGRADE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How much later than asked for its answer may come that the time is over.
 const GRACE: Duration = Duration::from_millis(250);
@@ -227,6 +230,26 @@ impl Client {
     /// [`ClientError`], as [`Client::act`].
     pub fn shutdown(&self, immediately: bool, wait: Wait) -> Result<OutcomeDocument, ClientError> {
         self.post("/v1/shutdown", &ShutdownDocument { immediately }, wait)
+    }
+
+    /// Has the supervisor replaced by this executable (its absolute path), or by the one that it was started from. The answer
+    /// comes when the executable was found able to take over: it does so next, and whoever connects from then on is
+    /// answered by it, or, if that fails, by the old one. Their status tells which.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `Refused`: nothing has happened.
+    pub fn upgrade(&self, executable: Option<PathBuf>) -> Result<UpgradeDocument, ClientError> {
+        let order = UpgradeOrderDocument { executable };
+        let body = serde_json::to_vec(&order).map_err(|error| ClientError::Broken(error.to_string()))?;
+        self.exchange("POST", "/v1/upgrade", &body, Some(UPGRADE_PATIENCE))
+    }
+
+    /// Another connection to whoever listens at the same place now.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn connect_again(&self) -> Result<Self, ClientError> {
+        Self::connect(&self.socket)
     }
 
     /// Follows all that happens from now on, for as long as the supervisor runs.

@@ -23,13 +23,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, bounded};
-use supervisor::Event;
+use supervisor::{Event, EventKind};
 
 pub use self::past::{Entry, Past};
 
 use self::book::Book;
 use self::sparing::Sparing;
-use crate::wire::{EventDocument, Numbering, What, wall_clock};
+use crate::wire::{EventDocument, Numbering, UpgradeDocument, What, wall_clock};
 
 /// The journal in the `temp` folder.
 pub const FILE: &str = "journal.jsonl";
@@ -59,6 +59,8 @@ pub struct Header {
     pub version: String,
     /// The registry that it was started with.
     pub registry: Option<String>,
+    /// The upgrade by which it came to be, or which has not come to be.
+    pub upgrade: Option<UpgradeDocument>,
 }
 
 /// What is wrong with the journal, if anything. Cheap to clone.
@@ -156,9 +158,11 @@ fn keep(book: &mut Book, events: &Receiver<Event>, beginning: &EventDocument) {
     book.write(&Batch::of(beginning));
     let mut numbering = Numbering::default();
     let mut sparing = Sparing::default();
+    let mut is_left = false;
     while let Ok(first) = events.recv() {
         let mut batch = Batch::default();
         for event in std::iter::once(first).chain(events.try_iter()).take(MOST) {
+            is_left |= matches!(event.kind, EventKind::Requested { verb: "leave", .. });
             // What is left out has its number all the same.
             let document = numbering.document(&event);
             if sparing.is_worth_a_line(&event) {
@@ -172,6 +176,10 @@ fn keep(book: &mut Book, events: &Receiver<Event>, beginning: &EventDocument) {
             book.write(&batch);
         }
     }
+    if is_left {
+        // Another one goes on, and says so.
+        return;
+    }
     let pid = std::process::id();
     let text = format!("the supervisor ended, pid {pid}");
     let seq = numbering.count + 1;
@@ -182,6 +190,17 @@ fn keep(book: &mut Book, events: &Receiver<Event>, beginning: &EventDocument) {
 fn beginning(header: &Header, began: SystemTime) -> EventDocument {
     let (pid, version, registry) = (std::process::id(), header.version.clone(), header.registry.clone());
     let of = registry.as_ref().map(|registry| format!(", registry {registry}")).unwrap_or_default();
-    let text = format!("the supervisor started, version {version}, pid {pid}{of}");
-    EventDocument::of_supervisor(What::SupervisorStarted { pid, version, registry }, 0, began, text)
+    let upgrade = header.upgrade.clone();
+    let text = match &upgrade {
+        None => format!("the supervisor started, version {version}, pid {pid}{of}"),
+        Some(UpgradeDocument { from, by, failure: None, .. }) => {
+            format!("the supervisor was upgraded from version {from} to {version} by {by}, pid {pid}{of}")
+        }
+        Some(UpgradeDocument { to, by, failure: Some(why), .. }) => {
+            format!(
+                "the supervisor stays version {version}, pid {pid}: the upgrade to {to} by {by} failed: {why}"
+            )
+        }
+    };
+    EventDocument::of_supervisor(What::SupervisorStarted { pid, version, registry, upgrade }, 0, began, text)
 }

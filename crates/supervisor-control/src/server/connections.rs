@@ -51,7 +51,7 @@ impl Connections {
     }
 
     /// Takes in whoever is allowed to connect.
-    pub(super) async fn accept(&self, listener: UnixListener) -> Infallible {
+    pub(super) async fn accept(&self, listener: &UnixListener) -> Infallible {
         let accounts = Accounts::allowed();
         let mut pause = ACCEPT_PAUSE.0;
         let mut number = 0;

@@ -33,6 +33,8 @@ pub(super) struct Feed {
 #[derive(Debug, Default)]
 struct State {
     followers: Vec<Follower>,
+    /// By what version the supervisor is replaced, once it is: nobody follows any more.
+    successor: Option<String>,
     reader: Option<Reader>,
 }
 
@@ -65,6 +67,10 @@ impl Feed {
     /// Follows from now on.
     pub(super) fn follow(&self) -> Result<Stream, Problem> {
         let mut state = lock(&self.state);
+        if state.successor.is_some() {
+            let detail = "the supervisor is being replaced; ask again";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+        }
         state.followers.retain(|follower| !follower.queue.is_closed());
         if state.followers.len() >= self.most {
             let detail = format!("cannot let more than {} follow events; try again later", self.most);
@@ -76,6 +82,22 @@ impl Feed {
         let (sender, queue) = mpsc::channel(QUEUE);
         state.followers.push(Follower { queue: sender, lost: 0 });
         Ok(Stream { queue })
+    }
+
+    /// Tells those who follow that the supervisor is replaced by one of this version, and ends all streams.
+    pub(super) fn end_for(&self, version: &str) {
+        lock(&self.state).successor = Some(version.to_owned());
+        self.stop();
+    }
+
+    /// Ends the reader, which ends all streams.
+    fn stop(&self) {
+        let reader = lock(&self.state).reader.take();
+        if let Some(Reader { thread, _stop: stop }) = reader {
+            drop(stop);
+            // A panic in it has been told by the panic hook; there is nothing to add.
+            let _ = thread.join();
+        }
     }
 
     fn read(&self) -> Result<Reader, Problem> {
@@ -99,12 +121,7 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        let reader = lock(&self.state).reader.take();
-        if let Some(Reader { thread, _stop: stop }) = reader {
-            drop(stop);
-            // A panic in it has been told by the panic hook; there is nothing to add.
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }
 
@@ -125,7 +142,16 @@ fn tell(
         let mut state = lock(state);
         match message {
             Some(message) => state.followers.retain_mut(|follower| follower.tell(&message)),
-            None => state.followers.clear(),
+            None => {
+                if let Some(version) = state.successor.clone() {
+                    let text = format!("the supervisor is replaced by version {version}");
+                    let what = What::Upgrading { version };
+                    let last = EventDocument::of_supervisor(what, numbering.count, wall_clock(), text);
+                    let message = Message::of(&last, before);
+                    state.followers.retain_mut(|follower| follower.tell(&message));
+                }
+                state.followers.clear();
+            }
         }
         if state.followers.is_empty() {
             // The next one who follows starts another.

@@ -8,6 +8,7 @@
 //! - `problem`: answers
 //! - `peer`: who asks
 //! - `feed`: events for those who follow them
+//! - `upgrade`: what the host is asked for
 
 mod connection;
 mod connections;
@@ -17,6 +18,7 @@ mod order;
 mod peer;
 mod problem;
 mod routes;
+mod upgrade;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -38,8 +40,11 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use crate::socket::{BoundSocket, Place};
+use crate::wire::UpgradeDocument;
 use connections::Connections;
 use feed::Feed;
+pub use upgrade::UpgradeRequest;
+use upgrade::Upgrader;
 
 /// Answers on a Unix socket whoever wants to know of or control a supervisor, in a thread of its own named `control`.
 ///
@@ -47,8 +52,18 @@ use feed::Feed;
 /// While nobody asks, nothing happens: the thread sleeps without a timer. Dropping the server ends it at once,
 /// [`Server::finish`] when the answers under way have been sent; both close all connections and remove the socket.
 pub struct Server {
-    stop: Option<oneshot::Sender<Duration>>,
-    thread: Option<JoinHandle<()>>,
+    stop: Option<oneshot::Sender<Farewell>>,
+    thread: Option<JoinHandle<Option<UnixListener>>>,
+    feed: Arc<Feed>,
+}
+
+/// How the server ends.
+#[derive(Clone, Copy, Debug)]
+struct Farewell {
+    /// How long the answers that are under way may take.
+    limit: Duration,
+    /// Whether another server goes on with the socket.
+    hands_over: bool,
 }
 
 /// How to make a [`Server`].
@@ -100,6 +115,8 @@ struct App {
     conditions: Conditions,
     limits: Limits,
     feed: Arc<Feed>,
+    upgrader: Upgrader,
+    upgrade: Option<Arc<UpgradeDocument>>,
 }
 
 /// What tells of conditions that the supervisor itself does not know of.
@@ -132,6 +149,8 @@ impl Server {
             began: None,
             conditions: Conditions::default(),
             limits,
+            upgrader: Upgrader::default(),
+            upgrade: None,
         };
         Builder { app, replace: false }
     }
@@ -140,24 +159,32 @@ impl Server {
     ///
     /// To be called when the supervisor has ended, so that whoever asked for that gets its answer.
     pub fn finish(mut self, limit: Duration) {
-        self.end(limit);
+        self.end(Farewell { limit, hands_over: false });
     }
 
-    fn end(&mut self, limit: Duration) {
+    /// Likewise, but for another server that goes on with the socket: whoever connects meanwhile waits for that one. Those
+    /// who follow events are told this last: that the supervisor is replaced, by what version.
+    ///
+    /// `None`: the server had broken off before.
+    #[must_use]
+    pub fn hand_over(mut self, limit: Duration, to: &str) -> Option<UnixListener> {
+        self.feed.end_for(to);
+        self.end(Farewell { limit, hands_over: true })
+    }
+
+    fn end(&mut self, farewell: Farewell) -> Option<UnixListener> {
         if let Some(stop) = self.stop.take() {
             // The thread is gone already if nobody hears this.
-            let _ = stop.send(limit);
+            let _ = stop.send(farewell);
         }
-        if let Some(thread) = self.thread.take() {
-            // A panic in it has been told by the panic hook; there is nothing to add.
-            let _ = thread.join();
-        }
+        // A panic in it has been told by the panic hook; there is nothing to add.
+        self.thread.take()?.join().ok()?
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.end(Duration::ZERO);
+        self.end(Farewell { limit: Duration::ZERO, hands_over: false });
     }
 }
 
@@ -198,6 +225,21 @@ impl Builder {
         self
     }
 
+    /// What is done when somebody asks for the supervisor to be replaced by another executable. It must return at once, and
+    /// [answer](UpgradeRequest::answer) later. Default: such requests are refused.
+    #[must_use]
+    pub fn upgrader(mut self, begin: impl Fn(UpgradeRequest) + Send + Sync + 'static) -> Self {
+        self.app.upgrader = Upgrader(Some(Arc::new(begin)));
+        self
+    }
+
+    /// The last upgrade, to be shown. Default: none.
+    #[must_use]
+    pub fn upgrade(mut self, upgrade: Option<UpgradeDocument>) -> Self {
+        self.app.upgrade = upgrade.map(Arc::new);
+        self
+    }
+
     /// What the server bears. Default: [`Limits::default`].
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -230,6 +272,24 @@ impl Builder {
         self.bind_at(Place::within(folder, name.as_ref())?)
     }
 
+    /// Goes on with a socket that another server has [handed over](Server::hand_over), which is called `name` in the folder
+    /// that the descriptor stands for. If somebody has removed it, another one is made.
+    ///
+    /// # Errors
+    /// As [`Builder::bind_in`].
+    pub fn resume_in(
+        self,
+        folder: OwnedFd,
+        name: impl AsRef<OsStr>,
+        listener: UnixListener,
+    ) -> io::Result<Server> {
+        let place = Place::within(folder, name.as_ref())?;
+        match place.resume() {
+            Ok(socket) => self.start(listener, Some(socket)),
+            Err(place) => self.bind_at(place),
+        }
+    }
+
     /// Listens on a socket that somebody else has bound and will remove.
     ///
     /// # Errors
@@ -253,39 +313,50 @@ impl Builder {
             let _context = runtime.enter();
             tokio::net::UnixListener::from_std(listener)?
         };
-        let (limits, router) = (self.app.limits, routes::router(self.app));
+        let (limits, feed) = (self.app.limits, Arc::clone(&self.app.feed));
+        let router = routes::router(self.app);
         let (stop, stopped) = oneshot::channel();
         #[expect(clippy::disallowed_methods, reason = "the control thread must not hold up the host")]
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || run(&runtime, listener, socket, stopped, limits, router))?;
-        Ok(Server { stop: Some(stop), thread: Some(thread) })
+        Ok(Server { stop: Some(stop), thread: Some(thread), feed })
     }
 }
 
-/// The control thread: takes connections in until it is told to stop, and then ends those that are there.
+/// The control thread: takes connections in until it is told to stop, and then ends those that are there. Gives the socket
+/// where another server is to go on with it.
 fn run(
     runtime: &Runtime,
     listener: tokio::net::UnixListener,
     socket: Option<BoundSocket>,
-    stopped: oneshot::Receiver<Duration>,
+    stopped: oneshot::Receiver<Farewell>,
     limits: Limits,
     router: Router,
-) {
+) -> Option<UnixListener> {
     let connections = Connections::new(limits, router);
     LocalSet::new().block_on(runtime, async {
-        let limit = {
+        let farewell = {
             let mut stopped = pin!(stopped);
-            let mut accepting = pin!(connections.accept(listener));
+            let mut accepting = pin!(connections.accept(&listener));
             std::future::poll_fn(|context| {
-                if let Poll::Ready(limit) = stopped.as_mut().poll(context) {
-                    return Poll::Ready(limit.unwrap_or_default());
+                if let Poll::Ready(farewell) = stopped.as_mut().poll(context) {
+                    return Poll::Ready(farewell.ok());
                 }
                 accepting.as_mut().poll(context).map(|never| match never {})
             })
             .await
         };
-        drop(socket);
+        let Farewell { limit, hands_over } =
+            farewell.unwrap_or(Farewell { limit: Duration::ZERO, hands_over: false });
+        let listener = if hands_over {
+            socket.into_iter().for_each(BoundSocket::leave);
+            listener.into_std().ok()
+        } else {
+            drop((socket, listener));
+            None
+        };
         connections.finish(limit).await;
-    });
+        listener
+    })
 }

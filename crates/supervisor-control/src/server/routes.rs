@@ -18,8 +18,8 @@ use super::order::{self, Order};
 use super::peer::Peer;
 use super::problem::{Problem, json};
 use crate::wire::{
-    ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument, rfc3339,
-    wall_clock,
+    ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument,
+    UpgradeOrderDocument, rfc3339, wall_clock,
 };
 
 /// Every path under `/v1/`.
@@ -29,7 +29,8 @@ pub(super) fn router(app: App) -> Router {
         .route("/v1/components", get(components))
         .route("/v1/events", get(events))
         .route("/v1/components/{id}", get(component))
-        .route("/v1/shutdown", post(shutdown));
+        .route("/v1/shutdown", post(shutdown))
+        .route("/v1/upgrade", post(upgrade));
     let router = verb(router, "start", order::start);
     let router = verb(router, "stop", order::stop);
     let router = verb(router, "restart", order::restart);
@@ -78,6 +79,7 @@ async fn status(State(app): State<App>, Names(targets): Names) -> Result<Respons
         began: app.began.map(rfc3339),
         registry: app.registry.as_deref().map(str::to_owned),
         conditions: app.conditions.now(),
+        upgrade: app.upgrade.as_deref().cloned(),
         ..SupervisorDocument::default()
     };
     Ok(json(StatusCode::OK, &StatusAnswer::new(supervisor, &status, wall_clock())))
@@ -122,6 +124,14 @@ async fn shutdown(
     Document(document): Document<ShutdownDocument>,
 ) -> Result<Response, Problem> {
     act(&app, Request::Shutdown { immediately: document.immediately }, peer, patience).await
+}
+
+async fn upgrade(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    Document(document): Document<UpgradeOrderDocument>,
+) -> Result<Response, Problem> {
+    app.upgrader.ask(document.executable, peer.0).await
 }
 
 /// Asks for something about components, and tells of each what came of it.

@@ -14,7 +14,7 @@ use supervisor::{Event, RunId};
 
 use self::made::clipped;
 pub(crate) use self::numbering::{Numbering, wall_clock};
-use super::{LastExit, rfc3339};
+use super::{LastExit, UpgradeDocument, rfc3339};
 use crate::wire::sentence::Sentence;
 
 /// Something that happened.
@@ -59,6 +59,15 @@ pub enum What {
         version: String,
         /// The registry that it was started with.
         registry: Option<String>,
+        /// Where it has replaced another one, or was to be replaced and goes on: what happened.
+        #[serde(default)]
+        upgrade: Option<UpgradeDocument>,
+    },
+    /// The supervisor is about to be replaced, and nothing more will be told here: ask again, and the next one tells. In
+    /// `GET /v1/events` only.
+    Upgrading {
+        /// The version of the next one.
+        version: String,
     },
     /// The supervisor ended in order. Where this is missing, it was killed, or the machine stopped.
     SupervisorEnded {
@@ -87,7 +96,7 @@ pub enum What {
         /// Its pid.
         pid: u32,
     },
-    /// It was started by a supervisor that has died, and goes on.
+    /// It was started by an earlier supervisor, and goes on.
     Adopted {
         /// The pid of its main process.
         pid: u32,

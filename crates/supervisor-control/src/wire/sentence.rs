@@ -28,7 +28,7 @@ impl fmt::Display for Sentence<'_> {
             EventKind::Requested { verb, signal: None, by } => write!(f, "{verb}, asked for by {by}"),
             EventKind::Spawned { pid, .. } => write!(f, "starting, pid {pid}"),
             EventKind::Adopted { pid, .. } => {
-                write!(f, "goes on, pid {pid}: started by a supervisor that has died")
+                write!(f, "goes on, pid {pid}: started by an earlier supervisor")
             }
             EventKind::EndedUnattended { .. } => f.write_str("had ended while no supervisor was there"),
             EventKind::Started { .. } => f.write_str("up"),

@@ -79,7 +79,7 @@ fn the_journal_tells_a_life_from_its_beginning_to_its_end_and_goes_on_with_the_n
         let mut builder = supervisor::Supervisor::builder().components([steady("a")]);
         let events = builder.subscribe();
         let supervisor = builder.start().unwrap();
-        let header = Header { version: "1.2.3".into(), registry: Some("/r.xml".into()) };
+        let header = Header { version: "1.2.3".into(), registry: Some("/r.xml".into()), upgrade: None };
         let descriptor = std::fs::File::open(folder.path()).unwrap().into();
         let journal = Journal::start(descriptor, events, &header).unwrap();
         let handle = supervisor.handle();

@@ -60,6 +60,11 @@ impl Core {
             Ask::Signal { keys, signal } => self.signal(request, &keys, signal),
             Ask::Wait { keys, until } => self.wait(request, &keys, until),
             Ask::Shutdown { immediately } => self.shut_down(request, immediately, None),
+            Ask::Leave => {
+                // What is to be remembered is written down already: nothing has changed since.
+                self.shutdown = Shutdown::Over;
+                self.actions.push(Action::Leave);
+            }
         }
     }
 
@@ -74,9 +79,11 @@ impl Core {
             return Some(RequestError::TooMany);
         }
         match ask {
-            Ask::Start(_) | Ask::Restart(_) if self.shutdown != Shutdown::No => {
+            Ask::Start(_) | Ask::Restart(_) | Ask::Leave if self.shutdown != Shutdown::No => {
                 Some(RequestError::ShuttingDown)
             }
+            Ask::Leave if !self.remembers => Some(RequestError::Forgetful),
+            Ask::Leave if self.ends_with_us => Some(RequestError::Bound),
             Ask::Stop { keys, dependants: Dependants::Refuse } => self.dependants_in_the_way(keys),
             Ask::Reload(keys) => {
                 let speechless = keys.iter().find(|key| self.component(**key).spec.reload.is_empty());
@@ -133,6 +140,7 @@ impl Core {
             Ask::Wait { .. } => return,
             Ask::Shutdown { immediately: false } => ("shutdown", None),
             Ask::Shutdown { immediately: true } => ("shutdown now", None),
+            Ask::Leave => ("leave", None),
         };
         let some = keys.filter(|keys| keys.len() != self.components.len());
         let about = some.map_or(vec![None], |keys| keys.iter().map(|key| Some(self.id(*key))).collect());

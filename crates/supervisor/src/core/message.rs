@@ -30,6 +30,7 @@ pub(crate) enum Ask {
     Signal { keys: Vec<u32>, signal: Signal },
     Wait { keys: Vec<u32>, until: Until },
     Shutdown { immediately: bool },
+    Leave,
 }
 
 /// Something that takes time and is done outside of the core for a run: a probe, or a step that is a command. What exactly is
@@ -151,4 +152,6 @@ pub(crate) enum Action {
     Done { request: RequestId, outcome: Outcome },
     /// Everything has stopped, or is known to be unkillable: supervision is over.
     End { outcome: Outcome },
+    /// Everything runs on, for another supervisor: this one is over.
+    Leave,
 }

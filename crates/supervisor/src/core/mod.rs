@@ -56,6 +56,8 @@ pub(crate) struct Rules {
     pub(crate) on_give_up: OnGiveUp,
     /// Whether what is to be remembered is written down.
     pub(crate) remembers: bool,
+    /// Whether components end with the process that has started them.
+    pub(crate) ends_with_us: bool,
     /// Whether supervision ends when nothing will run again by itself.
     pub(crate) ends_when_done: bool,
 }
@@ -69,6 +71,7 @@ pub(crate) struct Core {
     budget: Option<Budget>,
     on_give_up: OnGiveUp,
     remembers: bool,
+    ends_with_us: bool,
     ends_when_done: bool,
     /// Those of whom something is to be written down.
     to_remember: BTreeSet<u32>,
@@ -116,6 +119,7 @@ impl Core {
             budget: rules.budget.and_then(Budget::new),
             on_give_up: rules.on_give_up,
             remembers: rules.remembers,
+            ends_with_us: rules.ends_with_us,
             ends_when_done: rules.ends_when_done,
             to_remember: BTreeSet::new(),
             recalled: BTreeMap::new(),
@@ -194,10 +198,13 @@ impl Core {
                 });
             }
         }
-        self.follow_up();
-        self.give_probes();
-        self.end_if_done();
-        self.end_if_over();
+        // One that leaves does nothing any more.
+        if self.shutdown != Shutdown::Over {
+            self.follow_up();
+            self.give_probes();
+            self.end_if_done();
+            self.end_if_over();
+        }
         let decided = std::mem::take(&mut self.actions);
         // What is to be remembered comes first: whoever is answered may rely on it.
         let remember = std::mem::take(&mut self.to_remember).into_iter().map(|key| Action::Remember { key });

@@ -79,6 +79,7 @@ impl Core {
                 components,
                 given_up: self.given_up.clone(),
                 unsuccessful: std::mem::take(&mut self.unsuccessful),
+                left: false,
             };
             self.actions.push(Action::End { outcome });
         }

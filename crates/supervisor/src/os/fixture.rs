@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::Terms;
 use super::linux::Road;
 use super::{
     Account, Identity, Launch, LaunchPad, Process, Run, Spawned, bearers, families, leftovers, spawn,
@@ -28,7 +29,7 @@ pub(super) struct Component {
     pub(super) token: String,
     /// By what it is started.
     pub(super) road: Road,
-    pub(super) open_files: Option<u64>,
+    pub(super) terms: Terms,
     pub(super) cgroup: Option<File>,
     /// The number under which it finds its output once more.
     pub(super) ready: Option<i32>,
@@ -47,7 +48,7 @@ impl Component {
             added: Vec::new(),
             token,
             road: Road::Clone3,
-            open_files: None,
+            terms: Terms::default(),
             cgroup: None,
             ready: None,
         }
@@ -85,7 +86,7 @@ impl Component {
         let launch = Launch {
             spec: &self.spec,
             account: account.as_ref(),
-            open_files: self.open_files,
+            terms: self.terms,
             cgroup: self.cgroup.as_ref().map(AsFd::as_fd),
             environment: &self.environment,
             added: &self.added,

@@ -45,6 +45,16 @@ pub(crate) const RUN_VARIABLE: &str = "S7_RUN";
 /// The variable by which the processes of a command that is run for a component are told from those of its run.
 pub(crate) const TASK_VARIABLE: &str = "S7_TASK";
 
+/// What holds for every launch of a supervisor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms {
+    /// The soft limit of open descriptors that it begins with, if neither its specification sets one nor ours is right for
+    /// it.
+    pub(crate) open_files: Option<u64>,
+    /// Whether it is told to stop when we die.
+    pub(crate) ends_with_us: bool,
+}
+
 /// What a run needs besides its specification. The driver prepares it.
 pub(crate) struct Launch<'a> {
     /// What to run.
@@ -60,9 +70,7 @@ pub(crate) struct Launch<'a> {
     /// Who it runs as, if its specification names a user or a group: looked up by [`Account::find`], because that may
     /// take long.
     pub(crate) account: Option<&'a Account>,
-    /// The soft limit of open descriptors that it begins with, if neither its specification sets one nor ours is right for
-    /// it.
-    pub(crate) open_files: Option<u64>,
+    pub(crate) terms: Terms,
     /// The folder of the control group (version 2) in which it begins. `None`: ours.
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
     /// What is run in the component's stead, as it would be run itself. `None`: the component.

@@ -13,6 +13,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -39,7 +40,7 @@ pub(crate) enum Purpose {
 /// A folder of pipes: everything in it is reached relative to its descriptor.
 #[derive(Debug)]
 pub(crate) struct Fifos {
-    folder: OwnedFd,
+    folder: RwLock<OwnedFd>,
     path: PathBuf,
 }
 
@@ -57,29 +58,7 @@ impl Fifos {
     /// Neither can be opened or made; or `output/` is a link, belongs to somebody else, or others may write in it.
     pub(crate) fn open(state_dir: &Path) -> io::Result<Self> {
         let path = state_dir.join("output");
-        match rustix::fs::mkdir(state_dir, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(failed("make the folder", state_dir, &error.into())),
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let above = rustix::fs::open(state_dir, flags, Mode::empty())
-            .map_err(|error| failed("open the folder", state_dir, &error.into()))?;
-        match rustix::fs::mkdirat(&above, "output", Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(failed("make the folder", &path, &error.into())),
-        }
-        let refused = |error: io::Error| failed("use the folder", &path, &error);
-        let folder = rustix::fs::openat(&above, "output", flags | OFlags::NOFOLLOW, Mode::empty())
-            .map_err(|error| refused(error.into()))?;
-        let stat = rustix::fs::fstat(&folder).map_err(|error| refused(error.into()))?;
-        let wrong = if stat.st_uid != geteuid().as_raw() {
-            "it belongs to somebody else (remove it, or name another folder)"
-        } else if Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
-            "others may write in it (take that right away, or name another folder)"
-        } else {
-            return Ok(Self { folder, path });
-        };
-        Err(refused(io::Error::new(io::ErrorKind::PermissionDenied, wrong)))
+        Ok(Self { folder: RwLock::new(open_folder(state_dir, &path)?), path })
     }
 
     /// Makes a pipe for a run: the end that is read, and the component's, which this user owns.
@@ -92,14 +71,15 @@ impl Fifos {
         purpose: Purpose,
         owner: Option<u32>,
     ) -> io::Result<(Fifo, OwnedFd)> {
+        self.make_again()?;
         for name in (1..=MOST_NAMES).map(|attempt| name_of((id.as_str(), run), purpose, attempt)) {
-            match os::make_fifo(&self.folder, &name) {
+            match os::make_fifo(&*self.folder(), &name) {
                 Ok(()) => {}
                 // Whatever it is, it is not of this run.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(failed("make the pipe", &self.path.join(name), &error)),
             }
-            let opened = os::open_fifo(&self.folder, &name).and_then(|(reader, writer)| {
+            let opened = os::open_fifo(&*self.folder(), &name).and_then(|(reader, writer)| {
                 owner.map_or(Ok(()), |user| os::give_to(user, &writer))?;
                 Ok((reader, writer))
             });
@@ -121,7 +101,7 @@ impl Fifos {
     pub(crate) fn find(&self, (id, run): (&ComponentId, u64), purpose: Purpose) -> io::Result<Option<Fifo>> {
         // What was there before is under the names that were tried before.
         for name in (1..=MOST_NAMES).rev().map(|attempt| name_of((id.as_str(), run), purpose, attempt)) {
-            match os::open_fifo(&self.folder, &name) {
+            match os::open_fifo(&*self.folder(), &name) {
                 // Its own end was only needed to be told when the last one has gone.
                 Ok((reader, _)) => return Ok(Some(Fifo { reader, name: name.into() })),
                 Err(error) if is_no_pipe(&error) => {}
@@ -143,7 +123,7 @@ impl Fifos {
     /// Removes a pipe, which whoever has it open keeps.
     pub(crate) fn remove(&self, name: &str) {
         // It may have been removed by somebody else, and what cannot be removed now is found again at the next start.
-        let _ = rustix::fs::unlinkat(&self.folder, name, AtFlags::empty());
+        let _ = rustix::fs::unlinkat(&*self.folder(), name, AtFlags::empty());
     }
 
     /// Removes all pipes of a run.
@@ -155,10 +135,50 @@ impl Fifos {
         }
     }
 
+    /// Opens the folder anew, where somebody has removed it. What was in it then is out of reach for the next supervisor.
+    fn make_again(&self) -> io::Result<()> {
+        let is_removed = rustix::fs::fstat(&*self.folder()).is_ok_and(|stat| stat.st_nlink == 0);
+        let Some(state_dir) = self.path.parent().filter(|_| is_removed) else { return Ok(()) };
+        let folder = open_folder(state_dir, &self.path)?;
+        *self.folder.write().unwrap_or_else(PoisonError::into_inner) = folder;
+        Ok(())
+    }
+
+    fn folder(&self) -> RwLockReadGuard<'_, OwnedFd> {
+        self.folder.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn names(&self) -> Result<Vec<String>, Errno> {
-        let entries = Dir::read_from(self.folder.as_fd())?;
+        let entries = Dir::read_from(self.folder().as_fd())?;
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
+}
+
+/// Opens the folder at `path`, which is `output/` in the other; makes what is missing of them.
+fn open_folder(state_dir: &Path, path: &Path) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdir(state_dir, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(failed("make the folder", state_dir, &error.into())),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let above = rustix::fs::open(state_dir, flags, Mode::empty())
+        .map_err(|error| failed("open the folder", state_dir, &error.into()))?;
+    match rustix::fs::mkdirat(&above, "output", Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(failed("make the folder", path, &error.into())),
+    }
+    let refused = |error: io::Error| failed("use the folder", path, &error);
+    let folder = rustix::fs::openat(&above, "output", flags | OFlags::NOFOLLOW, Mode::empty())
+        .map_err(|error| refused(error.into()))?;
+    let stat = rustix::fs::fstat(&folder).map_err(|error| refused(error.into()))?;
+    let wrong = if stat.st_uid != geteuid().as_raw() {
+        "it belongs to somebody else (remove it, or name another folder)"
+    } else if Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
+        "others may write in it (take that right away, or name another folder)"
+    } else {
+        return Ok(folder);
+    };
+    Err(refused(io::Error::new(io::ErrorKind::PermissionDenied, wrong)))
 }
 
 /// Whether there is nothing of use under a name: nothing at all, or something that we did not make.

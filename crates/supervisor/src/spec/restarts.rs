@@ -93,6 +93,18 @@ pub struct RestartBudget {
     pub within: Duration,
 }
 
+/// What becomes of components when their supervisor is killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCrash {
+    /// They live on, and the next supervisor adopts them.
+    #[default]
+    Adopt,
+    /// Their main processes are told to stop, by the first signal of their steps; what has outlived that is stopped, and started anew,
+    /// by the next supervisor. What they have started is not told. A program that changes its user by itself (set-user-id) takes
+    /// itself out of this.
+    Stop,
+}
+
 /// What happens when an essential component is given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnGiveUp {

@@ -24,11 +24,11 @@ use super::voices::Voices;
 use crate::core::{Core, Rules};
 use crate::event::Event;
 use crate::names::Names;
-use crate::os::{ControlGroups, LaunchPad};
+use crate::os::{ControlGroups, LaunchPad, Terms};
 use crate::output::{Fifos, Notice, Pump};
 use crate::relations::{self, RelationError, Wrong};
 use crate::spec::{
-    ComponentId, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern,
+    ComponentId, OnCrash, OnGiveUp, Output, ProcessSpec, Readiness, ReadyWhen, RestartBudget, log_pattern,
 };
 use crate::tokens::{Key, Tokens};
 
@@ -40,6 +40,7 @@ pub struct Builder {
     restart_budget: Option<RestartBudget>,
     on_give_up: OnGiveUp,
     ends_when_done: bool,
+    on_crash: OnCrash,
     readers: Readers,
     sigchld: Option<OwnedFd>,
     prober: Option<Arc<dyn Prober>>,
@@ -87,6 +88,14 @@ impl Builder {
     #[must_use]
     pub fn end_when_done(mut self, yes: bool) -> Self {
         self.ends_when_done = yes;
+        self
+    }
+
+    /// What becomes of components when this process is killed. Default: they live on. Whether a later supervisor goes on with them
+    /// depends on [`state_dir`](Self::state_dir).
+    #[must_use]
+    pub fn on_crash(mut self, what: OnCrash) -> Self {
+        self.on_crash = what;
         self
     }
 
@@ -185,12 +194,6 @@ impl Builder {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| StartError::system("draw a random seed", &error))?,
         };
-        let rules = Rules {
-            budget: self.restart_budget,
-            on_give_up: self.on_give_up,
-            remembers: self.state_dir.is_some(),
-            ends_when_done: self.ends_when_done,
-        };
         let state_dir: Option<Arc<Path>> = self.state_dir.map(Arc::from);
         let mut components = self.components;
         let mut conditions = Vec::new();
@@ -198,6 +201,13 @@ impl Builder {
             .as_deref()
             .and_then(|folder| Past::read(folder).map_err(|condition| conditions.push(condition)).ok());
         components.extend(past.iter().flat_map(|past| past.strangers(&components)).collect::<Vec<_>>());
+        let rules = Rules {
+            budget: self.restart_budget,
+            on_give_up: self.on_give_up,
+            remembers: past.is_some(),
+            ends_with_us: self.on_crash == OnCrash::Stop,
+            ends_when_done: self.ends_when_done,
+        };
         let core = Core::new(components, rules, seed);
         let names = Arc::new(Names::new(core.specs()));
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
@@ -210,7 +220,9 @@ impl Builder {
         let mailbox = Mailbox::new(&commands, &poller);
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let handle = Handle::new(commands, Arc::clone(&poller), names);
-        let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), self.descriptor_limit);
+        let ends_with_us = self.on_crash == OnCrash::Stop;
+        let terms = Terms { open_files: self.descriptor_limit, ends_with_us };
+        let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), terms);
         let voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
         let tokens = match &past {
             Some(past) => past.tokens(),
@@ -234,6 +246,10 @@ impl Builder {
             ledger = Ledger::new(records, core.specs(), mailbox.clone())
                 .map_err(|error| StartError::system("keep records of runs", &error))?;
             legacy = its;
+            if self.on_crash == OnCrash::Stop {
+                // What has outlived the one before is not gone on with.
+                legacy.left.iter_mut().for_each(|left| left.is_outdated = true);
+            }
         } else {
             legacy.groups = groups.ok();
         }

@@ -4,7 +4,7 @@ mod hearing;
 mod launching;
 mod taking_over;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -38,6 +38,12 @@ const SIGCHLD_KEY: usize = 0;
 /// How many events a round may bring before they are told in the middle of it.
 const OUTBOX: usize = 256;
 
+/// How long the components' last output may take to reach its files when supervision ends.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
+
+/// Likewise what there is of it when we leave: what is not read waits for the next supervisor.
+const OUTPUT_SO_FAR: Duration = Duration::from_millis(200);
+
 /// How long what is left of tasks may take to end when supervision does.
 const LAST_TASKS: Duration = Duration::from_secs(1);
 
@@ -58,6 +64,9 @@ pub(super) struct Driver {
     /// What the core's time was then: it goes on where another supervisor was killed.
     before: Duration,
     ledger: Ledger,
+    /// Of which something is to be written down when the round's work is done, so that no replacement waits while another
+    /// thread wakes up.
+    changed: BTreeSet<u32>,
     poller: Arc<Poller>,
     commands: Receiver<Command>,
     runs: Runs,
@@ -93,6 +102,7 @@ impl Driver {
             began,
             before,
             ledger,
+            changed: BTreeSet::new(),
             runs: Runs::new(Arc::clone(&poller), mailbox, sigchld.is_some()),
             poller,
             commands,
@@ -114,14 +124,13 @@ impl Driver {
         let mut events = Events::new();
         self.begin_supervision();
         loop {
+            self.write_down();
             self.runs.reap_ended();
             self.tell_readers();
-            if let Some(outcome) = self.ended.take() {
-                self.end_tasks();
-                self.runs.end_orphans();
-                self.finish_output();
-                self.ledger.end();
-                return outcome;
+            match self.ended.take() {
+                Some(outcome) if outcome.left => return self.leave(outcome),
+                Some(outcome) => return self.end(outcome),
+                None => {}
             }
             let deadlines = [
                 self.core.deadline(),
@@ -136,6 +145,24 @@ impl Driver {
             let _ = self.poller.wait(&mut events, timeout);
             self.round(&events);
         }
+    }
+
+    /// Everything has stopped.
+    fn end(mut self, outcome: Outcome) -> Outcome {
+        self.end_tasks();
+        self.runs.end_orphans();
+        self.finish_output(LAST_OUTPUT);
+        self.ledger.end();
+        outcome
+    }
+
+    /// Everything runs on: only what we have begun for ourselves is ended, and what was written until now is stored. What is
+    /// still to be written down is, when the ledger goes.
+    fn leave(mut self, outcome: Outcome) -> Outcome {
+        self.means.tasks.abandon_all(&mut self.runs);
+        self.runs.leave();
+        self.finish_output(OUTPUT_SO_FAR);
+        outcome
     }
 
     fn now(&self) -> Duration {
@@ -169,6 +196,10 @@ impl Driver {
         self.welcome();
         // What comes while these are handled has its own notice.
         for _ in 0..self.commands.len() {
+            // What comes after we were told to leave is for the next supervisor to find.
+            if self.ended.as_ref().is_some_and(|outcome| outcome.left) {
+                return;
+            }
             if let Ok(command) = self.commands.try_recv() {
                 self.obey(command);
             }
@@ -261,7 +292,11 @@ impl Driver {
                 self.tell_of(come_of);
             }
             // Answers are released in each round.
-            Command::Recorded => {}
+            Command::Recorded => {
+                if self.ledger.is_bare() {
+                    self.changed.extend((0..).zip(self.core.specs()).map(|(key, _)| key));
+                }
+            }
             Command::Measured { run, memory } => {
                 self.means.measuring.done(run);
                 self.tell(Input::Measured { run, memory });
@@ -278,6 +313,12 @@ impl Driver {
     }
 
     fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: TakenUp, done: Done) {
+        if ask == Ask::Leave {
+            // What was said until now, nobody can hear later.
+            for run in self.means.voices.runs() {
+                self.hear_run(run);
+            }
+        }
         self.last_request += 1;
         let request = RequestId(self.last_request);
         self.taken_up.insert(request, taken_up);
@@ -295,6 +336,7 @@ impl Driver {
                 inputs.extend(self.carry_out(action, now));
             }
             if self.outbox.len() >= OUTBOX {
+                self.write_down();
                 self.tell_readers();
             }
         }
@@ -322,7 +364,9 @@ impl Driver {
             Action::Inspect { run } => self.inspect(run, now),
             Action::Kill { run } => self.runs.kill(Owner::Run(run)),
             Action::Look { run } => self.runs.look_again(Owner::Run(run)),
-            Action::Remember { key } => self.remember(key),
+            Action::Remember { key } => {
+                self.changed.insert(key);
+            }
             Action::Emit(event) => self.outbox.push(event),
             Action::Accepted { request } => self.answer(request, Ok(request)),
             Action::Refused { request, why } => {
@@ -330,20 +374,25 @@ impl Driver {
                 self.answer(request, Err(why));
             }
             Action::Done { request, outcome } => {
+                // Whoever is told that something is so may rely on it.
+                self.write_down();
                 if let Some((request, outcome)) = self.ledger.hold(request, outcome, now) {
                     self.tell_done(request, outcome);
                 }
             }
             Action::End { outcome } => self.ended = Some(outcome),
+            Action::Leave => self.ended = Some(Outcome { left: true, ..Outcome::default() }),
         }
         None
     }
 
-    fn remember(&mut self, key: u32) {
-        let memory = self.core.memory(key);
-        let run = memory.run().map(|(number, _)| RunId { component: key, number });
-        let identity = run.and_then(|run| self.runs.identity(run));
-        self.ledger.remember(key, &self.core.spec(key).id, memory, identity);
+    fn write_down(&mut self) {
+        while let Some(key) = self.changed.pop_first() {
+            let memory = self.core.memory(key);
+            let run = memory.run().map(|(number, _)| RunId { component: key, number });
+            let identity = run.and_then(|run| self.runs.identity(run));
+            self.ledger.remember(key, &self.core.spec(key).id, memory, identity);
+        }
     }
 
     fn tell_done(&mut self, request: RequestId, outcome: Outcome) {
@@ -372,7 +421,7 @@ impl Driver {
             spec: self.core.spec(task.run.component),
             inherited: &self.inherited,
             account: self.means.launches.account(task.run.component),
-            open_files: self.means.launches.open_files,
+            terms: self.means.launches.terms,
             pad: &mut self.means.pad,
             runs: &mut self.runs,
             tokens: self.means.tokens,

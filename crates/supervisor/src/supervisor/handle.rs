@@ -214,6 +214,23 @@ impl Handle {
         self.ask(Request::Shutdown { immediately: true })
     }
 
+    /// Ends the supervisor and leaves everything running, for one that is started after it with the same
+    /// [`state_dir`](crate::Builder::state_dir), which goes on with all of it: an orderly end, where a kill would do too.
+    /// Returns when it is taken up; [`Supervisor::wait`](crate::Supervisor::wait) when all is stored that was written until
+    /// then. What waits for an answer meanwhile gets [`RequestError::Ended`]. `by` is shown in events.
+    ///
+    /// A component that writes while no supervisor reads waits at most, once its pipe is full. What it says on the socket of
+    /// `sd_notify` is refused meanwhile.
+    ///
+    /// # Errors
+    /// [`RequestError::Forgetful`] where there is no such folder, [`RequestError::Bound`], [`RequestError::ShuttingDown`], [`RequestError::Ended`];
+    /// all goes on as before then.
+    pub fn leave(&self, by: impl Into<Arc<str>>) -> Result<(), RequestError> {
+        let by = by.into();
+        let done = Box::new(drop);
+        self.call(|taken_up| Command::Ask { ask: Ask::Leave, by, taken_up, done })?.map(drop)
+    }
+
     /// What is true of every component now. What their processes use is measured in the calling thread.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use polling::Poller;
 use super::handle::{Command, Mailbox};
 use super::helper::Helper;
 use crate::error::{SpawnError, SpawnStep};
-use crate::os::{Account, Fledgling, Process, Watched};
+use crate::os::{Account, Fledgling, Process, Terms, Watched};
 use crate::run::RunId;
 use crate::spec::ProcessSpec;
 
@@ -29,8 +29,8 @@ const FIRST_KEY: usize = 1 << (usize::BITS - 3);
 /// All that are on their way, and who they run as.
 #[derive(Debug)]
 pub(super) struct Launches {
-    /// The soft limit of open descriptors that components begin with, unless they have one of their own.
-    pub(super) open_files: Option<u64>,
+    /// What holds for all of them.
+    pub(super) terms: Terms,
     poller: Arc<Poller>,
     mailbox: Mailbox,
     /// Asks the name service.
@@ -91,9 +91,9 @@ pub(super) struct Arrival {
 }
 
 impl Launches {
-    pub(super) fn new(poller: Arc<Poller>, mailbox: Mailbox, open_files: Option<u64>) -> Self {
+    pub(super) fn new(poller: Arc<Poller>, mailbox: Mailbox, terms: Terms) -> Self {
         Self {
-            open_files,
+            terms,
             poller,
             mailbox,
             finder: Helper::new("accounts"),
@@ -301,7 +301,7 @@ mod tests {
     fn launches() -> (Launches, crossbeam_channel::Receiver<Command>) {
         let poller = Arc::new(Poller::new().unwrap());
         let (commands, queue) = command_queue();
-        (Launches::new(Arc::clone(&poller), Mailbox::new(&commands, &poller), None), queue)
+        (Launches::new(Arc::clone(&poller), Mailbox::new(&commands, &poller), Terms::default()), queue)
     }
 
     fn run(component: u32) -> RunId {

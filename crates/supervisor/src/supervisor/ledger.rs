@@ -64,6 +64,11 @@ impl Ledger {
         recorder.remember(id, &Record { memory, process, digest });
     }
 
+    /// Whether all is to be written down once more, because somebody has removed what was written. Says so once.
+    pub(super) fn is_bare(&self) -> bool {
+        self.recorder.as_ref().is_some_and(Recorder::take_bareness)
+    }
+
     /// Holds back the answer to a request until all is stored that was handed over before; or gives it back if it is already.
     pub(super) fn hold(
         &mut self,

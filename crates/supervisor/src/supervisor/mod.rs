@@ -29,6 +29,10 @@ pub(crate) use said::parse;
 
 use crate::request::{Outcome, RequestError};
 
+/// Which supervisors can go on where one of this version has left off, or was killed: those of the same number. It changes with
+/// what is in the folder of [`Builder::state_dir`].
+pub const STATE_VERSION: u32 = records::VERSION;
+
 /// Keeps components running.
 ///
 /// Dropping it asks for a shutdown and waits until it is complete, so that nothing is left behind when a host

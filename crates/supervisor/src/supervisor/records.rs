@@ -29,7 +29,7 @@ pub(super) use self::finding::{Found, Main, Sought, find};
 pub(super) use self::recorder::{Held, Recorder};
 
 /// Changes with what is in the files.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// What the name of each record ends with.
 const SUFFIX: &str = ".run";

@@ -294,6 +294,11 @@ impl Runs {
         self.hold(owner, family);
     }
 
+    /// Lets go of everything that is still there, which lives on.
+    pub(super) fn leave(&mut self) {
+        self.by_owner.clear();
+    }
+
     /// Takes note of what the kernel does, by which ends may be explained later.
     pub(super) fn look_at_memory(&mut self, now: Duration) {
         self.out_of_memory.look(now);

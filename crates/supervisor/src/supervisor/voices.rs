@@ -191,6 +191,11 @@ impl Voices {
         }
     }
 
+    /// All that may have something to say.
+    pub(super) fn runs(&self) -> Vec<RunId> {
+        self.by_component.values().map(|voice| voice.run).collect()
+    }
+
     /// Whose voice a notice of the poller is about.
     pub(super) fn noticed(&self, key: usize) -> Option<RunId> {
         self.by_key.get(&key).copied()

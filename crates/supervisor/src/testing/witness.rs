@@ -139,7 +139,7 @@ impl Witness {
             Input::Request { ask, .. } => match ask {
                 Ask::Start(keys) | Ask::Restart(keys) | Ask::Reset(keys) | Ask::Reload(keys) => keys.clone(),
                 Ask::Stop { keys, .. } | Ask::Signal { keys, .. } | Ask::Wait { keys, .. } => keys.clone(),
-                Ask::Shutdown { .. } => Vec::new(),
+                Ask::Shutdown { .. } | Ask::Leave => Vec::new(),
             },
             Input::Spawned { run, .. }
             | Input::NotSpawned { run, .. }
@@ -233,6 +233,8 @@ impl Witness {
                     self.note(now, key, &event.kind, lives(key));
                 }
             }
+            // Nothing is stopped by that, and whoever waits for an answer gets none: as when it is killed.
+            Action::Leave => {}
             Action::End { .. } => {
                 for (key, book) in (0..).zip(&self.books) {
                     let left = lives(key) && !book.unkillable;
@@ -260,7 +262,9 @@ impl Witness {
                 self.stopping_everything = true;
                 ((0..).zip(&self.books).map(|(key, _)| key).collect(), true)
             }
-            Some(Ask::Reset(_) | Ask::Reload(_) | Ask::Signal { .. } | Ask::Wait { .. }) => return,
+            Some(Ask::Reset(_) | Ask::Reload(_) | Ask::Signal { .. } | Ask::Wait { .. } | Ask::Leave) => {
+                return;
+            }
             None => return self.check(false, "S13", format_args!("a request is accepted that nobody made")),
         };
         for key in keys {

@@ -109,7 +109,13 @@ impl World {
     #[must_use]
     pub fn under(mocks: impl IntoIterator<Item = Mock>, circumstances: Circumstances) -> Self {
         let Circumstances { seed, hostility, restart_budget, on_give_up, ends_when_done } = circumstances;
-        let rules = Rules { budget: restart_budget, on_give_up, remembers: true, ends_when_done };
+        let rules = Rules {
+            budget: restart_budget,
+            on_give_up,
+            remembers: true,
+            ends_with_us: false,
+            ends_when_done,
+        };
         let mocks: Vec<_> = mocks.into_iter().collect();
         let core = Core::new(mocks.iter().map(|mock| mock.spec.clone()).collect(), rules, seed);
         let mut mocks: HashMap<_, _> = mocks.into_iter().map(|mock| (mock.spec.id.clone(), mock)).collect();

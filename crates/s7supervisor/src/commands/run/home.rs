@@ -1,7 +1,7 @@
 //! What makes a supervisor the only one in its place: folders, locks, the pid file and the log.
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::Mode;
@@ -27,21 +27,29 @@ pub(super) struct Home {
     /// Where components find the sockets of `sd_notify`, where that can be had.
     pub(super) notify: Option<NotifyFolder>,
     /// Given back last of all.
-    _locks: [Lock; 2],
+    locks: [Lock; 2],
 }
 
 impl Home {
     /// Sets everything up, unless another supervisor is there.
-    pub(super) fn open(temp: &Path, registry: &Registry, background: bool) -> Result<Self, Failure> {
+    ///
+    /// `held`: the locks that this process holds already, of an earlier supervisor that it was.
+    pub(super) fn open(
+        temp: &Path,
+        registry: &Registry,
+        background: bool,
+        held: Option<[OwnedFd; 2]>,
+    ) -> Result<Self, Failure> {
         let holder =
             Holder { pid: std::process::id(), registry: registry.path.display().to_string(), background };
         let temp = TempFolder::create(temp)?;
-        let lock = Lock::take(temp.folder(), LOCK, &holder);
+        let [held, held_log] = held.map_or([None, None], |held| held.map(Some));
+        let lock = take_or_resume(temp.folder(), LOCK, &holder, held);
         if background && matches!(lock, Err(Refused::Held(_))) {
             say::answer(report::HELD);
         }
         let lock = lock.map_err(|refused| refusal(refused, &temp.path().join(LOCK), "with --temp"))?;
-        let log_lock = lock_log(&registry.config.log, &holder)?;
+        let log_lock = lock_log(&registry.config.log, &holder, held_log)?;
         let mut settings = LogSettings::new(&registry.config.log);
         settings.dated = true;
         settings.days = Some(registry.config.log_days);
@@ -56,7 +64,12 @@ impl Home {
             debug!("no folder for the sockets of sd_notify: {error}; they have abstract addresses");
         }
         let notify = notify.ok();
-        Ok(Self { temp, log, notify, _locks: [lock, log_lock] })
+        Ok(Self { temp, log, notify, locks: [lock, log_lock] })
+    }
+
+    /// What holds the place for as long as it is open anywhere.
+    pub(super) fn locks(&self) -> [BorrowedFd<'_>; 2] {
+        self.locks.each_ref().map(Lock::file)
     }
 }
 
@@ -70,7 +83,7 @@ impl Drop for Home {
 }
 
 /// Two supervisors with one log would delete and compress each other's files.
-fn lock_log(log: &Path, holder: &Holder) -> Result<Lock, Failure> {
+fn lock_log(log: &Path, holder: &Holder, held: Option<OwnedFd>) -> Result<Lock, Failure> {
     let folder_path = log.parent().unwrap_or(Path::new("/"));
     let cannot = |what: &str, error: &dyn std::fmt::Display| {
         let (path, advice) =
@@ -84,8 +97,21 @@ fn lock_log(log: &Path, holder: &Holder) -> Result<Lock, Failure> {
     let folder = File::open(folder_path).map_err(|error| cannot("open", &error))?;
     let name = log.file_name().unwrap_or_default().to_string_lossy();
     let lock = format!(".{name}.lock");
-    Lock::take(folder.as_fd(), &lock, holder)
+    take_or_resume(folder.as_fd(), &lock, holder, held)
         .map_err(|refused| refusal(refused, &folder_path.join(lock), "as `log` in the registry"))
+}
+
+fn take_or_resume(
+    folder: BorrowedFd<'_>,
+    name: &str,
+    holder: &Holder,
+    held: Option<OwnedFd>,
+) -> Result<Lock, Refused> {
+    match held {
+        // If somebody has removed the file meanwhile, that lock keeps nobody out any more, and we take the other.
+        Some(held) => Lock::resume(folder, name, held).or_else(|_| Lock::take(folder, name, holder)),
+        None => Lock::take(folder, name, holder),
+    }
 }
 
 fn refusal(refused: Refused, path: &Path, elsewhere: &str) -> Failure {

@@ -39,6 +39,14 @@ impl Report {
         report.unless_ended(verdict)
     }
 
+    /// Goes on waiting for these components, where the supervisor before has said that control works.
+    pub(crate) fn resumed(
+        components: impl IntoIterator<Item = ComponentId>,
+        status: &Status,
+    ) -> Option<Self> {
+        Self { pending: components.into_iter().collect(), unattended: HashSet::new() }.resume(status)
+    }
+
     /// Takes note of an event. `None` once the last word has been said.
     pub(crate) fn observe(mut self, event: &Event) -> Option<Self> {
         let verdict = self.heed(event);
@@ -50,7 +58,8 @@ impl Report {
         let mut verdict = None;
         for component in &status.components {
             match &component.state {
-                _ if !component.wanted => drop(self.pending.remove(&component.id)),
+                // Nobody waits for what somebody has stopped under an earlier supervisor.
+                _ if !component.wanted && !status.shutting_down => drop(self.pending.remove(&component.id)),
                 ComponentState::Up
                 | ComponentState::Unready
                 | ComponentState::Unhealthy
@@ -81,7 +90,7 @@ impl Report {
         }
         let id = event.component.as_ref()?;
         match &event.kind {
-            EventKind::Started { .. } | EventKind::Completed => {
+            EventKind::Started { .. } | EventKind::Adopted { started: true, .. } | EventKind::Completed => {
                 self.pending.remove(id);
                 self.verdict()
             }

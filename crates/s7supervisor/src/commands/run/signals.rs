@@ -5,14 +5,17 @@ use std::io::{self, IsTerminal};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, bounded, never};
+use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals as Iterator};
 
 /// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Signal {
-    /// SIGTERM, SIGINT; which one.
-    Stop(&'static str),
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT.
+    Interrupt,
     /// SIGHUP.
     HangUp,
     /// SIGUSR1.
@@ -22,7 +25,8 @@ pub(super) enum Signal {
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Stop(name) => name,
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
             Self::HangUp => "SIGHUP",
             Self::Reopen => "SIGUSR1",
         })
@@ -53,8 +57,8 @@ impl Signals {
                 let signal = match number {
                     SIGHUP => Signal::HangUp,
                     SIGUSR1 => Signal::Reopen,
-                    SIGINT => Signal::Stop("SIGINT"),
-                    _ => Signal::Stop("SIGTERM"),
+                    SIGINT => Signal::Interrupt,
+                    _ => Signal::Terminate,
                 };
                 if sender.send(signal).is_err() {
                     return;
@@ -72,6 +76,13 @@ impl Signals {
     /// Nothing will arrive any more.
     pub(super) fn forget(&mut self) {
         self.receiver = never();
+    }
+
+    /// Listens no more. What has come and nobody has taken.
+    pub(super) fn end(self) -> Vec<Signal> {
+        let receiver = self.receiver.clone();
+        drop(self);
+        receiver.try_iter().collect()
     }
 
     /// Whether standard input was a terminal when the listening began: SIGHUP then means that the terminal is gone.

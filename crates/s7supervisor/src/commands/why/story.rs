@@ -50,6 +50,8 @@ enum Part {
     Request,
     /// The supervisor began.
     Dawn,
+    /// A supervisor ended in order: there was nothing left to go on with.
+    Dusk,
     /// Events are missing.
     Gap,
     /// It explains nothing.
@@ -77,7 +79,9 @@ impl Story {
                 break;
             }
         }
-        Self { last_run: of_run.finish(), ..reading.story }
+        // Before the first supervisor there was nothing.
+        let complete = reading.story.complete || reading.is_after_dawn;
+        Self { last_run: of_run.finish(), complete, ..reading.story }
     }
 }
 
@@ -100,6 +104,8 @@ struct Reading<'a> {
     is_explained: bool,
     /// Whether a step of its reloading has been seen: older ones are of no interest.
     has_reloaded: bool,
+    /// Whether what was read last is the beginning of a supervisor. If the one before was killed, the life went on.
+    is_after_dawn: bool,
 }
 
 impl Reading<'_> {
@@ -119,14 +125,23 @@ impl Reading<'_> {
             Part::Remark => self.remark(&document.what),
             Part::Request => self.request(&document),
             Part::Dawn => {
-                self.story.complete = true;
+                // What it has begun itself, it explains. Else that depends on how the one before has ended, which is read next.
+                self.story.complete = self.next == Some(Part::Birth);
+                self.is_after_dawn = !self.story.complete;
                 self.leader.is_none()
+            }
+            Part::Dusk => {
+                self.story.complete = self.is_after_dawn;
+                false
             }
             Part::Gap => true,
             Part::Nothing => false,
         };
         if matches!(document.what, What::Stopping { .. }) {
             self.was_told_to_stop = true;
+        }
+        if part != Part::Dawn {
+            self.is_after_dawn = false;
         }
         if is_told {
             self.story.causes.push(document);
@@ -174,6 +189,8 @@ impl Reading<'_> {
     fn remark(&mut self, what: &What) -> bool {
         match what {
             What::Ruled { .. } => self.ends_seen == 0,
+            What::Adopted { .. } => self.next.is_none(),
+            What::EndedUnattended => self.ends_seen == 1,
             What::Step { of, error, .. } if of == "reload" => {
                 let is_newest = !std::mem::replace(&mut self.has_reloaded, true);
                 is_newest && error.is_some() && self.ends_seen == 0 && self.next != Some(Part::Birth)
@@ -278,6 +295,7 @@ impl Reading<'_> {
 fn part(what: &What) -> Part {
     match what {
         What::SupervisorStarted { .. } => Part::Dawn,
+        What::SupervisorEnded { .. } => Part::Dusk,
         What::Lost { .. } => Part::Gap,
         What::Requested { .. } | What::ShuttingDown { .. } => Part::Request,
         What::Spawned { .. } => Part::Birth,
@@ -287,7 +305,7 @@ fn part(what: &What) -> Part {
         // Given up for that, which is told next.
         What::Tripped { rest, .. } if *rest <= 0.0 => Part::Blow,
         What::Step { of, answer: None, error: None, .. } if of == "cleanup" => Part::State("stopping"),
-        What::Step { .. } | What::Ruled { .. } => Part::Remark,
+        What::Step { .. } | What::Ruled { .. } | What::Adopted { .. } | What::EndedUnattended => Part::Remark,
         other => state_after(other).map_or(Part::Nothing, Part::State),
     }
 }

@@ -40,7 +40,7 @@ use crate::error::SpawnError;
 use crate::os::Launch;
 use crate::os::posix::{self, Clues};
 
-/// Starts the component in a session of its own.
+/// Starts the component in a process group of its own.
 ///
 /// It returns once its program runs, or once it has waited long enough for that: it never waits for a file system or a
 /// name service that hangs.

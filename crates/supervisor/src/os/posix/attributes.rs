@@ -13,6 +13,7 @@ use super::{Clues, diagnosis, words};
 use crate::error::{SpawnError, SpawnStep};
 use crate::os::Launch;
 use crate::os::linux::{Failure, Step};
+use crate::signal::Signal;
 use crate::spec::{ProcessSpec, Resource};
 
 /// Everything that the child takes on, made ready beforehand.
@@ -24,6 +25,8 @@ pub(in crate::os) struct Attributes {
     pub(in crate::os) nice: Option<i32>,
     pub(in crate::os) umask: Option<u32>,
     pub(in crate::os) change: Option<Change>,
+    /// The signal that it gets when its parent, the process of this pid, dies.
+    pub(in crate::os) last_signal: Option<(i32, u32)>,
 }
 
 impl Attributes {
@@ -43,12 +46,21 @@ impl Attributes {
                 .as_deref()
                 .map(Path::as_os_str)
                 .map(|folder| CString::new(folder.as_bytes()).unwrap_or_default()),
-            open_files: launch.open_files.filter(|_| !sets_open_files).map(own_open_files),
+            open_files: launch.terms.open_files.filter(|_| !sets_open_files).map(own_open_files),
             limits: spec.limits.iter().map(limit).collect(),
             nice: spec.nice,
             umask: spec.umask,
             change: account.and_then(Account::change),
+            last_signal: launch.terms.ends_with_us.then(|| (stop_signal(spec).number(), std::process::id())),
         }
+    }
+}
+
+/// The signal by which the component begins to stop.
+fn stop_signal(spec: &ProcessSpec) -> Signal {
+    match spec.stop.first() {
+        Some(crate::spec::Step::Signal { signal, .. }) => *signal,
+        Some(crate::spec::Step::Run { .. }) | None => Signal::TERM,
     }
 }
 
@@ -74,7 +86,7 @@ pub(in crate::os) fn explain(clues: &Clues, Failure { step, errno }: Failure) ->
         Step::Descriptor(2) => told(SpawnStep::Output, "standard error"),
         Step::Descriptor(number) => told(SpawnStep::Readiness, &number.to_string()),
         Step::ControlGroup => told(SpawnStep::ControlGroup, "of its own"),
-        Step::Session => told(SpawnStep::Process, "a session of its own"),
+        Step::ProcessGroup => told(SpawnStep::Process, "a group of its own"),
         Step::Folder => diagnosis::explain_folder(clues, errno),
         Step::OpenFiles => told(SpawnStep::Limit, "nofile to what it was before it was raised"),
         Step::Limit(place) => told(SpawnStep::Limit, &spec.limits.get(place).map_or_else(String::new, limit)),
@@ -83,6 +95,7 @@ pub(in crate::os) fn explain(clues: &Clues, Failure { step, errno }: Failure) ->
         Step::Groups => told(SpawnStep::Groups, &group(spec)),
         Step::Group => told(SpawnStep::ChangeGroup, &group(spec)),
         Step::User => told(SpawnStep::ChangeUser, user),
+        Step::LastSignal => told(SpawnStep::Process, "that ends with the supervisor"),
         Step::Program => diagnosis::explain(clues, errno),
     }
 }
@@ -146,7 +159,7 @@ mod tests {
             let limits = |own: Vec<ResourceLimit>| {
                 let mut component = Component::shell("ulimit -Sn; ulimit -Hn");
                 component.road = road;
-                component.open_files = Some(123);
+                component.terms.open_files = Some(123);
                 component.spec.limits = own;
                 component.output()
             };

@@ -3,7 +3,7 @@
 //! What a child needs is made ready here, before there is one: the image that it becomes, and the attributes that it takes
 //! on. And here it is told in words what it could not do.
 //!
-//! On all roads the component begins in a session of its own, with an empty signal mask and every signal as the system has
+//! On all roads the component begins in a process group of its own, with an empty signal mask and every signal as the system has
 //! it. No descriptor but its three is open in it, except that before Linux 5.11 what whoever started the supervisor left
 //! open for everybody stays open.
 

@@ -11,9 +11,7 @@ use super::Driver;
 use crate::core::{Input, Said};
 use crate::event::{Event, EventKind};
 use crate::output::News;
-
-/// How long the components' last output may take to reach its files when supervision ends.
-const LAST_OUTPUT: Duration = Duration::from_secs(2);
+use crate::run::RunId;
 
 impl Driver {
     /// Hears the runs that have something to say, and those that may have ended.
@@ -27,16 +25,21 @@ impl Driver {
         runs.sort_unstable();
         runs.dedup();
         for run in runs {
-            let mut looked_at = None;
-            for heard in self.means.voices.hear(run) {
-                match heard {
-                    Heard::Ready => self.tell(Input::Ready { run }),
-                    Heard::Notified(sender, mut said) if self.runs.may_speak(run, sender, &mut looked_at) => {
-                        said.main_pid = said.main_pid.filter(|pid| self.runs.name_main(run, *pid));
-                        self.tell(Input::Notified { run, said });
-                    }
-                    Heard::Notified(..) => {}
+            self.hear_run(run);
+        }
+    }
+
+    /// Hears what a run has to say.
+    pub(super) fn hear_run(&mut self, run: RunId) {
+        let mut looked_at = None;
+        for heard in self.means.voices.hear(run) {
+            match heard {
+                Heard::Ready => self.tell(Input::Ready { run }),
+                Heard::Notified(sender, mut said) if self.runs.may_speak(run, sender, &mut looked_at) => {
+                    said.main_pid = said.main_pid.filter(|pid| self.runs.name_main(run, *pid));
+                    self.tell(Input::Notified { run, said });
                 }
+                Heard::Notified(..) => {}
             }
         }
     }
@@ -73,8 +76,8 @@ impl Driver {
     }
 
     /// Has everything stored that was written, and tells what the last runs said last.
-    pub(super) fn finish_output(&mut self) {
-        self.means.pump.finish(LAST_OUTPUT);
+    pub(super) fn finish_output(&mut self, limit: Duration) {
+        self.means.pump.finish(limit);
         while let Ok(command) = self.commands.try_recv() {
             // Whoever still asks for something learns that supervision has ended.
             if let Command::Output(news) = command {

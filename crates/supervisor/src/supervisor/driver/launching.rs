@@ -102,7 +102,7 @@ impl Driver {
                 added: &mouth.variables,
                 token: &token,
                 account: account.as_deref(),
-                open_files: self.means.launches.open_files,
+                terms: self.means.launches.terms,
                 cgroup: group.as_deref().map(AsFd::as_fd),
                 errand: None,
                 stdout: ends.stdout.as_fd(),

@@ -61,6 +61,17 @@ impl Folder {
         Ok(Self { descriptor, path })
     }
 
+    /// Opens the folder anew, where somebody has removed it. Says whether that was so, and it is there again.
+    ///
+    /// # Errors
+    /// As [`Folder::open`].
+    pub(super) fn make_again(&mut self) -> Result<bool, String> {
+        let is_removed = rustix::fs::fstat(&self.descriptor).is_ok_and(|stat| stat.st_nlink == 0);
+        let Some(state) = self.path.parent().filter(|_| is_removed) else { return Ok(false) };
+        *self = Self::open(state)?;
+        Ok(true)
+    }
+
     /// Where it is, for messages.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -172,6 +183,22 @@ mod tests {
         assert!(refused.contains("another supervisor"), "{refused}");
         drop(first);
         Folder::open(place.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_was_removed_is_made_again_and_one_that_is_there_is_left_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(place.path()).unwrap();
+        assert_eq!(folder.make_again(), Ok(false));
+        fs::remove_dir(place.path().join("runs")).unwrap();
+        assert!(folder.replace("ps.run", b"one").is_err());
+        assert_eq!(folder.make_again(), Ok(true));
+        folder.replace("ps.run", b"one").unwrap();
+        assert_eq!(folder.make_again(), Ok(false));
+        // Somebody else's is not taken for it.
+        fs::remove_dir_all(place.path().join("runs")).unwrap();
+        symlink(place.path(), place.path().join("runs")).unwrap();
+        assert!(folder.make_again().is_err());
     }
 
     #[test]

@@ -49,6 +49,8 @@ struct State {
     /// Up to where somebody wants to be told.
     asked: u64,
     trouble: Option<String>,
+    /// The folder is empty, though it should not be: all that is known has to be handed over again.
+    is_bare: bool,
     ending: Option<Ending>,
     has_ended: bool,
 }
@@ -63,11 +65,11 @@ enum Ending {
 
 impl Records {
     /// Begins to write. After each [`Recorder::ask`], `notice` is called in the thread that writes, once all is stored that had
-    /// been handed over before.
+    /// been handed over before; and when [`Recorder::take_bareness`] has something to say.
     ///
     /// # Errors
     /// If there can be no thread for it.
-    pub(in super::super) fn recorder(self, notice: impl Fn() + Send + 'static) -> io::Result<Recorder> {
+    pub(in super::super) fn recorder(mut self, notice: impl Fn() + Send + 'static) -> io::Result<Recorder> {
         let place = self.place.clone();
         let shared = Arc::new(Shared::default());
         if !self.is_key_stored {
@@ -77,7 +79,7 @@ impl Records {
         #[expect(clippy::disallowed_methods, reason = "the one thread that writes records")]
         let thread = thread::Builder::new().name("records".into()).spawn(move || {
             let _ended = Ended(&theirs);
-            write(&self, &theirs, &notice);
+            write(&mut self, &theirs, &notice);
         })?;
         Ok(Recorder { place, shared, thread: Some(thread) })
     }
@@ -114,6 +116,12 @@ impl Recorder {
     /// Up to which number all is stored.
     pub(in super::super) fn stored(&self) -> u64 {
         self.shared.lock().stored
+    }
+
+    /// Whether somebody has removed the folder since this was asked last: it is there again, and all that is known of the
+    /// components has to be handed over once more.
+    pub(in super::super) fn take_bareness(&self) -> bool {
+        std::mem::take(&mut self.shared.lock().is_bare)
     }
 
     /// What is wrong with the records, as a sentence.
@@ -201,7 +209,7 @@ impl Drop for Ended<'_> {
 }
 
 /// What the thread does until it is to end.
-fn write(records: &Records, shared: &Shared, notice: &dyn Fn()) {
+fn write(records: &mut Records, shared: &Shared, notice: &dyn Fn()) {
     let mut retry = None;
     loop {
         let state = shared.lock();
@@ -216,6 +224,12 @@ fn write(records: &Records, shared: &Shared, notice: &dyn Fn()) {
         drop(state);
         if ending == Some(Ending::Forget) {
             return forget_all(records);
+        }
+        // What cannot be made again cannot be written either, which is told.
+        if records.folder.make_again() == Ok(true) {
+            shared.hand_over(KEY.to_owned(), Some(records.key_file()));
+            shared.lock().is_bare = true;
+            notice();
         }
         let (failed, trouble) = store(records, batch);
         let is_whole = failed.is_empty();

@@ -74,7 +74,7 @@ fn start(runs: &mut Runs, run: RunId, program: &str, arguments: &[&str]) {
         added: &[],
         token: &token,
         account: None,
-        open_files: None,
+        terms: os::Terms::default(),
         cgroup: None,
         errand: None,
         ready: None,

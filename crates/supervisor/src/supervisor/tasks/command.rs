@@ -8,7 +8,7 @@ use polling::Poller;
 
 use super::{Answer, Failure, cannot_run, shown};
 use crate::environment;
-use crate::os::{self, Account, Errand, Launch, LaunchPad, Watched};
+use crate::os::{self, Account, Errand, Launch, LaunchPad, Terms, Watched};
 use crate::run::Exit;
 use crate::spec::{Command, ProcessSpec};
 use crate::supervisor::runs::{Owner, Runs};
@@ -31,7 +31,7 @@ pub(in crate::supervisor) struct Launcher<'a> {
     /// Who the component runs as, if it has an account.
     pub(in crate::supervisor) account: Option<Arc<Account>>,
     /// The soft limit of open descriptors, if it is not ours.
-    pub(in crate::supervisor) open_files: Option<u64>,
+    pub(in crate::supervisor) terms: Terms,
     pub(in crate::supervisor) pad: &'a mut LaunchPad,
     pub(in crate::supervisor) runs: &'a mut Runs,
     pub(in crate::supervisor) tokens: Tokens,
@@ -79,7 +79,7 @@ pub(super) fn start(
         added: &added,
         token: place.token,
         account: launcher.account.as_deref(),
-        open_files: launcher.open_files,
+        terms: launcher.terms,
         cgroup: None,
         errand: Some(Errand { command, token: &token }),
         stdout: writer.as_fd(),

@@ -13,7 +13,7 @@ use polling::Events;
 
 use super::answer::LONGEST_ANSWER;
 use super::*;
-use crate::os::{Account, LaunchPad};
+use crate::os::{Account, LaunchPad, Terms};
 use crate::spec::{Cleanup, Health, Readiness, Variable};
 use crate::supervisor::handle::command_queue;
 use crate::supervisor::measuring::Measuring;
@@ -93,7 +93,7 @@ impl Bench {
             spec: &self.spec,
             inherited: &inherited,
             account: Account::find(self.spec.user.as_deref(), None).unwrap().map(Arc::new),
-            open_files: None,
+            terms: Terms::default(),
             pad: &mut self.pad,
             runs: &mut self.runs,
             tokens: Tokens::with(Key::random().unwrap()),
@@ -188,7 +188,7 @@ impl Bench {
             added: &[],
             token: &self.token,
             account: None,
-            open_files: None,
+            terms: Terms::default(),
             cgroup: None,
             errand: None,
             stdout: nowhere.as_fd(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Happening, Reported, World};
-use crate::core::{Core, Found, Input, Memory};
+use crate::core::{Ask, Core, Found, Input, Memory};
 use crate::request::RequestError;
 use crate::run::{Exit, RunId};
 
@@ -41,6 +41,19 @@ impl World {
         self.trace.push(format!("{:?} the supervisor was killed, and is started again", self.now));
         self.go_on();
         self.run_for(Duration::ZERO);
+    }
+
+    /// Has the supervisor leave everything running, and starts it again after so long, as an upgrade does. Says whether it was
+    /// willing to.
+    pub fn replace_supervisor(&mut self, away: Duration) -> bool {
+        let ticket = self.ask(Ask::Leave);
+        if self.refusal(ticket).is_some() {
+            return false;
+        }
+        // Whoever leaves has time to write.
+        self.memories.write();
+        self.kill_supervisor(away);
+        true
     }
 
     /// What is to be remembered is written down at once, or a little later.

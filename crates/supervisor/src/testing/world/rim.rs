@@ -99,6 +99,8 @@ impl World {
                 self.answers.insert(request, Ok(Some(outcome)));
             }
             Action::End { .. } => self.ended = true,
+            // Nothing of the rim's is to be ended; the world goes on as when a supervisor was killed.
+            Action::Leave => {}
         }
     }
 

@@ -49,7 +49,7 @@ pub(super) struct ReadingOfRun {
 impl ReadingOfRun {
     /// Takes what belongs to it.
     pub(super) fn read(&mut self, document: &EventDocument) {
-        if matches!(document.what, What::SupervisorStarted { .. }) && self.last.is_some() {
+        if matches!(document.what, What::SupervisorEnded { .. }) && self.last.is_some() {
             self.is_whole = true;
         }
         let (Some(run), false) = (document.run, self.is_whole) else { return };

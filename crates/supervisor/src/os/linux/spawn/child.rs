@@ -52,7 +52,7 @@ pub(in crate::os) enum Step {
     /// To pass on the descriptor of this number.
     Descriptor(RawFd),
     ControlGroup,
-    Session,
+    ProcessGroup,
     Folder,
     /// The limit of open descriptors that is not the specification's.
     OpenFiles,
@@ -62,6 +62,7 @@ pub(in crate::os) enum Step {
     Groups,
     Group,
     User,
+    LastSignal,
     Program,
 }
 
@@ -122,7 +123,7 @@ impl Plan {
         if let Some(members) = self.members {
             join(members).map_err(Step::ControlGroup.failed())?;
         }
-        plain(libc::SYS_setsid, [0; 4]).map_err(Step::Session.failed())?;
+        plain(libc::SYS_setpgid, [0; 4]).map_err(Step::ProcessGroup.failed())?;
         reset_signals();
         self.attributes.apply()?;
         unblock_signals();
@@ -175,6 +176,11 @@ impl Attributes {
             // It cannot fail.
             let _ = plain(libc::SYS_umask, [umask as usize, 0, 0, 0]);
         }
+        self.change_ids()?;
+        self.end_with_parent()
+    }
+
+    fn change_ids(&self) -> Result<(), Failure> {
         let Some(change) = &self.change else { return Ok(()) };
         let groups = &change.groups;
         // SAFETY: as many groups as are said, each a number of 32 bits.
@@ -187,6 +193,18 @@ impl Attributes {
             plain(system::SET_USER, [user, user, user, 0]).map_err(Step::User.failed())?;
         }
         Ok(())
+    }
+
+    /// After the ids, a change of which takes the wish back. A parent that has died before is found out by its pid.
+    fn end_with_parent(&self) -> Result<(), Failure> {
+        let Some((signal, parent)) = self.last_signal else { return Ok(()) };
+        let wish = [libc::PR_SET_PDEATHSIG as usize, signal as usize, 0, 0];
+        plain(libc::SYS_prctl, wish).map_err(Step::LastSignal.failed())?;
+        // SAFETY: it takes nothing.
+        match unsafe { call(libc::SYS_getppid, [0; 4]) } {
+            Ok(pid) if pid == parent as usize => Ok(()),
+            _ => Err(Step::LastSignal.failed()(Errno::SRCH)),
+        }
     }
 }
 

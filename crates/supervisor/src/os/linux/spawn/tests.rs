@@ -84,7 +84,7 @@ fn a_start_changes_nothing_of_ours() {
             component.spec.working_directory = Some("/usr".into());
             component.spec.umask = Some(0o077);
             component.spec.nice = Some(3);
-            component.open_files = Some(99);
+            component.terms.open_files = Some(99);
             component.spec.user = is_root().then(|| "daemon".to_owned());
             drop(component.try_start());
             assert_eq!(ours(), before);
@@ -132,18 +132,6 @@ fn memory_that_nobody_looks_into() {
     component.spec.user = Some("daemon".to_owned());
     drop(component.start());
     assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::Dumpable));
-}
-
-#[test]
-fn a_component_leads_a_session_of_its_own() {
-    for road in ROADS {
-        let mut component =
-            Component::shell("read -r a b c d group session rest < /proc/self/stat; echo $group $session");
-        component.road = road;
-        let mut started = component.start();
-        let pid = started.pid();
-        assert_eq!(started.line(), format!("{pid} {pid}"));
-    }
 }
 
 #[test]

@@ -1,0 +1,196 @@
+//! From one program to the next in the same process: what `upgrade` carries over the `execve`.
+//!
+//! ```text
+//! old: successor examined ─ control drained ─ supervision left ─ signals deferred ─ execve ─▶ new: begins
+//!  ▲                                                                                          │ fails before its loop
+//!  └────────────────────────────────── execve, with the reason ◀──────────────────────────────┘
+//! ```
+//!
+//! A note in memory says the rest; its descriptor's number stands in a variable of the environment that no component
+//! inherits. The locks stay locked and the socket listens all the while, because their descriptors stay open. What runs is
+//! found by what is written down of it, as after a crash: were the process killed in the midst of this, nothing more was lost.
+
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::MemfdFlags;
+use rustix::io::FdFlags;
+use serde::{Deserialize, Serialize};
+use supervisor_control::wire::UpgradeDocument;
+
+use super::signals::Signal;
+use crate::commands::takeover_check::HANDOVER_VERSION;
+use crate::exit::Failure;
+use crate::os;
+
+/// Where the next program finds the number of the note's descriptor.
+const VARIABLE: &str = "S7_HANDOVER";
+
+/// What the next program is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Note {
+    handover: u32,
+    /// Of the process that this is for.
+    pid: u32,
+    pub(super) upgrade: UpgradeDocument,
+    /// What `SV::supervisorExecutable` stands for, whichever program it is that runs.
+    pub(super) executable: Option<PathBuf>,
+    /// Where the program is that reads this.
+    pub(super) path: PathBuf,
+    /// Signals that nobody has obeyed yet.
+    pub(super) signals: Vec<Signal>,
+    /// Whether `start` still waits to be told how the start goes.
+    pub(super) reporting: bool,
+    /// The soft limit of descriptors that components have, where ours was raised.
+    pub(super) descriptor_limit: Option<u64>,
+    locks: [RawFd; 2],
+    listener: Option<RawFd>,
+    /// The program before, and where it is: for the next one, should it not be able to begin.
+    way_back: Option<(RawFd, PathBuf)>,
+}
+
+/// What is handed over beside what the note says in words.
+pub(super) struct Estate<'a> {
+    pub(super) locks: [BorrowedFd<'a>; 2],
+    pub(super) listener: Option<BorrowedFd<'a>>,
+    pub(super) way_back: Option<(BorrowedFd<'a>, &'a Path)>,
+}
+
+impl Note {
+    pub(super) fn new(upgrade: UpgradeDocument, path: &Path, executable: Option<&Path>) -> Self {
+        Self {
+            handover: HANDOVER_VERSION,
+            pid: std::process::id(),
+            upgrade,
+            executable: executable.map(Path::to_owned),
+            path: path.to_owned(),
+            signals: Vec::new(),
+            reporting: false,
+            descriptor_limit: None,
+            locks: [-1; 2],
+            listener: None,
+            way_back: None,
+        }
+    }
+
+    /// Becomes the program. Returns only if that cannot be: why. Signals must be [deferred](os::defer_signals).
+    pub(super) fn pass_on(mut self, program: BorrowedFd<'_>, estate: &Estate<'_>) -> io::Error {
+        self.locks = estate.locks.map(|lock| lock.as_raw_fd());
+        self.listener = estate.listener.map(|listener| listener.as_raw_fd());
+        self.way_back = estate.way_back.map(|(program, path)| (program.as_raw_fd(), path.to_owned()));
+        let way_back = estate.way_back.map(|(program, _)| program);
+        self.try_pass_on(program, estate.locks.into_iter().chain(estate.listener).chain(way_back))
+            .unwrap_or_else(|error| error)
+    }
+
+    fn try_pass_on<'a>(
+        &self,
+        program: BorrowedFd<'_>,
+        kept: impl Iterator<Item = BorrowedFd<'a>>,
+    ) -> io::Result<io::Error> {
+        let mut note = File::from(rustix::fs::memfd_create("handover", MemfdFlags::CLOEXEC)?);
+        serde_json::to_writer(&mut note, self)?;
+        note.flush()?;
+        note.rewind()?;
+        for descriptor in kept {
+            rustix::io::fcntl_setfd(descriptor, FdFlags::empty())?;
+        }
+        rustix::io::fcntl_setfd(&note, FdFlags::empty())?;
+        let text = |text: OsString| CString::new(text.into_vec()).map_err(io::Error::from);
+        let arguments = std::env::args_os().map(text).collect::<io::Result<Vec<_>>>()?;
+        let mut environment = Vec::new();
+        for (name, value) in std::env::vars_os().filter(|(name, _)| name != VARIABLE) {
+            environment.push(text([name, "=".into(), value].into_iter().collect())?);
+        }
+        environment.push(text(format!("{VARIABLE}={}", note.as_raw_fd()).into())?);
+        // What was examined is what is executed, whatever has that name by now.
+        let path = CString::new(format!("/proc/self/fd/{}", program.as_raw_fd()))?;
+        Ok(os::become_program(&path, &arguments, &environment))
+    }
+}
+
+/// What another program has left to this one, which it was before.
+#[derive(Debug)]
+pub(super) struct Handed {
+    pub(super) note: Note,
+    locks: [OwnedFd; 2],
+    listener: Option<OwnedFd>,
+    way_back: Option<(OwnedFd, PathBuf)>,
+}
+
+impl Handed {
+    /// What was handed over to this program; `None`: it was started as any other. To be asked first of all, when no other
+    /// descriptor has been opened.
+    pub(super) fn receive() -> Result<Option<Self>, Failure> {
+        let Some(number) = std::env::var_os(VARIABLE) else { return Ok(None) };
+        let number = number.to_str().and_then(|number| number.parse().ok()).unwrap_or(-1);
+        Self::read(number).map(Some).map_err(|error| {
+            Failure::failed(format!(
+                "cannot take over: {VARIABLE} in the environment tells nothing of use: {error}; unset it, which only \
+                 `s7supervisor upgrade` sets"
+            ))
+        })
+    }
+
+    fn read(number: RawFd) -> io::Result<Self> {
+        let mut text = String::new();
+        File::from(os::adopt_descriptor(number)?).read_to_string(&mut text)?;
+        let note: Note = serde_json::from_str(&text)?;
+        if note.pid != std::process::id() {
+            return Err(io::Error::other("it is for another process"));
+        }
+        let [lock, log_lock] = note.locks;
+        let way_back = match &note.way_back {
+            Some((number, path)) => Some((os::adopt_descriptor(*number)?, path.clone())),
+            None => None,
+        };
+        Ok(Self {
+            locks: [os::adopt_descriptor(lock)?, os::adopt_descriptor(log_lock)?],
+            listener: note.listener.map(os::adopt_descriptor).transpose()?,
+            way_back,
+            note,
+        })
+    }
+
+    /// Is called in lists of processes as the program is: it was executed by a number.
+    pub(super) fn take_name(&self) {
+        let name = self.note.path.file_name().unwrap_or_default().to_owned();
+        if let Ok(name) = CString::new(name.into_vec()) {
+            // Only people look at it.
+            let _ = rustix::thread::set_name(&name);
+        }
+    }
+
+    /// The locks once more: what is opened here stays, for the way back.
+    pub(super) fn locks(&self) -> io::Result<[OwnedFd; 2]> {
+        let [lock, log_lock] = &self.locks;
+        Ok([lock.try_clone()?, log_lock.try_clone()?])
+    }
+
+    /// The socket once more.
+    pub(super) fn listener(&self) -> io::Result<Option<OwnedFd>> {
+        self.listener.as_ref().map(OwnedFd::try_clone).transpose()
+    }
+
+    /// This program cannot begin: the one before goes on, and knows why. Returns only if there is none, or it cannot either:
+    /// what people are to be told.
+    pub(super) fn go_back(mut self, failure: Failure) -> Failure {
+        let Some((program, path)) = self.way_back.take() else { return failure };
+        os::defer_signals();
+        self.note.upgrade.failure = Some(failure.message.clone());
+        self.note.path.clone_from(&path);
+        let [lock, log_lock] = &self.locks;
+        let estate = Estate {
+            locks: [lock.as_fd(), log_lock.as_fd()],
+            listener: self.listener.as_ref().map(AsFd::as_fd),
+            way_back: None,
+        };
+        let error = self.note.clone().pass_on(program.as_fd(), &estate);
+        let message = failure.message;
+        Failure::new(failure.exit, format!("{message}; and cannot go back to {}: {error}", path.display()))
+    }
+}

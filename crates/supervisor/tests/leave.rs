@@ -1,0 +1,87 @@
+//! A supervisor that leaves, and another that goes on, with real processes.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test, which fails where something is not as it should be")]
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use supervisor::{
+    Builder, EventKind, LogSettings, OnCrash, Output, ProcessSpec, RequestError, Stderr, Supervisor, Until,
+};
+
+const NUMBERS: &str = "i=0; while :; do i=$((i+1)); echo $i; done";
+
+fn shell(id: &str, script: &str) -> ProcessSpec {
+    let mut spec = ProcessSpec::new(id, "/bin/sh").unwrap();
+    spec.arguments = vec!["-c".into(), script.into()];
+    spec
+}
+
+/// A supervisor in this folder, of one component that counts as fast as it can, and one that sleeps.
+fn builder(folder: &Path) -> Builder {
+    let mut counts = shell("counts", NUMBERS);
+    counts.output =
+        Output::File { log: LogSettings::new(folder.join("counts.log")), stderr: Stderr::default() };
+    Supervisor::builder()
+        .state_dir(folder.join("state"))
+        .components([counts, shell("sleeps", "exec sleep 1000")])
+}
+
+fn last_number(folder: &Path) -> u64 {
+    let log = fs::read_to_string(folder.join("counts.log")).unwrap_or_default();
+    let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+    whole.lines().last().and_then(|line| line.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn what_runs_runs_on_with_every_line_and_belongs_to_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let supervisor = builder(folder.path()).start().unwrap();
+    let handle = supervisor.handle();
+    handle.wait_for(["counts", "sleeps"], Until::Ready).unwrap().wait().unwrap();
+    let pids = |status: supervisor::Status| status.components.iter().map(|its| its.pid).collect::<Vec<_>>();
+    let before = pids(handle.status().unwrap());
+    let mut supervisor = Some(supervisor);
+    for _ in 0..5 {
+        let old = supervisor.take().unwrap();
+        let handle = old.handle();
+        handle.leave("the test").unwrap();
+        assert!(old.wait().unwrap().left);
+        assert_eq!(handle.status().unwrap_err(), RequestError::Ended);
+        let seen = last_number(folder.path());
+        let mut next = builder(folder.path());
+        let events = next.subscribe();
+        let next = next.start().unwrap();
+        assert_eq!(pids(next.handle().status().unwrap()), before);
+        let adopted = |kind: &EventKind| matches!(kind, EventKind::Adopted { .. });
+        assert_eq!(events.try_iter().filter(|event| adopted(&event.kind)).count(), 2);
+        // It goes on writing, and is read.
+        while last_number(folder.path()) <= seen {
+            std::thread::yield_now();
+        }
+        supervisor = Some(next);
+    }
+    let last = supervisor.take().unwrap();
+    last.handle().shutdown().unwrap();
+    assert!(last.wait().unwrap().is_success());
+    let log = fs::read_to_string(folder.path().join("counts.log")).unwrap();
+    let whole = &log[..log.rfind('\n').unwrap()];
+    for (line, expected) in whole.lines().zip(1..) {
+        assert_eq!(line, expected.to_string());
+    }
+}
+
+#[test]
+fn who_writes_nothing_down_or_takes_everything_along_does_not_leave() {
+    let supervisor = Supervisor::builder().components([shell("sleeps", "exec sleep 1000")]).start().unwrap();
+    let handle = supervisor.handle();
+    assert_eq!(handle.leave("the test").unwrap_err(), RequestError::Forgetful);
+    let folder = tempfile::tempdir().unwrap();
+    let bound = builder(folder.path()).on_crash(OnCrash::Stop).start().unwrap();
+    assert_eq!(bound.handle().leave("the test").unwrap_err(), RequestError::Bound);
+    let pending = handle.wait_for("sleeps", Until::Ready).unwrap();
+    assert!(
+        pending.wait_timeout(Duration::from_secs(60)).unwrap().is_some_and(|outcome| outcome.is_success())
+    );
+}

@@ -1,0 +1,63 @@
+//! Nothing is left of what was stopped, however its processes have slipped away.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::ground::{Supervisor, family, few_or_all, plain};
+use crate::house::{House, code, stderr};
+
+/// How long each is given to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Components with five daemons each, of which every other one ignores SIGTERM, and so do its daemons.
+fn forking(count: u32) -> (String, Vec<String>) {
+    let ids: Vec<_> = (1..=count).map(|number| format!("forks{number}")).collect();
+    let servers = ids.iter().enumerate().map(|(index, id)| {
+        let deaf = if index % 2 == 0 { "--ignore-stop" } else { "" };
+        let timeout = format!("<stopTimeout>{}</stopTimeout>", STOP_TIMEOUT.as_secs());
+        plain(id, &format!("--fork-children 5 --new-session --ready-file FOLDER/{id}.ready {deaf}"), &timeout)
+    });
+    (servers.collect(), ids)
+}
+
+fn all_have_forked(house: &House, ids: &[String]) -> bool {
+    ids.iter().all(|id| house.path(&format!("{id}.ready")).exists())
+}
+
+#[test]
+fn daemons_that_forked_twice_and_ignore_sigterm_are_gone_after_the_stop_in_bounded_time() {
+    let (servers, ids) = forking(few_or_all(12, 100));
+    let house = House::with(&servers);
+    let supervisor = Supervisor::run(&house);
+    supervisor.until(|house| all_have_forked(house, &ids));
+    assert_eq!(house.alive(), ids.len() * 6);
+    let since = Instant::now();
+    supervisor.stop();
+    let taken = since.elapsed();
+    house.assert_nothing_lives();
+    assert!(taken >= STOP_TIMEOUT, "half of them are deaf: {taken:?}");
+    assert!(taken <= STOP_TIMEOUT + Duration::from_secs(1), "{taken:?}");
+}
+
+#[test]
+fn a_stop_ends_all_of_one_component_and_none_of_another_also_after_the_supervisor_was_killed() {
+    let (servers, ids) = forking(4);
+    let house = House::with(&servers);
+    let mut supervisor = Supervisor::run(&house);
+    supervisor.until(|house| all_have_forked(house, &ids));
+    let before: Vec<_> = ids.iter().map(|id| family(&house, id)).collect();
+    assert!(before.iter().all(|pids| pids.len() == 6), "{before:?}");
+    for (index, id) in ids.iter().enumerate() {
+        if index == 2 {
+            supervisor.kill();
+            supervisor = Supervisor::run(&house);
+        }
+        let since = Instant::now();
+        let stopped = house.s7(&["stop", id]);
+        assert_eq!(code(&stopped), 0, "{}", stderr(&stopped));
+        assert!(since.elapsed() <= STOP_TIMEOUT + Duration::from_secs(1), "{:?}", since.elapsed());
+        let alive: BTreeSet<u32> = house.inhabitants().into_iter().map(|(pid, _)| pid).collect();
+        assert_eq!(alive, before[index + 1..].iter().flatten().copied().collect(), "after the stop of {id}");
+    }
+    supervisor.stop();
+}
