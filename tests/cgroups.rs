@@ -83,6 +83,14 @@ fn daemon_of(house: &House, id: &str) -> OwnedFd {
     held(house.bell(&format!("{id}-hides")))
 }
 
+/// What happens to the supervisor between the start of a daemon and the stop of its component.
+#[derive(Clone, Copy)]
+enum Between {
+    Nothing,
+    Kill,
+    Upgrade,
+}
+
 fn kill_supervisor(house: &House, run: &mut Child) {
     kill(run.id(), Signal::KILL);
     house.wait(run);
@@ -95,17 +103,24 @@ fn stop(house: &House, ids: &[&str]) {
 }
 
 /// Stopping one ends its own daemon and no other; stopping all ends the other's.
-fn each_ends_its_own(clears: &str, how: &[&str], is_killed_between: bool) {
+fn each_ends_its_own(clears: &str, how: &[&str], between: Between) {
     let house = two(clears);
     let mut run = house.run_with(how);
     let (a, b) = (daemon_of(&house, "a"), daemon_of(&house, "b"));
     let before = house.pids_of(["a", "b"]);
-    if is_killed_between {
-        kill_supervisor(&house, &mut run);
-        assert!(!has_ended(&a) && !has_ended(&b));
-        run = house.run_with(how);
-        assert_eq!(house.pids_of(["a", "b"]), before, "both were adopted");
+    match between {
+        Between::Nothing => {}
+        Between::Kill => {
+            kill_supervisor(&house, &mut run);
+            run = house.run_with(how);
+        }
+        Between::Upgrade => {
+            let upgraded = house.s7(&["upgrade"]);
+            assert_eq!(code(&upgraded), 0, "{}", stderr(&upgraded));
+        }
     }
+    assert!(!has_ended(&a) && !has_ended(&b));
+    assert_eq!(house.pids_of(["a", "b"]), before, "both are the same, whoever supervises them");
     stop(&house, &["a"]);
     assert!(has_ended(&a) && !has_ended(&b));
     let [main_of_b] = house.pids_of(["b"]);
@@ -123,25 +138,32 @@ fn each_ends_its_own(clears: &str, how: &[&str], is_killed_between: bool) {
 #[test]
 fn a_daemon_that_hides_whose_it_is_ends_with_its_component_and_with_no_other() {
     if place().is_some() {
-        each_ends_its_own("env -i", BY_GROUPS, false);
+        each_ends_its_own("env -i", BY_GROUPS, Between::Nothing);
     }
 }
 
 #[test]
 fn a_daemon_that_hides_whose_it_is_ends_with_its_component_though_the_supervisor_was_killed_in_between() {
     if place().is_some() {
-        each_ends_its_own("env -i", BY_GROUPS, true);
+        each_ends_its_own("env -i", BY_GROUPS, Between::Kill);
+    }
+}
+
+#[test]
+fn a_daemon_that_hides_whose_it_is_ends_with_its_component_though_the_supervisor_was_upgraded_in_between() {
+    if place().is_some() {
+        each_ends_its_own("env -i", BY_GROUPS, Between::Upgrade);
     }
 }
 
 #[test]
 fn without_control_groups_a_daemon_is_known_by_its_environment_and_ends_with_its_component() {
-    each_ends_its_own("", BY_TRACES, false);
+    each_ends_its_own("", BY_TRACES, Between::Nothing);
 }
 
 #[test]
 fn without_control_groups_it_is_so_though_the_supervisor_was_killed_in_between() {
-    each_ends_its_own("", BY_TRACES, true);
+    each_ends_its_own("", BY_TRACES, Between::Kill);
 }
 
 #[test]

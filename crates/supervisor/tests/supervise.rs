@@ -273,3 +273,12 @@ fn a_one_shot_component_completes() {
     wait_for(&events, |event| (event.kind == EventKind::Completed).then_some(()));
     assert_eq!(handle.status().unwrap().components[0].state, ComponentState::Completed);
 }
+
+#[test]
+fn a_host_that_does_not_ask_for_control_groups_has_none() {
+    let (supervisor, _handle, events) = start([steady("ps")]);
+    let pid = wait_for(&events, spawned);
+    assert_eq!(supervisor.control_groups(), Err("they were not asked for"));
+    let groups = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    assert_eq!(groups(pid), groups(std::process::id()));
+}

@@ -61,6 +61,8 @@ const SETTLING: Duration = Duration::from_millis(500);
 /// Supervises the components of the registry until somebody ends it.
 pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
     os::share_one_heap();
+    // They are taken by the one thread that listens for them: none gets lost between two programs.
+    os::defer_signals();
     let Some(handed) = Handed::receive()? else { return begin(place, asked, None)?.watch() };
     handed.take_name();
     let begun = catch_unwind(AssertUnwindSafe(|| begin(place, asked, Some(&handed))));
@@ -148,9 +150,6 @@ impl Supervision {
         let sigchld = reap_orphans().map_err(|error| cannot("become the parent of orphans", &error))?;
         let wanted = registry.components.iter().filter(|spec| asked.background && spec.autostart);
         let wanted: Vec<_> = wanted.map(|spec| spec.id.clone()).collect();
-        if handed.is_some() {
-            os::heed_signals();
-        }
         let mut builder = Supervisor::builder()
             .components(registry.components)
             .on_give_up(registry.config.on_give_up)

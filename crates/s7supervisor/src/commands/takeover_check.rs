@@ -16,7 +16,7 @@ use crate::exit::{Ended, Exit, Failure};
 use crate::say;
 
 /// The version of what a supervisor hands over to the next one: of the question here and of
-/// [`Handover`](super::run::handover::Handover). The first field of both, in every version.
+/// `Handover`. The first field of both, in every version.
 pub(crate) const HANDOVER_VERSION: u32 = 1;
 
 /// What is to be taken over.

@@ -143,6 +143,10 @@ impl Driver {
             events.clear();
             // Interrupted or refused: whatever has come is looked at, and the next round waits again.
             let _ = self.poller.wait(&mut events, timeout);
+            if events.is_empty() && self.core.deadline().is_some_and(|deadline| deadline <= self.now()) {
+                // If we were halted, all that has come meanwhile comes before what is due.
+                let _ = self.poller.wait(&mut events, Some(Duration::ZERO));
+            }
             self.round(&events);
         }
     }

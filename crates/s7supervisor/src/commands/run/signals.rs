@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals as Iterator};
 
+use crate::os;
+
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Signal {
@@ -20,6 +22,17 @@ pub(super) enum Signal {
     HangUp,
     /// SIGUSR1.
     Reopen,
+}
+
+impl Signal {
+    fn of(number: i32) -> Self {
+        match number {
+            SIGHUP => Self::HangUp,
+            SIGUSR1 => Self::Reopen,
+            SIGINT => Self::Interrupt,
+            _ => Self::Terminate,
+        }
+    }
 }
 
 impl fmt::Display for Signal {
@@ -53,16 +66,17 @@ impl Signals {
             reason = "signals come by a pipe, which a channel cannot wait for"
         )]
         let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            // All other threads defer them.
+            os::heed_signals();
             for number in &mut signals {
-                let signal = match number {
-                    SIGHUP => Signal::HangUp,
-                    SIGUSR1 => Signal::Reopen,
-                    SIGINT => Signal::Interrupt,
-                    _ => Signal::Terminate,
-                };
-                if sender.send(signal).is_err() {
+                if sender.send(Signal::of(number)).is_err() {
                     return;
                 }
+            }
+            os::defer_signals();
+            // What had come before that, and was not passed on.
+            for number in signals.pending() {
+                let _nobody_waits = sender.try_send(Signal::of(number));
             }
         })?;
         Ok(Self { receiver, on_terminal: io::stdin().is_terminal(), handle, thread: Some(thread) })

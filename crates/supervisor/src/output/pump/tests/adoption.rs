@@ -148,7 +148,9 @@ fn what_nobody_goes_on_with_is_stored_until_its_last_writer_has_gone() {
 fn a_component_starts_though_its_pipe_can_have_no_name_and_that_is_told() {
     let bench = Bench::keeping();
     let output = bench.folder.path().join("state/output");
+    // A folder that is only missing would be made again.
     fs::remove_dir(&output).unwrap();
+    fs::write(&output, "").unwrap();
     let component = bench.run_of(1, 0, &bench.joined());
     until("it is told", || bench.pump.conditions().len() == 1);
     let told = &bench.pump.conditions()[0];
