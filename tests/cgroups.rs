@@ -34,7 +34,9 @@ fn place() -> Option<PathBuf> {
             (mount.next()? == "cgroup2").then(|| folder.to_owned())
         })?;
         let folder = Path::new(&mount).join(own);
-        let tried = folder.join(format!("s7-test-{}", std::process::id()));
+        // Tests run at once.
+        let thread = rustix::thread::gettid().as_raw_nonzero();
+        let tried = folder.join(format!("s7-test-{thread}"));
         fs::create_dir(&tried).ok()?;
         fs::remove_dir(tried).ok()?;
         Some(folder)

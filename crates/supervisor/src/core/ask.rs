@@ -36,6 +36,7 @@ impl Core {
                 self.for_each(request, keys, Self::want);
             }
             Ask::Stop { keys, dependants } => {
+                self.hurry(&keys);
                 let keys = match dependants {
                     Dependants::Stop => {
                         let all = Graph::closure(keys.clone(), |key| self.running_dependants(key));
@@ -234,11 +235,17 @@ impl Core {
         }
     }
 
-    /// Asked a second time, a stop does not wait any more.
+    /// Asked a second time, a stop does not wait any more. That is said of those who are named, and not of those that depend on
+    /// them.
+    fn hurry(&mut self, keys: &[u32]) {
+        for key in keys {
+            let component = self.component(*key);
+            let waits_for = component.was_told_to_stop_for(self.now).filter(|_| !component.wanted);
+            self.component_mut(*key).hurry = waits_for.is_some_and(|time| time >= IMPATIENCE);
+        }
+    }
+
     fn stop(&mut self, request: RequestId, key: u32) {
-        let component = self.component(key);
-        let waits_for = component.was_told_to_stop_for(self.now).filter(|_| !component.wanted);
-        self.component_mut(key).hurry = waits_for.is_some_and(|time| time >= IMPATIENCE);
         // While everything stops, each keeps its place in the order of that.
         self.end_wish(request, key, self.shutdown != Shutdown::No);
     }

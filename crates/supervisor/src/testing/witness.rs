@@ -113,6 +113,7 @@ impl Witness {
             book.next_try = book.next_try.filter(|time| *time > now && !forgetful);
             if forgetful {
                 book.exits_told.clear();
+                book.judged = false;
                 book.is_restart = false;
             }
         }
