@@ -154,7 +154,7 @@ fn a_component_starts_though_its_pipe_can_have_no_name_and_that_is_told() {
     let component = bench.run_of(1, 0, &bench.joined());
     until("it is told", || bench.pump.conditions().len() == 1);
     let told = &bench.pump.conditions()[0];
-    assert!(told.starts_with("cannot make the pipe ") && told.contains("ps would not outlive"), "{told}");
+    assert!(told.starts_with("cannot use the folder ") && told.contains("ps would not outlive"), "{told}");
     component.say("heard\n");
     let folder = bench.finish();
     assert_eq!(text(&folder.path().join("ps.log")), "heard\n");
