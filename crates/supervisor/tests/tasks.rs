@@ -208,7 +208,8 @@ fn a_component_that_uses_too_much_memory_is_judged_by_all_its_processes() {
     let (_supervisor, events) = start(spec, Supervisor::builder());
     let fault = wait_for(&events, judged);
     let Fault::TooLarge { used, max: 30_000_000 } = fault else { panic!("{fault:?}") };
-    assert!((60_000_000..300_000_000).contains(&used), "{used}");
+    // It may be looked at while the child still grows; the main process alone never uses so much.
+    assert!((30_000_000..300_000_000).contains(&used), "{used}");
 }
 
 #[test]

@@ -254,7 +254,12 @@ impl Component {
             Life::Backoff { until, in_a_row } => State::Backoff { until, in_a_row },
             Life::Tripped { until } => State::Tripped { until },
             Life::Down(rest @ (Rest::Completed | Rest::Failed)) => State::Down(rest),
-            Life::Queued { restart } | Life::Running { run: Run { restart, .. }, .. } if self.wanted => {
+            Life::Queued { restart } if self.wanted => {
+                return self.enter(State::Queued { restart, paid: false }, context);
+            }
+            // It was never spawned; or it had ended before anybody heard of its process, and the next one is a restart.
+            Life::Running { run: Run { restart, .. }, ref ending, .. } if self.wanted => {
+                let restart = restart || ending.is_some();
                 return self.enter(State::Queued { restart, paid: false }, context);
             }
             Life::Unknown | Life::Down(Rest::Stopped) if self.wanted => {
