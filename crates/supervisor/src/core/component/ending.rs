@@ -168,11 +168,10 @@ impl Component {
         self.begin_evidence(false, context);
     }
 
-    /// An end for a fault goes on that an earlier supervisor has begun.
+    /// An end for a fault goes on that an earlier supervisor has begun. It is told again: what was told before may be lost.
     pub(super) fn judge_again(&mut self, fault: Fault, context: &mut Context<'_>) {
-        if self.end_run(Why::Judged(fault), context).is_none() {
-            return;
-        }
+        let Some(run) = self.end_run(Why::Judged(fault.clone()), context) else { return };
+        self.emit(EventKind::Judged { run, fault }, context);
         if let State::Ending { ending, .. } = &mut self.state {
             ending.has_evidence = true;
         }
