@@ -3,14 +3,17 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{UnixListener, UnixStream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, spawn_local, yield_now};
 
@@ -51,13 +54,13 @@ impl Connections {
     }
 
     /// Takes in whoever is allowed to connect.
-    pub(super) async fn accept(&self, listener: &UnixListener) -> Infallible {
+    pub(super) async fn accept(&self, listener: &AsyncFd<UnixListener>) -> Infallible {
         let accounts = Accounts::allowed();
         let mut pause = ACCEPT_PAUSE.0;
         let mut number = 0;
         loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
+            match next(listener).await {
+                Ok(stream) => {
                     pause = ACCEPT_PAUSE.0;
                     number += 1;
                     self.take_in(number, stream, &accounts);
@@ -133,6 +136,35 @@ impl Connections {
         let _ = tokio::time::timeout(limit, self.graceful.shutdown()).await;
         while self.open.close_quietest(|_| true) {}
     }
+}
+
+/// The next connection of those who wait in the queue, once somebody does.
+///
+/// # Errors
+/// Somebody waits and cannot be taken in.
+async fn next(listener: &AsyncFd<UnixListener>) -> io::Result<UnixStream> {
+    loop {
+        let mut ready = listener.readable().await?;
+        match listener.get_ref().accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(true)?;
+                return UnixStream::from_std(stream);
+            }
+            // Linux looks for a descriptor first and for somebody in the queue second: for want of one it fails though
+            // nobody waits.
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock && is_awaited(listener.get_ref()) => {
+                return Err(error);
+            }
+            Err(_) => ready.clear_ready(),
+        }
+    }
+}
+
+/// Whether somebody is in the queue.
+fn is_awaited(listener: &UnixListener) -> bool {
+    let mut polled = [PollFd::new(listener, PollFlags::IN)];
+    // What cannot be told is taken for a yes: then the failure is told, and the next try waits.
+    poll(&mut polled, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
 }
 
 /// Answers without reading what was asked, and closes.

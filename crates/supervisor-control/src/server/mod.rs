@@ -35,6 +35,8 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use supervisor::Handle;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
@@ -311,7 +313,11 @@ impl Builder {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let listener = {
             let _context = runtime.enter();
-            tokio::net::UnixListener::from_std(listener)?
+            #[expect(
+                deprecated,
+                reason = "sound for what owns its descriptor, as here; what replaces it is unsafe"
+            )]
+            AsyncFd::with_interest(listener, Interest::READABLE)?
         };
         let (limits, feed) = (self.app.limits, Arc::clone(&self.app.feed));
         let router = routes::router(self.app);
@@ -328,7 +334,7 @@ impl Builder {
 /// where another server is to go on with it.
 fn run(
     runtime: &Runtime,
-    listener: tokio::net::UnixListener,
+    listener: AsyncFd<UnixListener>,
     socket: Option<BoundSocket>,
     stopped: oneshot::Receiver<Farewell>,
     limits: Limits,
@@ -351,7 +357,7 @@ fn run(
             farewell.unwrap_or(Farewell { limit: Duration::ZERO, hands_over: false });
         let listener = if hands_over {
             socket.into_iter().for_each(BoundSocket::leave);
-            listener.into_std().ok()
+            Some(listener.into_inner())
         } else {
             drop((socket, listener));
             None
