@@ -146,7 +146,7 @@ pub(crate) fn failure_in_time(error: &ClientError, patience: Patience) -> Failur
     match error {
         ClientError::NoAnswer { .. } if patience.timeout.is_some() => {
             let advice = "see its log, and `s7supervisor status` for what came of it";
-            Failure::new(Exit::TimedOut, say::printable(&format!("waited in vain: {error}; {advice}")))
+            Failure::new(Exit::TimedOut, say::printable(format!("waited in vain: {error}; {advice}")))
         }
         _ => failure(error),
     }
@@ -166,7 +166,7 @@ pub(crate) fn failure(error: &ClientError) -> Failure {
         ClientError::Closed { .. } => (Exit::Failed, "; try again, and see its log"),
         _ => (Exit::Failed, ""),
     };
-    Failure::new(exit, say::printable(&format!("{error}{advice}")))
+    Failure::new(exit, say::printable(format!("{error}{advice}")))
 }
 
 impl Patience {

@@ -115,7 +115,7 @@ fn unknown(name: &str, known: &[String]) -> Failure {
     };
     let name = name.chars().take(80).collect::<String>();
     let message = format!("the journal knows no component {name:?}{suggestion}");
-    Failure::new(Exit::Invalid, say::printable(&message))
+    Failure::new(Exit::Invalid, say::printable(message))
 }
 
 /// A time of a document for people here: with its date, unless that is today's.

@@ -3,6 +3,7 @@
 //! A reader that has gone away (`s7supervisor status | head -1`) is no reason to fail, let alone to panic. An answer
 //! that cannot be written for another reason, such as a full disk, is one: see [`lost`].
 
+use std::borrow::Cow;
 use std::io::{Error, ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +18,13 @@ static GONE: AtomicBool = AtomicBool::new(false);
 
 /// Writes the answer of a command, colours only where a terminal shows them.
 pub(crate) fn answer(text: &str) {
-    match write_line(anstream::stdout(), text) {
+    // What has no colours needs none taken out, which would cost a long answer a millisecond.
+    let written = if text.contains('\u{1b}') {
+        write_line(anstream::stdout(), text)
+    } else {
+        write_line(std::io::stdout(), text)
+    };
+    match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
@@ -61,13 +68,19 @@ pub(crate) fn colours_on_stderr() -> bool {
 }
 
 fn write_line(mut stream: impl Write, text: &str) -> std::io::Result<()> {
-    let line = if text.ends_with('\n') { "" } else { "\n" };
-    write!(stream, "{text}{line}")?;
+    stream.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        stream.write_all(b"\n")?;
+    }
     stream.flush()
 }
 
 /// `text` in one line, with nothing in it that a terminal would take for an order.
-pub(crate) fn printable(text: &str) -> String {
+pub(crate) fn printable<'a>(text: impl Into<Cow<'a, str>>) -> String {
+    let text = text.into();
+    if !text.chars().any(char::is_control) {
+        return text.into_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {

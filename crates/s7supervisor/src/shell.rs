@@ -22,7 +22,7 @@ fn words(program: &OsStr, arguments: &[OsString]) -> String {
 }
 
 fn quote(word: &OsStr) -> String {
-    let text = say::printable(&word.to_string_lossy());
+    let text = say::printable(word.to_string_lossy());
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+,@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text

@@ -28,20 +28,27 @@ pub(crate) fn render(columns: &[Column], rows: impl IntoIterator<Item = Vec<Stri
     let mut widths = vec![0; columns.len()];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.width().max(*width);
+            *width = columns_of(cell).max(*width);
         }
     }
     let is_narrow = widths.iter().sum::<usize>() + GAP * columns.len() <= usize::from(WIDTH) + GAP;
     if is_narrow { aligned(&rows, &widths) } else { broken(columns, rows, &widths) }
 }
 
+/// How many columns of a terminal a text takes.
+fn columns_of(text: &str) -> usize {
+    // Nearly every cell is such a one, and needs no table of characters to be looked up.
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
 /// Each row in one line. Nearly every table is such a one, and may have a thousand rows.
 fn aligned(rows: &[Vec<String>], widths: &[usize]) -> String {
     let mut text = String::with_capacity(rows.len() * usize::from(WIDTH));
+    let blanks = " ".repeat(GAP + widths.iter().max().copied().unwrap_or_default());
     for row in rows {
         for (cell, width) in row.iter().zip(widths) {
             text.push_str(cell);
-            text.extend(std::iter::repeat_n(' ', width + GAP - cell.width()));
+            text.push_str(&blanks[..width + GAP - columns_of(cell)]);
         }
         text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');

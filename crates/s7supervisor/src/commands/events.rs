@@ -225,5 +225,5 @@ fn line(document: &EventDocument) -> String {
     );
     let subject = document.component.as_ref().map(|id| format!("{id}: ")).unwrap_or_default();
     let run = document.run.map(|run| format!(" (run {run})")).unwrap_or_default();
-    say::printable(&format!("{time} {subject}{}{run}", document.text))
+    say::printable(format!("{time} {subject}{}{run}", document.text))
 }

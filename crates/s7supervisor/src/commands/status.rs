@@ -21,12 +21,13 @@ pub(crate) fn status(place: &Place, asked: &Status) -> Ended {
     };
     match client.status(&asked.ids) {
         Ok(document) => {
+            let exit = exit(&document, asked.ids.is_empty());
             if asked.json {
                 print_json(&document)?;
             } else {
-                print_table(&document, !asked.ids.is_empty());
+                print_table(document, !asked.ids.is_empty());
             }
-            Ok(exit(&document, asked.ids.is_empty()))
+            Ok(exit)
         }
         // It has ended between our connecting and asking.
         Err(ClientError::Closed { .. }) if is_gone(place, client) => Ok(not_running(asked.json)),
@@ -55,21 +56,23 @@ fn print_json(document: &StatusDocument) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_table(document: &StatusDocument, asked_for_some: bool) {
-    for condition in &document.supervisor.conditions {
+fn print_table(document: StatusDocument, asked_for_some: bool) {
+    for condition in document.supervisor.conditions {
         say::tell(&say::printable(condition));
     }
-    say::answer(&table(&document.components));
-    if let ([component], true) = (&*document.components, asked_for_some) {
-        remarks(component).iter().for_each(|line| say::answer(line));
-    }
+    let remarks = match (&*document.components, asked_for_some) {
+        ([component], true) => remarks(component),
+        _ => Vec::new(),
+    };
+    say::answer(&table(document.components));
+    remarks.iter().for_each(|line| say::answer(line));
 }
 
 /// What else there is to know of a single component, a line each.
 fn remarks(component: &ComponentDocument) -> Vec<String> {
     let told = [("it breaks a rule", &component.fault), ("it says", &component.note)];
     let lines = told.into_iter().filter_map(|(what, text)| Some(format!("{what}: {}", text.as_ref()?)));
-    lines.map(|line| say::printable(&line)).collect()
+    lines.map(say::printable).collect()
 }
 
 /// Exit code for these components; of `all`, only those count that are wanted, unless nothing is.
@@ -89,7 +92,7 @@ fn exit_of(component: &ComponentDocument) -> Exit {
     }
 }
 
-fn table(components: &[ComponentDocument]) -> String {
+fn table(components: Vec<ComponentDocument>) -> String {
     let column = |heading, breaks| Column { heading, breaks };
     let columns = [
         column("ID", false),
@@ -101,15 +104,16 @@ fn table(components: &[ComponentDocument]) -> String {
         column("RESTARTS", false),
         column("LAST EXIT", true),
     ];
-    table::render(&columns, components.iter().map(row))
+    table::render(&columns, components.into_iter().map(row))
 }
 
-fn row(component: &ComponentDocument) -> Vec<String> {
+fn row(component: ComponentDocument) -> Vec<String> {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let last_exit = component.last_exit.as_ref().map(|exit| exit.message.clone());
+    let state = state(&component);
+    let last_exit = component.last_exit.map(|exit| exit.message);
     [
-        component.id.clone(),
-        state(component),
+        component.id,
+        state,
         or_none(component.pid.map(|pid| pid.to_string())),
         or_none(component.uptime.map(short)),
         or_none(component.memory.map(|memory| ByteSize::b(memory).display().iec_short().to_string())),
@@ -117,8 +121,8 @@ fn row(component: &ComponentDocument) -> Vec<String> {
         component.restarts.to_string(),
         or_none(last_exit),
     ]
-    .map(|cell| say::printable(&cell))
-    .to_vec()
+    .map(say::printable)
+    .into()
 }
 
 /// The state, and what is wanted where that differs.
@@ -219,7 +223,7 @@ mod tests {
             state: "stop\u{1b}[2Jped".into(),
             ..component("is", "", true)
         };
-        let text = table(&[busy, idle]);
+        let text = table(vec![busy, idle]);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         for fact in ["platform-server", "4194304", "1d 2h", "1.2G", "3m 4s", "1234"] {
             assert!(text.contains(fact), "{fact} in\n{text}");

@@ -62,7 +62,7 @@ pub(crate) fn stop_supervisor(
     let mut ended = Exit::Done;
     for component in outcome.components.iter().filter(|component| !component.result.is_success()) {
         let why = component.message.as_deref().unwrap_or("it did not stop");
-        say::tell(&say::printable(&format!("{}: {why}", component.id)));
+        say::tell(&say::printable(format!("{}: {why}", component.id)));
         ended = Exit::Failed;
     }
     Ok((ended, outcome))

@@ -57,7 +57,7 @@ pub(crate) fn upgrade(place: &Place, asked: &Upgrade) -> Ended {
     let executable = executable.map_err(|error| Failure::failed(format!("cannot upgrade: {error}")))?;
     let begun = client.upgrade(executable).map_err(|error| match error {
         ClientError::Refused { status: 409, detail } => {
-            Failure::failed(say::printable(&format!("not upgraded, all is as before: {detail}")))
+            Failure::failed(say::printable(format!("not upgraded, all is as before: {detail}")))
         }
         error => control::failure(&error),
     })?;
@@ -108,7 +108,7 @@ fn tell(patience: Patience, upgrade: &UpgradeDocument, pid: Option<u32>) -> Ende
     }
     let UpgradeDocument { from, to, .. } = upgrade;
     match (&upgrade.failure, pid) {
-        (Some(why), _) => Err(Failure::failed(say::printable(&format!(
+        (Some(why), _) => Err(Failure::failed(say::printable(format!(
             "not upgraded: version {from} goes on, and every component with it: {why}"
         )))),
         (None, Some(pid)) if !patience.json => {

@@ -97,7 +97,7 @@ pub(crate) fn why(place: &Place, asked: &Why) -> Ended {
     let [id] = ids.as_slice() else {
         let message =
             format!("{:?} means {} components: {}; name one of them", asked.id, ids.len(), ids.join(", "));
-        return Err(Failure::new(Exit::Invalid, say::printable(&message)));
+        return Err(Failure::new(Exit::Invalid, say::printable(message)));
     };
     // The state first and then the causes: what has just happened is written by then.
     let status = client.as_ref().map(|client| status(client, id)).transpose()?.flatten();

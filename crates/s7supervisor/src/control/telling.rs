@@ -17,14 +17,14 @@ pub(super) fn awaited(action: Action, ids: &[String]) -> Option<String> {
         Action::WaitFor(Until::Started) => "start",
         Action::Reset | Action::Signal(_) => return None,
     };
-    Some(say::printable(&format!("{} to {to}", ids.join(", "))))
+    Some(say::printable(format!("{} to {to}", ids.join(", "))))
 }
 
 /// Tells of each component what came of it: what is well to standard output, unless that has the JSON document, and the
 /// rest to standard error.
 pub(super) fn tell(action: Action, outcome: &OutcomeDocument, json: bool) {
     for component in &outcome.components {
-        let Some(line) = line(action, component).map(|line| say::printable(&line)) else { continue };
+        let Some(line) = line(action, component).map(say::printable) else { continue };
         match component.result.is_success() {
             true if json => {}
             true => say::answer(&line),

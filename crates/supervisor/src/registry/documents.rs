@@ -7,7 +7,7 @@ use super::problem::{FileId, Place, Problems, plain};
 use super::reading::Reading;
 use super::settings::Settings;
 use super::structure::{self, Node, Role, Value};
-use super::xml::{self, MAX_DEPTH, Scope};
+use super::xml::{self, MAX_DEPTH};
 
 /// What is included by itself if it stands beside the registry, so that the documented registry runs as it is.
 const PROFILES_FILE: &str = "SupervisorProfiles.xml";
@@ -20,7 +20,7 @@ pub(super) fn read_registry(
 ) -> (FileId, Option<Node>) {
     files.is_new(path);
     match files.read(path, problems) {
-        Ok(file) => (file, parse(file, Role::Registry, files.scope, problems)),
+        Ok(file) => (file, parse(file, Role::Registry, problems)),
         Err(why) => {
             let file = problems.add_file(path, "".into());
             problems.add_to_file(file, format!("the registry cannot be read: {why}"));
@@ -30,8 +30,8 @@ pub(super) fn read_registry(
     }
 }
 
-pub(super) fn parse(file: FileId, role: Role, scope: Scope, problems: &mut Problems) -> Option<Node> {
-    let root = xml::read(file, scope, problems).and_then(|root| structure::check(root, role, file, problems));
+pub(super) fn parse(file: FileId, role: Role, problems: &mut Problems) -> Option<Node> {
+    let root = xml::read(file, problems).and_then(|root| structure::check(root, role, file, problems));
     if root.is_none() {
         problems.set_incomplete();
     }
@@ -102,7 +102,7 @@ impl Includes<'_> {
                 return;
             }
         };
-        let Some(root) = parse(file, Role::Included, self.files.scope, self.problems) else { return };
+        let Some(root) = parse(file, Role::Included, self.problems) else { return };
         self.settings.add(&root, Role::Included, self.problems);
         let references = references(&root);
         self.found.push(root);

@@ -6,8 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::outline::outline;
 use super::problem::{FileId, Place, Problems, Span};
-use super::xml::Scope;
 
 /// How large a file may be.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -16,11 +16,20 @@ const MAX_ALL_FILES: u64 = 64 * 1024 * 1024;
 /// How many files a registry may have.
 const MAX_FILES: usize = 1_000;
 
+/// How much of a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All of it.
+    Everything,
+    /// Its outline: not what stands in the elements of `<servers>` and `<profiles>`.
+    WithoutComponents,
+}
+
 /// The files that a registry is made of.
 pub(super) struct Files {
     check_ownership: bool,
     /// What is read of each.
-    pub(super) scope: Scope,
+    scope: Scope,
     /// By their paths without links, so that none counts twice.
     seen: HashSet<PathBuf>,
     /// Absolute, in the order in which they were read.
@@ -60,7 +69,10 @@ impl Files {
         if matches!(bytes[..], [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
             return Err("it seems to be UTF-16: save it as UTF-8".into());
         }
-        Ok(decode(path, &bytes, problems))
+        Ok(match self.scope {
+            Scope::Everything => decode(path, &bytes, problems),
+            Scope::WithoutComponents => decode(path, &outline(&bytes), problems),
+        })
     }
 
     fn read_bytes(&self, path: &Path) -> Result<Vec<u8>, String> {

@@ -25,6 +25,7 @@ mod files;
 mod grammar;
 mod layers;
 mod maker;
+mod outline;
 mod outputs;
 mod problem;
 mod profiles;
@@ -49,14 +50,13 @@ pub use self::setting::{Origin, Setting};
 
 use self::components::Components;
 use self::documents::Includes;
-use self::files::Files;
+use self::files::{Files, Scope};
 use self::maker::OwnLog;
 use self::problem::{FileId, Problems};
 use self::profiles::Profiles;
 use self::reading::Reading;
 use self::settings::Settings;
 use self::structure::{Node, Role};
-use self::xml::Scope;
 use crate::spec::ProcessSpec;
 
 /// A registry: which components there are, and what the supervisor itself is to do.
@@ -185,7 +185,7 @@ pub(crate) fn problems_of_structure(bytes: &[u8]) -> Option<RegistryError> {
     let mut problems = Problems::default();
     let file = files::decode(Path::new("registry.xml"), bytes, &mut problems);
     // The tree is of no use here.
-    let _ = documents::parse(file, Role::Registry, Scope::Everything, &mut problems);
+    let _ = documents::parse(file, Role::Registry, &mut problems);
     problems.finish()
 }
 

@@ -59,20 +59,11 @@ pub(super) struct Text {
     pub(super) broken: bool,
 }
 
-/// How much of a file is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// All of it.
-    Everything,
-    /// Not what stands in the elements of `<servers>` and `<profiles>`, which is by far the greatest part of it.
-    WithoutComponents,
-}
-
 /// Reads the tree of a file whose text `problems` knows. `None` if there is no element at all.
-pub(super) fn read(file: FileId, scope: Scope, problems: &mut Problems) -> Option<Element> {
+pub(super) fn read(file: FileId, problems: &mut Problems) -> Option<Element> {
     let text = problems.text(file);
     let told_before = problems.count();
-    let root = tree::build(file, &text, scope, problems);
+    let root = tree::build(file, &text, problems);
     if root.is_none() && problems.count() == told_before {
         problems.add_to_file(file, "there is no root element: expected <supervisor>");
     }
@@ -98,7 +89,7 @@ mod tests {
     fn parse(text: &str) -> (Option<Element>, Vec<String>) {
         let mut problems = Problems::default();
         let file = problems.add_file(Path::new("a"), text.into());
-        let root = read(file, Scope::Everything, &mut problems);
+        let root = read(file, &mut problems);
         let told = problems.finish().map_or(Vec::new(), |error| {
             error.problems().iter().map(|p| format!("{}:{}: {}", p.line, p.column, p.message)).collect()
         });

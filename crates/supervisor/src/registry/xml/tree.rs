@@ -8,16 +8,13 @@ use quick_xml::events::{BytesRef, Event};
 use super::super::problem::{FileId, Place, Problems, Span, plain};
 use super::tag::marks_a_secret;
 use super::wording::{NO_CHARACTER, TOO_LONG, UNKNOWN_ENTITY, syntax_error};
-use super::{Element, MAX_DEPTH, MAX_VALUE, Scope, Text, is_allowed, is_white_space};
+use super::{Element, MAX_DEPTH, MAX_VALUE, Text, is_allowed, is_white_space};
 
 /// How many elements a file may have: far more than 10,000 components need.
 const MAX_ELEMENTS: usize = 1_000_000;
 
-/// The elements below the root that have no part in finding a running supervisor.
-const COMPONENTS: [&str; 2] = ["servers", "profiles"];
-
 /// Builds the tree of this text. `None` if there is no element at all.
-pub(super) fn build(file: FileId, text: &str, scope: Scope, problems: &mut Problems) -> Option<Element> {
+pub(super) fn build(file: FileId, text: &str, problems: &mut Problems) -> Option<Element> {
     let mut builder = TreeBuilder {
         text,
         file,
@@ -26,8 +23,6 @@ pub(super) fn build(file: FileId, text: &str, scope: Scope, problems: &mut Probl
         root: None,
         elements: 0,
         has_declaration: false,
-        scope,
-        passed_over: None,
     };
     builder.check_characters();
     if let Err(Stop { tree_is_whole: false }) = builder.read_events() {
@@ -52,9 +47,6 @@ pub(super) struct TreeBuilder<'a> {
     root: Option<Element>,
     elements: usize,
     pub(super) has_declaration: bool,
-    scope: Scope,
-    /// Which of [`COMPONENTS`] is being passed over.
-    passed_over: Option<&'static str>,
 }
 
 /// An element whose end tag has not come yet.
@@ -87,9 +79,6 @@ impl TreeBuilder<'_> {
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
-        if self.scope == Scope::WithoutComponents && self.passes_over(&event) {
-            return Ok(());
-        }
         match event {
             Event::Start(tag) => self.start(tag.name().as_ref(), span, 1),
             Event::Empty(tag) => {
@@ -125,22 +114,6 @@ impl TreeBuilder<'_> {
                 Ok(())
             }
             Event::Comment(_) | Event::Eof => Ok(()),
-        }
-    }
-
-    /// Whether the event belongs to what is passed over: that ends with the end tag of the same name, however broken
-    /// it is inside, because what follows it is still wanted.
-    fn passes_over(&mut self, event: &Event<'_>) -> bool {
-        match (self.passed_over, event) {
-            (None, Event::Start(tag)) if self.open.len() == 1 => {
-                self.passed_over = COMPONENTS.into_iter().find(|name| *name == tag.name().as_ref());
-                self.passed_over.is_some()
-            }
-            (Some(name), Event::End(tag)) if tag.name().as_ref() == name => {
-                self.passed_over = None;
-                true
-            }
-            (within, _) => within.is_some(),
         }
     }
 
