@@ -210,7 +210,7 @@ fn a_wall_clock_that_jumps_by_years_either_way_changes_nothing() {
     let begin = |house| {
         let mut command = House::command(house, PROGRAM);
         command.env("LD_PRELOAD", &shim).env("CLOCK_OFFSET", &offset);
-        let supervisor = Supervisor::begin_with(house, &mut command);
+        let supervisor = Supervisor::begin_with(house, &mut command, &[]);
         supervisor.until_it_answers();
         supervisor
     };

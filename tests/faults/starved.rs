@@ -193,7 +193,7 @@ fn a_user_who_may_have_no_more_processes_has_the_start_tried_again_until_it_may(
     }
     let mut command = house.command("setpriv");
     command.args(["--reuid", &user, "--clear-groups", "prlimit", "--nproc=60:60", PROGRAM]);
-    let supervisor = Supervisor::begin_with(&house, &mut command);
+    let supervisor = Supervisor::begin_with(&house, &mut command, &[]);
     supervisor.until_it_answers();
     let [a, b] = supervisor.until_up(["a", "b"]);
     let mut crowd = crowd(&user, 70);
