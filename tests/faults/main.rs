@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests start programs and give them deadlines")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod first;
 mod going_on;
 mod ground;
 mod hostile;
