@@ -16,4 +16,6 @@ mod hostile;
 mod house;
 mod killed;
 mod leftovers;
+#[path = "../command_line/place.rs"]
+mod place;
 mod starved;
