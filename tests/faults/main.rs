@@ -18,4 +18,5 @@ mod killed;
 mod leftovers;
 #[path = "../command_line/place.rs"]
 mod place;
+mod promises;
 mod starved;
