@@ -257,7 +257,8 @@ fn supervisor_log_years(house: &House) -> Vec<String> {
 #[test]
 fn a_supervisor_that_was_halted_hears_what_was_said_before_it_judges_and_makes_up_for_what_has_happened() {
     // Nobody waits for an answer, and what is said while nobody hears it is kept or, if it is much, refused.
-    let beats = "while :; do systemd-notify --no-block WATCHDOG=1; sleep 0.1; done";
+    // It is found by its house's name, should the test fail.
+    let beats = ": FOLDER/beats stand-in; while :; do systemd-notify --no-block WATCHDOG=1; sleep 0.1; done";
     let beats = server("beats", beats, "<watchdog timeout=\"2s\"/>");
     if !can_try_heartbeat() {
         return;
