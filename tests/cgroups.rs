@@ -5,11 +5,12 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::disallowed_methods, reason = "the tests start programs and give them deadlines")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 #[path = "command_line/house.rs"]
 #[expect(dead_code, reason = "the other tests of the command line need more of it")]
 mod house;
+#[path = "command_line/place.rs"]
+mod place;
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -17,37 +18,12 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 
 use house::{House, code, kill, server, stderr};
+use place::place;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 const BY_GROUPS: &[&str] = &["--cgroups", "auto"];
 const BY_TRACES: &[&str] = &["--cgroups", "off"];
-
-/// Where the supervisor can make control groups, or why it cannot: which is no excuse where everything is tested.
-fn place() -> Option<PathBuf> {
-    let found = || {
-        let cgroup = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let own = cgroup.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
-        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-        let mount = mounts.lines().map(|line| line.split(' ')).find_map(|mut mount| {
-            let folder = mount.nth(1)?;
-            (mount.next()? == "cgroup2").then(|| folder.to_owned())
-        })?;
-        let folder = Path::new(&mount).join(own);
-        // Tests run at once.
-        let thread = rustix::thread::gettid().as_raw_nonzero();
-        let tried = folder.join(format!("s7-test-{thread}"));
-        fs::create_dir(&tried).ok()?;
-        fs::remove_dir(tried).ok()?;
-        Some(folder)
-    };
-    let found = found();
-    if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "no control group of version 2 can be made here");
-        eprintln!("skipped: no control group of version 2 can be made here");
-    }
-    found
-}
 
 /// The control group of a process, as its folder.
 fn group_of(place: &Path, pid: u32) -> PathBuf {

@@ -42,6 +42,7 @@ fn the_exit_code_of_an_adopted_component_is_learnt_and_judged_by_its_rules() {
         (&7.into(), &78.into()),
         "{last}"
     );
+    supervisor.stop();
 }
 
 #[test]

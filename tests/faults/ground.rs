@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::hash::BuildHasher;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -68,19 +69,24 @@ pub(crate) struct Supervisor<'a> {
 impl<'a> Supervisor<'a> {
     /// Begins one, and does not wait for it.
     pub(crate) fn begin(house: &'a House) -> Self {
-        Self::begin_with(house, &mut house.command(PROGRAM))
+        Self::begin_with(house, &mut house.command(PROGRAM), &[])
     }
 
-    /// Begins one by this program, to which `run` is added.
-    pub(crate) fn begin_with(house: &'a House, command: &mut Command) -> Self {
+    /// Begins one by this program, to which `run` is added, and these arguments of it.
+    pub(crate) fn begin_with(house: &'a House, command: &mut Command, arguments: &[&str]) -> Self {
         let said = File::options().append(true).create(true).open(house.path("said")).unwrap();
-        let child = command.arg("run").stdout(Stdio::null()).stderr(said).spawn().unwrap();
-        Self { house, child }
+        let command = command.arg("run").args(arguments).stdout(Stdio::null()).stderr(said);
+        Self { house, child: command.spawn().unwrap() }
     }
 
     /// Begins one, and waits until it answers.
     pub(crate) fn run(house: &'a House) -> Self {
-        let supervisor = Self::begin(house);
+        Self::run_with(house, &[])
+    }
+
+    /// The same, with these arguments for `run`.
+    pub(crate) fn run_with(house: &'a House, arguments: &[&str]) -> Self {
+        let supervisor = Self::begin_with(house, &mut house.command(PROGRAM), arguments);
         supervisor.until_it_answers();
         supervisor
     }
@@ -122,9 +128,7 @@ impl<'a> Supervisor<'a> {
 
     /// Whether it ends by itself within this time.
     pub(crate) fn ends_within(&self, time: Duration) -> bool {
-        let process = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).unwrap();
-        let timeout = Timespec::try_from(time).unwrap();
-        poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout)).unwrap() == 1
+        ends_within(&held(self.pid()), time)
     }
 
     /// Waits until it ends: its exit code, or 128 and the signal that ended it.
@@ -174,6 +178,17 @@ pub(crate) fn pid(house: &House, id: &str) -> u32 {
     let component = component(house, id);
     let pid = component["pid"].as_u64().unwrap_or_else(|| panic!("it has no pid: {component}"));
     pid.try_into().unwrap()
+}
+
+/// Holds a process, to know for sure when it has ended.
+pub(crate) fn held(pid: u32) -> OwnedFd {
+    pidfd_open(Pid::from_raw(pid.cast_signed()).unwrap(), PidfdFlags::empty()).unwrap()
+}
+
+/// Whether it ends within this time, or has ended.
+pub(crate) fn ends_within(process: &OwnedFd, time: Duration) -> bool {
+    let timeout = Timespec::try_from(time).unwrap();
+    poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&timeout)).unwrap() == 1
 }
 
 /// The events of this kind of this component, as the journal has them.

@@ -14,7 +14,7 @@ use crate::ground::{
     Supervisor, alone, can_try, component, family, few_or_all, numbered_lines, output, plain, some_time,
     status,
 };
-use crate::house::{House, PROGRAM, code, kill, server, stderr};
+use crate::house::{House, PROGRAM, code, kill, server, stderr, stdout};
 
 /// Everything that is written in `temp`, and what is written beside it for a moment.
 const IN_TEMP: [&str; 10] = [
@@ -210,7 +210,7 @@ fn a_wall_clock_that_jumps_by_years_either_way_changes_nothing() {
     let begin = |house| {
         let mut command = House::command(house, PROGRAM);
         command.env("LD_PRELOAD", &shim).env("CLOCK_OFFSET", &offset);
-        let supervisor = Supervisor::begin_with(house, &mut command);
+        let supervisor = Supervisor::begin_with(house, &mut command, &[]);
         supervisor.until_it_answers();
         supervisor
     };
@@ -255,18 +255,37 @@ fn supervisor_log_years(house: &House) -> Vec<String> {
 }
 
 #[test]
-fn a_supervisor_that_was_halted_makes_up_for_what_has_happened_meanwhile_and_touches_nothing_else() {
-    let house = House::with(&(plain("dies", "", "<restart delay=\"0\"/>") + &plain("lives", "", "")));
+fn a_supervisor_that_was_halted_hears_what_was_said_before_it_judges_and_makes_up_for_what_has_happened() {
+    // Nobody waits for an answer, and what is said while nobody hears it is kept or, if it is much, refused.
+    // It is found by its house's name, should the test fail.
+    let beats = ": FOLDER/beats stand-in; while :; do systemd-notify --no-block WATCHDOG=1; sleep 0.1; done";
+    let beats = server("beats", beats, "<watchdog timeout=\"2s\"/>");
+    if !can_try_heartbeat() {
+        return;
+    }
+    let house =
+        House::with(&(plain("dies", "", "<restart delay=\"0\"/>") + &plain("lives", "", "") + &beats));
     let supervisor = Supervisor::run(&house);
-    let [dies, lives] = supervisor.until_up(["dies", "lives"]);
-    supervisor.signal(Signal::STOP);
-    kill(dies, Signal::KILL);
-    assert!(!supervisor.ends_within(Duration::from_secs(3)));
-    supervisor.signal(Signal::CONT);
-    supervisor.until(|house| component(house, "dies")["restarts"] == 1);
-    let [again, still] = supervisor.until_up(["dies", "lives"]);
-    assert!(again != dies && still == lives);
+    let [mut dies, lives, beats] = supervisor.until_up(["dies", "lives", "beats"]);
+    for round in 1..=few_or_all(2, 50) {
+        assert!(!supervisor.ends_within(some_time(150)));
+        supervisor.signal(Signal::STOP);
+        kill(dies, Signal::KILL);
+        // Longer than the watchdog waits.
+        assert!(!supervisor.ends_within(Duration::from_millis(2500)));
+        supervisor.signal(Signal::CONT);
+        supervisor.until(|house| component(house, "dies")["restarts"] == round);
+        let [again, still, beating] = supervisor.until_up(["dies", "lives", "beats"]);
+        assert!(again != dies && still == lives);
+        assert_eq!(beating, beats, "in round {round}: {}", stdout(&house.s7(&["why", "beats"])));
+        dies = again;
+    }
     supervisor.stop();
+}
+
+fn can_try_heartbeat() -> bool {
+    let has_it = Command::new("systemd-notify").arg("--version").output().is_ok();
+    has_it || can_try("a heartbeat while the supervisor is halted", &["systemd-notify"])
 }
 
 #[test]

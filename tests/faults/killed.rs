@@ -1,8 +1,13 @@
 //! The supervisor is killed at a random moment, and another one goes on.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 
-use crate::ground::{Supervisor, alone, component, family, few_or_all, numbered_lines, plain, some_time};
+use crate::ground::{
+    Supervisor, alone, can_try, component, ends_within, family, few_or_all, held, numbered_lines, plain,
+    some_time,
+};
 use crate::house::{House, code};
 
 /// What lives on untouched, whatever becomes of the supervisor.
@@ -80,5 +85,80 @@ fn what_restarts_stops_or_crashes_while_the_supervisor_is_killed_never_runs_twic
     assert_eq!(code(&house.s7(&["start", "stopped"])), 0);
     supervisor.signal(Signal::TERM);
     assert_eq!(supervisor.end(), 0);
+    house.assert_nothing_lives();
+}
+
+/// Long enough for a signal on a busy machine.
+const SOON: Duration = Duration::from_secs(30);
+
+/// How a supervisor is begun whose components end with it.
+const BOUND: [&str; 2] = ["--on-crash", "stop"];
+
+/// Kills a supervisor whose components end with it, and says with which pid this one has ended.
+fn ends_with_its_supervisor(house: &House, id: &str) -> u32 {
+    let supervisor = Supervisor::run_with(house, &BOUND);
+    let [pid] = supervisor.until_up([id]);
+    let process = held(pid);
+    supervisor.kill();
+    assert!(ends_within(&process, SOON), "{id} lives on");
+    pid
+}
+
+#[test]
+fn with_on_crash_stop_a_component_ends_with_a_killed_supervisor_and_only_without_it_lives_on() {
+    let house = House::with(&alone("a", "", ""));
+    let first = ends_with_its_supervisor(&house, "a");
+    assert_eq!(family(&house, "a").len(), 0);
+
+    let supervisor = Supervisor::run(&house);
+    let [second] = supervisor.until_up(["a"]);
+    assert_ne!(first, second);
+    supervisor.kill();
+    assert_eq!(family(&house, "a"), [second]);
+
+    // It is nobody's who ends with what it starts, and gives way.
+    let supervisor = Supervisor::run_with(&house, &BOUND);
+    supervisor.until(|house| !family(house, "a").contains(&second));
+    let [third] = supervisor.until_up(["a"]);
+    assert_eq!(family(&house, "a"), [third]);
+    assert!(!house.path("doubled").exists());
+    supervisor.stop();
+    house.assert_nothing_lives();
+}
+
+#[test]
+fn with_on_crash_stop_a_component_of_another_user_ends_with_a_killed_supervisor_too() {
+    if !can_try("a component of another user", &[]) {
+        return;
+    }
+    let house = House::with(&plain("other", "", "<user>65534</user>"));
+    house.open_to_everybody();
+    ends_with_its_supervisor(&house, "other");
+    house.assert_nothing_lives();
+}
+
+#[test]
+fn with_on_crash_stop_what_is_deaf_or_was_left_behind_outlives_a_killed_supervisor_until_the_next() {
+    let house = House::with(
+        &(plain("daemons", "--fork-children 2 --new-session", "")
+            + &plain("deaf", "--ignore-stop", "<stopTimeout>0.1s</stopTimeout>")),
+    );
+    let supervisor = Supervisor::run_with(&house, &BOUND);
+    let [daemons, deaf] = supervisor.until_up(["daemons", "deaf"]);
+    supervisor.until(|house| family(house, "daemons").len() == 3);
+    let left: Vec<_> = family(&house, "daemons").into_iter().filter(|pid| *pid != daemons).collect();
+    let main = held(daemons);
+    supervisor.kill();
+    assert!(ends_within(&main, SOON));
+    assert_eq!((family(&house, "daemons"), family(&house, "deaf")), (left.clone(), vec![deaf]));
+
+    let supervisor = Supervisor::run_with(&house, &BOUND);
+    supervisor.until(|house| {
+        let (daemons, others) = (family(house, "daemons"), family(house, "deaf"));
+        left.iter().all(|pid| !daemons.contains(pid)) && !others.contains(&deaf)
+    });
+    supervisor.until_up(["daemons", "deaf"]);
+    supervisor.until(|house| house.alive() == 4);
+    supervisor.stop();
     house.assert_nothing_lives();
 }

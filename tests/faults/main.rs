@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests start programs and give them deadlines")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod first;
 mod going_on;
 mod ground;
 mod hostile;
@@ -15,4 +16,7 @@ mod hostile;
 mod house;
 mod killed;
 mod leftovers;
+#[path = "../command_line/place.rs"]
+mod place;
+mod promises;
 mod starved;

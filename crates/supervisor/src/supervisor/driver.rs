@@ -38,6 +38,12 @@ const SIGCHLD_KEY: usize = 0;
 /// How many events a round may bring before they are told in the middle of it.
 const OUTBOX: usize = 256;
 
+/// Whoever was not halted has heard what had come within this time.
+const PROMPT: Duration = Duration::from_millis(50);
+
+/// How often in a row it is asked anew what has come, where that takes longer.
+const MOST_ROUNDS: usize = 4;
+
 /// How long the components' last output may take to reach its files when supervision ends.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
@@ -143,11 +149,8 @@ impl Driver {
             events.clear();
             // Interrupted or refused: whatever has come is looked at, and the next round waits again.
             let _ = self.poller.wait(&mut events, timeout);
-            if events.is_empty() && self.core.deadline().is_some_and(|deadline| deadline <= self.now()) {
-                // If we were halted, all that has come meanwhile comes before what is due.
-                let _ = self.poller.wait(&mut events, Some(Duration::ZERO));
-            }
             self.round(&events);
+            self.judge(&mut events);
         }
     }
 
@@ -208,8 +211,30 @@ impl Driver {
                 self.obey(command);
             }
         }
-        self.tell(Input::Tick);
-        self.release();
+    }
+
+    /// Has happen what is due, but only after what has come before: more than the round knew of, if we were halted, at
+    /// whatever moment.
+    fn judge(&mut self, events: &mut Events) {
+        let mut now = self.now();
+        for _ in 0..MOST_ROUNDS {
+            if self.core.deadline().is_none_or(|deadline| deadline > now) {
+                break;
+            }
+            let asked = now;
+            events.clear();
+            let _ = self.poller.wait(events, Some(Duration::ZERO));
+            self.round(events);
+            now = self.now();
+            if now.saturating_sub(asked) < PROMPT {
+                break;
+            }
+        }
+        // After the command to leave there is nothing due, and no answer to give.
+        if self.ended.as_ref().is_none_or(|outcome| !outcome.left) {
+            self.tell_at(now, Input::Tick);
+            self.release();
+        }
     }
 
     fn ended(&mut self, owner: Owner, ended: Ended) {
@@ -332,13 +357,17 @@ impl Driver {
 
     /// Tells the core, carries out what it decides, and tells it at once what came of that.
     fn tell(&mut self, input: Input) {
+        self.tell_at(self.now(), input);
+    }
+
+    fn tell_at(&mut self, mut now: Duration, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(mut input) = inputs.pop_front() {
             self.hide_secrets(&mut input);
-            let now = self.now();
             for action in self.core.step(now, input) {
                 inputs.extend(self.carry_out(action, now));
             }
+            now = self.now();
             if self.outbox.len() >= OUTBOX {
                 self.write_down();
                 self.tell_readers();
