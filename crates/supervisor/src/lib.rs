@@ -118,6 +118,6 @@ pub use crate::spec::{
 };
 pub use crate::status::{ComponentState, ComponentStatus, Short, Status, Usage};
 pub use crate::supervisor::{
-    Builder, Handle, HttpQuestion, Pending, ProbeAnswer, Prober, STATE_VERSION, StartError, Submitted,
-    Supervisor,
+    Builder, Handle, HttpQuestion, KeptOpen, Pending, ProbeAnswer, Prober, STATE_VERSION, StartError,
+    Submitted, Supervisor,
 };
