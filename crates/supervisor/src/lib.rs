@@ -103,7 +103,7 @@ pub mod testing;
 mod tokens;
 
 pub use crate::error::{SpawnError, SpawnStep};
-pub use crate::event::{Event, EventKind, KillReason, StepOf, Unready};
+pub use crate::event::{Event, EventKind, KillReason, StepOf, Unready, WaitReason};
 pub use crate::output::{LogFile, LogSettings};
 pub use crate::policy::{Backoff, Decision, Fixed, Jitter, Limit, Never, OnFailure, RestartPolicy};
 pub use crate::relations::{RelationError, RelationProblem};
