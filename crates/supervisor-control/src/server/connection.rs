@@ -275,7 +275,12 @@ struct HangUp(AsyncFd<OwnedFd>);
 impl HangUp {
     fn of(stream: &UnixStream) -> io::Result<Self> {
         // What is watched for writing is told of the end of both directions alone: who only has nothing more to say may read.
-        AsyncFd::with_interest(stream.as_fd().try_clone_to_owned()?, Interest::WRITABLE).map(Self)
+        let stream = stream.as_fd().try_clone_to_owned()?;
+        #[expect(
+            deprecated,
+            reason = "sound for what owns its descriptor, as here; what replaces it is unsafe"
+        )]
+        AsyncFd::with_interest(stream, Interest::WRITABLE).map(Self)
     }
 
     /// If not, the task is woken when it does.
