@@ -94,7 +94,8 @@ fn a_restart_that_waits_for_the_budget_says_so() {
 #[test]
 fn what_could_not_be_begun_for_want_of_something_is_tried_again_until_that_is_there() {
     let mut journal = up_with_the_supervisor();
-    let lacks = json!({"event": "notSpawned", "reason": "too many open files", "text": "too many open files"});
+    let lacks =
+        json!({"event": "notSpawned", "reason": "too many open files", "text": "too many open files"});
     journal.push(redis(70, 2, lacks));
     let text = "next try in 10s, no restart: it has not failed, something is lacking";
     journal.push(event(
