@@ -281,7 +281,7 @@ fn who_says_that_it_is_ready_between_two_programs_is_ready() {
                     writes,
                 )),
         );
-        let _supervisor = house.run();
+        let mut supervisor = house.run();
         house.until_exists("notifies-waits");
         house.until_exists("writes-waits");
         let state = |place: usize| house.json(&["status", "--json"])["components"][place]["state"].clone();
@@ -291,6 +291,8 @@ fn who_says_that_it_is_ready_between_two_programs_is_ready() {
         assert_eq!(code(&house.s7(&["upgrade", &program])), i32::from(!is_whole));
         house.until(|| [state(0), state(1)] == ["up", "up"]);
         assert_eq!(pids(&house), before);
+        assert_eq!(code(&house.s7(&["stop"])), 0);
+        assert_eq!(house.wait(&mut supervisor), Some(0));
     }
 }
 

@@ -1,7 +1,6 @@
 //! What becomes of old logs when the process has no descriptors left. Alone in its binary, because that limit is the whole
 //! process's.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test, which fails where something is not as it should be")]
 
 use std::fs::{self, File};
 use std::time::Duration;
