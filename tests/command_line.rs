@@ -429,6 +429,11 @@ fn an_unknown_id_fails_before_anything_is_touched() {
         let asked = house.s7(&[verb, "svg", "iss"]);
         assert_eq!(code(&asked), 2, "{verb}");
         assert!(stderr(&asked).contains("\"is\""), "{verb}: {}", stderr(&asked));
+        assert_eq!(
+            (stdout(&asked).as_str(), stderr(&asked).lines().count()),
+            ("", 1),
+            "it is all that is said"
+        );
     }
     assert_eq!(code(&house.s7(&["status", "iss"])), 4);
     assert_eq!(house.pids_of(["is", "svg", "ps"]), before);

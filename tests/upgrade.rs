@@ -13,6 +13,7 @@ mod house;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
@@ -50,6 +51,66 @@ fn numbers(house: &House, id: &str) -> Vec<u64> {
     whole.lines().map(|line| line.parse().unwrap_or_else(|_| panic!("a torn line: {line:?}"))).collect()
 }
 
+/// A component that runs this script, in which `THIS FUNCTION` runs a function of this file: a test that is none.
+fn own(id: &str, script: &str, elements: &str) -> String {
+    let this = format!("{} --ignored --exact", std::env::current_exe().unwrap().display());
+    let script = script.replace("THIS", &this);
+    let ring = format!("cd FOLDER; export SUPERVISOR=$PPID COMPONENT={id}; echo {id} $$ &gt; BELL");
+    server(id, &format!("{ring}; {script}"), elements)
+}
+
+/// Says something, and tells the house where that is refused.
+fn say(speaker: &UnixDatagram, what: &str) {
+    let address = std::env::var_os("NOTIFY_SOCKET").unwrap();
+    if let Err(error) = speaker.send_to(what.as_bytes(), address) {
+        fs::write("refused", format!("{what}: {error}")).unwrap();
+        panic!("{what}: {error}");
+    }
+}
+
+/// Says a number each millisecond, by a socket that stays connected and by another, until `enough` is there; then says nothing more.
+#[test]
+#[ignore = "a component"]
+fn speaks_without_end() {
+    let (connected, other) = (UnixDatagram::unbound().unwrap(), UnixDatagram::unbound().unwrap());
+    connected.connect(std::env::var_os("NOTIFY_SOCKET").unwrap()).unwrap();
+    say(&other, "READY=1");
+    for number in 1.. {
+        if let Err(error) = connected.send(b"WATCHDOG=1") {
+            fs::write("refused", error.to_string()).unwrap();
+        }
+        say(&other, &format!("STATUS={number}"));
+        if Path::new("enough").exists() {
+            fs::write("said.tmp", number.to_string()).unwrap();
+            fs::rename("said.tmp", "said").unwrap();
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    std::thread::sleep(std::time::Duration::from_secs(3600));
+}
+
+/// Returns as soon as the supervisor has become another program, which knows of nothing yet.
+#[test]
+#[ignore = "a component"]
+fn another_program_has_begun() {
+    let variable = |name| std::env::var(name).unwrap();
+    let program = || fs::read_link(format!("/proc/{}/exe", variable("SUPERVISOR"))).unwrap();
+    let before = program();
+    fs::write(format!("{}-waits", variable("COMPONENT")), "").unwrap();
+    while program() == before {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+#[ignore = "a component"]
+fn is_ready_when_another_program_has_begun() {
+    another_program_has_begun();
+    say(&UnixDatagram::unbound().unwrap(), "READY=1");
+    std::thread::sleep(std::time::Duration::from_secs(3600));
+}
+
 fn executable(house: &House, name: &str, content: &[u8]) -> String {
     let path = house.path(name);
     fs::write(&path, content).unwrap();
@@ -83,6 +144,11 @@ fn lives(house: &House) -> Value {
     };
     let components: Vec<_> = status["components"].as_array().unwrap().iter().map(life).collect();
     json!([status["supervisor"]["pid"], components])
+}
+
+fn pids(house: &House) -> Vec<Value> {
+    let status = house.json(&["status", "--json"]);
+    status["components"].as_array().unwrap().iter().map(|component| component["pid"].clone()).collect()
 }
 
 #[test]
@@ -168,6 +234,66 @@ fn one_that_fails_before_it_has_taken_over_gives_back_what_it_was_given() {
     assert_eq!(code(&house.s7(&["stop"])), 0);
     let numbers = numbers(&house, "counts");
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_component_says_is_never_refused_and_the_last_of_it_is_known() {
+    let elements = "<readiness timeout=\"60s\"><notify/></readiness><watchdog timeout=\"20s\"/>";
+    let house =
+        House::with(&(own("speaks", "exec THIS speaks_without_end", elements) + &stand_in("ps", "", "")));
+    house.start();
+    let before = lives(&house);
+    let broken = altered("s7supervisor.sock", "s7supervisor/sock");
+    let broken = executable(&house, "broken", &broken);
+    for number in 1..=upgrades() {
+        // The way back is no way on which anything is lost.
+        if number % 5 == 0 {
+            assert_eq!(code(&house.s7(&["upgrade", &broken])), 1);
+        } else {
+            assert_upgraded(&house.s7(&["upgrade"]));
+        }
+        assert_eq!(lives(&house), before);
+        assert_eq!(house.json(&["status", "--json"])["supervisor"]["conditions"], json!([]));
+    }
+    let refused = fs::read_to_string(house.path("refused")).unwrap_or_default();
+    assert!(refused.is_empty(), "{refused}");
+    fs::write(house.path("enough"), "").unwrap();
+    house.until_exists("said");
+    let said = fs::read_to_string(house.path("said")).unwrap();
+    let note = || house.json(&["status", "--json"])["components"][0]["note"].clone();
+    house.until(|| note() == said.as_str());
+    assert_eq!(code(&house.s7(&["stop"])), 0);
+    house.assert_nothing_lives();
+}
+
+#[test]
+fn who_says_that_it_is_ready_between_two_programs_is_ready() {
+    let broken = altered("s7supervisor.sock", "s7supervisor/sock");
+    for (program, is_whole) in [(fs::read(PROGRAM).unwrap(), true), (broken, false)] {
+        let notifies = "<readiness timeout=\"60s\"><notify/></readiness>";
+        let writes = "<readiness timeout=\"60s\"><notifyFd>9</notifyFd></readiness>";
+        let house = House::with(
+            &(own("notifies", "exec THIS is_ready_when_another_program_has_begun", notifies)
+                // It closes its descriptor too: what is in the pipe stays only if somebody else has that open.
+                + &own(
+                    "writes",
+                    "THIS another_program_has_begun; echo &gt;&amp;9; exec 9&gt;&amp;-; exec sleep 3600",
+                    writes,
+                )),
+        );
+        let mut supervisor = house.run();
+        house.until_exists("notifies-waits");
+        house.until_exists("writes-waits");
+        let state = |place: usize| house.json(&["status", "--json"])["components"][place]["state"].clone();
+        assert_eq!([state(0), state(1)], ["starting", "starting"]);
+        let before = pids(&house);
+        let program = executable(&house, "another", &program);
+        assert_eq!(code(&house.s7(&["upgrade", &program])), i32::from(!is_whole));
+        house.until(|| [state(0), state(1)] == ["up", "up"]);
+        assert_eq!(pids(&house), before);
+        assert_eq!(code(&house.s7(&["stop"])), 0);
+        assert_eq!(house.wait(&mut supervisor), Some(0));
+    }
 }
 
 #[test]

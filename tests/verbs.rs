@@ -345,6 +345,7 @@ fn an_unknown_id_is_refused_by_every_verb() {
         let asked = asked.unwrap();
         assert_eq!(code(&asked), 2, "{verb:?}");
         assert!(stderr(&asked).contains("\"image-server\""), "{verb:?}: {}", stderr(&asked));
+        assert_eq!(stderr(&asked).lines().count(), 1, "{verb:?}: {}", stderr(&asked));
     }
     assert_eq!(component(&house, "image-server")["restarts"], 0);
 }

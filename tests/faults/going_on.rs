@@ -1,6 +1,8 @@
 //! What the next supervisor knows of the components that the one before has left.
 
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixDatagram;
 
 use rustix::process::Signal;
 
@@ -121,4 +123,34 @@ fn a_registry_that_is_broken_meanwhile_touches_nothing_until_it_is_mended() {
     house.write_registry(&plain("same", "", ""));
     let supervisor = Supervisor::run(&house);
     assert_eq!(supervisor.until_up(["same"]), [same]);
+}
+
+#[test]
+fn what_is_said_by_sd_notify_is_refused_without_a_supervisor_and_heard_again_at_the_same_path_afterwards() {
+    let script = "echo \"$NOTIFY_SOCKET\" &gt; FOLDER/address.new; mv FOLDER/address.new FOLDER/address; \
+                  echo speaker $$ &gt; BELL; exec sleep 3600";
+    let house = House::with(&server("speaker", script, "<readiness timeout=\"60s\"><notify/></readiness>"));
+    let mut supervisor = Supervisor::run(&house);
+    let its_pid = house.bell("speaker");
+    let address = fs::read_to_string(house.path("address")).unwrap().trim().to_owned();
+    for note in ["one", "two"] {
+        // Nobody has to be connected, and nothing is to be opened again.
+        let (unconnected, connected) = (UnixDatagram::unbound().unwrap(), UnixDatagram::unbound().unwrap());
+        connected.connect(&address).unwrap();
+        supervisor.kill();
+        for _ in 0..2 {
+            let refused = unconnected.send_to(b"READY=1", &address).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        }
+        assert_eq!(connected.send(b"READY=1").unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        supervisor = Supervisor::run(&house);
+        assert_eq!(component(&house, "speaker")["state"], "starting", "what was refused was not said");
+        unconnected.send_to(format!("STATUS={note}").as_bytes(), &address).unwrap();
+        supervisor.until(|house| component(house, "speaker")["note"] == note);
+        assert!(connected.send(b"READY=1").is_err(), "a connection was one to the socket of before");
+    }
+    UnixDatagram::unbound().unwrap().send_to(b"READY=1", &address).unwrap();
+    assert_eq!(supervisor.until_up(["speaker"]), [its_pid]);
+    assert_eq!(component(&house, "speaker")["restarts"], 0);
+    supervisor.stop();
 }

@@ -160,6 +160,7 @@ fn a_supervisor_that_is_out_of_descriptors_keeps_what_runs_says_so_and_starts_th
     supervisor.until(|house| running(house).len() == 40 && !has_condition(house, WANT));
     for component in running(&house) {
         assert_eq!(component["state"], "up", "{component}");
+        assert_eq!(component["restarts"], 0, "what came to nothing was no restart: {component}");
         let earlier = before.iter().find(|earlier| earlier["id"] == component["id"]);
         assert!(earlier.is_none_or(|earlier| earlier["pid"] == component["pid"]), "{component}");
     }

@@ -67,6 +67,10 @@ pub(crate) fn act_on(client: &Client, action: Action, ids: &[String], patience: 
     }
     let awaited = telling::awaited(action, ids);
     if let (false, Some(awaited)) = (patience.no_wait, &awaited) {
+        // Nobody is to read first that something is waited for which does not exist.
+        if let Err(error @ ClientError::Refused { status: 404, .. }) = client.status(ids) {
+            return Err(failure(&error));
+        }
         say::tell(&format!("waiting for {awaited}"));
     }
     let since = waiting::now();

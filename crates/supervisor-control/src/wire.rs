@@ -95,7 +95,8 @@ pub struct ComponentDocument {
     pub waiting_for_state: Option<String>,
     /// In `backoff` and `tripped`: how long it is until the next try.
     pub next_try: Option<f64>,
-    /// In `backoff`: the how manieth restart in a row that will be.
+    /// In `backoff`: the how manieth restart in a row that will be; or, where it could not be begun because something is lacking,
+    /// which is a condition then, how many tries there have been.
     pub in_a_row: Option<u32>,
     /// In `stopping`: the pids that are still there though they were killed.
     pub survivors: Option<Vec<u32>>,

@@ -188,10 +188,10 @@ pub enum EventKind {
     Backoff {
         /// After this time; where it waits for the budget, at the latest: sooner if others no longer do.
         delay: Duration,
-        /// The how manieth restart in a row that will be.
+        /// The how manieth restart in a row that will be; for a [want](WaitReason::Want), how many tries there have been.
         in_a_row: u32,
-        /// Whether that is when the restart budget of all components has room for it, rather than when it could begin itself.
-        for_budget: bool,
+        /// What it waits for.
+        why: WaitReason,
     },
     /// It restarted too often, and rests before a trial run.
     Tripped {
@@ -300,6 +300,19 @@ pub enum StepOf {
     Evidence,
     /// [`ProcessSpec::cleanup`](crate::ProcessSpec::cleanup).
     Cleanup,
+}
+
+/// Why a component that is tried again by itself is not begun at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// It has ended, and its policy says so.
+    Itself,
+    /// The restart budget of all components has no room for it yet.
+    Budget,
+    /// Its run could not be begun, because the supervisor or the machine had too little of something
+    /// ([`SpawnError::is_shortage`]): it has not failed, and what is tried again is the same, be it a restart or a first run.
+    Want,
 }
 
 /// Why what was left of a run was killed.

@@ -103,7 +103,7 @@ pub mod testing;
 mod tokens;
 
 pub use crate::error::{SpawnError, SpawnStep};
-pub use crate::event::{Event, EventKind, KillReason, StepOf, Unready};
+pub use crate::event::{Event, EventKind, KillReason, StepOf, Unready, WaitReason};
 pub use crate::output::{LogFile, LogSettings};
 pub use crate::policy::{Backoff, Decision, Fixed, Jitter, Limit, Never, OnFailure, RestartPolicy};
 pub use crate::relations::{RelationError, RelationProblem};
@@ -118,6 +118,6 @@ pub use crate::spec::{
 };
 pub use crate::status::{ComponentState, ComponentStatus, Short, Status, Usage};
 pub use crate::supervisor::{
-    Builder, Handle, HttpQuestion, Pending, ProbeAnswer, Prober, STATE_VERSION, StartError, Submitted,
-    Supervisor,
+    Builder, Handle, HttpQuestion, KeptOpen, Pending, ProbeAnswer, Prober, STATE_VERSION, StartError,
+    Submitted, Supervisor,
 };

@@ -105,7 +105,8 @@ pub enum ComponentState {
     Backoff {
         /// Until the next try.
         remaining: Duration,
-        /// The how manieth restart in a row that will be.
+        /// The how manieth restart in a row that will be; or, where it could not be begun for
+        /// [want](crate::WaitReason::Want) of something, how many tries there have been.
         in_a_row: u32,
     },
     /// It restarted too often, and rests.

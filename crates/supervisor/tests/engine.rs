@@ -11,7 +11,7 @@ use supervisor::{
     Achieved, Cleanup, Command, ComponentId, Condition, Dependants, Dependency, EventKind, Exit, ExitAction,
     ExitMatch, ExitRule, Fault, GuardAction, Health, Intensity, MemoryLimit, Never, OnGiveUp, Probe,
     Readiness, ReadyWhen, Recipient, RequestError, RestartBudget, RestartGroup, Signal, Step, Strategy,
-    Until,
+    Until, WaitReason,
 };
 
 use crate::simulated::{millis, seconds, steady};
@@ -705,6 +705,45 @@ mod guards {
         }
 
         #[test]
+        fn a_try_that_came_to_nothing_is_no_restart_and_is_told_as_what_it_is() {
+            let restarts = |world: &World, name: &str| world.component(name).restarts;
+            let waits = |world: &World, name: &str, why: WaitReason| {
+                let is_so =
+                    |kind: &EventKind| matches!(kind, EventKind::Backoff { why: its, .. } if *its == why);
+                times(world, name, is_so).len()
+            };
+            let mut world = World::new([
+                Mock::new("first").with(|spec| spec.autostart = false),
+                Mock::new("crashed").behaves(steady()),
+            ]);
+            world.run_for(seconds(10));
+            world.run_short(true);
+            world.start("first");
+            world.crash("crashed");
+            world.run_for(seconds(60));
+            assert_eq!((restarts(&world, "first"), restarts(&world, "crashed")), (0, 0));
+            // Also where another supervisor goes on.
+            world.kill_supervisor(seconds(1));
+            world.run_for(seconds(60));
+            world.run_short(false);
+            world.run_for(seconds(20));
+            assert_eq!((world.state("first").as_str(), world.state("crashed").as_str()), ("up", "up"));
+            assert_eq!(
+                (restarts(&world, "first"), restarts(&world, "crashed")),
+                (0, 1),
+                "the run, not its tries"
+            );
+            assert!(waits(&world, "first", WaitReason::Want) > 8);
+            assert_eq!(waits(&world, "first", WaitReason::Itself), 0);
+            world.run_short(true);
+            world.run_for(seconds(1));
+            world.run_short(false);
+            world.crash("first");
+            world.run_for(seconds(20));
+            assert_eq!(restarts(&world, "first"), 1, "what follows a run is one");
+        }
+
+        #[test]
         fn the_others_of_its_group_run_on_when_one_cannot_be_spawned() {
             let members = ["a", "b"].map(|name| in_group(name, Strategy::RestForOne));
             let mut world = World::new(members);
@@ -1054,7 +1093,7 @@ mod restarting {
         let told = times(
             &world,
             "c100",
-            |kind| matches!(kind, EventKind::Backoff { delay, for_budget: true, .. } if *delay == seconds(1_000)),
+            |kind| matches!(kind, EventKind::Backoff { delay, why: WaitReason::Budget, .. } if *delay == seconds(1_000)),
         );
         assert_eq!(told, [seconds(100)]);
         let others: Vec<_> = (1..100).map(|n| format!("c{n}")).collect();

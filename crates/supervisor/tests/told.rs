@@ -6,7 +6,7 @@ use std::time::Duration;
 use supervisor::testing::{Behaviour, Circumstances, Mock, World};
 use supervisor::{
     Achieved, Command, EventKind, Exit, ExitAction, ExitMatch, ExitRule, Fixed, GuardAction, Health, Probe,
-    Readiness, ReadyWhen, Recipient, RestartBudget, Signal, Step,
+    Readiness, ReadyWhen, Recipient, RestartBudget, Signal, Step, WaitReason,
 };
 
 fn seconds(seconds: u64) -> Duration {
@@ -97,12 +97,16 @@ fn a_wait_for_the_budget_is_told_from_one_of_its_own() {
     world.run_for(seconds(10));
     let waits = |name| {
         told(&world, name, |kind| match kind {
-            EventKind::Backoff { for_budget, .. } => Some(*for_budget),
+            EventKind::Backoff { why, .. } => Some(*why),
             _ => None,
         })
     };
-    assert_eq!(waits("b"), [false, true], "it backs off for its own sake, and then for want of a token");
-    assert!(!waits("a")[0]);
+    assert_eq!(
+        waits("b"),
+        [WaitReason::Itself, WaitReason::Budget],
+        "it backs off for its own sake, and then for want of a token"
+    );
+    assert_eq!(waits("a")[0], WaitReason::Itself);
 }
 
 #[test]

@@ -95,7 +95,8 @@ fn begin(place: &Place, asked: &Run, handed: Option<&Handed>) -> Result<Supervis
     let files = Fingerprint::of_registry(&registry);
     let locks =
         handed.map(Handed::locks).transpose().map_err(|error| cannot("take over the locks", &error))?;
-    let home = Home::open(&place.temp_of(&registry), &registry, asked.background, locks)?;
+    let is_heard = handed.is_some_and(|handed| !handed.kept.is_empty());
+    let home = Home::open(&place.temp_of(&registry), &registry, asked.background, (locks, is_heard))?;
     let signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
     let (found, successors) = bounded(1);
     let (temp, is_busy) = (home.temp.path().to_owned(), AtomicBool::new(false));
@@ -164,6 +165,9 @@ impl Supervision {
             .reap_orphans(sigchld.into());
         if let Some(budget) = registry.config.restart_budget {
             builder = builder.restart_budget(budget);
+        }
+        if let Some(handed) = handed {
+            builder = builder.kept_open(handed.kept.clone());
         }
         if let Some(folder) = &home.notify {
             builder = builder.notify_dir(folder.path());
@@ -339,12 +343,12 @@ impl Supervision {
         while let Ok(event) = self.events.recv() {
             self.take_note(&event);
         }
-        let outcome = self.supervisor.wait();
+        let ended = self.supervisor.wait_and_keep();
         self.journal.finish(FAREWELL);
-        if !outcome.is_ok_and(|outcome| outcome.left) {
+        let Some((_, kept)) = ended.ok().filter(|(outcome, _)| outcome.left) else {
             let fault = "supervision broke off by a fault of its own, and every component was killed";
             return Err(Failure::failed(fault));
-        }
+        };
         os::defer_signals();
         let mut note = Note::new(upgrade, &path, self.examiner.executable.as_deref());
         note.signals = self.signals.end();
@@ -353,6 +357,7 @@ impl Supervision {
         let mut estate = Estate {
             locks: self.home.locks(),
             listener: listener.as_ref().map(AsFd::as_fd),
+            kept: &kept,
             way_back: Some((own.as_fd(), &self.examiner.path)),
         };
         let error = note.clone().pass_on(program.as_fd(), &estate);

@@ -11,11 +11,13 @@
 //! ```
 //!
 //! A client may send the beginning of its next head before it has the answer. It is then read with what is before it,
-//! so that no byte tells when the answer is made: the connection counts what came beyond the request.
+//! so that no byte tells when the answer is made: the connection counts what came beyond the request. Nor is anything read after it
+//! until then, so that hyper would not notice that the client has gone: the connection watches for that itself.
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -27,7 +29,8 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
 
@@ -64,18 +67,29 @@ pub(super) async fn serve(
             answer.inspect(|answer| logged.answered(answer.status().as_u16()))
         }
     });
-    let watched = Watched { stream, activity: Rc::clone(&activity) };
+    let stream = Rc::new(stream);
+    let watched = Watched { stream: Rc::clone(&stream), activity: Rc::clone(&activity) };
     let connection = http1::Builder::new()
         .max_buf_size(HEAD_SIZE)
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(watched), service);
     let mut connection = pin!(graceful.watch(connection));
     let mut timer = pin!(sleep_until(activity.accepted));
+    let mut hang_up = None;
 
     // Whatever ends it, an error of the peer or the time, there is nobody left to tell.
     poll_fn(|context| {
         if connection.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
+        }
+        if activity.is_unread() {
+            // Where no descriptor is left it is noticed when something is written.
+            hang_up = hang_up.take().or_else(|| HangUp::of(&stream).ok());
+            if hang_up.as_ref().is_some_and(|hang_up: &HangUp| hang_up.has_come(context)) {
+                return Poll::Ready(());
+            }
+        } else {
+            hang_up = None;
         }
         let Some(deadline) = activity.deadline() else { return Poll::Pending };
         if timer.deadline() != deadline {
@@ -111,6 +125,8 @@ struct BlankLine {
     bytes_since: u64,
     /// Whether nothing has come in the present line.
     in_empty_line: bool,
+    /// How many there were since the connection last idled, but for those of the requests that were taken up.
+    more: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -144,6 +160,18 @@ impl Activity {
         matches!(self.phase.get(), Phase::Request)
     }
 
+    /// Whether more has come than the request that is being answered: then nothing is read until it is.
+    fn is_unread(&self) -> bool {
+        // A body that holds blank lines itself is taken for more, which costs a descriptor until it is answered.
+        self.has_request() && (self.blank_line.get().more > 0 || self.has_beginning())
+    }
+
+    /// Whether something of a head has come that has no end yet.
+    fn has_beginning(&self) -> bool {
+        // A body that holds blank lines itself can hide what follows it.
+        self.blank_line.get().bytes_since > self.body_length.get()
+    }
+
     /// Whether nothing is lost when the connection is closed: no request is there, and no answer is on its way.
     pub(super) fn is_fresh(&self) -> bool {
         matches!(self.phase.get(), Phase::Head { .. })
@@ -166,7 +194,11 @@ impl Activity {
     fn bytes_came(&self, bytes: &[u8]) {
         let now = Instant::now();
         self.last_byte.set(now);
-        self.blank_line.set(bytes.iter().fold(self.blank_line.get(), BlankLine::after));
+        let mut blank_line = self.blank_line.get();
+        if matches!(self.phase.get(), Phase::Idle) {
+            blank_line.more = 0;
+        }
+        self.blank_line.set(bytes.iter().fold(blank_line, BlankLine::after));
         match self.phase.get() {
             Phase::Idle => self.phase.set(Phase::Head { since: now }),
             Phase::AnsweredAmidHead { since } => self.phase.set(Phase::Head { since }),
@@ -180,6 +212,8 @@ impl Activity {
 
     fn request_came(&self, body_length: u64) {
         self.body_length.set(body_length);
+        let blank_line = self.blank_line.get();
+        self.blank_line.set(BlankLine { more: blank_line.more.saturating_sub(1), ..blank_line });
         self.phase.set(Phase::Request);
     }
 
@@ -187,19 +221,24 @@ impl Activity {
         // Its first byte has as much time to go as the next one to come, however long the answer took.
         let now = Instant::now();
         self.last_byte.set(now);
-        // A body that holds blank lines itself can hide what follows it, which is then taken for idling.
-        let has_more = self.blank_line.get().bytes_since > self.body_length.get();
-        self.phase.set(if has_more { Phase::AnsweredAmidHead { since: now } } else { Phase::Idle });
+        // What is hidden is taken for idling.
+        self.phase.set(if self.has_beginning() {
+            Phase::AnsweredAmidHead { since: now }
+        } else {
+            Phase::Idle
+        });
     }
 }
 
 impl BlankLine {
     fn after(self, byte: &u8) -> Self {
         match byte {
-            b'\n' if self.in_empty_line => Self { bytes_since: 0, in_empty_line: true },
-            b'\n' => Self { bytes_since: self.bytes_since + 1, in_empty_line: true },
+            b'\n' if self.in_empty_line => {
+                Self { bytes_since: 0, in_empty_line: true, more: self.more.saturating_add(1) }
+            }
+            b'\n' => Self { bytes_since: self.bytes_since + 1, in_empty_line: true, ..self },
             b'\r' => Self { bytes_since: self.bytes_since + 1, ..self },
-            _ => Self { bytes_since: self.bytes_since + 1, in_empty_line: false },
+            _ => Self { bytes_since: self.bytes_since + 1, in_empty_line: false, ..self },
         }
     }
 }
@@ -230,63 +269,105 @@ impl Logged {
     }
 }
 
+/// That the peer has closed its end altogether, whatever it had sent before: noticed without reading.
+struct HangUp(AsyncFd<OwnedFd>);
+
+impl HangUp {
+    fn of(stream: &UnixStream) -> io::Result<Self> {
+        // What is watched for writing is told of the end of both directions alone: who only has nothing more to say may read.
+        let stream = stream.as_fd().try_clone_to_owned()?;
+        #[expect(
+            deprecated,
+            reason = "sound for what owns its descriptor, as here; what replaces it is unsafe"
+        )]
+        AsyncFd::with_interest(stream, Interest::WRITABLE).map(Self)
+    }
+
+    /// If not, the task is woken when it does.
+    fn has_come(&self, context: &mut Context<'_>) -> bool {
+        loop {
+            match self.0.poll_write_ready(context) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(mut room)) if !room.ready().is_write_closed() => room.clear_ready(),
+                Poll::Ready(_) => return true,
+            }
+        }
+    }
+}
+
 /// A stream whose traffic is noticed.
 struct Watched {
-    stream: UnixStream,
+    stream: Rc<UnixStream>,
     activity: Rc<Activity>,
 }
 
 impl Watched {
-    fn noticing(&self, written: io::Result<usize>) -> Poll<io::Result<usize>> {
-        self.activity.bytes_went();
-        Poll::Ready(written)
+    /// Writes once there is room.
+    fn write(
+        &self,
+        context: &mut Context<'_>,
+        write: impl Fn(&UnixStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            match write(&self.stream) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                written => {
+                    self.activity.bytes_went();
+                    return Poll::Ready(written);
+                }
+            }
+        }
     }
 }
 
 impl AsyncRead for Watched {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        let bytes = &buffer.filled()[before..];
-        if !bytes.is_empty() {
-            self.activity.bytes_came(bytes);
+        loop {
+            ready!(self.stream.poll_read_ready(context))?;
+            let unfilled = buffer.initialize_unfilled();
+            match self.stream.try_read(unfilled) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(length) => {
+                    if length > 0 {
+                        self.activity.bytes_came(&unfilled[..length]);
+                    }
+                    buffer.advance(length);
+                    return Poll::Ready(Ok(()));
+                }
+            }
         }
-        Poll::Ready(result)
     }
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        self.noticing(written)
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.write(context, |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        self.noticing(written)
+        self.write(context, |stream| stream.try_write_vectored(slices))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+    /// Nothing is kept back.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(rustix::net::shutdown(&*self.stream, rustix::net::Shutdown::Write)?))
     }
 }

@@ -209,11 +209,14 @@ pub enum What {
     Backoff {
         /// After this time.
         delay: f64,
-        /// The how manieth restart in a row that will be.
+        /// The how manieth restart in a row that will be; with `forWant`, how many tries there have been.
         in_a_row: u32,
         /// Whether that is when the restart budget of all components has room for it.
         #[serde(default)]
         for_budget: bool,
+        /// Whether its run could not be begun because the supervisor or the machine lacked something: it has not failed.
+        #[serde(default)]
+        for_want: bool,
     },
     /// It restarted too often, and rests before a trial run.
     Tripped {
@@ -318,7 +321,7 @@ mod tests {
     use std::time::Duration;
 
     use serde_json::json;
-    use supervisor::EventKind;
+    use supervisor::{EventKind, WaitReason};
 
     use super::*;
 
@@ -347,10 +350,10 @@ mod tests {
             document(EventKind::Backoff {
                 delay: Duration::from_millis(2_500),
                 in_a_row: 3,
-                for_budget: false
+                why: WaitReason::Itself
             }),
             json!({"time": "1970-01-01T00:00:00.000Z", "seq": 7, "component": "redis", "run": null,
-                "event": "backoff", "delay": 2.5, "inARow": 3, "forBudget": false,
+                "event": "backoff", "delay": 2.5, "inARow": 3, "forBudget": false, "forWant": false,
                 "text": "next try in 2.5s, restart 3 in a row"})
         );
         assert_eq!(document(EventKind::Stopped)["event"], "stopped");

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytesize::ByteSize;
-use supervisor::{EventKind, Exit, ExitMatch, KillReason, Short, StepOf, Unready};
+use supervisor::{EventKind, Exit, ExitMatch, KillReason, Short, StepOf, Unready, WaitReason};
 
 /// The signals by which somebody ends a process that has done nothing wrong itself.
 const SIGHUP: i32 = 1;
@@ -105,12 +105,15 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             };
             write!(f, "its rule for this end decides: exit {after} action={}", rule.action)
         }
-        EventKind::Backoff { delay, in_a_row, for_budget: true } => write!(
+        EventKind::Backoff { delay, why: WaitReason::Want, .. } => {
+            write!(f, "next try in {}, no restart: it has not failed, something is lacking", Short(*delay))
+        }
+        EventKind::Backoff { delay, in_a_row, why: WaitReason::Budget } => write!(
             f,
             "next try in {}, as the restart budget of all components allows, restart {in_a_row} in a row",
             Short(*delay)
         ),
-        EventKind::Backoff { delay, in_a_row, for_budget: false } => {
+        EventKind::Backoff { delay, in_a_row, .. } => {
             write!(f, "next try in {}, restart {in_a_row} in a row", Short(*delay))
         }
         EventKind::Tripped { restarts, within, rest } => {

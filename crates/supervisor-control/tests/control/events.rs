@@ -6,7 +6,7 @@ use supervisor_control::journal::{Header, Journal, Past};
 use supervisor_control::wire::{EventDocument, What};
 use supervisor_control::{Action, ClientError, Server, Wait};
 
-use crate::common::{Running, SOON, shell, steady};
+use crate::common::{Running, SOON, get, shell, steady};
 
 fn documents(follow: impl Iterator<Item = Result<String, ClientError>>) -> Vec<EventDocument> {
     follow.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
@@ -70,6 +70,48 @@ fn no_more_may_follow_than_the_server_bears_and_a_place_is_free_when_one_leaves(
     drop(first);
     // Its end is noticed when the server next looks at the connection, which it is told to at once.
     while running.client().follow().is_err() {}
+}
+
+#[test]
+fn whoever_has_sent_more_than_its_request_and_goes_away_is_missed_at_once() {
+    let running = Running::limited([steady("a")], |limits| limits.streams = 1);
+    let more = get("/v1/status");
+    for (first, second) in [
+        (get("/v1/events"), more.as_str()),
+        (get("/v1/events"), "x"),
+        (get("/v1/events") + &more, ""),
+        (get("/v1/events"), &"x".repeat(10_000)),
+    ] {
+        let mut connection = running.connect();
+        connection.send(first);
+        // It follows.
+        assert_eq!(std::io::Read::read(&mut connection.stream, &mut [0; 12]).unwrap(), 12);
+        connection.send(second);
+        // Nothing happens meanwhile that would have to be written, and nothing is read.
+        drop(connection);
+        let deadline = std::time::Instant::now() + SOON;
+        while running.client().follow().is_err() {
+            assert!(std::time::Instant::now() < deadline, "it is not missed");
+        }
+    }
+}
+
+#[test]
+fn whoever_has_only_nothing_more_to_say_is_still_told() {
+    let running = Running::with([steady("a")]);
+    let mut connection = running.connect();
+    connection.send(get("/v1/events") + &get("/v1/status"));
+    connection.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(
+        running.client().act(Action::Restart, Some(&["a".to_owned()]), Wait::Forever).unwrap().is_success()
+    );
+    let mut told = String::new();
+    let mut chunk = [0; 4096];
+    while !told.contains("\"event\":\"exited\"") {
+        let length = std::io::Read::read(&mut connection.stream, &mut chunk).unwrap();
+        assert!(length > 0, "it was closed: {told}");
+        told.push_str(&String::from_utf8_lossy(&chunk[..length]));
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ use crate::spec::{ComponentId, Condition, OnGiveUp, ProcessSpec};
 enum State {
     Down(Rest),
     Queued { restart: bool, paid: bool },
-    Backoff { until: Duration, in_a_row: u32 },
+    Backoff { until: Duration, in_a_row: u32, restart: bool },
     Tripped { until: Duration },
     Spawning { run: Run },
     Up { run: Run, process: Process, started: Option<Duration> },

@@ -1,7 +1,8 @@
 //! What becomes of files that were ended: the old ones are deleted, the others compressed, in the background.
 //!
-//! The thread lives only while there is something to do, and gives way to everything else on the machine. What it did
-//! not come to do, because the process ended, is done after the next opening of the log.
+//! The thread lives only while there is something to do, and gives way to everything else on the machine. What it could not do
+//! for want of descriptors or memory it tries again after a pause, each twice the one before. What it did not come to do, because
+//! the process ended, is done after the next opening of the log.
 
 use std::borrow::Borrow;
 use std::collections::hash_map::Entry;
@@ -23,8 +24,11 @@ use flate2::write::GzEncoder;
 use super::folder::Folder;
 use super::log_file::local_date;
 use super::names::{Form, Found, Names, with_end};
-use super::{LogSettings, failed};
+use super::{LogSettings, failed, is_want};
 use crate::os;
+
+/// How long to wait before what could not be done for want of something is tried again: the first time, and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// The files of one log are to be looked through.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ struct Shared {
     state: Mutex<State>,
     /// The thread has nothing more to do.
     is_idle: Condvar,
+    /// There is something new to do, or nothing ever again.
+    has_news: Condvar,
     /// The thread is to leave off what it does.
     is_stopping: AtomicBool,
     /// What cannot be done, by log. Apart from the state, which is locked while files are renamed: whoever asks for
@@ -57,6 +63,8 @@ struct Shared {
 struct State {
     /// By log: a later one replaces an earlier one.
     jobs: BTreeMap<PathBuf, Job>,
+    /// Likewise what is to be tried again.
+    again: BTreeMap<PathBuf, Job>,
     is_running: bool,
     thread: Option<JoinHandle<()>>,
     /// The date of the file of each log that is written to, or about to be. It is left alone.
@@ -103,6 +111,7 @@ impl Housekeeper {
     pub(super) fn submit(&self, job: Job) {
         let mut state = self.shared.lock();
         state.jobs.insert(job.settings.path.clone(), job);
+        self.shared.has_news.notify_all();
         if !state.is_running && !self.shared.is_stopping() {
             let shared = Arc::clone(&self.shared);
             #[expect(clippy::disallowed_methods, reason = "compression must hold up no output")]
@@ -121,6 +130,9 @@ impl Housekeeper {
     /// Ends the thread, within `limit` if the disk answers. What it was doing is done after the next opening.
     pub(super) fn stop(&self, limit: Duration) {
         self.shared.is_stopping.store(true, Ordering::Relaxed);
+        // It is waiting by then, or will see it before.
+        drop(self.shared.lock());
+        self.shared.has_news.notify_all();
         self.wait_until_idle(limit);
     }
 
@@ -148,16 +160,27 @@ impl Shared {
 
     fn work(&self) {
         os::lower_this_thread();
+        let mut pause = PAUSE.0;
         loop {
             let mut state = self.lock();
-            if state.jobs.is_empty() || self.is_stopping() {
+            if state.jobs.is_empty() && !state.again.is_empty() {
+                let has_none = |state: &mut State| state.jobs.is_empty() && !self.is_stopping();
+                let waited = self.has_news.wait_timeout_while(state, pause, has_none);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                pause = (pause * 2).min(PAUSE.1);
+            }
+            if self.is_stopping() || (state.jobs.is_empty() && state.again.is_empty()) {
                 state.is_running = false;
                 self.is_idle.notify_all();
                 return;
             }
-            let jobs = std::mem::take(&mut state.jobs);
+            let mut jobs = std::mem::take(&mut state.again);
+            jobs.append(&mut state.jobs);
             drop(state);
             self.work_off(jobs);
+            if self.lock().again.is_empty() {
+                pause = PAUSE.0;
+            }
         }
     }
 
@@ -169,6 +192,9 @@ impl Shared {
                 return;
             }
             let done = self.tidy(&job, &mut listings);
+            if done.as_ref().is_err_and(is_want) {
+                self.lock().again.insert(job.settings.path.clone(), job.clone());
+            }
             let mut problems = self.problems();
             match done {
                 Ok(()) => problems.remove(&job.settings.path),

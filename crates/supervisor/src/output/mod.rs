@@ -92,5 +92,20 @@ fn failed(verb: &str, path: &Path, error: &io::Error) -> io::Error {
     // "No space left on device (os error 28)": the number tells people nothing.
     let reason = error.to_string();
     let reason = reason.split(" (os error").next().unwrap_or(&reason);
-    io::Error::new(error.kind(), format!("cannot {verb} {}: {reason}", path.display()))
+    let text = format!("cannot {verb} {}: {reason}", path.display());
+    io::Error::new(error.kind(), Failed { text, is_want: is_want(error) })
+}
+
+/// Whether this means that the system or the process has run short of something, which may pass by itself.
+fn is_want(error: &io::Error) -> bool {
+    let failed = error.get_ref().and_then(|inner| inner.downcast_ref::<Failed>());
+    failed.map_or_else(|| crate::os::is_want(error), |failed| failed.is_want)
+}
+
+/// What could not be done to which file, in words.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Failed {
+    text: String,
+    is_want: bool,
 }

@@ -20,7 +20,7 @@ use super::prober::Prober;
 use super::readers::Readers;
 use super::takeover::{Legacy, Past};
 use super::tasks::Tasks;
-use super::voices::Voices;
+use super::voices::{KeptOpen, Voices};
 use crate::core::{Core, Rules};
 use crate::event::Event;
 use crate::names::Names;
@@ -46,6 +46,7 @@ pub struct Builder {
     prober: Option<Arc<dyn Prober>>,
     state_dir: Option<PathBuf>,
     notify_dir: Option<PathBuf>,
+    kept_open: KeptOpen,
     descriptor_limit: Option<u64>,
     cgroups: bool,
 }
@@ -158,6 +159,17 @@ impl Builder {
         self
     }
 
+    /// What a supervisor before this one has kept open ([`Supervisor::wait_and_keep`]), which used the same
+    /// [`state_dir`](Self::state_dir) and [`notify_dir`](Self::notify_dir): what its components have said since then is heard, and nothing that
+    /// they say is refused. Default: nothing, and what they say on their sockets between two supervisors is refused.
+    ///
+    /// Each socket is known by its address. One that has none of a component that runs is closed.
+    #[must_use]
+    pub fn kept_open(mut self, kept: KeptOpen) -> Self {
+        self.kept_open = kept;
+        self
+    }
+
     /// The soft limit of open descriptors that components begin with, where they have no limit `nofile` of their own: for a
     /// host that has raised its own, since programs that use `select` cannot deal with a high one, and some close all
     /// descriptors up to it. Default: that of this process.
@@ -223,7 +235,8 @@ impl Builder {
         let ends_with_us = self.on_crash == OnCrash::Stop;
         let terms = Terms { open_files: self.descriptor_limit, ends_with_us };
         let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), terms);
-        let voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
+        let mut voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
+        voices.resume(self.kept_open);
         let tokens = match &past {
             Some(past) => past.tokens(),
             // No other supervisor makes, or knows, the same.

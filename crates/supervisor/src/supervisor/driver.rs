@@ -22,7 +22,7 @@ use super::measuring::Measuring;
 use super::readers::Readers;
 use super::runs::{Ended, Look, Owner, Runs};
 use super::tasks::{Launcher, Tasks};
-use super::voices::Voices;
+use super::voices::{KeptOpen, Voices};
 use crate::core::{Action, Ask, Core, Input, RequestId, TaskId};
 use crate::environment;
 use crate::event::{Event, EventKind};
@@ -125,8 +125,8 @@ impl Driver {
         })
     }
 
-    /// Supervises until everything has stopped.
-    pub(super) fn run(mut self) -> Outcome {
+    /// Supervises until everything has stopped, or is left running: then with what is kept open.
+    pub(super) fn run(mut self) -> (Outcome, KeptOpen) {
         let mut events = Events::new();
         self.begin_supervision();
         loop {
@@ -135,7 +135,7 @@ impl Driver {
             self.tell_readers();
             match self.ended.take() {
                 Some(outcome) if outcome.left => return self.leave(outcome),
-                Some(outcome) => return self.end(outcome),
+                Some(outcome) => return (self.end(outcome), KeptOpen::default()),
                 None => {}
             }
             let deadlines = [
@@ -165,11 +165,12 @@ impl Driver {
 
     /// Everything runs on: only what we have begun for ourselves is ended, and what was written until now is stored. What is
     /// still to be written down is, when the ledger goes.
-    fn leave(mut self, outcome: Outcome) -> Outcome {
+    fn leave(mut self, outcome: Outcome) -> (Outcome, KeptOpen) {
         self.means.tasks.abandon_all(&mut self.runs);
         self.runs.leave();
+        let kept = self.means.voices.keep();
         self.finish_output(OUTPUT_SO_FAR);
-        outcome
+        (outcome, kept)
     }
 
     fn now(&self) -> Duration {

@@ -220,7 +220,7 @@ impl Handle {
     /// then. What waits for an answer meanwhile gets [`RequestError::Ended`]. `by` is shown in events.
     ///
     /// A component that writes while no supervisor reads waits at most, once its pipe is full. What it says on the socket of
-    /// `sd_notify` is refused meanwhile.
+    /// `sd_notify` is refused meanwhile, unless that is [kept open](crate::Supervisor::wait_and_keep).
     ///
     /// # Errors
     /// [`RequestError::Forgetful`] where there is no such folder, [`RequestError::Bound`], [`RequestError::ShuttingDown`], [`RequestError::Ended`];

@@ -28,6 +28,7 @@ pub use prober::{HttpQuestion, ProbeAnswer, Prober};
 pub(crate) use records::is_record;
 #[cfg(fuzzing)]
 pub(crate) use said::parse;
+pub use voices::KeptOpen;
 
 use crate::request::{Outcome, RequestError};
 
@@ -57,7 +58,7 @@ pub const STATE_VERSION: u32 = records::VERSION;
 #[derive(Debug)]
 pub struct Supervisor {
     handle: Handle,
-    thread: Option<JoinHandle<Outcome>>,
+    thread: Option<JoinHandle<(Outcome, KeptOpen)>>,
     control_groups: Result<PathBuf, String>,
 }
 
@@ -87,7 +88,16 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`RequestError::Ended`] if supervision broke off by a fault of its own; every component was killed then.
-    pub fn wait(mut self) -> Result<Outcome, RequestError> {
+    pub fn wait(self) -> Result<Outcome, RequestError> {
+        self.wait_and_keep().map(|(outcome, _)| outcome)
+    }
+
+    /// The same, and what is kept open where everything was [left running](Handle::leave): for
+    /// [`Builder::kept_open`] of the next supervisor, if that is begun in this process or in a program that this becomes.
+    ///
+    /// # Errors
+    /// As of [`wait`](Self::wait).
+    pub fn wait_and_keep(mut self) -> Result<(Outcome, KeptOpen), RequestError> {
         let thread = self.thread.take().ok_or(RequestError::Ended)?;
         thread.join().map_err(|_panic| RequestError::Ended)
     }

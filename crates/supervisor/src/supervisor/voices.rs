@@ -5,6 +5,9 @@
 //!
 //! A socket is called after the token of its run, which nobody can guess before: so whoever supervises the run after us finds
 //! the same name again. The pipe of readiness has a name where there is a folder for that, and then needs nobody to read it.
+//! How a supervisor after us goes on hearing is in [`kept`].
+
+mod kept;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -16,6 +19,8 @@ use std::sync::Arc;
 use polling::Poller;
 use rustix::io::Errno;
 
+pub use self::kept::KeptOpen;
+use self::kept::Resumed;
 use super::said;
 use crate::core::Said;
 use crate::os::{NotifySocket, Sender, Watched, pipe};
@@ -40,6 +45,8 @@ pub(super) struct Voices {
     folder: Option<PathBuf>,
     /// Where pipes are that have names.
     fifos: Option<Arc<Fifos>>,
+    /// What a supervisor before us has kept open, until supervision begins.
+    resumed: Resumed,
     by_component: HashMap<u32, Box<Voice>>,
     by_key: HashMap<usize, RunId>,
     last_key: usize,
@@ -53,7 +60,7 @@ struct Voice {
     run: RunId,
     socket: Option<Watched<NotifySocket>>,
     /// Open until it is ready, or has closed its end.
-    ready: Option<Watched<OwnedFd>>,
+    ready: Option<Watched<Arc<OwnedFd>>>,
     /// What that is called, if it has a name.
     name: Option<Box<str>>,
 }
@@ -85,8 +92,8 @@ pub(super) enum Heard {
 impl Voices {
     /// Sockets are made as files in this folder, if there is one, else with abstract addresses. Pipes have names in the other.
     pub(super) fn new(poller: Arc<Poller>, folder: Option<PathBuf>, fifos: Option<Arc<Fifos>>) -> Self {
-        let (by_component, by_key) = Default::default();
-        Self { poller, folder, fifos, by_component, by_key, last_key: FIRST_KEY, buffer: Vec::new() }
+        let (resumed, by_component, by_key) = Default::default();
+        Self { poller, folder, fifos, resumed, by_component, by_key, last_key: FIRST_KEY, buffer: Vec::new() }
     }
 
     /// Prepares to hear a run of this component, as far as it has something to say: a socket costs a descriptor. What
@@ -110,51 +117,12 @@ impl Voices {
         if let Some(number) = number_of(spec) {
             let (name, reader, writer) = self.pipe(run, spec)?;
             voice.name = name;
-            voice.ready = Some(self.watch(reader).inspect_err(|_| self.remove(voice.name.as_deref()))?);
+            voice.ready =
+                Some(self.watch(Arc::new(reader)).inspect_err(|_| self.remove(voice.name.as_deref()))?);
             mouth.ready = Some((number, writer));
         }
         self.listen_to(voice);
         Ok(mouth)
-    }
-
-    /// Goes on hearing a run that was begun by an earlier supervisor, under the addresses that it was given. What it has
-    /// said on its socket meanwhile was refused, or lost with that; what it has said on its descriptor was not.
-    ///
-    /// `is_ready`: nothing is expected on its descriptor any more.
-    ///
-    /// # Errors
-    /// When there are no descriptors left, or somebody else has taken the abstract address. All else is heard then.
-    pub(super) fn adopt(
-        &mut self,
-        run: RunId,
-        token: &str,
-        spec: &ProcessSpec,
-        is_ready: bool,
-    ) -> io::Result<()> {
-        self.close(run.component);
-        let mut voice = Voice { run, socket: None, ready: None, name: None };
-        let found = match &self.fifos {
-            Some(fifos) if number_of(spec).is_some() => fifos.find((&spec.id, run.number), Purpose::Ready),
-            _ => Ok(None),
-        };
-        let mut adopted = Ok(());
-        match found {
-            Ok(Some(Fifo { name, .. })) if is_ready => self.remove(Some(&name)),
-            Ok(Some(Fifo { reader, name })) => match self.watch(reader) {
-                Ok(reader) => (voice.ready, voice.name) = (Some(reader), Some(name)),
-                Err(error) => adopted = Err(error),
-            },
-            Ok(None) => {}
-            Err(error) => adopted = Err(error),
-        }
-        if has_socket(spec) {
-            match self.socket(token).and_then(|socket| self.watch(socket)) {
-                Ok(socket) => voice.socket = Some(socket),
-                Err(error) => adopted = Err(error),
-            }
-        }
-        self.listen_to(voice);
-        adopted
     }
 
     fn listen_to(&mut self, voice: Voice) {
@@ -165,7 +133,7 @@ impl Voices {
         }
     }
 
-    /// The socket of the run with this token: the same for whoever asks.
+    /// A socket for the run with this token: the address is the same for whoever asks.
     fn socket(&self, token: &str) -> io::Result<NotifySocket> {
         let in_folder = self.folder.as_ref().and_then(|folder| {
             // Where no file can be made (its path is too long, or the folder is gone), most are heard all the same.
@@ -220,7 +188,7 @@ impl Voices {
             );
         }
         if let Some(pipe) = &voice.ready {
-            let said = read_ready(pipe);
+            let said = read_ready(&**pipe);
             if said != Some(false) {
                 self.by_key.remove(&pipe.key());
                 voice.ready = None;
@@ -280,7 +248,7 @@ fn abstract_name(token: &str) -> String {
 }
 
 /// Whether a newline has come; `None` if none ever will.
-fn read_ready(pipe: &OwnedFd) -> Option<bool> {
+fn read_ready(pipe: &impl AsFd) -> Option<bool> {
     let mut buffer = [0; 512];
     match rustix::io::read(pipe, &mut buffer) {
         Ok(0) => None,
@@ -291,231 +259,4 @@ fn read_ready(pipe: &OwnedFd) -> Option<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::net::{SocketAddr, UnixDatagram};
-    use std::path::Path;
-    use std::time::Duration;
-
-    use polling::Events;
-
-    use super::*;
-    use crate::spec::Readiness;
-
-    const RUN: RunId = RunId { component: 3, number: 1 };
-    const TOKEN: &str = "ps/ffeeddccbbaa99887766554433221100";
-
-    struct Bench {
-        poller: Arc<Poller>,
-        voices: Voices,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let poller = Arc::new(Poller::new().unwrap());
-            Self { voices: Voices::new(Arc::clone(&poller), None, None), poller }
-        }
-
-        /// The runs that have something to say by now.
-        fn noticed(&self) -> Vec<RunId> {
-            let mut events = Events::new();
-            self.poller.wait(&mut events, Some(Duration::ZERO)).unwrap();
-            events.iter().filter_map(|event| self.voices.noticed(event.key)).collect()
-        }
-    }
-
-    fn spec(when: Option<ReadyWhen>) -> ProcessSpec {
-        let mut spec = ProcessSpec::new("ps", "true").unwrap();
-        spec.readiness = when.map(|when| Readiness { when, timeout: Duration::from_secs(60) });
-        spec
-    }
-
-    fn variable(mouth: &Mouth, name: &str) -> Option<String> {
-        let (_, value) = mouth.variables.iter().find(|(of, _)| of == name)?;
-        Some(value.to_str().unwrap().to_owned())
-    }
-
-    fn speaker(mouth: &Mouth) -> UnixDatagram {
-        let address = variable(mouth, "NOTIFY_SOCKET").unwrap();
-        let speaker = UnixDatagram::unbound().unwrap();
-        speaker.connect_addr(&SocketAddr::from_abstract_name(&address[1..]).unwrap()).unwrap();
-        speaker
-    }
-
-    #[test]
-    fn who_has_nothing_to_say_costs_no_descriptor() {
-        let mut bench = Bench::new();
-        for when in [None, Some(ReadyWhen::Logged("ready".to_owned()))] {
-            let mouth = bench.voices.open(RUN, TOKEN, &spec(when)).unwrap();
-            assert!(mouth.variables.is_empty() && mouth.ready().is_none());
-            assert!(bench.voices.by_component.is_empty() && bench.voices.by_key.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_socket_is_a_file_where_there_is_a_folder_for_it_and_goes_with_its_run() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut bench = Bench::new();
-        bench.voices.folder = Some(folder.path().to_owned());
-        let mouth = bench.voices.open(RUN, TOKEN, &spec(Some(ReadyWhen::Notified))).unwrap();
-        let file = PathBuf::from(variable(&mouth, "NOTIFY_SOCKET").unwrap());
-        assert_eq!(file.parent(), Some(folder.path()));
-        UnixDatagram::unbound().unwrap().send_to(b"READY=1", &file).unwrap();
-        assert!(matches!(&bench.voices.hear(RUN)[..], [Heard::Notified(_, said)] if said.ready));
-        bench.voices.close(RUN.component);
-        assert!(!file.exists());
-
-        drop(folder);
-        let mouth = bench.voices.open(RUN, TOKEN, &spec(Some(ReadyWhen::Notified))).unwrap();
-        speaker(&mouth).send(b"READY=1").unwrap();
-        assert!(matches!(&bench.voices.hear(RUN)[..], [Heard::Notified(_, said)] if said.ready));
-    }
-
-    #[test]
-    fn a_flood_is_heard_a_bounded_while_and_noticed_again() {
-        let mut bench = Bench::new();
-        let mouth = bench.voices.open(RUN, TOKEN, &spec(Some(ReadyWhen::Notified))).unwrap();
-        let speaker = speaker(&mouth);
-        speaker.set_nonblocking(true).unwrap();
-        // As many as the system keeps for one who does not read (`net.unix.max_dgram_qlen`, and the sender's buffer).
-        let said = (0..1000)
-            .take_while(|number| speaker.send(format!("STATUS={number}").as_bytes()).is_ok())
-            .count();
-        let mut heard = 0;
-        while bench.noticed() == [RUN] {
-            let now = bench.voices.hear(RUN).len();
-            assert!((1..=MOST_DATAGRAMS).contains(&now));
-            heard += now;
-        }
-        assert_eq!(heard, said);
-    }
-
-    #[test]
-    fn garbage_is_no_news() {
-        let mut bench = Bench::new();
-        let mouth = bench.voices.open(RUN, TOKEN, &spec(Some(ReadyWhen::Notified))).unwrap();
-        let speaker = speaker(&mouth);
-        let long = [b"READY=1\n".as_slice(), &[b'x'; LONGEST_DATAGRAM]].concat();
-        for datagram in [b"".as_slice(), b"\xff\0\n==", &long, b"READY=1"] {
-            speaker.send(datagram).unwrap();
-        }
-        let heard = bench.voices.hear(RUN);
-        let ready = Said { ready: true, ..Said::default() };
-        assert!(matches!(&heard[..], [Heard::Notified(_, said)] if *said == ready), "{heard:?}");
-    }
-
-    #[test]
-    fn a_descriptor_of_readiness_is_heard_until_its_newline_or_its_end() {
-        for (said, last) in [("not yet\n", vec![Heard::Ready]), ("never", Vec::new())] {
-            let mut bench = Bench::new();
-            let mut mouth = bench.voices.open(RUN, TOKEN, &spec(Some(ReadyWhen::Descriptor(5)))).unwrap();
-            let (number, writer) = mouth.ready.take().unwrap();
-            assert_eq!(number, 5);
-            let mut writer = std::fs::File::from(writer);
-            assert_eq!(bench.voices.hear(RUN), []);
-            writer.write_all(b"x").unwrap();
-            assert_eq!((bench.noticed(), bench.voices.hear(RUN)), (vec![RUN], Vec::new()));
-            writer.write_all(said.as_bytes()).unwrap();
-            assert_eq!(bench.voices.hear(RUN), last);
-            drop(writer);
-            assert_eq!(bench.voices.hear(RUN), []);
-            assert!(bench.noticed().is_empty() && bench.voices.by_key.is_empty(), "it is closed");
-        }
-    }
-
-    /// Voices that keep what they need in a folder, as those that come after them.
-    fn keeping(folder: &Path) -> Bench {
-        let mut bench = Bench::new();
-        bench.voices.fifos = Some(Arc::new(Fifos::open(folder).unwrap()));
-        bench
-    }
-
-    #[test]
-    fn whoever_says_that_it_is_ready_while_nobody_listens_is_heard_afterwards() {
-        let folder = tempfile::tempdir().unwrap();
-        let spec = spec(Some(ReadyWhen::Descriptor(5)));
-        let pipes = || std::fs::read_dir(folder.path().join("output")).unwrap().count();
-        let mut bench = keeping(folder.path());
-        let (_, writer) = bench.voices.open(RUN, TOKEN, &spec).unwrap().ready.take().unwrap();
-        let mut writer = std::fs::File::from(writer);
-        // A killed supervisor closes nothing in order.
-        std::mem::take(&mut bench.voices.by_component);
-        drop(bench);
-        writer.write_all(b"ready\n").unwrap();
-        let mut bench = keeping(folder.path());
-        bench.voices.adopt(RUN, TOKEN, &spec, false).unwrap();
-        assert_eq!((bench.noticed(), bench.voices.hear(RUN)), (vec![RUN], vec![Heard::Ready]));
-        assert!(bench.voices.by_key.is_empty() && pipes() == 0);
-        bench.voices.close(RUN.component);
-        bench.voices.adopt(RUN, TOKEN, &spec, true).unwrap();
-        assert!(bench.voices.by_component.is_empty(), "who is ready costs no descriptor");
-        // Nobody may have written, and gone.
-        drop(bench.voices.open(RUN, TOKEN, &spec).unwrap());
-        assert_eq!((bench.voices.hear(RUN), pipes()), (Vec::new(), 0));
-    }
-
-    #[test]
-    fn a_socket_has_the_same_address_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let spec = spec(Some(ReadyWhen::Notified));
-        for notify in [None, Some(folder.path().to_owned())] {
-            let mut bench = Bench::new();
-            bench.voices.folder.clone_from(&notify);
-            let mouth = bench.voices.open(RUN, TOKEN, &spec).unwrap();
-            let address = variable(&mouth, "NOTIFY_SOCKET").unwrap();
-            assert_eq!(address.starts_with('/'), notify.is_some());
-            drop(bench);
-            if notify.is_some() {
-                // A killed supervisor leaves the file behind.
-                drop(UnixDatagram::bind(&address).unwrap());
-            }
-            let mut bench = Bench::new();
-            bench.voices.folder = notify;
-            bench.voices.adopt(RUN, TOKEN, &spec, true).unwrap();
-            let to = match address.strip_prefix('@') {
-                Some(name) => SocketAddr::from_abstract_name(name).unwrap(),
-                None => SocketAddr::from_pathname(&address).unwrap(),
-            };
-            UnixDatagram::unbound().unwrap().send_to_addr(b"READY=1", &to).unwrap();
-            assert!(matches!(&bench.voices.hear(RUN)[..], [Heard::Notified(_, said)] if said.ready));
-        }
-    }
-
-    #[test]
-    fn an_address_that_somebody_else_has_taken_is_told_and_the_rest_is_heard() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spec = spec(Some(ReadyWhen::Descriptor(5)));
-        spec.watchdog = Some(Duration::from_secs(1));
-        let mut bench = keeping(folder.path());
-        let (_, writer) = bench.voices.open(RUN, TOKEN, &spec).unwrap().ready.take().unwrap();
-        std::mem::take(&mut bench.voices.by_component);
-        drop(bench);
-        let _squatter = NotifySocket::open(abstract_name(TOKEN)).unwrap();
-        let mut bench = keeping(folder.path());
-        let refused = bench.voices.adopt(RUN, TOKEN, &spec, false).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
-        std::fs::File::from(writer).write_all(b"\n").unwrap();
-        assert_eq!(bench.voices.hear(RUN), [Heard::Ready]);
-    }
-
-    #[test]
-    fn an_old_run_is_not_heard_when_the_next_one_is_there() {
-        let mut bench = Bench::new();
-        let mut spec = spec(Some(ReadyWhen::Notified));
-        spec.watchdog = Some(Duration::from_millis(1500));
-        let old = bench.voices.open(RUN, TOKEN, &spec).unwrap();
-        let old_speaker = speaker(&old);
-        old_speaker.send(b"READY=1").unwrap();
-        let next = RunId { number: 2, ..RUN };
-        let mouth = bench.voices.open(next, "ps/00112233445566778899aabbccddeeff", &spec).unwrap();
-        assert_eq!(variable(&mouth, "WATCHDOG_USEC").as_deref(), Some("1500000"));
-        assert_ne!(variable(&mouth, "NOTIFY_SOCKET"), variable(&old, "NOTIFY_SOCKET"));
-        assert!(old_speaker.send(b"READY=1").is_err(), "nobody is there any more");
-        assert!(bench.noticed().is_empty() && bench.voices.hear(RUN).is_empty());
-        speaker(&mouth).send(b"READY=1").unwrap();
-        assert_eq!((bench.noticed(), bench.voices.hear(next).len()), (vec![next], 1));
-        bench.voices.close(RUN.component);
-        assert!(bench.voices.by_key.is_empty());
-    }
-}
+mod tests;

@@ -8,7 +8,9 @@
 //!
 //! A note in memory says the rest; its descriptor's number stands in a variable of the environment that no component
 //! inherits. The locks stay locked and the socket listens all the while, because their descriptors stay open. What runs is
-//! found by what is written down of it, as after a crash: were the process killed in the midst of this, nothing more was lost.
+//! found by what is written down of it, as after a crash: were the process killed in the midst of this, nothing more was lost. Where components
+//! are heard that speak `sd_notify` stays open likewise, so that nothing is refused that they say meanwhile; the library knows
+//! each socket by its address, and makes another where one is missing.
 
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 use serde::{Deserialize, Serialize};
+use supervisor::KeptOpen;
 use supervisor_control::wire::UpgradeDocument;
 
 use super::signals::Signal;
@@ -49,6 +52,9 @@ pub(super) struct Note {
     pub(super) descriptor_limit: Option<u64>,
     locks: [RawFd; 2],
     listener: Option<RawFd>,
+    /// Where components are heard.
+    #[serde(default)]
+    kept: Vec<RawFd>,
     /// The program before, and where it is: for the next one, should it not be able to begin.
     way_back: Option<(RawFd, PathBuf)>,
 }
@@ -57,6 +63,7 @@ pub(super) struct Note {
 pub(super) struct Estate<'a> {
     pub(super) locks: [BorrowedFd<'a>; 2],
     pub(super) listener: Option<BorrowedFd<'a>>,
+    pub(super) kept: &'a KeptOpen,
     pub(super) way_back: Option<(BorrowedFd<'a>, &'a Path)>,
 }
 
@@ -73,6 +80,7 @@ impl Note {
             descriptor_limit: None,
             locks: [-1; 2],
             listener: None,
+            kept: Vec::new(),
             way_back: None,
         }
     }
@@ -81,10 +89,11 @@ impl Note {
     pub(super) fn pass_on(mut self, program: BorrowedFd<'_>, estate: &Estate<'_>) -> io::Error {
         self.locks = estate.locks.map(|lock| lock.as_raw_fd());
         self.listener = estate.listener.map(|listener| listener.as_raw_fd());
+        self.kept = estate.kept.descriptors().map(|kept| kept.as_raw_fd()).collect();
         self.way_back = estate.way_back.map(|(program, path)| (program.as_raw_fd(), path.to_owned()));
         let way_back = estate.way_back.map(|(program, _)| program);
-        self.try_pass_on(program, estate.locks.into_iter().chain(estate.listener).chain(way_back))
-            .unwrap_or_else(|error| error)
+        let kept = estate.locks.into_iter().chain(estate.listener).chain(way_back);
+        self.try_pass_on(program, kept.chain(estate.kept.descriptors())).unwrap_or_else(|error| error)
     }
 
     fn try_pass_on<'a>(
@@ -119,6 +128,8 @@ pub(super) struct Handed {
     pub(super) note: Note,
     locks: [OwnedFd; 2],
     listener: Option<OwnedFd>,
+    /// Where components are heard.
+    pub(super) kept: KeptOpen,
     way_back: Option<(OwnedFd, PathBuf)>,
 }
 
@@ -151,6 +162,8 @@ impl Handed {
         Ok(Self {
             locks: [os::adopt_descriptor(lock)?, os::adopt_descriptor(log_lock)?],
             listener: note.listener.map(os::adopt_descriptor).transpose()?,
+            // One that is missing is made again.
+            kept: note.kept.iter().filter_map(|number| os::adopt_descriptor(*number).ok()).collect(),
             way_back,
             note,
         })
@@ -187,6 +200,7 @@ impl Handed {
         let estate = Estate {
             locks: [lock.as_fd(), log_lock.as_fd()],
             listener: self.listener.as_ref().map(AsFd::as_fd),
+            kept: &self.kept,
             way_back: None,
         };
         let error = self.note.clone().pass_on(program.as_fd(), &estate);

@@ -33,12 +33,13 @@ pub(super) struct Home {
 impl Home {
     /// Sets everything up, unless another supervisor is there.
     ///
-    /// `held`: the locks that this process holds already, of an earlier supervisor that it was.
+    /// `held`: the locks that this process holds already, of an earlier supervisor that it was. `is_heard`: likewise the sockets on which
+    /// components speak.
     pub(super) fn open(
         temp: &Path,
         registry: &Registry,
         background: bool,
-        held: Option<[OwnedFd; 2]>,
+        (held, is_heard): (Option<[OwnedFd; 2]>, bool),
     ) -> Result<Self, Failure> {
         let holder =
             Holder { pid: std::process::id(), registry: registry.path.display().to_string(), background };
@@ -59,7 +60,7 @@ impl Home {
             Failure::failed(format!("cannot open the log {}: {error}; {advice}", settings.path.display()))
         })?;
         temp.replace(PID_FILE, &format!("{}\n", holder.pid))?;
-        let notify = NotifyFolder::make(&temp);
+        let notify = NotifyFolder::make(&temp, is_heard);
         if let Err(error) = &notify {
             debug!("no folder for the sockets of sd_notify: {error}; they have abstract addresses");
         }

@@ -18,8 +18,8 @@ pub(super) struct NotifyFolder(PathBuf);
 
 impl NotifyFolder {
     /// Makes it, or takes over what a supervisor that was killed has left. The lock of `temp` must be held: there is one such
-    /// folder for each.
-    pub(super) fn make(temp: &TempFolder) -> io::Result<Self> {
+    /// folder for each. `is_heard`: what is in it is in use.
+    pub(super) fn make(temp: &TempFolder, is_heard: bool) -> io::Result<Self> {
         let path = if geteuid().is_root() {
             // Where only root can make something, so that nobody is there before us.
             let stat = rustix::fs::fstat(temp.folder())?;
@@ -38,6 +38,9 @@ impl NotifyFolder {
             return Err(io::Error::other(format!("{} belongs to somebody else", path.display())));
         }
         rustix::fs::fchmod(&folder, Mode::from_raw_mode(0o711))?;
+        if is_heard {
+            return Ok(Self(path));
+        }
         for left in rustix::fs::Dir::read_from(&folder)?.flatten() {
             // The names of the folder itself and of the one above cannot be removed so.
             let _ = rustix::fs::unlinkat(&folder, left.file_name(), AtFlags::empty());

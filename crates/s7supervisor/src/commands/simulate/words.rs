@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use supervisor::{EventKind, Short};
+use supervisor::{EventKind, Short, WaitReason};
 use supervisor_control::wire::Sentence;
 
 /// What an event says. `None` of what says nothing here.
@@ -17,8 +17,8 @@ pub(super) fn words(kind: &EventKind) -> Option<String> {
             let asked = if *asked { "ended as told: " } else { "" };
             format!("{asked}{exit} after {}", precisely(*uptime))
         }
-        EventKind::Backoff { delay, in_a_row, for_budget } => {
-            let budget = if *for_budget { ", as the restart budget allows" } else { "" };
+        EventKind::Backoff { delay, in_a_row, why } if *why != WaitReason::Want => {
+            let budget = if *why == WaitReason::Budget { ", as the restart budget allows" } else { "" };
             format!("next try in {}{budget}, restart {in_a_row} in a row", precisely(*delay))
         }
         // The made-up commands of the world answer nothing.

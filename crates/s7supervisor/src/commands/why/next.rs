@@ -51,6 +51,9 @@ impl Next {
             "backoff" if matches!(newest, Some(What::Backoff { for_budget: true, .. })) => {
                 ("try", "it is tried again, when the restart budget of all components allows it,".to_owned())
             }
+            "backoff" if matches!(newest, Some(What::Backoff { for_want: true, .. })) => {
+                ("try", "it is tried again, until what is lacking is there,".to_owned())
+            }
             "backoff" | "tripped" => ("try", "it is tried again".to_owned()),
             "waiting" => ("wait", after_others(component.waiting_for.as_deref(), root)),
             "starting" => ("wait", "it is up when it is ready, or has run for its start delay".to_owned()),

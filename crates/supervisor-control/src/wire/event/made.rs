@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use supervisor::{End, EventKind, Fault, KillReason, StepOf, Unready};
+use supervisor::{End, EventKind, Fault, KillReason, StepOf, Unready, WaitReason};
 
 use super::{FaultDocument, LastExit, What};
 
@@ -99,9 +99,12 @@ impl What {
             EventKind::Ruled { rule, .. } => {
                 Self::Ruled { exit: rule.exit.to_string(), action: rule.action.to_string() }
             }
-            EventKind::Backoff { delay, in_a_row, for_budget } => {
-                Self::Backoff { delay: delay.as_secs_f64(), in_a_row: *in_a_row, for_budget: *for_budget }
-            }
+            EventKind::Backoff { delay, in_a_row, why } => Self::Backoff {
+                delay: delay.as_secs_f64(),
+                in_a_row: *in_a_row,
+                for_budget: *why == WaitReason::Budget,
+                for_want: *why == WaitReason::Want,
+            },
             EventKind::Tripped { restarts, within, rest } => {
                 Self::Tripped { restarts: *restarts, within: within.as_secs_f64(), rest: rest.as_secs_f64() }
             }

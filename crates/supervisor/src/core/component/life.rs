@@ -64,7 +64,7 @@ impl Component {
         if error.is_shortage() {
             // What did not come to be was no restart.
             self.restarts -= u64::from(run.restart);
-            return Some(self.spawn_again(error, context));
+            return Some(self.spawn_again(error, run.restart, context));
         }
         let end = PastRun {
             run: run.id,
@@ -223,8 +223,9 @@ impl Component {
     /// What must happen to it by itself now does.
     pub(in crate::core) fn due(&mut self, context: &mut Context<'_>) -> Option<Milestone> {
         match &self.state {
-            State::Backoff { .. } => {
-                self.enter(State::Queued { restart: true, paid: false }, context);
+            State::Backoff { restart, .. } => {
+                let restart = *restart;
+                self.enter(State::Queued { restart, paid: false }, context);
                 None
             }
             State::Tripped { .. } => {

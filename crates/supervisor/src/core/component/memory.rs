@@ -42,6 +42,9 @@ enum Life {
     Backoff {
         until: Duration,
         in_a_row: u32,
+        /// Whether the next run is a restart.
+        #[serde(default = "yes")]
+        restart: bool,
     },
     Tripped {
         until: Duration,
@@ -52,6 +55,10 @@ enum Life {
         started: Option<Duration>,
         ending: Option<Leaving>,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How its run was ending.
@@ -169,7 +176,9 @@ impl Component {
         let life = match &self.state {
             State::Down(rest) => Life::Down(*rest),
             State::Queued { restart, .. } => Life::Queued { restart: *restart },
-            State::Backoff { until, in_a_row } => Life::Backoff { until: *until, in_a_row: *in_a_row },
+            State::Backoff { until, in_a_row, restart } => {
+                Life::Backoff { until: *until, in_a_row: *in_a_row, restart: *restart }
+            }
             State::Tripped { until } => Life::Tripped { until: *until },
             State::Spawning { run } => {
                 Life::Running { run: *run, process: None, started: None, ending: None }
@@ -251,7 +260,7 @@ impl Component {
     /// Nothing of it runs.
     fn recall_rest(&mut self, life: &Life, since: Duration, context: &mut Context<'_>) {
         let state = match *life {
-            Life::Backoff { until, in_a_row } => State::Backoff { until, in_a_row },
+            Life::Backoff { until, in_a_row, restart } => State::Backoff { until, in_a_row, restart },
             Life::Tripped { until } => State::Tripped { until },
             Life::Down(rest @ (Rest::Completed | Rest::Failed)) => State::Down(rest),
             Life::Queued { restart } if self.wanted => {

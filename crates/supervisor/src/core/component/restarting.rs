@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::again::LONGEST_PAUSE;
 use super::{Component, Context, Milestone, Rest, State};
 use crate::error::SpawnError;
-use crate::event::EventKind;
+use crate::event::{EventKind, WaitReason};
 use crate::policy::{Backoff, Decision, Jitter, RestartPolicy};
 use crate::run::{End, History, PastRun};
 use crate::spec::{ExitAction, ExitRule, OnGiveUp};
@@ -100,7 +100,14 @@ impl Component {
 
     /// It could not be spawned for a want of ours. That is no failure of its own: its policy is not asked and its limit not
     /// touched, nor are the others of its group, which run.
-    pub(super) fn spawn_again(&mut self, error: SpawnError, context: &mut Context<'_>) -> Milestone {
+    ///
+    /// `restart`: whether that run would have been one, as the next try is then.
+    pub(super) fn spawn_again(
+        &mut self,
+        error: SpawnError,
+        restart: bool,
+        context: &mut Context<'_>,
+    ) -> Milestone {
         let end = End::NotSpawned(error);
         self.last_end = Some(end.clone());
         self.has_done_its_work = false;
@@ -115,8 +122,8 @@ impl Component {
         let delay = self.jitter(context).spread(delay, WANT_SPREAD);
         let in_a_row = self.record.wants;
         let until = context.now.saturating_add(delay);
-        self.enter(State::Backoff { until, in_a_row }, context);
-        self.emit(EventKind::Backoff { delay, in_a_row, for_budget: false }, context);
+        self.enter(State::Backoff { until, in_a_row, restart }, context);
+        self.emit(EventKind::Backoff { delay, in_a_row, why: WaitReason::Want }, context);
         Milestone::NotSpawned(end)
     }
 
@@ -169,14 +176,14 @@ impl Component {
         }
         let in_a_row = self.restarts_in_a_row();
         let until = context.now.saturating_add(delay);
-        self.enter(State::Backoff { until, in_a_row }, context);
-        self.emit(EventKind::Backoff { delay, in_a_row, for_budget: false }, context);
+        self.enter(State::Backoff { until, in_a_row, restart: true }, context);
+        self.emit(EventKind::Backoff { delay, in_a_row, why: WaitReason::Itself }, context);
     }
 
     /// It is to begin again, but has to wait for a token of the budget: for so long, unless others no longer wait for theirs.
     pub(in crate::core) fn wait_for_token(&mut self, delay: Duration, context: &mut Context<'_>) {
         let in_a_row = self.restarts_in_a_row();
-        self.emit(EventKind::Backoff { delay, in_a_row, for_budget: true }, context);
+        self.emit(EventKind::Backoff { delay, in_a_row, why: WaitReason::Budget }, context);
     }
 
     /// The how manieth restart in a row the next one is.

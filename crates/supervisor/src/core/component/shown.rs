@@ -49,7 +49,7 @@ impl Component {
                 }
                 None => ComponentState::Starting,
             },
-            State::Backoff { until, in_a_row } => {
+            State::Backoff { until, in_a_row, .. } => {
                 ComponentState::Backoff { remaining: until.saturating_sub(now), in_a_row: *in_a_row }
             }
             State::Tripped { until } => ComponentState::Tripped { remaining: until.saturating_sub(now) },

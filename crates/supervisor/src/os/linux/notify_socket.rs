@@ -4,17 +4,23 @@
 //! `sd-notify` does not). Else its address is abstract: there is no file to make, to guard or to leave behind, and whoever
 //! runs without any right finds it. Its name is random, so that nobody can be there first. It is no secret
 //! (`/proc/net/unix` lists it), which is why the kernel says of each datagram who sent it. What is said while nobody has
-//! the address, because a supervisor was killed, is refused.
+//! the address, because a supervisor was killed, is refused (`ECONNREFUSED`, and no signal). While its descriptor is open,
+//! the kernel keeps what is said, be it that nobody reads: so it may be handed on to another program in this process.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io, ptr};
 
 use rustix::fs::Mode;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt,
+};
 
 /// Room for one message with credentials, and for nothing else. The kernel puts that first; descriptors that come
 /// with a datagram find no room, and it closes them. So no descriptor of a component's ever gets into our table, and
@@ -25,8 +31,10 @@ const CREDENTIALS: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::ucred>() as
 /// A socket that takes datagrams and never blocks.
 #[derive(Debug)]
 pub(crate) struct NotifySocket {
-    socket: OwnedFd,
+    socket: Arc<OwnedFd>,
     address: Address,
+    /// Whether its file is to be there when this is gone: somebody else has the descriptor.
+    stays: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -50,7 +58,7 @@ impl NotifySocket {
     /// When there is no descriptor left, or the name is taken or longer than 107 bytes.
     pub(crate) fn open(name: String) -> io::Result<Self> {
         let address = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
-        Ok(Self { socket: bound(&address)?, address: Address::Abstract(name) })
+        Ok(Self::with(bound(&address)?.into(), Address::Abstract(name)))
     }
 
     /// A new one, as a file of this name in a folder; also in the place of one that a supervisor has left which was killed.
@@ -63,10 +71,46 @@ impl NotifySocket {
             fs::remove_file(&path)?;
         }
         let address = SocketAddrUnix::new(&path)?;
-        let socket = Self { socket: bound(&address)?, address: Address::File(path.clone()) };
+        let socket = Self::with(bound(&address)?.into(), Address::File(path.clone()));
         // Whoever may enter the folder may speak; who did, the kernel says.
         rustix::fs::chmod(&path, Mode::from_raw_mode(0o666))?;
         Ok(socket)
+    }
+
+    /// One that was opened before us, by its descriptor, with all that was said on it meanwhile. Its file [stays](Self::stay).
+    /// `None` if this is no such socket, or nobody finds it any more.
+    pub(crate) fn resume(socket: Arc<OwnedFd>) -> Option<Self> {
+        if sockopt::socket_type(&socket).ok()? != SocketType::DGRAM {
+            return None;
+        }
+        let bound = SocketAddrUnix::try_from(getsockname(&socket).ok()?).ok()?;
+        let address = match bound.abstract_name() {
+            // It has no address at all.
+            Some([]) => return None,
+            Some(name) => Address::Abstract(str::from_utf8(name).ok()?.to_owned()),
+            None => Address::File(std::ffi::OsStr::from_bytes(bound.path_bytes()?).into()),
+        };
+        if let Address::File(path) = &address {
+            fs::symlink_metadata(path).ok().filter(|file| file.file_type().is_socket())?;
+        }
+        sockopt::set_socket_passcred(&socket, true).ok()?;
+        let resumed = Self::with(socket, address);
+        resumed.stay(true);
+        Some(resumed)
+    }
+
+    fn with(socket: Arc<OwnedFd>, address: Address) -> Self {
+        Self { socket, address, stays: Cell::new(false) }
+    }
+
+    /// Whether its file is still to be there when this is gone, for whoever else has its descriptor. At first it is not.
+    pub(crate) fn stay(&self, yes: bool) {
+        self.stays.set(yes);
+    }
+
+    /// By which what is said is kept, whether or not anybody reads it.
+    pub(crate) fn descriptor(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.socket)
     }
 
     /// What a component finds in `NOTIFY_SOCKET`.
@@ -135,7 +179,9 @@ impl AsFd for NotifySocket {
 
 impl Drop for NotifySocket {
     fn drop(&mut self) {
-        if let Address::File(path) = &self.address {
+        if let Address::File(path) = &self.address
+            && !self.stays.get()
+        {
             // It may have gone with its folder.
             let _ = fs::remove_file(path);
         }
@@ -184,6 +230,47 @@ mod tests {
         assert_eq!(socket.receive(&mut buffer), Some((us, 7)));
         assert_eq!(&buffer[..7], b"READY=1");
         assert_eq!(socket.receive(&mut buffer), None);
+    }
+
+    #[test]
+    fn what_is_said_while_nobody_reads_is_there_for_whoever_goes_on_by_the_descriptor() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = NotifySocket::open_in(folder.path(), "ps").unwrap();
+        for socket in [open(), file] {
+            let (address, descriptor) = (socket.address(), socket.descriptor());
+            let speaker = UnixDatagram::unbound().unwrap();
+            match &socket.address {
+                Address::Abstract(name) => {
+                    speaker.connect_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap();
+                }
+                Address::File(path) => speaker.connect(path).unwrap(),
+            }
+            socket.stay(true);
+            drop(socket);
+            speaker.send(b"READY=1").unwrap();
+            let resumed = NotifySocket::resume(descriptor).unwrap();
+            assert_eq!(resumed.address(), address);
+            assert_eq!(resumed.receive(&mut [0; 64]).map(|(_, length)| length), Some(7));
+            resumed.stay(false);
+            drop(resumed);
+            let refused = speaker.send(b"READY=1").unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        }
+        assert!(!folder.path().join("ps").exists());
+    }
+
+    #[test]
+    fn what_is_no_such_socket_or_cannot_be_found_is_not_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, _other) = UnixDatagram::pair().unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(folder.path().join("listener")).unwrap();
+        let unfindable = NotifySocket::open_in(folder.path(), "ps").unwrap();
+        fs::remove_file(folder.path().join("ps")).unwrap();
+        let file = fs::File::open(folder.path()).unwrap();
+        let descriptors = [one.into(), listener.into(), file.into()].map(|one: OwnedFd| Arc::new(one));
+        for descriptor in descriptors.into_iter().chain([unfindable.descriptor()]) {
+            assert!(NotifySocket::resume(descriptor).is_none());
+        }
     }
 
     #[test]

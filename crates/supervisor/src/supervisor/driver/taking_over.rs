@@ -36,6 +36,7 @@ impl Driver {
 
     /// Supervision begins.
     pub(super) fn begin_supervision(&mut self) {
+        self.means.voices.settle();
         self.tell(Input::Begin);
         for run in std::mem::take(&mut self.buried) {
             self.tell(Input::Gone { run });

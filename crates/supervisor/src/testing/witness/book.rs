@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use crate::event::EventKind;
+use crate::event::{EventKind, WaitReason};
 use crate::run::RunId;
 use crate::spec::{Condition, ProcessSpec, Step};
 
@@ -36,6 +36,8 @@ pub(super) struct Book {
     pub(super) impatient: bool,
     /// Its next run is one that nobody has asked for.
     pub(super) is_restart: bool,
+    /// Whether the run was one.
+    pub(super) run_is_restart: bool,
     /// Nobody wants it, so that it must not be started.
     pub(super) forbidden: bool,
     /// The same before everything was stopped.
@@ -82,6 +84,7 @@ impl Book {
                 judged: false,
                 impatient: false,
                 is_restart: false,
+                run_is_restart: false,
                 autostart: spec.autostart,
                 forbidden: !spec.autostart,
                 forbidden_before: !spec.autostart,
@@ -123,10 +126,11 @@ impl Book {
             }
             // Nobody waits for it to settle any longer.
             EventKind::Blocked { .. } => self.settled = true,
-            EventKind::NotSpawned { run, .. } => {
+            EventKind::NotSpawned { run, error } => {
                 self.settled = true;
                 self.succeeded = false;
-                self.is_restart = true;
+                // What is tried again for a want of ours is what it was.
+                self.is_restart = self.run_is_restart || !error.is_shortage();
                 self.run = self.run.filter(|its| its != run);
             }
             EventKind::Exited { run, exit, .. } => {
@@ -143,7 +147,7 @@ impl Book {
                 self.told_to_stop = Some((now, *timeout));
             }
             EventKind::Killed { .. } => self.killed = true,
-            EventKind::Backoff { delay, for_budget: false, .. } => {
+            EventKind::Backoff { delay, why: WaitReason::Itself | WaitReason::Want, .. } => {
                 self.next_try = Some(now.saturating_add(*delay));
             }
             EventKind::Tripped { rest, .. } => self.next_try = Some(now.saturating_add(*rest)),

@@ -85,7 +85,7 @@ impl Witness {
         let book = &mut self.books[run.component as usize];
         book.judged = false;
         book.impatient = false;
-        book.is_restart = false;
+        book.run_is_restart = std::mem::take(&mut book.is_restart);
         book.runs += 1;
         book.run = Some(run);
         book.told_to_stop = None;

@@ -92,6 +92,26 @@ fn a_restart_that_waits_for_the_budget_says_so() {
 }
 
 #[test]
+fn what_could_not_be_begun_for_want_of_something_is_tried_again_until_that_is_there() {
+    let mut journal = up_with_the_supervisor();
+    let lacks =
+        json!({"event": "notSpawned", "reason": "too many open files", "text": "too many open files"});
+    journal.push(redis(70, 2, lacks));
+    let text = "next try in 10s, no restart: it has not failed, something is lacking";
+    journal.push(event(
+        70,
+        Some("redis"),
+        None,
+        json!({"event": "backoff", "delay": 10.0, "inARow": 9, "forWant": true, "text": text}),
+    ));
+    let mut component = component("backoff", "backoff 10s (9)", 70);
+    component.next_try = Some(10.0);
+    let told = prose(&answer(&journal, Some(&component)));
+    assert!(told.contains("it is tried again, until what is lacking is there, in 10s"), "{told}");
+    assert!(!told.contains("in a row"), "{told}");
+}
+
+#[test]
 fn what_it_was_before_its_end_is_no_cause_of_that() {
     let mut journal = up_with_the_supervisor();
     journal.extend([crashed(70, 1), killed(70, 1, "leftovers")]);
