@@ -66,15 +66,17 @@ pub(crate) fn act_on(client: &Client, action: Action, ids: &[String], patience: 
         return tell_document(patience, true).map(|()| Exit::Done);
     }
     let awaited = telling::awaited(action, ids);
+    let since = waiting::now();
     if let (false, Some(awaited)) = (patience.no_wait, &awaited) {
         // Nobody is to read first that something is waited for which does not exist.
-        if let Err(error @ ClientError::Refused { status: 404, .. }) = client.status(ids) {
-            return Err(failure(&error));
+        match status_of(client, ids, patience) {
+            // Closed for another supervisor, perhaps: that is seen below.
+            Ok(_) | Err(ClientError::Closed { .. }) => {}
+            Err(error) => return Err(failure_in_time(&error, patience)),
         }
         say::tell(&format!("waiting for {awaited}"));
     }
-    let since = waiting::now();
-    let mut outcome = client.act(action, Some(ids), patience.wait());
+    let mut outcome = client.act(action, Some(ids), patience.left(since).wait());
     while matches!(outcome, Err(ClientError::Closed { .. }))
         && let Some((next, action)) = ask_again(client, action)
     {
@@ -139,9 +141,14 @@ pub(crate) fn print_json(outcome: &OutcomeDocument) -> Result<(), Failure> {
 
 /// The state of all components, waiting for it no longer than for anything else.
 pub(crate) fn status(client: &Client, patience: Patience) -> Result<StatusDocument, ClientError> {
+    status_of(client, &[], patience)
+}
+
+/// Likewise of these components.
+fn status_of(client: &Client, ids: &[String], patience: Patience) -> Result<StatusDocument, ClientError> {
     match patience.timeout {
-        Some(timeout) => client.status_within(&[], timeout),
-        None => client.status(&[]),
+        Some(timeout) => client.status_within(ids, timeout),
+        None => client.status(ids),
     }
 }
 
