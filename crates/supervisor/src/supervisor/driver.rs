@@ -1,14 +1,15 @@
 //! The one thread that waits: it feeds facts to the core and carries out what the core decides.
 
+mod ending;
 mod hearing;
 mod launching;
+mod obeying;
 mod taking_over;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,12 +24,12 @@ use super::readers::Readers;
 use super::runs::{Ended, Look, Owner, Runs};
 use super::tasks::{Launcher, Tasks};
 use super::voices::{KeptOpen, Voices};
-use crate::core::{Action, Ask, Core, Input, RequestId, TaskId};
+use crate::core::{Action, Core, Input, RequestId, TaskId};
 use crate::environment;
 use crate::event::{Event, EventKind};
 use crate::os::{self, LaunchPad, Watched};
 use crate::output::Pump;
-use crate::request::{Outcome, RequestError};
+use crate::request::Outcome;
 use crate::run::RunId;
 use crate::tokens::Tokens;
 
@@ -43,15 +44,6 @@ const PROMPT: Duration = Duration::from_millis(50);
 
 /// How often in a row it is asked anew what has come, where that takes longer.
 const MOST_ROUNDS: usize = 4;
-
-/// How long the components' last output may take to reach its files when supervision ends.
-const LAST_OUTPUT: Duration = Duration::from_secs(2);
-
-/// Likewise what there is of it when we leave: what is not read waits for the next supervisor.
-const OUTPUT_SO_FAR: Duration = Duration::from_millis(200);
-
-/// How long what is left of tasks may take to end when supervision does.
-const LAST_TASKS: Duration = Duration::from_secs(1);
 
 /// By what the driver carries out what is decided.
 pub(super) struct Means {
@@ -152,25 +144,6 @@ impl Driver {
             self.round(&events);
             self.judge(&mut events);
         }
-    }
-
-    /// Everything has stopped.
-    fn end(mut self, outcome: Outcome) -> Outcome {
-        self.end_tasks();
-        self.runs.end_orphans();
-        self.finish_output(LAST_OUTPUT);
-        self.ledger.end();
-        outcome
-    }
-
-    /// Everything runs on: only what we have begun for ourselves is ended, and what was written until now is stored. What is
-    /// still to be written down is, when the ledger goes.
-    fn leave(mut self, outcome: Outcome) -> (Outcome, KeptOpen) {
-        self.means.tasks.abandon_all(&mut self.runs);
-        self.runs.leave();
-        let kept = self.means.voices.keep();
-        self.finish_output(OUTPUT_SO_FAR);
-        (outcome, kept)
     }
 
     fn now(&self) -> Duration {
@@ -288,74 +261,6 @@ impl Driver {
         self.runs.reap_orphans();
     }
 
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Ask { ask, by, taken_up, done } => self.ask(ask, by, taken_up, done),
-            Command::Forget { request } => {
-                if self.done.remove(&request).is_some() {
-                    self.tell(Input::Forget { request });
-                }
-            }
-            Command::Status { keys, answer } => {
-                let mut status = self.core.status(self.now(), &keys);
-                status.conditions.extend(self.means.pump.conditions());
-                status.conditions.extend(self.runs.conditions());
-                status.conditions.extend(self.ledger.conditions());
-                // Many a thing goes wrong in the same way for several logs.
-                let mut told = HashSet::new();
-                status.conditions.retain(|condition| told.insert(condition.clone()));
-                // Whoever asked may have gone away.
-                let _ = answer.try_send(status);
-            }
-            Command::Subscribe { answer } => {
-                let _ = answer.try_send((self.readers.told(), self.readers.add()));
-            }
-            Command::Output(news) => self.hear_of_output(news),
-            Command::Found { named, account } => self.found(&named, &account),
-            Command::Fell { run, why } => self.fell(run, why),
-            Command::Answered { serial, result } => {
-                let come_of = self.means.tasks.answered(serial, result);
-                self.tell_of(come_of);
-            }
-            Command::Resolved { serial, addresses } => {
-                let come_of = self.means.tasks.resolved(serial, addresses);
-                self.tell_of(come_of);
-            }
-            // Answers are released in each round.
-            Command::Recorded => {
-                if self.ledger.is_bare() {
-                    self.changed.extend((0..).zip(self.core.specs()).map(|(key, _)| key));
-                }
-            }
-            Command::Measured { run, memory } => {
-                self.means.measuring.done(run);
-                self.tell(Input::Measured { run, memory });
-            }
-            Command::Looked(looked) => {
-                let looks = self.runs.looked(looked, self.now());
-                self.draw_conclusions(looks);
-            }
-            Command::ReopenLogs => {
-                // Refused only if the pump's thread has gone, which `conditions` tells.
-                let _ = self.means.pump.reopen();
-            }
-        }
-    }
-
-    fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: TakenUp, done: Done) {
-        if ask == Ask::Leave {
-            // What was said until now, nobody can hear later.
-            for run in self.means.voices.runs() {
-                self.hear_run(run);
-            }
-        }
-        self.last_request += 1;
-        let request = RequestId(self.last_request);
-        self.taken_up.insert(request, taken_up);
-        self.done.insert(request, done);
-        self.tell(Input::Request { request, ask, by });
-    }
-
     /// Tells the core, carries out what it decides, and tells it at once what came of that.
     fn tell(&mut self, input: Input) {
         self.tell_at(self.now(), input);
@@ -429,27 +334,6 @@ impl Driver {
         }
     }
 
-    fn tell_done(&mut self, request: RequestId, outcome: Outcome) {
-        if let Some(done) = self.done.remove(&request) {
-            // A fault of the host's must not end supervision.
-            let _ = catch_unwind(AssertUnwindSafe(|| done(outcome)));
-        }
-    }
-
-    /// Gives the answers that need not wait any longer.
-    fn release(&mut self) {
-        while let Some((request, outcome)) = self.ledger.release(self.now()) {
-            self.tell_done(request, outcome);
-        }
-    }
-
-    fn answer(&mut self, request: RequestId, answer: Result<RequestId, RequestError>) {
-        if let Some(taken_up) = self.taken_up.remove(&request) {
-            // Whoever asked may have gone away.
-            let _ = taken_up.try_send(answer);
-        }
-    }
-
     fn begin(&mut self, task: TaskId) -> Option<Input> {
         let launcher = Launcher {
             spec: self.core.spec(task.run.component),
@@ -470,21 +354,6 @@ impl Driver {
             let component = Some(self.core.spec(run.component).id.clone());
             let kind = EventKind::Facts { run, facts };
             self.outbox.push(Event { at, component, kind });
-        }
-    }
-
-    /// Ends what is left of tasks, though not at any price.
-    fn end_tasks(&mut self) {
-        self.means.tasks.abandon_all(&mut self.runs);
-        let began = self.now();
-        let mut events = Events::new();
-        while self.runs.has_tasks()
-            && let Some(remaining) = LAST_TASKS.checked_sub(self.now().saturating_sub(began))
-        {
-            events.clear();
-            let _ = self.poller.wait(&mut events, Some(remaining));
-            self.round(&events);
-            self.runs.reap_ended();
         }
     }
 }
