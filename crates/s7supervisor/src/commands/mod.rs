@@ -11,5 +11,6 @@ pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod takeover_check;
+pub(crate) mod tracelevel;
 pub(crate) mod upgrade;
 pub(crate) mod why;
