@@ -98,6 +98,10 @@ pub(crate) enum Command {
     #[command(after_long_help = STATUS)]
     Status(Status),
 
+    /// Show what components have written, and with -f what they write; without ID, the supervisor's own log
+    #[command(after_long_help = commands::logs::HELP)]
+    Logs(commands::logs::Logs),
+
     /// Tell what happened, and with -f what happens
     #[command(after_long_help = commands::events::HELP)]
     Events(commands::events::Events),
@@ -374,6 +378,7 @@ mod tests {
             RESTART,
             STATUS,
             commands::events::HELP,
+            commands::logs::HELP,
             commands::why::HELP,
             commands::tracelevel::HELP,
             commands::upgrade::HELP,
