@@ -257,7 +257,7 @@ fn both_forms_of_the_own_log_are_shown_alike() {
 
 #[test]
 fn whoever_follows_misses_no_line_over_rotation_and_the_death_of_the_supervisor() {
-    let house = House::with(&counts("ps", "maxSize=\"2k\" compress=\"true\""));
+    let house = House::with(&counts("ps", "maxSize=\"1k\" compress=\"true\""));
     house.start();
     let mut follower = Follower::new(&house, &["ps", "-n", "1"]);
     let first = follower.number();
@@ -268,12 +268,12 @@ fn whoever_follows_misses_no_line_over_rotation_and_the_death_of_the_supervisor(
             next += 1;
         }
     };
-    hear(1000);
+    hear(400);
     kill(house.supervisor_pid(), Signal::KILL);
     house.start();
-    hear(1000);
+    hear(400);
     assert_eq!(code(&house.s7(&["upgrade"])), 0);
-    hear(1000);
+    hear(400);
     let rotated = fs::read_dir(house.path("logs")).unwrap().flatten();
     assert!(rotated.filter(|entry| entry.file_name().to_str().unwrap().starts_with("ps.log.")).count() > 5);
 }

@@ -42,7 +42,7 @@ pub(super) fn tell<'a>(
         if surplus > 0 {
             surplus -= 1;
         } else {
-            let told = reader.source.writer.read(&reader.line);
+            let told = reader.source.writer.read(reader.line());
             teller.tell(reader.number, &told, reader.time);
         }
         if say::reader_is_gone() {
@@ -71,7 +71,6 @@ struct Reader<'a> {
     lines: Option<Lines>,
     /// The last time of the file, for lines that nothing else tells the time of.
     modified: DateTime<Utc>,
-    line: Vec<u8>,
     /// Of the line, or of one before.
     time: Option<DateTime<Utc>>,
 }
@@ -87,8 +86,12 @@ impl<'a> Reader<'a> {
     ) -> Self {
         let Start { volume: next, offset, skip, time, .. } = *start;
         let modified = DateTime::UNIX_EPOCH;
-        let (lines, line) = (None, Vec::new());
-        Self { number, source, shelf, wanted, next, offset, skip, buffer, lines, modified, line, time }
+        Self { number, source, shelf, wanted, next, offset, skip, buffer, lines: None, modified, time }
+    }
+
+    /// The line that it has come to.
+    fn line(&self) -> &[u8] {
+        self.lines.as_ref().map_or(&[], |lines| &lines.last)
     }
 
     /// Goes on to the next line that is told, and says when that was written.
@@ -100,12 +103,15 @@ impl<'a> Reader<'a> {
                 }
                 continue;
             };
-            let Some(line) = lines.next().map_err(|error| self.cannot_read(&error))? else {
-                self.lines = None;
-                continue;
-            };
-            self.line = line;
-            let told = self.source.writer.read(&self.line);
+            match lines.advance() {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.lines = None;
+                    continue;
+                }
+                Err(error) => return Err(self.cannot_read(&error)),
+            }
+            let told = self.source.writer.read(&lines.last);
             self.time = told.time.or(self.time);
             if !self.wanted.concerns(&told) {
                 continue;

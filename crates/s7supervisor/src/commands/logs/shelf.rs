@@ -43,18 +43,19 @@ pub(super) struct Opened {
 impl Shelf {
     /// The files as they are now.
     pub(super) fn look(settings: &LogSettings) -> Result<Self, Failure> {
-        let mut files = settings.files().map_err(|error| unreadable(&error))?;
-        for _ in 0..LOOKS {
+        let list = || settings.files().map_err(|error| unreadable(&error));
+        let (mut files, mut looks) = (list()?, 0);
+        loop {
             let newest = files.last().map(Volume::open_stored).transpose();
-            let again = settings.files().map_err(|error| unreadable(&error))?;
-            // Whoever is renamed gets a number that nobody had.
-            if again == files {
+            let again = list()?;
+            looks += 1;
+            // Whatever is renamed gets a number that nothing had before. What changes all the time is taken as it is.
+            if again == files || looks == LOOKS {
                 let newest = newest.map_err(|error| unreadable(&error))?.flatten();
                 return Ok(Self::of(&files, newest));
             }
             files = again;
         }
-        Err(Failure::failed(format!("cannot read {}: its files change too fast", settings.path.display())))
     }
 
     fn of(files: &[StoredLog], newest: Option<Opened>) -> Self {

@@ -137,8 +137,8 @@ impl Search<'_> {
         let mut lines = opened.lines(0, BUFFER)?;
         let (mut offset, mut matching, mut time) = (0, 0, None);
         let mut is_old = false;
-        while let Some(line) = lines.next()? {
-            let told = self.writer.read(&line);
+        while lines.advance()? {
+            let told = self.writer.read(&lines.last);
             if let Some(own) = told.time {
                 is_old = self.wanted.is_before(own);
                 time = if is_old { Some(own) } else { time };

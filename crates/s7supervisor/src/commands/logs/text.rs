@@ -32,6 +32,13 @@ impl Line {
         newline.map(|newline| newline + 1)
     }
 
+    /// Likewise, into memory that is there already.
+    fn replace(&mut self, last: &mut Vec<u8>) {
+        last.clear();
+        std::mem::swap(last, &mut self.text);
+        mark(last, std::mem::take(&mut self.left_out));
+    }
+
     /// Whether there is nothing in it.
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_empty()
@@ -44,9 +51,8 @@ impl Line {
 
     /// The whole line, as it is told. Another one begins then.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        let mut text = std::mem::take(&mut self.text);
-        mark(&mut text, std::mem::take(&mut self.left_out));
-        text
+        mark(&mut self.text, std::mem::take(&mut self.left_out));
+        std::mem::take(&mut self.text)
     }
 }
 
@@ -61,13 +67,15 @@ fn mark(text: &mut Vec<u8>, left_out: u64) {
 pub(super) struct Lines {
     reader: Box<dyn BufRead>,
     line: Line,
+    /// The line that was read last, in memory that is used again and again.
+    pub(super) last: Vec<u8>,
     /// How much was read so far.
     pub(super) position: u64,
 }
 
 impl Lines {
     pub(super) fn of(reader: Box<dyn BufRead>) -> Self {
-        Self { reader, line: Line::default(), position: 0 }
+        Self { reader, line: Line::default(), last: Vec::new(), position: 0 }
     }
 
     /// Leaves out so much of the text.
@@ -86,22 +94,24 @@ impl Lines {
         Ok(())
     }
 
-    /// The next line; the last one may have no end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    /// Reads the next line, if there is one; the last one may have no end.
+    pub(super) fn advance(&mut self) -> io::Result<bool> {
         loop {
             let held = match self.reader.fill_buf() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 held => held?,
             };
             if held.is_empty() {
-                let is_over = self.line.length() == 0;
-                return Ok(if is_over { None } else { Some(self.line.take()) });
+                let is_line = self.line.length() > 0;
+                self.line.replace(&mut self.last);
+                return Ok(is_line);
             }
             let (length, end) = (held.len(), self.line.add(held));
             self.reader.consume(end.unwrap_or(length));
             self.position += end.unwrap_or(length) as u64;
             if end.is_some() {
-                return Ok(Some(self.line.take()));
+                self.line.replace(&mut self.last);
+                return Ok(true);
             }
         }
     }
@@ -144,10 +154,19 @@ pub(super) fn backwards(
         let mut upper = length;
         while let Some(newline) = memrchr(b'\n', &block[..upper]) {
             let start = position + newline as u64 + 1;
-            found.add_before(&block[newline + 1..upper]);
+            let piece = &block[newline + 1..upper];
             upper = newline;
             // What comes after the last newline of all is a line only if there is something.
-            if (start < end || found.length > 0) && heed(&found.take(), start).is_break() {
+            if start == end {
+                continue;
+            }
+            let flow = if found.length == 0 {
+                heed(piece, start)
+            } else {
+                found.add_before(piece);
+                heed(&found.take(), start)
+            };
+            if flow.is_break() {
                 return Ok(());
             }
         }
@@ -246,10 +265,10 @@ mod tests {
         let mut all = Vec::new();
         loop {
             let start = lines.position;
-            match lines.next().unwrap() {
-                Some(line) => all.push((line, start)),
-                None => return all,
+            if !lines.advance().unwrap() {
+                return all;
             }
+            all.push((lines.last.clone(), start));
         }
     }
 
