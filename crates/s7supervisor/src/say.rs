@@ -151,6 +151,21 @@ mod tests {
         assert_eq!(harmless("\u{1b}[31mred\u{1b}[m ä", false), "red ä");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_program_writes_only_tabs_and_colours_are_left_of_its_orders(text: String, orders in "([\\x1b\\[0-9;mJ\u{9b}\\t\\r]|a)*") {
+            for text in [text, orders] {
+                let is_order = |character: char| character.is_control() && character != '\t';
+                proptest::prop_assert!(!harmless(&text, false).contains(is_order));
+                for piece in harmless(&text, true).split('\u{1b}').skip(1) {
+                    let end = piece.find('m').unwrap();
+                    proptest::prop_assert!(piece[1..end].chars().all(|c| c.is_ascii_digit() || c == ';'));
+                    proptest::prop_assert!(piece.starts_with('[') && !piece.contains(is_order));
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_comes_from_outside_can_neither_break_a_line_nor_order_a_terminal_about() {
         assert_eq!(printable("a\nb\u{1b}[2Jc\u{9b}ä"), "a\\nb\\u{1b}[2Jc\\u{9b}ä");

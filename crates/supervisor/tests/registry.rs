@@ -8,7 +8,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use supervisor::registry::{LoadOptions, LogFormat, Origin, Registry, RegistryError, lenient_temp};
+use supervisor::registry::{
+    LoadOptions, LogFormat, Origin, Registry, RegistryError, lenient_log, lenient_temp,
+};
 use supervisor::{Output, ProcessSpec, Resource, ResourceLimit, Stderr};
 
 const CORPUS: &str = "tests/registry";
@@ -589,6 +591,7 @@ fn the_temp_folder_is_found_though_the_registry_is_broken() {
     }
     assert_eq!(temp("<supervisor><config><temp>SV::unknown</temp>"), folder.path().join("temp"));
     assert_eq!(temp("garbage"), folder.path().join("temp"));
+    assert_eq!(lenient_log(&path, &plain()), folder.path().join("logs/Supervisor.log"));
     let missing = folder.path().join("conf/missing.xml");
     assert_eq!(lenient_temp(&missing, &plain()), folder.path().join("temp"));
 }

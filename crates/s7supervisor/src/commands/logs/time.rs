@@ -93,6 +93,20 @@ mod tests {
         assert!(leading("9".repeat(100).as_bytes()).is_none());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_line_begins_with_its_time_is_no_longer_than_the_line(
+            line in "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}.{0,30}",
+            bytes: Vec<u8>,
+        ) {
+            for line in [line.as_bytes(), &bytes] {
+                if let Some((_, length)) = leading(line) {
+                    proptest::prop_assert!(length <= line.len());
+                }
+            }
+        }
+    }
+
     #[test]
     fn people_type_times_dates_and_how_long_ago() {
         assert_eq!(parse_since("2026-11-29T08:30:00+01:00"), Ok(rfc3339("2026-11-29T07:30:00Z").unwrap()));
