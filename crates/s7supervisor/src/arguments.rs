@@ -98,6 +98,10 @@ pub(crate) enum Command {
     #[command(after_long_help = STATUS)]
     Status(Status),
 
+    /// Show what components have written, and with -f what they write; without ID, the supervisor's own log
+    #[command(after_long_help = commands::logs::HELP)]
+    Logs(commands::logs::Logs),
+
     /// Tell what happened, and with -f what happens
     #[command(after_long_help = commands::events::HELP)]
     Events(commands::events::Events),
@@ -105,6 +109,10 @@ pub(crate) enum Command {
     /// Tell why a component is in the state that it is in
     #[command(after_long_help = commands::why::HELP)]
     Why(commands::why::Why),
+
+    /// Show or set how much the running supervisor tells in its own log
+    #[command(after_long_help = commands::tracelevel::HELP)]
+    Tracelevel(commands::tracelevel::Tracelevel),
 
     /// Replace the running supervisor by another version; no component is touched
     #[command(after_long_help = commands::upgrade::HELP)]
@@ -115,7 +123,7 @@ pub(crate) enum Command {
     TakeoverCheck,
 
     /// Be a component for trying things out: listen, crash, ignore, flood, fork
-    #[command(after_long_help = STAND_IN)]
+    #[command(after_long_help = commands::stand_in::HELP)]
     StandIn(StandIn),
 }
 
@@ -342,18 +350,6 @@ Examples:
   s7supervisor status ps
   s7supervisor status --json";
 
-const STAND_IN: &str = "\
-It stays until SIGTERM or SIGINT, and then ends with exit code 0, unless told
-otherwise. What follows -- is ignored, so that it can take the place of a
-program with arguments of its own.
-
-Examples:
-  s7supervisor stand-in --name ps --listen 8080
-  s7supervisor stand-in --print 'here I am' --crash-after 5s --signal SEGV
-  s7supervisor stand-in --fork-children 2 --new-session --ignore-stop
-  s7supervisor stand-in --flood --rate 1000
-  s7supervisor stand-in --listen 8080 -- -Xmx512m org.example.Main";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,11 +377,13 @@ mod tests {
             START,
             RESTART,
             STATUS,
-            STAND_IN,
             commands::events::HELP,
+            commands::logs::HELP,
             commands::why::HELP,
+            commands::tracelevel::HELP,
             commands::upgrade::HELP,
             commands::simulate::HELP,
+            commands::stand_in::HELP,
         ] {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");

@@ -30,7 +30,8 @@ use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{
-    check, events, restart, run, show, simulate, stand_in, start, status, stop, takeover_check, upgrade, why,
+    check, events, logs, restart, run, show, simulate, stand_in, start, status, stop, takeover_check,
+    tracelevel, upgrade, why,
 };
 use crate::exit::Exit;
 
@@ -53,7 +54,9 @@ fn main() -> ExitCode {
         Command::Restart(asked) => restart::restart(&place, asked),
         Command::Status(asked) => status::status(&place, asked),
         Command::Events(asked) => events::events(&place, asked),
+        Command::Logs(asked) => logs::logs(&place, asked),
         Command::Why(asked) => why::why(&place, asked),
+        Command::Tracelevel(asked) => tracelevel::tracelevel(&place, asked),
         Command::Upgrade(asked) => upgrade::upgrade(&place, asked),
         Command::TakeoverCheck => takeover_check::takeover_check(),
         Command::StandIn(told) => stand_in::run(told),

@@ -2,6 +2,28 @@
 
 use supervisor::ProcessSpec;
 
+use crate::exit::{Exit, Failure};
+
+/// The components that these names mean, in the order of the registry; all if there are no names.
+pub(crate) fn choose<'a>(
+    components: &'a [ProcessSpec],
+    names: &[String],
+) -> Result<Vec<&'a ProcessSpec>, Failure> {
+    for name in names {
+        if !components.iter().any(|spec| means(name, spec)) {
+            let ids = components.iter().map(|spec| spec.id.as_str());
+            let advice = match most_like(name, ids) {
+                Some(id) => format!("did you mean {id:?}?"),
+                None => "`s7supervisor check` names all".to_owned(),
+            };
+            let message = format!("there is no component {name:?}; {advice}");
+            return Err(Failure::new(Exit::Invalid, message));
+        }
+    }
+    let chosen = |spec: &&ProcessSpec| names.is_empty() || names.iter().any(|name| means(name, spec));
+    Ok(components.iter().filter(chosen).collect())
+}
+
 /// Whether this name means the component: by its id, by the common name of several instances, or by a pattern.
 pub(crate) fn means(name: &str, spec: &ProcessSpec) -> bool {
     let pattern = glob::Pattern::new(name);

@@ -13,17 +13,14 @@ use supervisor::registry::RegistryError;
 /// Why the first answer that was lost could not be written.
 static LOST: Mutex<Option<Error>> = Mutex::new(None);
 
-/// Whether whoever read the answers has gone away.
-static GONE: AtomicBool = AtomicBool::new(false);
+/// Writes a part of the answer as it is.
+pub(crate) fn answer_bytes(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    note(stdout.write_all(bytes).and_then(|()| stdout.flush()));
+}
 
-/// Writes the answer of a command, colours only where a terminal shows them.
-pub(crate) fn answer(text: &str) {
-    // What has no colours needs none taken out, which would cost a long answer a millisecond.
-    let written = if text.contains('\u{1b}') {
-        write_line(anstream::stdout(), text)
-    } else {
-        write_line(std::io::stdout(), text)
-    };
+/// Remembers whether an answer was written.
+fn note(written: std::io::Result<()>) {
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -31,6 +28,19 @@ pub(crate) fn answer(text: &str) {
         Err(_) => GONE.store(true, Ordering::Relaxed),
         Ok(()) => {}
     }
+}
+
+/// Whether whoever read the answers has gone away.
+static GONE: AtomicBool = AtomicBool::new(false);
+
+/// Writes the answer of a command, colours only where a terminal shows them.
+pub(crate) fn answer(text: &str) {
+    // What has no colours needs none taken out, which would cost a long answer a millisecond.
+    note(if text.contains('\u{1b}') {
+        write_line(anstream::stdout(), text)
+    } else {
+        write_line(std::io::stdout(), text)
+    });
 }
 
 /// Whether whoever read the answers has gone away, so that there is no use in more of them.
@@ -67,6 +77,11 @@ pub(crate) fn colours_on_stderr() -> bool {
     anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
 }
 
+/// Whether standard output shows colours.
+pub(crate) fn colours_on_stdout() -> bool {
+    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}
+
 fn write_line(mut stream: impl Write, text: &str) -> std::io::Result<()> {
     stream.write_all(text.as_bytes())?;
     if !text.ends_with('\n') {
@@ -92,9 +107,64 @@ pub(crate) fn printable<'a>(text: impl Into<Cow<'a, str>>) -> String {
     shown
 }
 
+/// What a program has written, as a terminal may show it: likewise, but tabs stay, and so do colours if there are to be any.
+pub(crate) fn harmless(text: &str, colours: bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let (mut rest, mut is_coloured) = (text, false);
+    while let Some(character) = rest.chars().next() {
+        let length = colour(rest).unwrap_or(0);
+        if length > 0 {
+            is_coloured = true;
+            shown.push_str(if colours { &rest[..length] } else { "" });
+        } else if character.is_control() && character != '\t' {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+        rest = &rest[length.max(character.len_utf8())..];
+    }
+    if is_coloured && colours {
+        // What is not ended by whoever began it goes no further than the line.
+        shown.push_str("\u{1b}[0m");
+    }
+    shown
+}
+
+/// How long the order to a terminal is that `text` begins with, if it is one that only sets colours.
+fn colour(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let end = parameters.find(|character: char| !character.is_ascii_digit() && character != ';')?;
+    parameters[end..].starts_with('m').then_some("\u{1b}[".len() + end + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_what_a_program_writes_a_terminal_takes_colours_and_no_other_orders() {
+        let shown = |text| harmless(text, true);
+        assert_eq!(shown("a\tb\u{1b}[2Jc\r\u{7}"), "a\tb\\u{1b}[2Jc\\r\\u{7}");
+        assert_eq!(shown("\u{1b}[1;31mred"), "\u{1b}[1;31mred\u{1b}[0m");
+        assert_eq!(shown("\u{1b}[31"), "\\u{1b}[31");
+        assert_eq!(shown("\u{1b}]0;title\u{7}\u{9b}1m"), "\\u{1b}]0;title\\u{7}\\u{9b}1m");
+        assert_eq!(harmless("\u{1b}[31mred\u{1b}[m ä", false), "red ä");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_program_writes_only_tabs_and_colours_are_left_of_its_orders(text: String, orders in "([\\x1b\\[0-9;mJ\u{9b}\\t\\r]|a)*") {
+            for text in [text, orders] {
+                let is_order = |character: char| character.is_control() && character != '\t';
+                proptest::prop_assert!(!harmless(&text, false).contains(is_order));
+                for piece in harmless(&text, true).split('\u{1b}').skip(1) {
+                    let end = piece.find('m').unwrap();
+                    proptest::prop_assert!(piece[1..end].chars().all(|c| c.is_ascii_digit() || c == ';'));
+                    proptest::prop_assert!(piece.starts_with('[') && !piece.contains(is_order));
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_comes_from_outside_can_neither_break_a_line_nor_order_a_terminal_about() {

@@ -1,10 +1,38 @@
 //! Waiting for no longer than one was told to.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::exit::Failure;
+
+/// From now on Ctrl-C is how this command ends, and no failure.
+pub(crate) fn end_on_signals() -> Result<(), Failure> {
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 0, Arc::new(AtomicBool::new(true)))
+            .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Waits until the descriptor is readable: `false` if whoever reads our standard output has gone away instead.
+pub(crate) fn readable_while_read(descriptor: &impl AsFd) -> rustix::io::Result<bool> {
+    let output = rustix::stdio::stdout();
+    // What has no reader any more says so, whatever it is asked for.
+    let mut polled = [PollFd::new(descriptor, PollFlags::IN), PollFd::new(&output, PollFlags::empty())];
+    loop {
+        match poll(&mut polled, None) {
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(polled[1].revents().is_empty()),
+        }
+    }
+}
 
 /// Now, on the clock that never jumps.
 #[expect(clippy::disallowed_methods, reason = "commands wait no longer than they are told")]

@@ -1,10 +1,14 @@
-//! What the kernel tells of a folder or a file: so that nobody has to look again and again.
+//! What the kernel tells of folders and files: so that nobody has to look again and again.
 
+use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use rustix::fs::inotify;
+use rustix::fs::inotify::ReadFlags;
 pub(crate) use rustix::fs::inotify::WatchFlags;
 use rustix::io::Errno;
 
@@ -36,6 +40,64 @@ impl Watch {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+/// News of what is written and made in several folders, from when each is added.
+#[derive(Debug)]
+pub(crate) struct Folders(OwnedFd);
+
+/// What happened in a folder.
+#[derive(Debug)]
+pub(crate) enum News<'a> {
+    /// A file of this name was written to.
+    Written(i32, &'a OsStr),
+    /// A file has this name from now on.
+    Appeared(i32, &'a OsStr),
+    /// Anything: there was more than the kernel can tell.
+    Unknown,
+    /// The folder is gone.
+    Gone,
+}
+
+impl Folders {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self(inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?))
+    }
+
+    /// Adds a folder, if it is not there yet; the number by which its news come.
+    pub(crate) fn add(&self, folder: &Path) -> io::Result<i32> {
+        let kinds = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
+        Ok(inotify::add_watch(&self.0, folder, kinds)?)
+    }
+
+    /// Takes all the news there is.
+    pub(crate) fn take(&self, mut heed: impl FnMut(News<'_>)) -> io::Result<()> {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&self.0, &mut buffer);
+        loop {
+            match reader.next() {
+                Ok(event) => {
+                    let (kinds, folder) = (event.events(), event.wd());
+                    let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
+                    heed(match name {
+                        Some(name) if kinds.contains(ReadFlags::MODIFY) => News::Written(folder, name),
+                        Some(name) => News::Appeared(folder, name),
+                        None if kinds.contains(ReadFlags::IGNORED) => News::Gone,
+                        None => News::Unknown,
+                    });
+                }
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Folders {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -42,6 +42,7 @@
 //! | `POST /v1/components/{id}/start`, …: the same of one, without `components` | [`wire::OutcomeDocument`] |
 //! | `GET /v1/events` | a stream of [`wire::EventDocument`] as Server-Sent Events, until the supervisor ends |
 //! | `POST /v1/shutdown` with a [`wire::ShutdownDocument`] | [`wire::OutcomeDocument`] |
+//! | `GET /v1/tracelevel`, `POST /v1/tracelevel` with a [`wire::TraceLevelDocument`], where the host [has one](Builder::trace_level) | [`wire::TraceLevelDocument`] |
 //! | `POST /v1/upgrade` with a [`wire::UpgradeOrderDocument`], where the host [can](Builder::upgrader) | [`wire::UpgradeDocument`] |
 //!
 //! A name is an id, the common name of several instances, or a glob. A `POST` is answered when what was asked for has
@@ -54,7 +55,7 @@
 //! | 202 | taken up, not finished yet |
 //! | 409 | finished, but not all of it came to be: the outcome tells what; or refused, as a problem: running components depend on what was to stop, it has no `<reload>`, too many requests wait |
 //! | 400, 415, 413, 431, 408 | the request cannot be understood, is no JSON, too large, or too slow |
-//! | 404, 405 | there is no such component or path; it does not take this method |
+//! | 404, 405 | there is no such component or path, or the host does not offer this; it does not take this method |
 //! | 503 | the supervisor is shutting down or has ended |
 //!
 //! From 400 on, but for 409 with an outcome, the answer is a [`wire::ProblemDocument`] (`application/problem+json`), and

@@ -8,6 +8,7 @@ mod event;
 mod order;
 mod outcome;
 mod sentence;
+mod trace_level;
 mod upgrade;
 
 use std::time::{Duration, SystemTime};
@@ -22,6 +23,7 @@ pub use self::outcome::{ComponentOutcome, OutcomeDocument, OutcomeKind, ProblemD
 pub use self::event::{EventDocument, FaultDocument, What};
 pub(crate) use self::event::{Numbering, wall_clock};
 pub use self::sentence::{Sentence, fact_in_words};
+pub use self::trace_level::TraceLevelDocument;
 pub use self::upgrade::{UpgradeDocument, UpgradeOrderDocument};
 
 /// The answer to `GET /v1/status`, and what `status --json` prints.

@@ -8,7 +8,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use supervisor::registry::{LoadOptions, Origin, Registry, RegistryError, lenient_temp};
+use supervisor::registry::{
+    LoadOptions, LogFormat, Origin, Registry, RegistryError, lenient_log, lenient_temp,
+};
 use supervisor::{Output, ProcessSpec, Resource, ResourceLimit, Stderr};
 
 const CORPUS: &str = "tests/registry";
@@ -163,6 +165,7 @@ fn everything_that_a_registry_says_arrives_in_the_specification() {
     assert_eq!(config.log, Path::new("/var/log/Supervisor.log"));
     assert_eq!(config.temp, Path::new("/srv/run/logs/Supervisor.log"));
     assert_eq!((config.trace_level, config.trace_stats_interval, config.log_days), (3, None, 20));
+    assert_eq!(config.log_format, LogFormat::Json);
     assert_eq!(ids(&registry), ["ps", "web-1", "web-2", "web-3"]);
 
     let ps = &registry.components[0];
@@ -588,6 +591,7 @@ fn the_temp_folder_is_found_though_the_registry_is_broken() {
     }
     assert_eq!(temp("<supervisor><config><temp>SV::unknown</temp>"), folder.path().join("temp"));
     assert_eq!(temp("garbage"), folder.path().join("temp"));
+    assert_eq!(lenient_log(&path, &plain()), folder.path().join("logs/Supervisor.log"));
     let missing = folder.path().join("conf/missing.xml");
     assert_eq!(lenient_temp(&missing, &plain()), folder.path().join("temp"));
 }

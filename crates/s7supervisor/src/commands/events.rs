@@ -2,12 +2,9 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Local};
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
 use supervisor_control::journal::{Entry, Past};
 use supervisor_control::wire::{EventDocument, What};
 use supervisor_control::{Client, Follow};
@@ -15,8 +12,7 @@ use supervisor_control::{Client, Follow};
 use crate::arguments::Place;
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
-use crate::past;
-use crate::say;
+use crate::{past, say, waiting};
 
 /// `events`
 #[derive(Args, Debug)]
@@ -77,11 +73,7 @@ pub(crate) fn events(place: &Place, asked: &Events) -> Ended {
 
 /// Tells the newest of the past, and then what happens.
 fn follow(client: Client, temp: PathBuf, telling: &Telling, lines: usize) -> Ended {
-    // Ctrl-C is how this ends, and no failure.
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 0, Arc::new(AtomicBool::new(true)))
-            .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
-    }
+    waiting::end_on_signals()?;
     let began = client.status(&[]).map_err(|error| control::failure(&error))?.supervisor.began;
     // Whoever listens first and then reads the past misses nothing.
     let coming = client.follow().map_err(|error| control::failure(&error))?;

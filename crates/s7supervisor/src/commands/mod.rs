@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod events;
+pub(crate) mod logs;
 pub(crate) mod restart;
 pub(crate) mod run;
 pub(crate) mod show;
@@ -11,5 +12,6 @@ pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod takeover_check;
+pub(crate) mod tracelevel;
 pub(crate) mod upgrade;
 pub(crate) mod why;

@@ -485,7 +485,7 @@ fn serve(
 ) -> std::io::Result<Server> {
     let Served { registry, journal, upgrade, .. } = *served;
     let (trouble, asked) = (journal.trouble(), served.status_asked.clone());
-    let examiner = Arc::clone(served.examiner);
+    let (examiner, level) = (Arc::clone(served.examiner), home.log.level.clone());
     let folder = home.temp.folder().try_clone_to_owned()?;
     let builder = Server::builder(handle.clone())
         .condition(move || {
@@ -498,6 +498,13 @@ fn serve(
         .supervisor_version(env!("CARGO_PKG_VERSION"))
         .upgrader(move |request| examiner.examine(request))
         .upgrade(upgrade.cloned())
+        .trace_level(move |asked, by| {
+            if let Some(asked) = asked {
+                level.set(asked);
+                info!("trace level {asked}, asked for by {by}");
+            }
+            level.now()
+        })
         .replace_socket(true);
     match listener {
         Some(listener) => builder.resume_in(folder, SOCKET, listener),

@@ -12,8 +12,8 @@ use supervisor::registry::Registry;
 use supervisor::{OnGiveUp, ProcessSpec, Variable};
 
 use crate::arguments::{Place, Show};
-use crate::exit::{Ended, Exit, Failure};
-use crate::naming::{means, most_like};
+use crate::exit::{Ended, Exit};
+use crate::naming::choose;
 use crate::say;
 
 pub(super) use document::dependency;
@@ -51,23 +51,6 @@ fn split(names: &[String]) -> (Option<PathBuf>, &[String]) {
         }
         ids => (None, ids),
     }
-}
-
-/// The components that these names mean, in the order of the registry; all if there are no names.
-fn choose<'a>(components: &'a [ProcessSpec], names: &[String]) -> Result<Vec<&'a ProcessSpec>, Failure> {
-    for name in names {
-        if !components.iter().any(|spec| means(name, spec)) {
-            let ids = components.iter().map(|spec| spec.id.as_str());
-            let advice = match most_like(name, ids) {
-                Some(id) => format!("did you mean {id:?}?"),
-                None => "`s7supervisor check` names all".to_owned(),
-            };
-            let message = format!("there is no component {name:?}; {advice}");
-            return Err(Failure::new(Exit::Invalid, message));
-        }
-    }
-    let chosen = |spec: &&ProcessSpec| names.is_empty() || names.iter().any(|name| means(name, spec));
-    Ok(components.iter().filter(chosen).collect())
 }
 
 fn head(place: &Place, registry: &Registry) -> String {

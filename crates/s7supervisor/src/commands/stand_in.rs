@@ -91,6 +91,18 @@ pub(crate) struct StandIn {
     ignored: Vec<std::ffi::OsString>,
 }
 
+pub(crate) const HELP: &str = "\
+It stays until SIGTERM or SIGINT, and then ends with exit code 0, unless told
+otherwise. What follows -- is ignored, so that it can take the place of a
+program with arguments of its own.
+
+Examples:
+  s7supervisor stand-in --name ps --listen 8080
+  s7supervisor stand-in --print 'here I am' --crash-after 5s --signal SEGV
+  s7supervisor stand-in --fork-children 2 --new-session --ignore-stop
+  s7supervisor stand-in --flood --rate 1000
+  s7supervisor stand-in --listen 8080 -- -Xmx512m org.example.Main";
+
 /// Lives as it was told.
 pub(crate) fn run(told: &StandIn) -> Ended {
     if told.own_session {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod follow;
+mod trace_level;
 
 use std::fmt;
 use std::io::{self, Write};

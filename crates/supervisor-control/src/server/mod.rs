@@ -8,7 +8,7 @@
 //! - `problem`: answers
 //! - `peer`: who asks
 //! - `feed`: events for those who follow them
-//! - `upgrade`: what the host is asked for
+//! - `upgrade`, `trace_level`: what the host is asked for
 
 mod connection;
 mod connections;
@@ -18,6 +18,7 @@ mod order;
 mod peer;
 mod problem;
 mod routes;
+mod trace_level;
 mod upgrade;
 
 use std::ffi::OsStr;
@@ -45,6 +46,7 @@ use crate::socket::{BoundSocket, Place};
 use crate::wire::UpgradeDocument;
 use connections::Connections;
 use feed::Feed;
+use trace_level::TraceLevel;
 pub use upgrade::UpgradeRequest;
 use upgrade::Upgrader;
 
@@ -119,6 +121,7 @@ struct App {
     feed: Arc<Feed>,
     upgrader: Upgrader,
     upgrade: Option<Arc<UpgradeDocument>>,
+    trace_level: TraceLevel,
 }
 
 /// What tells of conditions that the supervisor itself does not know of.
@@ -153,6 +156,7 @@ impl Server {
             limits,
             upgrader: Upgrader::default(),
             upgrade: None,
+            trace_level: TraceLevel::default(),
         };
         Builder { app, replace: false }
     }
@@ -239,6 +243,14 @@ impl Builder {
     #[must_use]
     pub fn upgrade(mut self, upgrade: Option<UpgradeDocument>) -> Self {
         self.app.upgrade = upgrade.map(Arc::new);
+        self
+    }
+
+    /// How much the host tells in its own log, from 1 to 4: given a level, which is to hold from now on, and who asks, it
+    /// says which holds. It must answer at once. Default: such requests are refused.
+    #[must_use]
+    pub fn trace_level(mut self, ask: impl Fn(Option<u8>, &str) -> u8 + Send + Sync + 'static) -> Self {
+        self.app.trace_level = TraceLevel(Some(Arc::new(ask)));
         self
     }
 

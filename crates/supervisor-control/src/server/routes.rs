@@ -19,7 +19,7 @@ use super::peer::Peer;
 use super::problem::{Problem, json};
 use crate::wire::{
     ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument,
-    UpgradeOrderDocument, rfc3339, wall_clock,
+    TraceLevelDocument, UpgradeOrderDocument, rfc3339, wall_clock,
 };
 
 /// Every path under `/v1/`.
@@ -30,7 +30,8 @@ pub(super) fn router(app: App) -> Router {
         .route("/v1/events", get(events))
         .route("/v1/components/{id}", get(component))
         .route("/v1/shutdown", post(shutdown))
-        .route("/v1/upgrade", post(upgrade));
+        .route("/v1/upgrade", post(upgrade))
+        .route("/v1/tracelevel", get(trace_level).post(set_trace_level));
     let router = verb(router, "start", order::start);
     let router = verb(router, "stop", order::stop);
     let router = verb(router, "restart", order::restart);
@@ -132,6 +133,18 @@ async fn upgrade(
     Document(document): Document<UpgradeOrderDocument>,
 ) -> Result<Response, Problem> {
     app.upgrader.ask(document.executable, peer.0).await
+}
+
+async fn trace_level(State(app): State<App>, Extension(peer): Extension<Peer>) -> Result<Response, Problem> {
+    app.trace_level.ask(None, &peer.0)
+}
+
+async fn set_trace_level(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    Document(document): Document<TraceLevelDocument>,
+) -> Result<Response, Problem> {
+    app.trace_level.ask(Some(document.level), &peer.0)
 }
 
 /// Asks for something about components, and tells of each what came of it.

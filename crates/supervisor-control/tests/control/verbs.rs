@@ -1,5 +1,7 @@
 //! Signals, reloads, resets, waits, and what components need of each other.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -7,7 +9,7 @@ use supervisor::{
     ComponentId, Condition, Dependants, Dependency, EventKind, ProcessSpec, Recipient, Signal, Step, Until,
 };
 use supervisor_control::wire::OutcomeKind;
-use supervisor_control::{Action, ClientError, Wait};
+use supervisor_control::{Action, Client, ClientError, Server, Wait};
 
 use crate::common::{Running, SOON, get, post, shell, steady};
 
@@ -57,6 +59,32 @@ fn a_reload_is_refused_where_nothing_says_how_and_done_where_something_does() {
     assert!(refused.problem(409).contains("ps has no <reload>"));
     let outcome = client.act(Action::Reload, Some(&names(["reloads"])), Wait::Forever).unwrap();
     assert_eq!(outcome.components[0].result, OutcomeKind::Done);
+}
+
+#[test]
+fn the_trace_level_is_the_affair_of_the_host_and_refused_where_it_has_none() {
+    let running = Running::with([]);
+    let error = running.client().trace_level().unwrap_err();
+    assert!(matches!(error, ClientError::Refused { status: 404, .. }), "{error}");
+
+    let level = Arc::new(AtomicU8::new(2));
+    let socket = running.folder.path().join("another.sock");
+    let _server = Server::builder(running.supervisor.as_ref().unwrap().handle())
+        .trace_level(move |asked, by| {
+            assert!(by.starts_with("user "), "{by}");
+            asked.inspect(|&asked| level.store(asked, Ordering::Relaxed));
+            level.load(Ordering::Relaxed)
+        })
+        .bind(&socket)
+        .unwrap();
+    let client = Client::connect(&socket).unwrap();
+    assert_eq!(client.trace_level().unwrap(), 2);
+    assert_eq!(client.set_trace_level(4).unwrap(), 4);
+    for level in [0, 5] {
+        let error = client.set_trace_level(level).unwrap_err();
+        assert!(matches!(error, ClientError::Refused { status: 400, .. }), "{error}");
+    }
+    assert_eq!(client.trace_level().unwrap(), 4);
 }
 
 #[test]

@@ -35,6 +35,15 @@ impl Folder {
         Ok(Self { descriptor, path: path.to_path_buf() })
     }
 
+    /// Likewise, but makes nothing.
+    pub(super) fn existing(path: &Path) -> io::Result<Self> {
+        let path = path.parent().unwrap_or(Path::new("/"));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptor = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|error| failed("open the folder", path, &error.into()))?;
+        Ok(Self { descriptor, path: path.to_path_buf() })
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -16,12 +16,14 @@
 //! - `log_file` appends to the file of the day and begins a new one when it is due; `names` knows what these files
 //!   are called and `folder` opens them.
 //! - `housekeeping` deletes and compresses in the background.
+//! - `files` tells whoever wants to read a log which files it has.
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 mod fifos;
+mod files;
 mod folder;
 mod housekeeping;
 mod last_words;
@@ -33,6 +35,7 @@ mod sink;
 mod testbench;
 
 pub(crate) use fifos::{Fifo, Fifos, Purpose};
+pub use files::StoredLog;
 pub use log_file::LogFile;
 pub(crate) use names::owners;
 pub(crate) use pump::{News, Notice, Pump};

@@ -26,10 +26,22 @@ pub struct Config {
     pub trace_stats_interval: Option<Duration>,
     /// For how many days dated log files are kept. Default: 10.
     pub log_days: u32,
+    /// How the supervisor's own log is written. Default: as text.
+    pub log_format: LogFormat,
     /// The most restarts over all components. Default: no limit.
     pub restart_budget: Option<RestartBudget>,
     /// What happens when an essential component is given up. Default: the others go on.
     pub on_give_up: OnGiveUp,
+}
+
+/// How the supervisor's own log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line of text for each event.
+    #[default]
+    Text,
+    /// A JSON document for each event, one a line.
+    Json,
 }
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
@@ -64,9 +76,7 @@ pub(super) fn read(root: Option<&Node>, registry: FileId, reading: &mut Reading<
     let interval = written("tracestatsinterval").and_then(|value| reading.interval(value));
     let log_days = written("logDays").map(|value| reading.number(value));
     let max_days = reading.settings.max_days(registry, reading.problems);
-    if let Some(format) = written("logFormat") {
-        reading.text(format);
-    }
+    let log_format = written("logFormat").and_then(|value| reading.text(value));
     let on_give_up = written("onGiveUp").and_then(|value| reading.text(value));
     Config {
         tcp_port: written("tcpport").and_then(|value| reading.number(value)).filter(|&port| port != 0),
@@ -76,6 +86,10 @@ pub(super) fn read(root: Option<&Node>, registry: FileId, reading: &mut Reading<
         trace_stats_interval: Some(interval.unwrap_or(DEFAULT_INTERVAL))
             .filter(|interval| !interval.is_zero()),
         log_days: log_days.flatten().or(max_days).unwrap_or(DEFAULT_LOG_DAYS),
+        log_format: match log_format.as_deref() {
+            Some("json") => LogFormat::Json,
+            _ => LogFormat::Text,
+        },
         restart_budget: config.and_then(|config| restart_budget(config.child("restartBudget")?, reading)),
         on_give_up: match on_give_up.as_deref() {
             Some("shutdown") => OnGiveUp::Shutdown,

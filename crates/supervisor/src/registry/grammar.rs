@@ -133,7 +133,11 @@ static CONFIG: ElementRule = group(
         &value("tracelevel", Kind::Number { min: 1, max: 4 }, "How much is logged: 1 to 4."),
         &value("tracestatsinterval", Kind::Interval, "Seconds between memory statistics; 0: off."),
         &value("logDays", Kind::Number { min: 1, max: 36_500 }, "Days that dated log files are kept."),
-        &value("logFormat", Kind::Choice { values: &["text", "json"], later: &["json"] }, "text or json."),
+        &value(
+            "logFormat",
+            choice(&["text", "json"]),
+            "How the supervisor's own log is written: text or json.",
+        ),
         &mark("restartBudget", "The most restarts at once over all components; 0: no limit.").with(&[
             required("max", Kind::Number { min: 0, max: 1_000_000 }),
             optional("within", Kind::PositiveDuration),

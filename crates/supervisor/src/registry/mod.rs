@@ -44,7 +44,7 @@ mod xml;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use self::config::Config;
+pub use self::config::{Config, LogFormat};
 pub use self::problem::{Problem, RegistryError};
 pub use self::setting::{Origin, Setting};
 
@@ -174,9 +174,19 @@ impl Registry {
 /// it is `temp` in the install folder.
 #[must_use]
 pub fn lenient_temp(path: &Path, options: &LoadOptions) -> PathBuf {
+    lenient_config(path, options).temp
+}
+
+/// Where the own log of a supervisor of the registry at `path` is, without the date: likewise, so that it can be read though
+/// the registry can no longer be loaded.
+#[must_use]
+pub fn lenient_log(path: &Path, options: &LoadOptions) -> PathBuf {
+    lenient_config(path, options).log
+}
+
+fn lenient_config(path: &Path, options: &LoadOptions) -> Config {
     let options = LoadOptions { check_ownership: false, ..options.clone() };
-    let mut loader = Loader::read(path, &options, Scope::WithoutComponents);
-    loader.config().temp
+    Loader::read(path, &options, Scope::WithoutComponents).config()
 }
 
 /// What is wrong with the text and the structure of a registry with these bytes.

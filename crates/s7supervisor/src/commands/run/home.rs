@@ -6,7 +6,6 @@ use std::path::Path;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use supervisor::LogSettings;
 use supervisor::registry::Registry;
 use tracing::{debug, warn};
 
@@ -14,7 +13,7 @@ use super::notify_folder::NotifyFolder;
 use super::report;
 use crate::exit::Failure;
 use crate::lock::{Holder, Lock, Refused};
-use crate::own_log::OwnLog;
+use crate::own_log::{self, OwnLog};
 use crate::say;
 use crate::temp_folder::{LOCK, PID_FILE, TempFolder};
 
@@ -51,10 +50,9 @@ impl Home {
         }
         let lock = lock.map_err(|refused| refusal(refused, &temp.path().join(LOCK), "with --temp"))?;
         let log_lock = lock_log(&registry.config.log, &holder, held_log)?;
-        let mut settings = LogSettings::new(&registry.config.log);
-        settings.dated = true;
-        settings.days = Some(registry.config.log_days);
-        let log = OwnLog::start(&settings, registry.config.trace_level).map_err(|error| {
+        let config = &registry.config;
+        let settings = own_log::settings(&config.log, Some(config.log_days));
+        let log = OwnLog::start(&settings, config.log_format, config.trace_level).map_err(|error| {
             let advice =
                 "let the supervisor's user write there, or name another place as `log` in the registry";
             Failure::failed(format!("cannot open the log {}: {error}; {advice}", settings.path.display()))

@@ -1,0 +1,277 @@
+//! What is written from now on, as the kernel tells it: whoever writes notices nothing, and nobody looks again and again.
+
+use std::fs::File;
+use std::io::BufRead;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use supervisor::StoredLog;
+
+use super::Wanted;
+use super::shelf::{Shelf, Volume, unreadable};
+use super::source::Source;
+use super::teller::Teller;
+use super::text::{self, Line};
+use crate::exit::Failure;
+use crate::watch::{Folders, News};
+use crate::{say, waiting};
+
+/// So much is read at once.
+const BLOCK: usize = 64 << 10;
+
+/// Logs that are followed.
+pub(super) struct Following<'a> {
+    news: Folders,
+    pursuits: Vec<Pursuit<'a>>,
+}
+
+impl<'a> Following<'a> {
+    /// Begins: from now on nothing is missed. What there is already is on the shelves, up to the end of a line.
+    pub(super) fn begin(sources: &'a [Source], wanted: &'a Wanted) -> Result<Self, Failure> {
+        let news = Folders::new().map_err(|error| Failure::failed(format!("cannot follow: {error}")))?;
+        let mut pursuits = Vec::new();
+        for (number, source) in sources.iter().enumerate() {
+            let folder = source.settings.path.parent().unwrap_or(Path::new("/"));
+            let folder = news.add(folder).map_err(|error| {
+                let advice = "start the supervisor, which makes it";
+                Failure::failed(format!(
+                    "cannot follow what is written in {}: {error}; {advice}",
+                    folder.display()
+                ))
+            })?;
+            let mut shelf = Shelf::look(&source.settings)?;
+            let held = shelf.volumes.last_mut().map(Held::of_newest).transpose()?.flatten();
+            let (line, left_behind) = (Line::default(), Vec::new());
+            pursuits.push(Pursuit {
+                number,
+                source,
+                wanted,
+                folder,
+                shelf,
+                held,
+                line,
+                left_behind,
+                time: None,
+            });
+        }
+        Ok(Self { news, pursuits })
+    }
+
+    /// What there was when it began.
+    pub(super) fn shelves(&self) -> impl Iterator<Item = &Shelf> {
+        self.pursuits.iter().map(|pursuit| &pursuit.shelf)
+    }
+
+    /// Tells what is written, until nobody reads it any more.
+    pub(super) fn follow(mut self, teller: &mut Teller) -> Result<(), Failure> {
+        let cannot = |error: std::io::Error| Failure::failed(format!("cannot follow: {error}"));
+        for pursuit in &mut self.pursuits {
+            pursuit.shelf = Shelf::default();
+            // What was written since it began.
+            pursuit.go_on(true, teller)?;
+        }
+        loop {
+            teller.flush();
+            if say::reader_is_gone()
+                || !waiting::readable_while_read(&self.news).map_err(|error| cannot(error.into()))?
+            {
+                return Ok(());
+            }
+            let mut concerned = vec![None; self.pursuits.len()];
+            let mut is_gone = false;
+            let mut note = |folder: Option<i32>, name: Option<&std::ffi::OsStr>, has_appeared: bool| {
+                for (pursuit, concerned) in self.pursuits.iter().zip(&mut concerned) {
+                    let is_its = folder.is_none_or(|folder| pursuit.folder == folder)
+                        && name.is_none_or(|name| pursuit.source.settings.owns(name));
+                    if is_its {
+                        *concerned = Some(has_appeared || *concerned == Some(true));
+                    }
+                }
+            };
+            let taken = self.news.take(|news| match news {
+                News::Written(folder, name) => note(Some(folder), Some(name), false),
+                News::Appeared(folder, name) => note(Some(folder), Some(name), true),
+                News::Unknown => note(None, None, true),
+                News::Gone => is_gone = true,
+            });
+            taken.map_err(cannot)?;
+            for (pursuit, concerned) in self.pursuits.iter_mut().zip(concerned) {
+                if let Some(has_appeared) = concerned {
+                    pursuit.go_on(has_appeared, teller)?;
+                }
+            }
+            if is_gone {
+                teller.flush();
+                return Err(Failure::failed(
+                    "cannot follow any more: somebody has removed the folder of the log",
+                ));
+            }
+        }
+    }
+}
+
+/// A log that is followed.
+struct Pursuit<'a> {
+    number: usize,
+    source: &'a Source,
+    wanted: &'a Wanted,
+    /// The number of its folder.
+    folder: i32,
+    shelf: Shelf,
+    held: Option<Held>,
+    /// What was read of a line that has no end yet.
+    line: Line,
+    /// Such a line in a file that was ended: whoever writes has taken it along to the next one, or has not.
+    left_behind: Vec<u8>,
+    /// Of the last line that has one.
+    time: Option<DateTime<Utc>>,
+}
+
+/// The file that is read.
+struct Held {
+    stored: StoredLog,
+    /// What it will be called when it is ended.
+    ended: StoredLog,
+    /// None, where it was compressed, and is read whole.
+    file: Option<File>,
+    offset: u64,
+}
+
+impl Held {
+    /// The newest file of a shelf; from then on that is read only up to where its last line ends.
+    fn of_newest(volume: &mut Volume) -> Result<Option<Self>, Failure> {
+        let (stored, ended) = (volume.stored.clone(), volume.ended.clone());
+        let Some((file, end)) = &mut volume.held else {
+            return Ok(Some(Self { stored, ended, file: None, offset: 0 }));
+        };
+        *end = text::unfinished(file, *end).map_err(|error| unreadable(&error))?;
+        let file_again = file.try_clone().map_err(|error| unreadable(&error))?;
+        Ok(Some(Self { stored, ended, file: Some(file_again), offset: *end }))
+    }
+
+    /// Where it stands among the files of its log, also if it is gone.
+    fn place(&self, files: &[StoredLog]) -> StoredLog {
+        let is_ours = |stored: &StoredLog| {
+            let ours = self.file.as_ref().and_then(|file| file.metadata().ok());
+            let there = std::fs::symlink_metadata(stored.path()).ok();
+            ours.zip(there)
+                .is_some_and(|(ours, there)| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+        };
+        // A day that is over is compressed under its own name.
+        if self.file.is_none() || is_ours(&self.stored) || files.contains(&self.stored.compressed()) {
+            return self.stored.clone();
+        }
+        let renamed = [&self.ended].into_iter().chain(files).find(|stored| is_ours(stored));
+        renamed.unwrap_or(&self.ended).clone()
+    }
+}
+
+impl Pursuit<'_> {
+    /// Tells what was written to the file that is read, and to the next ones if some may have appeared.
+    fn go_on(&mut self, has_appeared: bool, teller: &mut Teller) -> Result<(), Failure> {
+        loop {
+            self.read_on(teller)?;
+            if !has_appeared || say::reader_is_gone() {
+                return Ok(());
+            }
+            let Some((stored, ended)) = self.next()? else { return Ok(()) };
+            // Nothing is written to a file once there is a newer one. What was written before that was may be new.
+            self.read_on(teller)?;
+            let Some(opened) = Volume::open_stored(&stored).map_err(|error| unreadable(&error))? else {
+                // It has another name by now, or none.
+                continue;
+            };
+            if !self.line.is_empty() {
+                self.left_behind = self.line.take();
+            }
+            let file = match opened.into_plain() {
+                Ok(file) => Some(file),
+                Err(compressed) => {
+                    self.read_through(compressed.text(BLOCK), teller)?;
+                    None
+                }
+            };
+            self.held = Some(Held { stored, ended, file, offset: 0 });
+        }
+    }
+
+    /// The file after the one that is read, and what it will be called.
+    fn next(&mut self) -> Result<Option<(StoredLog, StoredLog)>, Failure> {
+        let files = self.source.settings.files().map_err(|error| unreadable(&error))?;
+        if let Some(held) = &mut self.held {
+            held.stored = held.place(&files);
+        }
+        let is_newer = |file: &&StoredLog| self.held.as_ref().is_none_or(|held| **file > held.stored);
+        let next = files.iter().find(is_newer);
+        // The same file, compressed meanwhile.
+        let same = self.held.as_ref().map(|held| held.stored.compressed());
+        let next = next.filter(|next| same.as_ref() != Some(*next)).or_else(|| {
+            let after = same.as_ref()?;
+            files.iter().find(|file| *file > after)
+        });
+        Ok(next.map(|next| (next.clone(), next.once_ended(&files))))
+    }
+
+    /// Reads to the end of the file.
+    fn read_on(&mut self, teller: &mut Teller) -> Result<(), Failure> {
+        let Some(Held { file: Some(file), offset, stored, .. }) = &mut self.held else { return Ok(()) };
+        let cannot = |error: std::io::Error, stored: &StoredLog| {
+            let text = format!("cannot read {}: {error}", stored.path().display());
+            unreadable(&std::io::Error::new(error.kind(), text))
+        };
+        let size = file.metadata().map_err(|error| cannot(error, stored))?.len();
+        if size < *offset {
+            if *offset - size <= self.line.length() {
+                // The line that has no end was taken along to the next file.
+                self.left_behind = self.line.take();
+                *offset = size;
+            } else {
+                // Somebody has cut the file.
+                self.line = Line::default();
+                *offset = 0;
+            }
+        }
+        let mut block = vec![0; BLOCK];
+        loop {
+            let Some(Held { file: Some(file), offset, stored, .. }) = &mut self.held else { return Ok(()) };
+            let length = file.read_at(&mut block, *offset).map_err(|error| cannot(error, stored))?;
+            if length == 0 {
+                return Ok(());
+            }
+            *offset += length as u64;
+            self.take(&block[..length], teller);
+            if say::reader_is_gone() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read_through(&mut self, mut text: Box<dyn BufRead>, teller: &mut Teller) -> Result<(), Failure> {
+        loop {
+            let block = text.fill_buf().map_err(|error| unreadable(&error))?;
+            if block.is_empty() {
+                return Ok(());
+            }
+            let length = block.len();
+            self.take(block, teller);
+            text.consume(length);
+        }
+    }
+
+    fn take(&mut self, block: &[u8], teller: &mut Teller) {
+        let mut rest = block;
+        while let Some(length) = self.line.add(rest) {
+            rest = &rest[length..];
+            let line = self.line.take();
+            let left_behind = std::mem::take(&mut self.left_behind);
+            // What was taken along stands here from its beginning; what was not goes on here.
+            let line = if line.starts_with(&left_behind) { line } else { [left_behind, line].concat() };
+            let told = self.source.writer.read(&line);
+            self.time = told.time.or(self.time);
+            if self.wanted.concerns(&told) {
+                teller.tell(self.number, &told, self.time);
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Which logs are meant, and where they are.
+
+use supervisor::registry;
+use supervisor::{LogSettings, Output, ProcessSpec, Stderr};
+
+use super::line::Writer;
+use crate::arguments::Place;
+use crate::exit::Failure;
+use crate::naming::choose;
+use crate::own_log;
+
+/// A log that is shown.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Who writes it.
+    pub(super) writer: Writer,
+    /// Where it is.
+    pub(super) settings: LogSettings,
+}
+
+impl Source {
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        match &self.writer {
+            Writer::Supervisor => "the supervisor",
+            Writer::Component { id, .. } => id,
+        }
+    }
+}
+
+/// The logs of the components that these names mean, in the order of the registry; without names, the supervisor's own.
+pub(super) fn meant(place: &Place, names: &[String], stderr: bool) -> Result<Vec<Source>, Failure> {
+    if names.is_empty() {
+        // Where a registry cannot be loaded any more, the log is just what one wants to see.
+        let path = registry::lenient_log(&place.find_registry(None)?, &place.options());
+        return Ok(vec![Source { writer: Writer::Supervisor, settings: own_log::settings(&path, None) }]);
+    }
+    let registry = place.load(None)?;
+    let specs = choose(&registry.components, names)?;
+    let sources: Vec<_> = specs.iter().filter_map(|spec| of(spec, stderr)).collect();
+    if sources.is_empty() {
+        let ids = specs.iter().map(|spec| spec.id.as_str()).collect::<Vec<_>>().join(", ");
+        let message = if stderr {
+            format!("there is no file of standard error alone of {ids}; leave out --stderr")
+        } else {
+            format!("there is no log of {ids}")
+        };
+        return Err(Failure::failed(message));
+    }
+    Ok(sources)
+}
+
+/// The log of its output, or of its standard error where that has files of its own.
+fn of(spec: &ProcessSpec, stderr: bool) -> Option<Source> {
+    let Output::File { log, stderr: place } = &spec.output else { return None };
+    let (settings, stream) = match (place, stderr) {
+        (Stderr::File, true) => (log.of_stderr(), Some("stderr")),
+        (_, true) => return None,
+        (Stderr::Join, false) => (log.clone(), None),
+        (Stderr::File | Stderr::Null, false) => (log.clone(), Some("stdout")),
+    };
+    Some(Source { writer: Writer::Component { id: spec.id.to_string(), stream }, settings })
+}

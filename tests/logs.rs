@@ -1,0 +1,378 @@
+//! `logs` and `tracelevel`: what was written is shown, whatever has become of its files and of the supervisor.
+//!
+//! Where a test is about files alone, it writes them itself; the others have real supervisors. As in `command_line.rs`,
+//! nothing waits by sleeping.
+#![cfg(target_os = "linux")]
+#![expect(clippy::disallowed_methods, reason = "the tests start programs and give them deadlines")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "command_line/house.rs"]
+#[expect(dead_code, reason = "the other tests of the command line need more of it")]
+mod house;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use house::{House, PROGRAM, code, kill, server, stand_in, stderr, stdout};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+/// Long enough for a busy machine; nothing waits this long unless it is broken.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A component with a log of this name, without a date, that nobody starts.
+fn quiet(id: &str, output: &str) -> String {
+    server(id, "exit", &format!("<output file=\"logs/{id}.log\" {output}/><autostart>false</autostart>"))
+}
+
+/// A component that writes numbers, about one each millisecond.
+fn counts(id: &str, output: &str) -> String {
+    let script =
+        format!("echo {id} $$ &gt; BELL; i=0; while :; do i=$((i+1)); echo number $i; sleep 0.001; done");
+    server(id, &script, &format!("<output file=\"logs/{id}.log\" {output}/>"))
+}
+
+fn compressed(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn append(path: &Path, text: &str) {
+    File::options().append(true).create(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+/// `logs -f`, and what it prints.
+struct Follower {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Follower {
+    fn new(house: &House, arguments: &[&str]) -> Self {
+        let mut command = house.command(PROGRAM);
+        let mut child = command.arg("logs").arg("-f").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
+    }
+
+    /// The next line, which comes in time.
+    fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        while line.last() != Some(&b'\n') {
+            if self.output.buffer().is_empty() {
+                let deadline = Timespec::try_from(DEADLINE).unwrap();
+                let mut polled = [PollFd::new(self.output.get_ref(), PollFlags::IN)];
+                assert_eq!(poll(&mut polled, Some(&deadline)).unwrap(), 1, "no line comes");
+            }
+            let held = self.output.fill_buf().unwrap();
+            assert!(!held.is_empty(), "it has ended");
+            let end = held.iter().position(|&byte| byte == b'\n').map_or(held.len(), |newline| newline + 1);
+            line.extend_from_slice(&held[..end]);
+            self.output.consume(end);
+        }
+        String::from_utf8(line).unwrap().trim_end_matches('\n').to_owned()
+    }
+
+    /// The number at the end of the next line.
+    fn number(&mut self) -> u64 {
+        let line = self.line();
+        line.rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("a torn line: {line:?}"))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(house: &House, arguments: &[&str]) -> Vec<String> {
+    let output = house.s7(arguments);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    stdout(&output).lines().map(str::to_owned).collect()
+}
+
+fn documents(house: &House, arguments: &[&str]) -> Vec<Value> {
+    lines(house, arguments).iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn lines_of_several_components_are_merged_by_time_and_each_has_a_name() {
+    let house = House::with(&(quiet("ps", "") + &quiet("web-1", "") + &quiet("web-2", "")));
+    fs::create_dir(house.path("logs")).unwrap();
+    let time = |second: u32| format!("2026-11-29T08:00:{second:02}Z");
+    let written = |id: &str, text: &str| fs::write(house.path(&format!("logs/{id}.log")), text).unwrap();
+    written("ps", &format!("{} a\n{} d\n  of d\n", time(1), time(4)));
+    written("web-1", &format!("{} b\n{} e\n", time(2), time(5)));
+    written("web-2", &format!("2026-11-29 08:00:03,5+00:00 c\n{} f\n", time(6)));
+
+    let all = lines(&house, &["logs", "*"]);
+    let texts: Vec<_> =
+        all.iter().map(|line| (line.split(' ').next().unwrap(), line.rsplit(' ').next().unwrap())).collect();
+    let expected = [
+        ("ps", "a"),
+        ("web-1", "b"),
+        ("web-2", "c"),
+        ("ps", "d"),
+        ("ps", "d"),
+        ("web-1", "e"),
+        ("web-2", "f"),
+    ];
+    assert_eq!(texts, expected);
+    assert!(all.iter().all(|line| line.find(" | ") == Some(5)), "{all:?}");
+
+    assert_eq!(lines(&house, &["logs", "*", "-n", "3"]), all[4..]);
+    assert_eq!(lines(&house, &["logs", "web-?", "-n", "1"]), [format!("web-2 | {} f", time(6))]);
+    assert_eq!(lines(&house, &["logs", "ps", "-n", "1"]), ["  of d"]);
+    assert_eq!(lines(&house, &["logs", "*", "--since", &time(5)]), all[5..]);
+    assert_eq!(
+        lines(&house, &["logs", "*", "--grep", "[af]$", "-n", "9"]),
+        [&all[0], &all[6]].map(Clone::clone)
+    );
+    let document = &documents(&house, &["logs", "ps", "-n", "1", "--json"])[0];
+    let expected = json!({"time": time(4), "component": "ps", "run": null, "stream": null, "line": "  of d"});
+    assert_eq!(document, &expected);
+}
+
+#[test]
+fn files_that_were_rotated_and_compressed_are_read_too() {
+    let house = House::with(&quiet("ps", "compress=\"true\""));
+    fs::create_dir(house.path("logs")).unwrap();
+    let numbers = |range: std::ops::Range<u32>| range.map(|number| format!("{number}\n")).collect::<String>();
+    fs::write(house.path("logs/ps.log.1.gz"), compressed(&numbers(0..1000))).unwrap();
+    fs::write(house.path("logs/ps.log.2.gz"), compressed(&numbers(1000..2000))).unwrap();
+    fs::write(house.path("logs/ps.log.3"), numbers(2000..3000)).unwrap();
+    fs::write(house.path("logs/ps.log.4.gz.tmp"), "half").unwrap();
+    fs::write(house.path("logs/ps.log"), numbers(3000..3010) + "the last has no end").unwrap();
+
+    let last = |count: usize| lines(&house, &["logs", "ps", "-n", &count.to_string()]);
+    for count in [1, 11, 12, 1011, 1500, 2011, 2500, 3011] {
+        let lines = last(count);
+        assert_eq!(lines.len(), count);
+        assert_eq!(lines.last().unwrap(), "the last has no end");
+        let numbers: Vec<u32> = lines[..count - 1].iter().map(|line| line.parse().unwrap()).collect();
+        let first = 3011 - u32::try_from(count).unwrap();
+        assert!(numbers.into_iter().eq(first..3010), "the last {count}");
+    }
+    assert_eq!(last(100_000).len(), 3011);
+    assert_eq!(lines(&house, &["logs", "ps"]).len(), 20);
+    assert_eq!(lines(&house, &["logs", "ps", "--grep", "^.?5$", "-n", "2"]), ["85", "95"]);
+    assert_eq!(lines(&house, &["logs", "ps", "--since", "1h"]).len(), 3011);
+    assert!(lines(&house, &["logs", "ps", "--since", "2100-01-01"]).is_empty());
+}
+
+#[test]
+fn what_a_component_has_written_goes_into_a_pipe_as_it_is() {
+    let house = House::with(&quiet("ps", ""));
+    fs::create_dir(house.path("logs")).unwrap();
+    let bytes = b"\x1b[2J\x1b[31mred\xff\x07\ttab\r\n";
+    fs::write(house.path("logs/ps.log"), bytes).unwrap();
+    assert_eq!(house.s7(&["logs", "ps"]).stdout, bytes);
+    let document = &documents(&house, &["logs", "ps", "--json"])[0];
+    assert_eq!(document["line"], "\u{1b}[2J\u{1b}[31mred\u{fffd}\u{7}\ttab\r");
+    assert_eq!(document["time"], Value::Null);
+}
+
+#[test]
+fn an_unknown_id_is_told_what_it_looks_like_and_a_wrong_pattern_or_time_what_is_wrong() {
+    let house = House::with(&(quiet("ps", "") + &quiet("own", "stderr=\"file\"")));
+    let unknown = house.s7(&["logs", "ow"]);
+    assert_eq!(code(&unknown), 2);
+    assert!(stderr(&unknown).contains("did you mean \"own\"?"), "{}", stderr(&unknown));
+    for wrong in [["--grep", "("], ["--since", "never"], ["-n", "-1"]] {
+        assert_eq!(code(&house.s7(&[&["logs", "ps"], &wrong[..]].concat())), 2, "{wrong:?}");
+    }
+    assert_eq!(code(&house.s7(&["logs", "--stderr"])), 2);
+    assert_eq!(code(&house.s7(&["logs", "ps", "--stderr"])), 1, "it has no file of its own");
+
+    fs::create_dir(house.path("logs")).unwrap();
+    fs::write(house.path("logs/own.log"), "out\n").unwrap();
+    fs::write(house.path("logs/own-stderr.log"), "error\n").unwrap();
+    assert_eq!(lines(&house, &["logs", "own"]), ["out"]);
+    assert_eq!(lines(&house, &["logs", "own", "ps", "--stderr"]), ["error"]);
+    let streams = [&[][..], &["--stderr"]]
+        .map(|more| documents(&house, &[&["logs", "own", "--json"], more].concat())[0]["stream"].clone());
+    assert_eq!(streams, ["stdout", "stderr"]);
+}
+
+#[test]
+fn logs_are_shown_while_the_supervisor_runs_and_when_it_does_not() {
+    let says = |id: &str| {
+        stand_in(id, &format!("--print 'I am {id}'"), "<instances>2</instances>")
+            .replace("--name FOLDER/web", "--name FOLDER/SV::id")
+            .replace("FOLDER/web.ready", "FOLDER/SV::id.ready")
+    };
+    let house = House::with(&(says("web") + &stand_in("ps", "--print 'I am ps'", "")));
+    house.start();
+    let all = ["web-1 | I am web", "web-2 | I am web", "ps    | I am ps"];
+    let sorted = |arguments: &[&str]| {
+        let mut lines = lines(&house, arguments);
+        lines.sort();
+        lines
+    };
+    let shown = |names: &[&str]| sorted(&[&["logs"], names].concat());
+    // What a component writes is stored a moment after it was written.
+    house.until(|| shown(&["*"]).len() == 3);
+    for _ in 0..2 {
+        assert_eq!(shown(&["web"]), all[..2]);
+        assert_eq!(shown(&["web", "ps", "ps"]), [all[2], all[0], all[1]]);
+        assert_eq!(shown(&["web-2"]), ["I am web"]);
+        assert!(lines(&house, &["logs", "-n", "1000"]).iter().any(|line| line.contains(" 1 ps: up, pid ")));
+        house.s7(&["stop"]);
+    }
+    fs::write(house.registry(), "<supervisor><broken/></supervisor>").unwrap();
+    let refused = house.s7(&["logs", "ps"]);
+    assert_eq!(code(&refused), 2);
+    assert!(stderr(&refused).contains("broken"), "{}", stderr(&refused));
+    assert!(!lines(&house, &["logs"]).is_empty(), "the own log is shown all the same");
+}
+
+#[test]
+fn both_forms_of_the_own_log_are_shown_alike() {
+    let house = House::with("");
+    for format in ["text", "json"] {
+        house.write_registry_with(&format!("<logFormat>{format}</logFormat>"), &stand_in("ps", "", ""));
+        house.start();
+        house.s7(&["stop"]);
+        let last: Vec<Value> = documents(&house, &["logs", "--json", "-n", "2"]);
+        assert_eq!(last[1]["line"], "1 ended with exit code 0", "{last:?}");
+        assert!(last[1]["time"].is_string() && last[1]["component"].is_null());
+        assert!(
+            lines(&house, &["logs"]).last().unwrap().ends_with("Z 1 ended with exit code 0") || cfg!(unix)
+        );
+        let own = fs::read_to_string(house.own_log()).unwrap();
+        assert_eq!(own.lines().last().unwrap().starts_with('{'), format == "json");
+        let up = lines(&house, &["logs", "-n", "100", "--grep", "^1 ps: up, pid"]);
+        assert_eq!(up.len(), if format == "text" { 1 } else { 2 }, "{up:?}");
+    }
+}
+
+#[test]
+fn whoever_follows_misses_no_line_over_rotation_and_the_death_of_the_supervisor() {
+    let house = House::with(&counts("ps", "maxSize=\"1k\" compress=\"true\""));
+    house.start();
+    let mut follower = Follower::new(&house, &["ps", "-n", "1"]);
+    let first = follower.number();
+    let mut next = first + 1;
+    let mut hear = |count| {
+        for _ in 0..count {
+            assert_eq!(follower.number(), next);
+            next += 1;
+        }
+    };
+    hear(400);
+    kill(house.supervisor_pid(), Signal::KILL);
+    house.start();
+    hear(400);
+    assert_eq!(code(&house.s7(&["upgrade"])), 0);
+    hear(400);
+    let rotated = fs::read_dir(house.path("logs")).unwrap().flatten();
+    assert!(rotated.filter(|entry| entry.file_name().to_str().unwrap().starts_with("ps.log.")).count() > 5);
+}
+
+#[test]
+fn whoever_follows_goes_on_in_new_files_whatever_becomes_of_the_old_ones() {
+    let house = House::with(&quiet("ps", "").replace("file=\"logs/ps.log\" ", ""));
+    fs::create_dir(house.path("logs")).unwrap();
+    let path = |name: &str| house.path(&format!("logs/ps-{name}"));
+    append(&path("2026-11-27.log"), "a\n");
+    append(&path("2026-11-28.log"), "b\nbegun");
+    let mut follower = Follower::new(&house, &["ps", "-n", "2"]);
+    assert_eq!([follower.line(), follower.line()], ["a", "b"]);
+    append(&path("2026-11-28.log"), ", ended\n");
+    assert_eq!(follower.line(), "begun, ended");
+
+    // Ended for its size, with a line that is taken along; deleted before anybody has looked.
+    append(&path("2026-11-28.log"), "c\nta");
+    assert_eq!(follower.line(), "c");
+    fs::rename(path("2026-11-28.log"), path("2026-11-28.log.1")).unwrap();
+    append(&path("2026-11-28.log"), "ta");
+    File::options().write(true).open(path("2026-11-28.log.1")).unwrap().set_len(17).unwrap();
+    append(&path("2026-11-28.log"), "ken\n");
+    assert_eq!(follower.line(), "taken");
+    fs::remove_file(path("2026-11-28.log.1")).unwrap();
+
+    // Another day; and the one before is compressed.
+    append(&path("2026-11-29.log"), "d\n");
+    assert_eq!(follower.line(), "d");
+    fs::write(path("2026-11-28.log.gz"), compressed("c\ntaken\n")).unwrap();
+    fs::remove_file(path("2026-11-28.log")).unwrap();
+    append(&path("2026-11-29.log"), "e\n");
+    assert_eq!(follower.line(), "e");
+
+    // Cut by somebody.
+    File::options().write(true).open(path("2026-11-29.log")).unwrap().set_len(0).unwrap();
+    append(&path("2026-11-29.log"), "f\n");
+    assert_eq!(follower.line(), "f");
+}
+
+#[test]
+fn whoever_follows_what_is_not_there_yet_is_told_when_it_comes_and_hears_only_what_matches() {
+    let house = House::with(&(quiet("ps", "") + &quiet("is", "")));
+    assert_eq!(code(&house.s7(&["logs", "ps", "-f"])), 1, "there is no folder");
+    fs::create_dir(house.path("logs")).unwrap();
+    fs::write(house.path("logs/is.log"), "yes, one\nno\n").unwrap();
+    let mut follower = Follower::new(&house, &["*", "--grep", "yes", "--json"]);
+    assert!(follower.line().contains("yes, one"));
+    append(&house.path("logs/other.log"), "yes, but of another\n");
+    append(&house.path("logs/ps.log"), "no\nyes, two\n");
+    let document: Value = serde_json::from_str(&follower.line()).unwrap();
+    assert_eq!((&document["component"], &document["line"]), (&json!("ps"), &json!("yes, two")));
+}
+
+#[test]
+fn whoever_follows_ends_when_nobody_reads_and_by_ctrl_c() {
+    let house = House::with(&quiet("ps", ""));
+    fs::create_dir(house.path("logs")).unwrap();
+    append(&house.path("logs/ps.log"), "one\n");
+    let follower = || {
+        let mut command = house.command(PROGRAM);
+        let mut child = command.args(["logs", "ps", "-f"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut String::new()).unwrap();
+        (child, output)
+    };
+    let (mut child, output) = follower();
+    drop(output);
+    assert_eq!(house.wait(&mut child), Some(0), "though nothing more is written");
+    let (mut child, _output) = follower();
+    kill(child.id(), Signal::INT);
+    assert_eq!(house.wait(&mut child), Some(0));
+}
+
+#[test]
+fn the_trace_level_is_changed_while_the_supervisor_runs() {
+    let house = House::with(&stand_in("ps", "", ""));
+    assert_eq!(code(&house.s7(&["tracelevel"])), 7);
+    house.start();
+    assert_eq!(lines(&house, &["tracelevel"]), ["trace level 4"]);
+    assert_eq!(lines(&house, &["tracelevel", "1"]), ["trace level 1"]);
+    let told = |line: &str| line.split(' ').nth(1).unwrap().parse::<u8>().unwrap();
+    let after = |house: &House| {
+        let all = lines(house, &["logs", "-n", "100000"]);
+        let change = all.iter().rposition(|line| line.contains(" trace level ")).unwrap();
+        all[change..].to_vec()
+    };
+    house.s7(&["restart", "ps"]);
+    house.until(|| after(&house).iter().any(|line| line.contains("ps: up, ")));
+    assert!(after(&house).iter().all(|line| told(line) == 1), "{:?}", after(&house));
+    house.s7(&["tracelevel", "3"]);
+    house.s7(&["restart", "ps"]);
+    house.until(|| after(&house).iter().any(|line| told(line) == 3));
+    assert!(after(&house).iter().all(|line| told(line) <= 3));
+    for wrong in ["0", "5", "x"] {
+        assert_eq!(code(&house.s7(&["tracelevel", wrong])), 2);
+    }
+    assert_eq!(house.json(&["tracelevel", "--json"]), json!({"level": 3}));
+    house.s7(&["stop"]);
+    house.start();
+    assert_eq!(lines(&house, &["tracelevel"]), ["trace level 4"], "as the registry says");
+}
