@@ -11,9 +11,10 @@
 mod house;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use flate2::Compression;
@@ -48,18 +49,44 @@ fn append(path: &Path, text: &str) {
     File::options().append(true).create(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
-/// `logs -f`, and what it prints.
+/// A command that goes on, and what it prints.
 struct Follower {
     child: Child,
     output: BufReader<ChildStdout>,
 }
 
 impl Follower {
+    /// `logs -f`
     fn new(house: &House, arguments: &[&str]) -> Self {
-        let mut command = house.command(PROGRAM);
-        let mut child = command.arg("logs").arg("-f").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        Self::of(house.command(PROGRAM).arg("logs").arg("-f").args(arguments))
+    }
+
+    /// `run --output`
+    fn run(house: &House, form: &str) -> Self {
+        Self::of(house.command(PROGRAM).args(["run", "--output", form]).stderr(Stdio::null()))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         Self { child, output }
+    }
+
+    /// All lines until one is this.
+    fn lines_until(&mut self, last: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line| line != last) {
+            lines.push(self.line());
+        }
+        lines
+    }
+
+    /// All that comes until it ends, which must be by itself and well.
+    fn rest(mut self) -> Vec<String> {
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        rest.lines().map(str::to_owned).collect()
     }
 
     /// The next line, which comes in time.
@@ -375,4 +402,90 @@ fn the_trace_level_is_changed_while_the_supervisor_runs() {
     house.s7(&["stop"]);
     house.start();
     assert_eq!(lines(&house, &["tracelevel"]), ["trace level 4"], "as the registry says");
+}
+
+/// A component that writes that many numbers to files of 4 KiB, and then a line without an end.
+fn writes_numbers(id: &str, count: u32) -> String {
+    let script = format!(
+        "i=0; while [ $i -lt {count} ]; do i=$((i+1)); echo number $i; done; printf over; exec sleep 10000"
+    );
+    server(id, &script, &format!("<output file=\"logs/{id}.log\" maxSize=\"4k\"/>"))
+}
+
+#[test]
+fn run_passes_on_every_line_with_the_name_of_its_component() {
+    let complains = server(
+        "complains",
+        "echo out; echo err &gt;&amp;2; exec sleep 10000",
+        "<output file=\"new/complains.log\" stderr=\"file\"/>",
+    );
+    let house = House::with(&(writes_numbers("writes", 3000) + &complains));
+    let mut run = Follower::run(&house, "prefixed");
+    let line = |id: &str, text: &str| format!("{id:14} | {text}");
+    let mut lines = run.lines_until(&line("writes", "number 3000"));
+    assert_eq!(code(&house.s7(&["wait", "writes", "complains"])), 0);
+    assert_eq!(code(&house.s7(&["stop"])), 0);
+    lines.extend(run.rest());
+    let of = |id: &str| {
+        let start = line(id, "");
+        lines.iter().filter_map(|line| line.strip_prefix(&start).map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let mut expected: Vec<_> = (1..=3000).map(|number| format!("number {number}")).collect();
+    expected.push("over".to_owned());
+    let written = of("writes");
+    let wrong = written.iter().zip(&expected).position(|(is, ought)| is != ought);
+    let around = wrong.map(|at| &written[at.saturating_sub(2)..written.len().min(at + 3)]);
+    assert_eq!(written, expected, "{} lines, {around:?}", written.len());
+    let mut complaints = of("complains");
+    complaints.sort();
+    assert_eq!(complaints, ["err", "out"]);
+    let own = of("the supervisor");
+    assert!(own.last().unwrap().ends_with("ended with exit code 0"), "{own:?}");
+    assert_eq!(lines.len(), 3001 + 2 + own.len());
+}
+
+#[test]
+fn run_passes_on_json_and_an_upgrade_loses_and_doubles_no_line() {
+    let house = House::with(&counts("counts", ""));
+    let mut run = Follower::run(&house, "json");
+    house.bell("counts");
+    let mut next = 1;
+    let mut number = |run: &mut Follower| {
+        let document: Value = serde_json::from_str(&run.line()).unwrap();
+        if document["component"].is_null() {
+            return;
+        }
+        assert_eq!(document["component"], "counts");
+        assert_eq!(document["line"], format!("number {next}"));
+        next += 1;
+    };
+    for _ in 0..5 {
+        (0..100).for_each(|_| number(&mut run));
+        assert_eq!(code(&house.s7(&["upgrade", PROGRAM])), 0);
+    }
+    (0..1000).for_each(|_| number(&mut run));
+    assert_eq!(code(&house.s7(&["stop"])), 0);
+    run.rest();
+}
+
+#[test]
+fn whoever_reads_slowly_or_no_more_holds_up_nothing() {
+    for is_gone in [false, true] {
+        let house = House::with(&(writes_numbers("floods", 100_000) + &stand_in("other", "", "")));
+        let mut run = Follower::run(&house, "prefixed");
+        let other = house.bell("other");
+        let Follower { child, output } = &mut run;
+        if is_gone {
+            // All that it writes from now on is refused.
+            *output = BufReader::new(ChildStdout::from(OwnedFd::from(File::open("/dev/null").unwrap())));
+        }
+        kill(other, Signal::KILL);
+        assert_ne!(house.bell("other"), other);
+        // While a file is ended, there is none of that name.
+        let stored = || fs::read_to_string(house.path("logs/floods.log")).unwrap_or_default();
+        house.until(|| stored().ends_with("over"));
+        let stop = house.s7(&["stop"]);
+        assert_eq!(code(&stop), 0, "{is_gone}: {}", stderr(&stop));
+        assert_eq!(house.wait(child), Some(0), "{is_gone}");
+    }
 }

@@ -147,6 +147,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) cgroups: Cgroups,
 
+    /// What standard output shows of what the components write, beside the files that it is stored in
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub(crate) output: Output,
+
     /// Go into the background, and tell on standard output what came of the start: how `start` calls this.
     #[arg(long, hide = true)]
     pub(crate) background: bool,
@@ -170,6 +174,18 @@ pub(crate) enum Cgroups {
     Auto,
     /// Never.
     Off,
+}
+
+/// `run --output`
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Each line, after the name of its component
+    Prefixed,
+    /// Each line as a JSON document
+    Json,
+    /// Nothing
+    #[default]
+    Quiet,
 }
 
 /// `check`

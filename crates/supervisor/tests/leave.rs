@@ -73,6 +73,18 @@ fn what_runs_runs_on_with_every_line_and_belongs_to_the_next() {
 }
 
 #[test]
+fn who_asks_for_the_end_of_everything_is_answered_though_it_is_being_written_down() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let supervisor = builder(folder.path()).start().unwrap();
+        let handle = supervisor.handle();
+        handle.wait_for("sleeps", Until::Ready).unwrap().wait().unwrap();
+        let end = handle.shutdown().unwrap();
+        assert!(end.wait().unwrap().is_success());
+    }
+}
+
+#[test]
 fn who_writes_nothing_down_or_takes_everything_along_does_not_leave() {
     let supervisor = Supervisor::builder().components([shell("sleeps", "exec sleep 1000")]).start().unwrap();
     let handle = supervisor.handle();

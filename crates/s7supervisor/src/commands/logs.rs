@@ -14,7 +14,9 @@
 //! - `past`: the lines of several logs, merged by time
 //! - `follow`: what is written from then on, as the kernel tells it
 //! - `teller`: how lines are printed
+//! - `echo`: the same for `run --output`, of all that is written while it runs
 
+mod echo;
 mod follow;
 mod line;
 mod past;
@@ -29,7 +31,8 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use regex::bytes::{Regex, RegexBuilder};
 
-use self::follow::Following;
+pub(crate) use self::echo::Echo;
+use self::follow::{Following, Until};
 use self::line::Told;
 use self::shelf::Shelf;
 use self::teller::Teller;
@@ -106,7 +109,7 @@ pub(crate) fn logs(place: &Place, asked: &Logs) -> Ended {
         waiting::end_on_signals()?;
         let following = Following::begin(&sources, &wanted)?;
         past::tell(&sources, following.shelves(), &wanted, &mut teller)?;
-        following.follow(&mut teller)?;
+        following.follow(&mut teller, Until::Unread)?;
         return Ok(Exit::Done);
     }
     let shelves =
@@ -123,6 +126,7 @@ pub(crate) fn logs(place: &Place, asked: &Logs) -> Ended {
 }
 
 /// Which lines are told.
+#[derive(Default)]
 struct Wanted {
     /// At most so many of the past.
     count: Option<u64>,

@@ -41,16 +41,20 @@ use self::narrate::Narrator;
 use self::report::Report;
 use self::signals::{Signal, Signals};
 use self::successor::{Examiner, Fingerprint, Successor};
-use crate::arguments::{Cgroups, OnCrash, Place, Run};
+use crate::arguments::{Cgroups, OnCrash, Output, Place, Run};
+use crate::commands::logs::Echo;
 use crate::exit::{Ended, Exit, Failure};
-use crate::os;
 use crate::temp_folder::SOCKET;
+use crate::{os, own_log};
 
 /// How long the last answers may take to be sent, once supervision has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long the answers that are under way may take before an upgrade; whoever has none by then asks the next supervisor.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long the components' last lines may take to be passed on to standard output.
+const LAST_OUTPUT: Duration = Duration::from_secs(5);
 
 /// So many events are many.
 const STORM: u32 = 100;
@@ -125,6 +129,7 @@ struct Supervision {
     journal: Journal,
     narrator: Narrator,
     report: Option<Report>,
+    echo: Option<Echo>,
     statistics_interval: Option<Duration>,
     statistics: Receiver<Instant>,
     stopping: Stopping,
@@ -151,6 +156,8 @@ impl Supervision {
         let sigchld = reap_orphans().map_err(|error| cannot("become the parent of orphans", &error))?;
         let wanted = registry.components.iter().filter(|spec| asked.background && spec.autostart);
         let wanted: Vec<_> = wanted.map(|spec| spec.id.clone()).collect();
+        // Before anything is written.
+        let echo = pass_on_output(asked.output, &registry);
         let mut builder = Supervisor::builder()
             .components(registry.components)
             .on_give_up(registry.config.on_give_up)
@@ -225,6 +232,7 @@ impl Supervision {
             journal,
             narrator: Narrator::default(),
             report: None,
+            echo,
             statistics_interval: registry.config.trace_stats_interval,
             statistics: never(),
             stopping: Stopping::No,
@@ -290,6 +298,9 @@ impl Supervision {
         self.journal.finish(FAREWELL);
         let exit = exit(&outcome, self.stopping);
         info!("ended with exit code {}", exit.code());
+        if let Some(echo) = self.echo {
+            echo.finish(LAST_OUTPUT, false);
+        }
         let names = |outcome: &Outcome| {
             outcome.unsuccessful.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };
@@ -345,6 +356,9 @@ impl Supervision {
         }
         let ended = self.supervisor.wait_and_keep();
         self.journal.finish(FAREWELL);
+        if let Some(echo) = self.echo {
+            echo.finish(LAST_OUTPUT, true);
+        }
         let Some((_, kept)) = ended.ok().filter(|(outcome, _)| outcome.left) else {
             let fault = "supervision broke off by a fault of its own, and every component was killed";
             return Err(Failure::failed(fault));
@@ -450,6 +464,16 @@ fn reap_orphans() -> std::io::Result<UnixStream> {
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     Ok(reader)
+}
+
+/// Passes what the components write on to standard output, if somebody wants that. Without, all goes on.
+fn pass_on_output(output: Output, registry: &Registry) -> Option<Echo> {
+    let own = own_log::settings(&registry.config.log, None);
+    let echo = match output {
+        Output::Quiet => return None,
+        Output::Prefixed | Output::Json => Echo::begin(&registry.components, own, output == Output::Json),
+    };
+    echo.inspect_err(|error| warn!("cannot pass output on: {error}")).ok()
 }
 
 /// Keeps the journal in the `temp` folder.

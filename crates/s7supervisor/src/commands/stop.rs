@@ -12,7 +12,7 @@ use crate::process::Process;
 use crate::{say, waiting};
 
 /// How long a supervisor that no longer answers may take to end before it is taken for one that does not.
-const LAST_MOMENTS: Duration = Duration::from_secs(5);
+const LAST_MOMENTS: Duration = Duration::from_secs(10);
 
 /// Stops these components, or everything.
 pub(crate) fn stop(place: &Place, asked: &Stop) -> Ended {

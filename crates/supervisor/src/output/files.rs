@@ -45,6 +45,12 @@ impl StoredLog {
         self.is_compressed
     }
 
+    /// Whether it was ended for its size. One that was keeps its name, but that it may be compressed.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.number.is_some()
+    }
+
     /// What it is called once it is ended for its size, where these are the files of the log.
     #[must_use]
     pub fn once_ended(&self, files: &[Self]) -> Self {
@@ -95,6 +101,14 @@ impl Ord for StoredLog {
 }
 
 impl LogSettings {
+    /// Makes the folder of this log, with mode 0750, if only that is missing: as is done when its first file is made.
+    ///
+    /// # Errors
+    /// It cannot be made, or is no folder.
+    pub fn make_folder(&self) -> io::Result<()> {
+        Folder::of(&self.path).map(drop)
+    }
+
     /// The files of this log that are there, the oldest first. One that is just being compressed is named once, as what
     /// it still is.
     ///

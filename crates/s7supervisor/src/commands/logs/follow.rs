@@ -1,15 +1,20 @@
 //! What is written from now on, as the kernel tells it: whoever writes notices nothing, and nobody looks again and again.
 
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::BufRead;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::io::{BufRead, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use supervisor::StoredLog;
 
 use super::Wanted;
-use super::shelf::{Shelf, Volume, unreadable};
+use super::shelf::{Shelf, Volume, files_of, is_at, unreadable};
 use super::source::Source;
 use super::teller::Teller;
 use super::text::{self, Line};
@@ -20,10 +25,24 @@ use crate::{say, waiting};
 /// So much is read at once.
 const BLOCK: usize = 64 << 10;
 
+/// Of so many names of files it is remembered whose they are, beside one for each log.
+const MOST_NAMES: usize = 4096;
+
 /// Logs that are followed.
 pub(super) struct Following<'a> {
     news: Folders,
     pursuits: Vec<Pursuit<'a>>,
+    owners: Owners,
+}
+
+/// How long logs are followed.
+#[derive(Clone, Copy)]
+pub(super) enum Until<'a> {
+    /// Nobody reads what is told any more.
+    Unread,
+    /// Something comes, or the other end is closed. Only if a byte comes, nothing will be written any more, and lines that have
+    /// no end are told too.
+    Told(&'a UnixStream),
 }
 
 impl<'a> Following<'a> {
@@ -55,7 +74,7 @@ impl<'a> Following<'a> {
                 time: None,
             });
         }
-        Ok(Self { news, pursuits })
+        Ok(Self { news, pursuits, owners: Owners::default() })
     }
 
     /// What there was when it began.
@@ -63,43 +82,34 @@ impl<'a> Following<'a> {
         self.pursuits.iter().map(|pursuit| &pursuit.shelf)
     }
 
-    /// Tells what is written, until nobody reads it any more.
-    pub(super) fn follow(mut self, teller: &mut Teller) -> Result<(), Failure> {
-        let cannot = |error: std::io::Error| Failure::failed(format!("cannot follow: {error}"));
+    /// Tells what is written.
+    pub(super) fn follow(mut self, teller: &mut Teller, until: Until<'_>) -> Result<(), Failure> {
+        let mut block = vec![0; BLOCK];
         for pursuit in &mut self.pursuits {
             pursuit.shelf = Shelf::default();
             // What was written since it began.
-            pursuit.go_on(true, teller)?;
+            pursuit.go_on(true, teller, &mut block)?;
         }
         loop {
             teller.flush();
-            if say::reader_is_gone()
-                || !waiting::readable_while_read(&self.news).map_err(|error| cannot(error.into()))?
-            {
+            let goes_on = self.wait(until).map_err(|error| cannot_follow(&error))?;
+            if say::reader_is_gone() || (!goes_on && matches!(until, Until::Unread)) {
                 return Ok(());
             }
-            let mut concerned = vec![None; self.pursuits.len()];
-            let mut is_gone = false;
-            let mut note = |folder: Option<i32>, name: Option<&std::ffi::OsStr>, has_appeared: bool| {
-                for (pursuit, concerned) in self.pursuits.iter().zip(&mut concerned) {
-                    let is_its = folder.is_none_or(|folder| pursuit.folder == folder)
-                        && name.is_none_or(|name| pursuit.source.settings.owns(name));
-                    if is_its {
-                        *concerned = Some(has_appeared || *concerned == Some(true));
+            let (concerned, is_gone) = self.take_news().map_err(|error| cannot_follow(&error))?;
+            for (number, has_appeared) in concerned {
+                self.pursuits[number].go_on(has_appeared, teller, &mut block)?;
+            }
+            if let (false, Until::Told(mut end)) = (goes_on, until) {
+                let nothing_comes_any_more = end.read(&mut [0]).is_ok_and(|length| length > 0);
+                for pursuit in &mut self.pursuits {
+                    pursuit.go_on(true, teller, &mut block)?;
+                    if nothing_comes_any_more {
+                        pursuit.end_line(teller);
                     }
                 }
-            };
-            let taken = self.news.take(|news| match news {
-                News::Written(folder, name) => note(Some(folder), Some(name), false),
-                News::Appeared(folder, name) => note(Some(folder), Some(name), true),
-                News::Unknown => note(None, None, true),
-                News::Gone => is_gone = true,
-            });
-            taken.map_err(cannot)?;
-            for (pursuit, concerned) in self.pursuits.iter_mut().zip(concerned) {
-                if let Some(has_appeared) = concerned {
-                    pursuit.go_on(has_appeared, teller)?;
-                }
+                teller.flush();
+                return Ok(());
             }
             if is_gone {
                 teller.flush();
@@ -108,6 +118,59 @@ impl<'a> Following<'a> {
                 ));
             }
         }
+    }
+
+    /// Waits for news: `false` if it is to end.
+    fn wait(&self, until: Until<'_>) -> std::io::Result<bool> {
+        match until {
+            Until::Unread => Ok(waiting::readable_while_read(&self.news)?),
+            Until::Told(end) => {
+                waiting::any_readable(&[self.news.as_fd(), end.as_fd()], None)?;
+                Ok(!waiting::readable(end, Some(Duration::ZERO))?)
+            }
+        }
+    }
+
+    /// Whom the news concern, and whether files may have appeared; and whether a folder is gone.
+    fn take_news(&mut self) -> std::io::Result<(BTreeMap<usize, bool>, bool)> {
+        let Self { news, pursuits, owners } = self;
+        let (mut concerned, mut is_gone) = (BTreeMap::new(), false);
+        let mut note = |number: usize, has_appeared: bool| {
+            *concerned.entry(number).or_default() |= has_appeared;
+        };
+        news.take(|news| match news {
+            News::Written(folder, name) => {
+                owners.of(pursuits, folder, name).iter().for_each(|number| note(*number, false));
+            }
+            News::Appeared(folder, name) => {
+                owners.of(pursuits, folder, name).iter().for_each(|number| note(*number, true));
+            }
+            News::Unknown => (0..pursuits.len()).for_each(|number| note(number, true)),
+            News::Gone => is_gone = true,
+        })?;
+        Ok((concerned, is_gone))
+    }
+}
+
+fn cannot_follow(error: &std::io::Error) -> Failure {
+    Failure::failed(format!("cannot follow: {error}"))
+}
+
+/// Whose files are called so: asked once for each name, because there may be thousands of logs.
+#[derive(Default)]
+struct Owners(HashMap<(i32, OsString), Vec<usize>>);
+
+impl Owners {
+    /// The numbers of the logs that have such a file in this folder.
+    fn of(&mut self, pursuits: &[Pursuit<'_>], folder: i32, name: &OsStr) -> &[usize] {
+        if self.0.len() >= MOST_NAMES + pursuits.len() {
+            self.0.clear();
+        }
+        self.0.entry((folder, name.to_owned())).or_insert_with(|| {
+            let owns =
+                |pursuit: &&Pursuit<'_>| pursuit.folder == folder && pursuit.source.settings.owns(name);
+            pursuits.iter().filter(owns).map(|pursuit| pursuit.number).collect()
+        })
     }
 }
 
@@ -152,12 +215,7 @@ impl Held {
 
     /// Where it stands among the files of its log, also if it is gone.
     fn place(&self, files: &[StoredLog]) -> StoredLog {
-        let is_ours = |stored: &StoredLog| {
-            let ours = self.file.as_ref().and_then(|file| file.metadata().ok());
-            let there = std::fs::symlink_metadata(stored.path()).ok();
-            ours.zip(there)
-                .is_some_and(|(ours, there)| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
-        };
+        let is_ours = |stored: &StoredLog| self.file.as_ref().is_some_and(|file| is_at(file, stored));
         // A day that is over is compressed under its own name.
         if self.file.is_none() || is_ours(&self.stored) || files.contains(&self.stored.compressed()) {
             return self.stored.clone();
@@ -169,19 +227,24 @@ impl Held {
 
 impl Pursuit<'_> {
     /// Tells what was written to the file that is read, and to the next ones if some may have appeared.
-    fn go_on(&mut self, has_appeared: bool, teller: &mut Teller) -> Result<(), Failure> {
+    fn go_on(&mut self, has_appeared: bool, teller: &mut Teller, block: &mut [u8]) -> Result<(), Failure> {
         loop {
-            self.read_on(teller)?;
+            self.read_on(teller, block)?;
             if !has_appeared || say::reader_is_gone() {
                 return Ok(());
             }
             let Some((stored, ended)) = self.next()? else { return Ok(()) };
             // Nothing is written to a file once there is a newer one. What was written before that was may be new.
-            self.read_on(teller)?;
+            self.read_on(teller, block)?;
             let Some(opened) = Volume::open_stored(&stored).map_err(|error| unreadable(&error))? else {
                 // It has another name by now, or none.
                 continue;
             };
+            // What is called so by now may be a later one than that which was looked for.
+            let is_next = stored.is_ended() || self.next()?.is_some_and(|(stored, _)| opened.is_at(&stored));
+            if !is_next {
+                continue;
+            }
             if !self.line.is_empty() {
                 self.left_behind = self.line.take();
             }
@@ -198,7 +261,7 @@ impl Pursuit<'_> {
 
     /// The file after the one that is read, and what it will be called.
     fn next(&mut self) -> Result<Option<(StoredLog, StoredLog)>, Failure> {
-        let files = self.source.settings.files().map_err(|error| unreadable(&error))?;
+        let files = files_of(&self.source.settings)?;
         if let Some(held) = &mut self.held {
             held.stored = held.place(&files);
         }
@@ -214,7 +277,7 @@ impl Pursuit<'_> {
     }
 
     /// Reads to the end of the file.
-    fn read_on(&mut self, teller: &mut Teller) -> Result<(), Failure> {
+    fn read_on(&mut self, teller: &mut Teller, block: &mut [u8]) -> Result<(), Failure> {
         let Some(Held { file: Some(file), offset, stored, .. }) = &mut self.held else { return Ok(()) };
         let cannot = |error: std::io::Error, stored: &StoredLog| {
             let text = format!("cannot read {}: {error}", stored.path().display());
@@ -232,10 +295,9 @@ impl Pursuit<'_> {
                 *offset = 0;
             }
         }
-        let mut block = vec![0; BLOCK];
         loop {
             let Some(Held { file: Some(file), offset, stored, .. }) = &mut self.held else { return Ok(()) };
-            let length = file.read_at(&mut block, *offset).map_err(|error| cannot(error, stored))?;
+            let length = file.read_at(block, *offset).map_err(|error| cannot(error, stored))?;
             if length == 0 {
                 return Ok(());
             }
@@ -263,15 +325,26 @@ impl Pursuit<'_> {
         let mut rest = block;
         while let Some(length) = self.line.add(rest) {
             rest = &rest[length..];
-            let line = self.line.take();
-            let left_behind = std::mem::take(&mut self.left_behind);
-            // What was taken along stands here from its beginning; what was not goes on here.
-            let line = if line.starts_with(&left_behind) { line } else { [left_behind, line].concat() };
-            let told = self.source.writer.read(&line);
-            self.time = told.time.or(self.time);
-            if self.wanted.concerns(&told) {
-                teller.tell(self.number, &told, self.time);
-            }
+            self.tell_line(teller);
+        }
+    }
+
+    /// Tells the beginning of a line of which no more will come.
+    fn end_line(&mut self, teller: &mut Teller) {
+        if !self.line.is_empty() || !self.left_behind.is_empty() {
+            self.tell_line(teller);
+        }
+    }
+
+    fn tell_line(&mut self, teller: &mut Teller) {
+        let line = self.line.take();
+        let left_behind = std::mem::take(&mut self.left_behind);
+        // What was taken along stands here from its beginning; what was not goes on here.
+        let line = if line.starts_with(&left_behind) { line } else { [left_behind, line].concat() };
+        let told = self.source.writer.read(&line);
+        self.time = told.time.or(self.time);
+        if self.wanted.concerns(&told) {
+            teller.tell(self.number, &told, self.time);
         }
     }
 }

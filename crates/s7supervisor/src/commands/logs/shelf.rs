@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 
 use chrono::{DateTime, Utc};
 use flate2::bufread::MultiGzDecoder;
@@ -43,19 +44,9 @@ pub(super) struct Opened {
 impl Shelf {
     /// The files as they are now.
     pub(super) fn look(settings: &LogSettings) -> Result<Self, Failure> {
-        let list = || settings.files().map_err(|error| unreadable(&error));
-        let (mut files, mut looks) = (list()?, 0);
-        loop {
-            let newest = files.last().map(Volume::open_stored).transpose();
-            let again = list()?;
-            looks += 1;
-            // Whatever is renamed gets a number that nothing had before. What changes all the time is taken as it is.
-            if again == files || looks == LOOKS {
-                let newest = newest.map_err(|error| unreadable(&error))?.flatten();
-                return Ok(Self::of(&files, newest));
-            }
-            files = again;
-        }
+        let (files, newest) =
+            while_unchanged(settings, |files| files.last().map(Volume::open_stored).transpose())?;
+        Ok(Self::of(&files, newest.map_err(|error| unreadable(&error))?.flatten()))
     }
 
     fn of(files: &[StoredLog], newest: Option<Opened>) -> Self {
@@ -110,6 +101,11 @@ impl Opened {
         Ok(Self { file, is_compressed, end: metadata.len(), modified: metadata.modified()?.into() })
     }
 
+    /// Whether it is the file that is called so now.
+    pub(super) fn is_at(&self, stored: &StoredLog) -> bool {
+        is_at(&self.file, stored)
+    }
+
     /// The file itself, where lines can be found from its end.
     pub(super) fn plain(&self) -> Option<&File> {
         (!self.is_compressed).then_some(&self.file)
@@ -142,6 +138,37 @@ impl Opened {
         }
         let part = Part { file: self.file, position: offset, end: self.end };
         Ok(Lines::of(Box::new(BufReader::with_capacity(buffer, part.take(u64::MAX)))))
+    }
+}
+
+/// Whether this is the file that is called so now.
+pub(super) fn is_at(file: &File, stored: &StoredLog) -> bool {
+    let ours = file.metadata().ok();
+    let there = std::fs::symlink_metadata(stored.path()).ok();
+    ours.zip(there).is_some_and(|(ours, there)| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+}
+
+/// The files of a log as they are now: a folder in which one is renamed while it is listed may not tell of it.
+pub(super) fn files_of(settings: &LogSettings) -> Result<Vec<StoredLog>, Failure> {
+    while_unchanged(settings, |_| ()).map(|(files, ())| files)
+}
+
+/// What comes of `look` at the files of a log, if none was renamed meanwhile.
+fn while_unchanged<T>(
+    settings: &LogSettings,
+    look: impl Fn(&[StoredLog]) -> T,
+) -> Result<(Vec<StoredLog>, T), Failure> {
+    let list = || settings.files().map_err(|error| unreadable(&error));
+    let (mut files, mut looks) = (list()?, 0);
+    loop {
+        let found = look(&files);
+        let again = list()?;
+        looks += 1;
+        // Whatever is renamed gets a number that nothing had before. What changes all the time is taken as it is.
+        if again == files || looks == LOOKS {
+            return Ok((files, found));
+        }
+        files = again;
     }
 }
 

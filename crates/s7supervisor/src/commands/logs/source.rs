@@ -33,7 +33,7 @@ pub(super) fn meant(place: &Place, names: &[String], stderr: bool) -> Result<Vec
     if names.is_empty() {
         // Where a registry cannot be loaded any more, the log is just what one wants to see.
         let path = registry::lenient_log(&place.find_registry(None)?, &place.options());
-        return Ok(vec![Source { writer: Writer::Supervisor, settings: own_log::settings(&path, None) }]);
+        return Ok(vec![own(own_log::settings(&path, None))]);
     }
     let registry = place.load(None)?;
     let specs = choose(&registry.components, names)?;
@@ -48,6 +48,16 @@ pub(super) fn meant(place: &Place, names: &[String], stderr: bool) -> Result<Vec
         return Err(Failure::failed(message));
     }
     Ok(sources)
+}
+
+/// The logs of all that these components write.
+pub(super) fn all(specs: &[ProcessSpec]) -> impl Iterator<Item = Source> {
+    specs.iter().flat_map(|spec| [false, true].into_iter().filter_map(|stderr| of(spec, stderr)))
+}
+
+/// The supervisor's own log.
+pub(super) fn own(settings: LogSettings) -> Source {
+    Source { writer: Writer::Supervisor, settings }
 }
 
 /// The log of its output, or of its standard error where that has files of its own.

@@ -24,6 +24,8 @@ impl Driver {
         self.runs.end_orphans();
         self.finish_output(LAST_OUTPUT);
         self.ledger.end();
+        // Nothing is written down any more for which the last answers could wait.
+        self.release();
         outcome
     }
 
