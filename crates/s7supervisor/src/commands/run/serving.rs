@@ -1,0 +1,94 @@
+//! The control socket and the journal of a supervisor that runs.
+
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use supervisor::{Event, Handle};
+use supervisor_control::Server;
+use supervisor_control::journal::{Header, Journal};
+use supervisor_control::wire::UpgradeDocument;
+use tracing::{error, info};
+
+use super::Supervision;
+use super::home::Home;
+use super::successor::Examiner;
+use crate::temp_folder::SOCKET;
+
+/// What control is about, beside supervision.
+pub(super) struct Served<'a> {
+    pub(super) registry: &'a Path,
+    pub(super) journal: &'a Journal,
+    /// Is told of each status.
+    pub(super) status_asked: &'a Sender<()>,
+    pub(super) examiner: &'a Arc<Examiner>,
+    pub(super) upgrade: Option<&'a UpgradeDocument>,
+}
+
+/// Serves control at the socket in the `temp` folder. We hold the lock, so that nobody listens on one that is there.
+///
+/// `listener`: that socket, where it is there already.
+pub(super) fn serve(
+    handle: &Handle,
+    home: &Home,
+    served: &Served<'_>,
+    listener: Option<UnixListener>,
+) -> std::io::Result<Server> {
+    let Served { registry, journal, upgrade, .. } = *served;
+    let (trouble, asked) = (journal.trouble(), served.status_asked.clone());
+    let (examiner, level) = (Arc::clone(served.examiner), home.log.level.clone());
+    let folder = home.temp.folder().try_clone_to_owned()?;
+    let builder = Server::builder(handle.clone())
+        .condition(move || {
+            // Full: that somebody has asked is known already.
+            let _ = asked.try_send(());
+            trouble.now()
+        })
+        .journal_began(journal.began())
+        .registry(registry)
+        .supervisor_version(env!("CARGO_PKG_VERSION"))
+        .upgrader(move |request| examiner.examine(request))
+        .upgrade(upgrade.cloned())
+        .trace_level(move |asked, by| {
+            if let Some(asked) = asked {
+                level.set(asked);
+                info!("trace level {asked}, asked for by {by}");
+            }
+            level.now()
+        })
+        .replace_socket(true);
+    match listener {
+        Some(listener) => builder.resume_in(folder, SOCKET, listener),
+        None => builder.bind_in(folder, SOCKET),
+    }
+}
+
+impl Supervision {
+    /// Makes the control socket again, or goes on with this one.
+    pub(super) fn serve(&mut self, listener: Option<UnixListener>) {
+        let served = Served {
+            registry: &self.registry,
+            journal: &self.journal,
+            status_asked: &self.status_asked.0,
+            examiner: &self.examiner,
+            upgrade: self.upgrade.as_ref(),
+        };
+        match serve(&self.handle, &self.home, &served, listener) {
+            Ok(server) => self.server = Some(server),
+            Err(error) => error!("cannot make the control socket again: {error}"),
+        }
+    }
+}
+
+/// Keeps the journal in the `temp` folder.
+pub(super) fn keep_journal(
+    events: Receiver<Event>,
+    home: &Home,
+    registry: &Path,
+    upgrade: Option<UpgradeDocument>,
+) -> std::io::Result<Journal> {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let header = Header { version, registry: Some(registry.display().to_string()), upgrade };
+    Journal::start(home.temp.folder().try_clone_to_owned()?, events, &header)
+}
