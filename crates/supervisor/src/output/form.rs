@@ -149,10 +149,23 @@ fn between_characters(line: &[u8], at: usize) -> usize {
     (at.saturating_sub(3)..=at).rev().find(begins_one).unwrap_or(at)
 }
 
+/// By byte.
+const HAS_TO_BE_ESCAPED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = true;
+        byte += 1;
+    }
+    table[b'"' as usize] = true;
+    table[b'\\' as usize] = true;
+    table
+};
+
 /// Appends what stands between the quotes of a string of JSON.
 fn put_escaped(line: &str, text: &mut Vec<u8>) {
     let mut rest = line.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')) {
+    while let Some(at) = rest.iter().position(|byte| HAS_TO_BE_ESCAPED[usize::from(*byte)]) {
         text.extend_from_slice(&rest[..at]);
         match rest[at] {
             b'\t' => text.extend_from_slice(br"\t"),

@@ -17,7 +17,7 @@ use rustix::process::Uid;
 const LARGE: usize = 1 << 20;
 
 /// The size that a pipe has by itself.
-pub(crate) const PIPE_SIZE: usize = 64 << 10;
+const PIPE_SIZE: usize = 64 << 10;
 
 const PAGE: usize = 4096;
 
@@ -68,11 +68,11 @@ pub(crate) fn has_hung_up(pipe: &impl AsFd) -> bool {
     poll(&mut asked, Some(&Timespec::default())).is_ok() && asked[0].revents().contains(PollFlags::HUP)
 }
 
-/// Whether whoever writes to a pipe that holds so much may have to wait. A full one can hold as little as a byte more than
-/// half of its size: what is written does not share a page with what was written before if it does not fit in whole.
-pub(crate) fn may_be_full(pipe: &impl AsFd, held: usize) -> bool {
+/// The half of what a pipe can hold. Whoever writes to one that holds more may have to wait: what is written does not share a
+/// page with what was written before if it does not fit into that as a whole. Where there is only one page, anything is more.
+pub(crate) fn half_of(pipe: &impl AsFd) -> usize {
     let size = fcntl_getpipe_size(pipe).unwrap_or(PIPE_SIZE);
-    held > if size <= PAGE { 0 } else { size / 2 }
+    if size <= PAGE { 0 } else { size / 2 }
 }
 
 /// Moves up to so many bytes of what a pipe holds to this place of a file, which must not be open for appending. They leave

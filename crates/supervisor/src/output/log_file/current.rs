@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
 use chrono::NaiveDate;
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::super::failed;
@@ -63,7 +63,7 @@ impl Current {
     pub(super) fn draw(&mut self, pipe: &OwnedFd, most: usize, lens: &mut Lens) -> io::Result<usize> {
         self.set_appending(false)?;
         // Somebody may have cut it.
-        let end = self.file.metadata()?.len();
+        let end = rustix::fs::seek(&self.file, SeekFrom::End(0))?;
         match os::move_to_file(pipe, &self.file, end, most) {
             Ok(moved) => {
                 self.size = end + moved as u64;

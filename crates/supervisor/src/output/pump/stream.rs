@@ -57,6 +57,8 @@ pub(super) struct Pipe {
     pub(super) is_shedding: bool,
     /// Nothing was read of it yet.
     pub(super) is_fresh: bool,
+    /// Half of what it can hold: above that it may be full.
+    pub(super) half: usize,
     /// It was found full before.
     pub(super) was_full: bool,
     /// It was enlarged.
@@ -66,6 +68,7 @@ pub(super) struct Pipe {
 impl Pipe {
     pub(super) fn new(reader: Watched<OwnedFd>, stream: StreamId, run: RunId) -> Self {
         Self {
+            half: os::half_of(&*reader),
             reader,
             name: None,
             stream,
@@ -115,7 +118,7 @@ impl Pipe {
         let raw = &lens.buffer[..seen];
         let mut rest = if seen == held && self.is_ending_with(raw) { Rest::Ended } else { Rest::Awaited };
         let mut drawn = former.form(shape, raw, rest);
-        if drawn == 0 && seen > 0 && (seen < held || os::may_be_full(&*self.reader, held)) {
+        if drawn == 0 && seen > 0 && (seen < held || held > os::half_of(&*self.reader)) {
             rest = Rest::Cut;
             drawn = former.form(shape, raw, rest);
         }

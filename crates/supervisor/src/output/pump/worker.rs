@@ -3,7 +3,7 @@
 //! In each round every pipe that has something is read once, so that a flood keeps nobody from being heard. What it holds is
 //! moved into the log by the operating system, so that none of it is lost or stored twice when we are killed; where
 //! something wants to know what it was, that is read in the log. All pipes share one buffer. Nothing happens by time, but for
-//! the retries of what failed.
+//! the retries of what failed, and that lines which come one by one gather for a moment.
 
 mod hearing;
 mod retrying;
@@ -31,6 +31,13 @@ use crate::run::RunId;
 const CHUNK: usize = 256 << 10;
 /// How many pipes are read in a round.
 const ROUND: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// How much longer than a round lines may gather after it: so what trickles takes a twentieth of a processor, however much it
+/// is. At most for so long; and for less while a line is looked for by which somebody is ready.
+const RESTS_PER_ROUND: u32 = 20;
+const LONGEST_REST: Duration = Duration::from_millis(100);
+const LONGEST_WAIT_FOR_READY: Duration = Duration::from_millis(5);
+/// How long they do not gather after a pipe was found half full.
+const BUSY: Duration = Duration::from_millis(100);
 /// How many pipes of ended runs a component may have beside that of its run. Whatever a run left behind may hold its pipe
 /// for ever; beyond this number the oldest is closed.
 const MAX_OLD_PIPES: usize = 4;
@@ -55,6 +62,8 @@ pub(super) struct Worker {
     sought: BTreeMap<u32, (RunId, Regex)>,
     lens: Lens,
     former: Former,
+    /// When a pipe was found half full.
+    busy: Option<Instant>,
     /// How many pipes were enlarged and are still there.
     large_pipes: usize,
 }
@@ -81,6 +90,7 @@ impl Worker {
             sought: BTreeMap::new(),
             lens: Lens::new(CHUNK),
             former: Former::default(),
+            busy: None,
             large_pipes: 0,
         }
     }
@@ -98,10 +108,12 @@ impl Worker {
                 // The poller is broken: better to end the components' output than to turn in circles.
                 return;
             }
+            let began = now();
             for event in events.iter() {
                 self.read(event.key);
             }
-            while let Ok(command) = self.commands.try_recv() {
+            let mut gathered = self.gather(began);
+            while let Some(command) = gathered.take().or_else(|| self.commands.try_recv().ok()) {
                 match command {
                     Command::Attach(run) => self.attach(*run),
                     Command::Ended(run) => self.ended(run),
@@ -111,6 +123,19 @@ impl Worker {
             }
             self.retry_what_is_due();
         }
+    }
+
+    /// Lets lines gather that come one by one, so that not each of them wakes us: in proportion to what the round has cost
+    /// that began then, unless a pipe is filling up or something is to be tried again. A command ends it.
+    fn gather(&mut self, began: Instant) -> Option<Command> {
+        let now = now();
+        let is_busy = self.busy.is_some_and(|busy| now < busy + BUSY);
+        if is_busy || !self.failing.is_empty() {
+            return None;
+        }
+        let longest = if self.sought.is_empty() { LONGEST_REST } else { LONGEST_WAIT_FOR_READY };
+        let rest = now.saturating_duration_since(began) * RESTS_PER_ROUND;
+        self.commands.recv_timeout(rest.min(longest)).ok()
     }
 
     /// Reads a pipe once, unless its log has to wait; says how much was in it. It may be an event of the same round that
@@ -134,7 +159,8 @@ impl Worker {
             }
             return 0;
         }
-        if held > os::PIPE_SIZE / 2 {
+        if held > pipe.half.min(CHUNK / 2) {
+            self.busy = Some(now());
             self.enlarge(key);
         }
         let cut = self.streams.get(&id).and_then(|stream| stream.cut).filter(|cut| *cut != key);
@@ -179,6 +205,7 @@ impl Worker {
         let Some(pipe) = self.pipes.get_mut(&key).filter(|pipe| !pipe.was_full) else { return };
         pipe.was_full = true;
         pipe.is_large = self.large_pipes < os::most_large_pipes(pipes) && os::enlarge(&*pipe.reader);
+        pipe.half = os::half_of(&*pipe.reader);
         self.large_pipes += usize::from(pipe.is_large);
     }
 

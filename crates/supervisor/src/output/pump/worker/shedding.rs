@@ -15,7 +15,7 @@ impl Worker {
         let shed = self.shed_begun(key);
         let Some(pipe) = self.pipes.get(&key) else { return shed };
         let held = os::held_by(&*pipe.reader);
-        if !os::may_be_full(&*pipe.reader, held) {
+        if held <= os::half_of(&*pipe.reader) {
             return shed;
         }
         self.begin_to_shed(key);
