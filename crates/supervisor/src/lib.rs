@@ -104,7 +104,7 @@ mod tokens;
 
 pub use crate::error::{SpawnError, SpawnStep};
 pub use crate::event::{Event, EventKind, KillReason, StepOf, Unready, WaitReason};
-pub use crate::output::{LogFile, LogSettings, StoredLog};
+pub use crate::output::{LineForm, LogFile, LogSettings, StoredLog, WhenFull};
 pub use crate::policy::{Backoff, Decision, Fixed, Jitter, Limit, Never, OnFailure, RestartPolicy};
 pub use crate::relations::{RelationError, RelationProblem};
 pub use crate::request::{Achieved, Dependants, Outcome, Request, RequestError, Targets, Until};

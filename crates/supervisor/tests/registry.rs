@@ -11,7 +11,7 @@ use std::time::Duration;
 use supervisor::registry::{
     LoadOptions, LogFormat, Origin, Registry, RegistryError, lenient_log, lenient_temp,
 };
-use supervisor::{Output, ProcessSpec, Resource, ResourceLimit, Stderr};
+use supervisor::{LineForm, Output, ProcessSpec, Resource, ResourceLimit, Stderr, WhenFull};
 
 const CORPUS: &str = "tests/registry";
 const EXAMPLE: &str = "../../examples/image-serving/conf/SupervisorRegistry.xml";
@@ -198,7 +198,9 @@ fn everything_that_a_registry_says_arrives_in_the_specification() {
     let Output::File { log, stderr } = &ps.output else { panic!() };
     assert_eq!(log.path, Path::new("/srv/logs/ps.log"));
     assert_eq!((log.dated, log.max_size, log.keep), (false, Some(64 << 20), Some(10)));
-    assert_eq!((log.days, log.compress, *stderr), (None, true, Stderr::File));
+    assert_eq!((log.days, log.compress, *stderr), (Some(30), true, Stderr::File));
+    assert_eq!((log.max_total, log.min_free), (Some(1 << 30), Some(512 << 20)));
+    assert_eq!((log.form, log.when_full), (LineForm::Timestamps, WhenFull::Drop));
 
     let web = &registry.components[2];
     assert_eq!(web.instance_of.as_ref().map(supervisor::ComponentId::as_str), Some("web"));
@@ -207,7 +209,8 @@ fn everything_that_a_registry_says_arrives_in_the_specification() {
     assert_eq!(format!("{:?}", web.restart), "Never");
     let Output::File { log, stderr } = &web.output else { panic!() };
     assert_eq!(log.path, Path::new("/var/log/web-2.log"));
-    assert_eq!((log.dated, log.days, log.keep, *stderr), (true, Some(20), None, Stderr::Join));
+    assert_eq!((log.dated, log.days, log.keep, *stderr), (true, Some(5), None, Stderr::Join));
+    assert_eq!((log.form, log.when_full), (LineForm::Json, WhenFull::Block { at_most: None }));
     assert!(!format!("{registry:?}").contains("hunter2"));
 }
 

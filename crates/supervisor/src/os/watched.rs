@@ -16,7 +16,8 @@ pub(crate) struct Watched<D: AsFd> {
     source: D,
     poller: Arc<Poller>,
     interest: Event,
-    is_watched: bool,
+    /// How it is watched, if it is.
+    mode: Option<PollMode>,
 }
 
 impl<D: AsFd> Watched<D> {
@@ -36,7 +37,7 @@ impl<D: AsFd> Watched<D> {
     }
 
     fn with(source: D, poller: &Arc<Poller>, interest: Event) -> io::Result<Self> {
-        let mut watched = Self { source, poller: Arc::clone(poller), interest, is_watched: false };
+        let mut watched = Self { source, poller: Arc::clone(poller), interest, mode: None };
         watched.resume()?;
         Ok(watched)
     }
@@ -46,23 +47,33 @@ impl<D: AsFd> Watched<D> {
         self.interest.key
     }
 
-    /// Has it watched again after [`Watched::pause`].
+    /// Has it watched again, after [`Watched::pause`] or for [more](Self::await_more).
     pub(crate) fn resume(&mut self) -> io::Result<()> {
-        if !self.is_watched {
+        self.watch(PollMode::Level)
+    }
+
+    /// Has nothing reported of what is there now, after once more; but, once each time, of more that comes, and of the end.
+    pub(crate) fn await_more(&mut self) -> io::Result<()> {
+        self.watch(PollMode::Edge)
+    }
+
+    fn watch(&mut self, mode: PollMode) -> io::Result<()> {
+        match self.mode {
+            Some(present) if present == mode => return Ok(()),
+            Some(_) => self.poller.modify_with_mode(self.source.as_fd(), self.interest, mode)?,
             // SAFETY: the source is owned by `self` and only lent out by reference, and `pause`, which `drop` calls
             // before the fields are dropped, takes it out of the poller.
-            unsafe { self.poller.add_with_mode(&self.source.as_fd(), self.interest, PollMode::Level)? };
-            self.is_watched = true;
+            None => unsafe { self.poller.add_with_mode(&self.source.as_fd(), self.interest, mode)? },
         }
+        self.mode = Some(mode);
         Ok(())
     }
 
     /// Takes it out of the poller, which then reports nothing of it, not even that its other end was closed.
     pub(crate) fn pause(&mut self) {
-        if self.is_watched {
+        if self.mode.take().is_some() {
             // It fails only for what is not in the poller, and then there is nothing left to do.
             let _ = self.poller.delete(self.source.as_fd());
-            self.is_watched = false;
         }
     }
 }

@@ -106,6 +106,13 @@ impl Folder {
         std::fs::symlink_metadata(self.path.join(name)).ok().filter(Metadata::is_file)
     }
 
+    /// How many bytes are free on its disk, for those who are not root.
+    pub(super) fn free(&self) -> io::Result<u64> {
+        let disk = rustix::fs::fstatvfs(&self.descriptor)
+            .map_err(|error| failed("measure the disk of", &self.path, &error.into()))?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     fn open(&self, name: &OsStr, flags: OFlags) -> Result<File, Errno> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o640)).map(File::from)

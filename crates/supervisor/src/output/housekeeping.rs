@@ -21,9 +21,10 @@ use chrono::NaiveDate;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::clock::local_date;
 use super::folder::Folder;
-use super::log_file::local_date;
-use super::names::{Form, Found, Names, with_end};
+use super::names::{Form, Found, with_end};
+use super::retention::{files_of, retain};
 use super::{LogSettings, failed, is_want};
 use crate::os;
 
@@ -211,8 +212,7 @@ impl Shared {
             Entry::Vacant(unlisted) => unlisted.insert(folder.names()?),
         };
         // What cannot be done to one file does not keep the others from being dealt with.
-        let mut done =
-            job.settings.keep.map_or(Ok(()), |keep| retain_newest(&folder, &names, existing, keep));
+        let mut done = retain(&folder, &job.settings, existing, claimed(&self.lock(), job).as_deref());
         for (name, found) in files_of(&names, existing) {
             if !is_claimed(&self.lock(), job, name) {
                 done = done.and(self.tidy_file(job, &folder, name, found, existing));
@@ -302,9 +302,14 @@ impl Shared {
     }
 }
 
+/// The file that is written to.
+fn claimed(state: &State, job: &Job) -> Option<OsString> {
+    let date = state.claimed.get(job.settings.path.as_path());
+    date.map(|date| job.settings.names().current(*date))
+}
+
 fn is_claimed(state: &State, job: &Job, name: &OsStr) -> bool {
-    let claimed = state.claimed.get(job.settings.path.as_path());
-    claimed.is_some_and(|date| job.settings.names().current(*date) == name)
+    claimed(state, job).is_some_and(|claimed| claimed == name)
 }
 
 impl Job {
@@ -320,30 +325,4 @@ impl Job {
             }
         }
     }
-}
-
-/// Deletes the files that were ended for their size, but for the `keep` newest.
-pub(super) fn retain_newest(
-    folder: &Folder,
-    names: &Names,
-    existing: &[OsString],
-    keep: u32,
-) -> io::Result<()> {
-    let mut ended: BTreeMap<_, Vec<&OsString>> = BTreeMap::new();
-    for (name, found) in files_of(names, existing) {
-        // A half compressed one is in the hands of the thread in the background.
-        if found.number.is_some() && found.form != Form::Unfinished {
-            ended.entry((found.date, found.number)).or_default().push(name);
-        }
-    }
-    let old = ended.len().saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
-    let mut done = Ok(());
-    for name in ended.into_values().take(old).flatten() {
-        done = done.and(folder.remove(name));
-    }
-    done
-}
-
-fn files_of<'a>(names: &Names, existing: &'a [OsString]) -> impl Iterator<Item = (&'a OsString, Found)> {
-    existing.iter().filter_map(|name| Some((name, names.parse(name)?)))
 }

@@ -7,17 +7,21 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Local, NaiveDate};
+use chrono::NaiveDate;
 use memchr::memrchr;
 
 use self::current::Current;
+use super::clock::{Calendar, unix_now};
 use super::folder::Folder;
-use super::housekeeping::{Housekeeper, Job, retain_newest};
+use super::housekeeping::{Housekeeper, Job};
 use super::names::with_end;
+use super::retention::retain;
 use super::{LogSettings, failed};
 use crate::os::Lens;
+
+/// How much is written until the disk is looked at, if some of it must stay free.
+const LOOK_EACH: u64 = 16 << 20;
 
 /// A log file that is appended to.
 ///
@@ -32,6 +36,8 @@ pub struct LogFile {
     calendar: Calendar,
     current: Current,
     housekeeper: Housekeeper,
+    /// How much was written since the disk was looked at.
+    unlooked: u64,
 }
 
 impl LogFile {
@@ -65,7 +71,7 @@ impl LogFile {
         housekeeper.claim(&settings, date);
         let name = settings.names().current(date);
         let current = Current::open(&Folder::of(&settings.path)?, name, date)?;
-        let mut log = Self { settings, calendar, current, housekeeper };
+        let mut log = Self { settings, calendar, current, housekeeper, unlooked: 0 };
         log.mend();
         log.tidy(now);
         Ok(log)
@@ -83,13 +89,18 @@ impl LogFile {
     /// As [`LogFile::open`]. The log then goes on in the file that it had.
     pub fn reopen(&mut self) -> io::Result<()> {
         let folder = Folder::of(&self.settings.path)?;
-        let ours = self.current.file.metadata().map_err(|error| failed("look at", &self.path(), &error))?;
-        let is_ours = |there: std::fs::Metadata| there.dev() == ours.dev() && there.ino() == ours.ino();
-        if !folder.look_at(&self.current.name).is_some_and(is_ours) {
+        if !self.is_in_place(&folder)? {
             let next = Current::open(&folder, self.current.name.clone(), self.current.date)?;
             self.switch_to(next);
         }
         Ok(())
+    }
+
+    /// Whether the current file still has its name.
+    fn is_in_place(&self, folder: &Folder) -> io::Result<bool> {
+        let ours = self.current.file.metadata().map_err(|error| failed("look at", &self.path(), &error))?;
+        let is_ours = |there: std::fs::Metadata| there.dev() == ours.dev() && there.ino() == ours.ino();
+        Ok(folder.look_at(&self.current.name).is_some_and(is_ours))
     }
 
     /// Whether what was written last was the end of a line, or nothing.
@@ -120,7 +131,8 @@ impl LogFile {
             Ok(memrchr(b'\n', seen).map_or(unseen, |newline| newline + 1))
         };
         let most = self.make_room(held, whole_lines, now)?;
-        self.current.draw(pipe, most, lens).map_err(|error| self.cannot_write(error))
+        let stored = self.current.draw(pipe, most, lens);
+        self.written(stored, now)
     }
 
     /// Appends `chunk`, or as much of it as goes into the file that is due, and says how much that was.
@@ -128,14 +140,22 @@ impl LogFile {
         self.turn_day(now)?;
         let whole_lines = |room| Ok(memrchr(b'\n', &chunk[..room]).map_or(0, |newline| newline + 1));
         let most = self.make_room(chunk.len(), whole_lines, now)?;
-        self.current.write(&chunk[..most]).map_err(|error| self.cannot_write(error))
+        let stored = self.current.write(&chunk[..most]);
+        self.written(stored, now)
     }
 
-    fn cannot_write(&self, error: io::Error) -> io::Error {
-        match error.kind() {
+    /// Has the disk looked at now and then, and when it is full, if some of it must stay free.
+    fn written(&mut self, stored: io::Result<usize>, now: i64) -> io::Result<usize> {
+        let is_full = stored.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull);
+        self.unlooked += *stored.as_ref().unwrap_or(&0) as u64;
+        if self.settings.min_free.is_some() && (is_full || self.unlooked >= LOOK_EACH) {
+            self.unlooked = 0;
+            self.tidy(now);
+        }
+        stored.map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => error,
             _ => failed("write", &self.path(), &error),
-        }
+        })
     }
 
     /// Appends all of `text` as far as it can; an error comes with the number of bytes that were stored.
@@ -152,7 +172,22 @@ impl LogFile {
         Ok(())
     }
 
-    fn end_line(&mut self, now: i64) -> Result<(), (usize, io::Error)> {
+    /// Appends whole lines, and says how many bytes were stored, of whole lines again: what a full disk has torn is taken
+    /// back.
+    pub(super) fn append_lines(&mut self, lines: &[u8], now: i64) -> io::Result<usize> {
+        let Err((stored, error)) = self.append_all(lines, now) else { return Ok(lines.len()) };
+        let whole = memrchr(b'\n', &lines[..stored]).map_or(0, |newline| newline + 1);
+        self.current.cut_back((stored - whole) as u64);
+        if whole == 0 { Err(error) } else { Ok(whole) }
+    }
+
+    /// Takes the line back that was begun and not ended; says how long that was.
+    pub(super) fn cut_open_line(&mut self) -> u64 {
+        self.current.cut_back(self.current.unfinished_line())
+    }
+
+    /// Begins a new line, if one was begun and not ended.
+    pub(super) fn end_line(&mut self, now: i64) -> Result<(), (usize, io::Error)> {
         if self.is_at_line_start() { Ok(()) } else { self.append_all(b"\n", now) }
     }
 
@@ -186,6 +221,10 @@ impl LogFile {
     /// Ends the current file for its size: it is renamed, and a new one takes its name.
     fn end_for_size(&mut self, now: i64) -> io::Result<()> {
         let folder = Folder::of(&self.settings.path)?;
+        if !self.is_in_place(&folder)? {
+            // Somebody has ended it already, as logrotate does: what has its name is not ours to rename.
+            return self.reopen();
+        }
         let mut existing = folder.names()?;
         let names = self.settings.names();
         let number = names.highest_number(&self.current.name, &existing) + 1;
@@ -202,11 +241,9 @@ impl LogFile {
             })?;
         self.switch_to(next);
         existing.push(ended);
-        if let Some(keep) = self.settings.keep {
-            // At once, not in the background, so that a flood cannot outrun it. What cannot be removed now is tried
-            // again in the background, which reports it.
-            let _ = retain_newest(&folder, &names, &existing, keep);
-        }
+        // At once, not in the background, so that a flood cannot outrun it. What cannot be removed now is tried again in
+        // the background, which reports it.
+        let _ = retain(&folder, &self.settings, &existing, Some(&self.current.name));
         self.tidy(now);
         Ok(())
     }
@@ -279,8 +316,9 @@ impl LogFile {
 
     /// Has old files deleted and ended ones compressed, in the background.
     fn tidy(&self, now: i64) {
-        let LogSettings { keep, days, compress, .. } = *self.settings;
-        if compress || keep.is_some() || days.is_some() {
+        let LogSettings { keep, days, max_total, min_free, compress, .. } = *self.settings;
+        let has_limit = keep.is_some() || days.is_some() || max_total.is_some() || min_free.is_some();
+        if compress || has_limit {
             self.housekeeper.submit(Job { settings: Arc::clone(&self.settings), now });
         }
     }
@@ -304,45 +342,6 @@ impl Write for LogFile {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// The date by local time, which costs little to ask for again and again.
-#[derive(Debug, Default)]
-struct Calendar {
-    /// The quarter of an hour since 1970 that was asked for last, and its date.
-    last: Option<(i64, NaiveDate)>,
-}
-
-impl Calendar {
-    fn date(&mut self, now: i64) -> NaiveDate {
-        // Every time zone's midnight is on a quarter of an hour of universal time, so a date holds for all of one. Set
-        // the clock or the time zone as you like: it is noticed with the next quarter.
-        let quarter = now.div_euclid(15 * 60);
-        match self.last {
-            Some((last, date)) if last == quarter => date,
-            _ => {
-                let date = local_date(now);
-                self.last = Some((quarter, date));
-                date
-            }
-        }
-    }
-}
-
-/// The date by local time.
-pub(super) fn local_date(now: i64) -> NaiveDate {
-    DateTime::from_timestamp(now, 0).unwrap_or_default().with_timezone(&Local).date_naive()
-}
-
-/// Seconds since 1970 by the wall clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the names of log files and their retention follow the wall clock"
-)]
-pub(super) fn unix_now() -> i64 {
-    // A clock that stands before 1970 was not set: then the day does not matter.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -11,25 +11,31 @@
 //! - `pump` is the one thread that moves what all components write. It waits only for bytes, and needs the same memory
 //!   whatever is written. It looks at bytes only where something asks for it: until the line by which a component says
 //!   that it is ready (`pump/seek`), and at the end of each chunk of standard error for the last lines (`last_words`).
+//! - `form` makes something else of lines, where that is asked for: then bytes are looked at, and leave the pipe once what
+//!   was made of them is stored.
 //! - `sink` stands between a stream and its file: what cannot be written stays in the pipe, so that the component waits, and
 //!   is after a while dropped, so that it does not wait for ever. What was dropped is told in the file.
 //! - `log_file` appends to the file of the day and begins a new one when it is due; `names` knows what these files
 //!   are called and `folder` opens them.
-//! - `housekeeping` deletes and compresses in the background.
+//! - `retention` knows which of the ended files have to go; `housekeeping` deletes and compresses in the background.
 //! - `files` tells whoever wants to read a log which files it has.
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+mod clock;
 mod fifos;
 mod files;
 mod folder;
+mod form;
 mod housekeeping;
 mod last_words;
 mod log_file;
 mod names;
 mod pump;
+mod retention;
 mod sink;
 #[cfg(test)]
 mod testbench;
@@ -62,15 +68,86 @@ pub struct LogSettings {
     /// A dated file counts by the date in its name: with 10, the one of ten days ago is the oldest. The numbered files
     /// of a log without date count by the time of their last line.
     pub days: Option<u32>,
+    /// How many bytes the ended files may take together, compressed ones as they are. Beyond that the oldest are
+    /// deleted. Default: no limit.
+    pub max_total: Option<u64>,
+    /// How many bytes of the disk must stay free: while there are fewer, ended files are deleted, the oldest first.
+    /// Default: none.
+    ///
+    /// It is looked at when a file begins or ends, each time that 16 MiB were written, and when the disk is full.
+    pub min_free: Option<u64>,
     /// Whether ended files are compressed with gzip: `ps.log.1.gz`, `ps-2026-11-22.log.gz`. Default: no.
     pub compress: bool,
+    /// What the lines of a component are made into. Default: nothing else than they are. A [`LogFile`] by itself makes
+    /// nothing of what is written to it.
+    pub form: LineForm,
+    /// What becomes of a component's output that cannot be stored. Default: it waits, 30 s at most.
+    pub when_full: WhenFull,
+}
+
+/// What becomes of a component's output while it cannot be stored, because the disk is full for example.
+///
+/// It stays in the pipe, which holds 64 KiB, or 1 MiB where it could be enlarged. What differs is what happens when that is
+/// full. It is tried again after 100 ms, then ever less often, up to every 5 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// The component waits, when it writes: so long at most, counted from the first failure, or, with `None`, for ever.
+    /// Then it is as with `Drop`.
+    Block {
+        /// How long it waits at most.
+        at_most: Option<Duration>,
+    },
+    /// The component does not wait: when the pipe is half full, its oldest lines are dropped. Once it can be stored again,
+    /// a line in the log says how many lines and bytes that were; what follows that is stored.
+    Drop,
+}
+
+impl Default for WhenFull {
+    fn default() -> Self {
+        Self::Block { at_most: Some(Duration::from_secs(30)) }
+    }
+}
+
+/// What the lines of a component's output are made into.
+///
+/// Only raw output is stored exactly once whatever happens: it goes from the pipe to the file in one step. Where
+/// something is made of it, it leaves the pipe once that is stored. When the process dies in between, the next supervisor
+/// stores it again: a quarter of a megabyte at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LineForm {
+    /// Nothing: every byte stays as it is.
+    #[default]
+    Raw,
+    /// Each begins with the time at which it was read, and a blank: `2026-11-29T08:30:00.123+01:00 ready`.
+    ///
+    /// A line of more than 32 KiB becomes several lines.
+    Timestamps,
+    /// Each becomes an object of JSON with the keys `time`, `component`, `run` (its number), `stream` (`stdout`, also for
+    /// standard error that joins it; `stderr`; or `supervisor`, where we say what was lost) and `line`, in this order.
+    ///
+    /// What is no UTF-8 is replaced by U+FFFD. A line of more than 32 KiB becomes several objects: all but the last have
+    /// `"partial":true` at their end.
+    Json,
 }
 
 impl LogSettings {
     /// The log at `path`, with every default and no date.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), dated: false, max_size: None, keep: None, days: None, compress: false }
+        Self {
+            path: path.into(),
+            dated: false,
+            max_size: None,
+            keep: None,
+            days: None,
+            max_total: None,
+            min_free: None,
+            compress: false,
+            form: LineForm::Raw,
+            when_full: WhenFull::default(),
+        }
     }
 
     /// What its files are called.

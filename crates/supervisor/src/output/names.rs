@@ -6,6 +6,8 @@
 //! ps.log.7.gz       compressed                 ps-2026-11-22.log.gz, ps-2026-11-22.log.7.gz
 //! *.gz.tmp          being compressed
 //! ```
+//!
+//! What their lines look like: `form`.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

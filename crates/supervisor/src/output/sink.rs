@@ -1,13 +1,15 @@
 //! One stream of a component and the log that it goes to, also while the log cannot be written.
 //!
 //! ```text
-//!            a write fails                 30 s of failures
+//!            a write fails            as long as it may wait
 //! writing ─────────────────▶ holding ─────────────────────────▶ dropping
 //!    ▲                          │ it can be stored again            │ what was lost is told in the log
 //!    └──────────────────────────┴───────────────────────────────────┘
 //! ```
 //!
 //! While it holds, what is to be stored stays where it is, in the pipes: they are not read, and in time the component waits.
+//! While it drops, the newest stay there, and the oldest lines make way for them. A component that shall not wait is dropped
+//! from at once.
 //!
 //! A stream that is only looked at has no log: what it brings is thrown away.
 
@@ -15,12 +17,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::LogSettings;
-use super::housekeeping::Housekeeper;
-use super::log_file::{LogFile, unix_now};
+use memchr::memchr_iter;
 
-/// How long a component waits for a log that cannot be written, before its output is dropped.
-const HOLD_AT_MOST: Duration = Duration::from_secs(30);
+use super::clock::unix_now;
+use super::form::{Former, Rest, Shape};
+use super::housekeeping::Housekeeper;
+use super::log_file::LogFile;
+use super::{LogSettings, WhenFull};
+
 /// After a failure it is tried again after this pause, which doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -39,12 +43,16 @@ pub(super) struct Sink {
     failure: Option<Box<Failure>>,
     /// It was to be opened again, and could not.
     is_moved: bool,
+    /// What is made of the lines that we write ourselves, if they do not stay as they are.
+    shape: Option<Box<Shape>>,
 }
 
 #[derive(Debug, Default)]
 struct Lost {
     bytes: u64,
     lines: u64,
+    /// Why, the last time.
+    reason: String,
 }
 
 #[derive(Debug)]
@@ -61,7 +69,8 @@ impl Sink {
     pub(super) fn new(settings: Option<LogSettings>, housekeeper: Housekeeper, now: Instant) -> Self {
         let lost = Lost::default();
         let settings = settings.map(Arc::new);
-        let mut sink = Self { settings, housekeeper, log: None, lost, failure: None, is_moved: false };
+        let mut sink =
+            Self { settings, housekeeper, log: None, lost, failure: None, is_moved: false, shape: None };
         let opened = sink.open();
         sink.note(opened, now);
         sink
@@ -69,6 +78,16 @@ impl Sink {
 
     pub(super) fn settings(&self) -> Option<&LogSettings> {
         self.settings.as_deref()
+    }
+
+    /// Has the lines that are written here made into this.
+    pub(super) fn speak_as(&mut self, shape: Option<Box<Shape>>) {
+        self.shape = shape;
+    }
+
+    /// Whether something is made of lines.
+    pub(super) fn is_formed(&self) -> bool {
+        self.shape.is_some()
     }
 
     /// Whether there is a log that takes something now.
@@ -82,7 +101,7 @@ impl Sink {
         draw: impl FnOnce(&mut LogFile, i64) -> io::Result<usize>,
         now: Instant,
     ) -> usize {
-        match self.try_to_store(draw) {
+        match self.tell_lost().and_then(|()| self.try_to_store(draw)) {
             Ok(stored) => stored,
             Err(reason) => {
                 self.note(Err(reason), now);
@@ -99,8 +118,22 @@ impl Sink {
     /// Takes note of what is lost, because nothing can be stored.
     pub(super) fn lose(&mut self, chunk: &[u8]) {
         if self.settings.is_some() {
-            self.lost.count(chunk);
+            self.lost.bytes += chunk.len() as u64;
+            self.lost.lines += memchr_iter(b'\n', chunk).count() as u64;
+            if let Some(failure) = &self.failure {
+                self.lost.reason.clone_from(&failure.reason);
+            }
         }
+    }
+
+    /// Takes note of a line that is lost though nothing has ended it.
+    pub(super) fn lose_end(&mut self) {
+        self.lost.lines += u64::from(self.settings.is_some());
+    }
+
+    /// Takes the line out of the log that was begun there, because its rest is lost.
+    pub(super) fn lose_open_line(&mut self) {
+        self.lost.bytes += self.log.as_mut().map_or(0, LogFile::cut_open_line);
     }
 
     /// Tries again what failed. Whether it would succeed now shows by what `draw` stores; says how much that was.
@@ -148,15 +181,19 @@ impl Sink {
         self.failure.as_ref().is_some_and(|failure| !failure.is_dropping)
     }
 
-    /// Whether what was stored last is a line that was not ended.
-    pub(super) fn is_mid_line(&self) -> bool {
-        self.log.as_ref().is_some_and(|log| !log.is_at_line_start())
+    /// Whether it cannot store, and waits for nothing.
+    pub(super) fn is_dropping(&self) -> bool {
+        self.settings.is_some() && self.failure.as_ref().is_some_and(|failure| failure.is_dropping)
     }
 
     /// What is wrong, for people; `None` if nothing is.
     pub(super) fn condition(&self) -> Option<String> {
         let failure = self.failure.as_ref()?;
-        let effect = if failure.is_dropping { "output is dropped" } else { "the component may have to wait" };
+        let effect = if failure.is_dropping {
+            "the oldest output is dropped"
+        } else {
+            "the component may have to wait"
+        };
         Some(format!("{}; until that is mended {effect}", failure.reason))
     }
 
@@ -188,12 +225,17 @@ impl Sink {
         if self.lost.bytes == 0 {
             return Ok(());
         }
-        let Lost { bytes, lines } = self.lost;
-        let line_end = if self.is_mid_line() { "\n" } else { "" };
-        let reason = self.failure.as_ref().map_or("", |failure| &failure.reason);
-        let told = format!("{line_end}supervisor: {lines} lines ({bytes} bytes) were lost here: {reason}\n");
+        let Lost { bytes, lines, reason } = &self.lost;
+        let told = format!("supervisor: {lines} lines ({bytes} bytes) were lost here: {reason}\n");
+        let mut former = Former::default();
+        match &self.shape {
+            Some(shape) => _ = former.form(shape, told.as_bytes(), Rest::Ended),
+            None => former.text = told.into_bytes(),
+        }
         let Some(log) = &mut self.log else { return Ok(()) };
-        log.append_all(told.as_bytes(), unix_now()).map_err(|(_, error)| error.to_string())?;
+        let now = unix_now();
+        let stored = log.end_line(now).map_err(|(_, error)| error);
+        stored.and_then(|()| log.append_lines(&former.text, now)).map_err(|error| error.to_string())?;
         self.lost = Lost::default();
         Ok(())
     }
@@ -207,15 +249,16 @@ impl Sink {
         let last = self.failure.take();
         let since = last.as_ref().map_or(now, |last| last.since);
         let pause = last.map_or(FIRST_PAUSE, |last| (last.pause * 2).min(LONGEST_PAUSE));
-        let is_dropping = now.saturating_duration_since(since) >= HOLD_AT_MOST;
-        self.failure = Some(Box::new(Failure { reason, since, retry_at: now + pause, pause, is_dropping }));
-    }
-}
-
-impl Lost {
-    fn count(&mut self, chunk: &[u8]) {
-        self.bytes += chunk.len() as u64;
-        self.lines += chunk.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let when_full = self.settings.as_ref().map_or(WhenFull::Drop, |settings| settings.when_full);
+        let drops_at = match when_full {
+            WhenFull::Drop => Some(since),
+            WhenFull::Block { at_most } => at_most.and_then(|at_most| since.checked_add(at_most)),
+        };
+        let is_dropping = drops_at.is_some_and(|at| at <= now);
+        // It is not held up any longer than it may be.
+        let end_of_wait = drops_at.filter(|_| !is_dropping);
+        let retry_at = end_of_wait.map_or(now + pause, |end| end.min(now + pause));
+        self.failure = Some(Box::new(Failure { reason, since, retry_at, pause, is_dropping }));
     }
 }
 
@@ -249,6 +292,8 @@ mod tests {
     fn full(_: &mut LogFile, _: i64) -> io::Result<usize> {
         Err(io::ErrorKind::StorageFull.into())
     }
+
+    const HOLD_AT_MOST: Duration = Duration::from_secs(30);
 
     #[test]
     fn it_holds_until_something_was_stored_again() {
@@ -284,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn after_thirty_seconds_output_is_dropped_and_the_log_says_how_much() {
+    fn when_it_has_held_long_enough_output_is_dropped_and_the_log_says_how_much() {
         let folder = tempfile::tempdir().unwrap();
         let start = beginning();
         let mut sink = failing_sink(folder.path(), start);
@@ -292,8 +337,9 @@ mod tests {
         assert!(reason.starts_with("cannot make the folder") && reason.contains("No such file"), "{reason}");
         sink.retry(|_, _| Ok(0), start + HOLD_AT_MOST - Duration::from_millis(1));
         assert!(sink.is_holding());
+        assert_eq!(sink.retry_at(), Some(start + HOLD_AT_MOST), "no longer than that");
         sink.retry(|_, _| Ok(0), start + HOLD_AT_MOST);
-        assert!(!sink.is_holding() && sink.retry_at().is_some() && sink.condition().is_some());
+        assert!(sink.is_dropping() && sink.retry_at().is_some() && sink.condition().is_some());
         sink.lose(b"dropped 1\ndropped 2\ndropp");
         sink.lose(b"ed 3\ndropped 4\n");
 
@@ -304,5 +350,20 @@ mod tests {
         let (marker, rest) = text.split_once('\n').unwrap();
         assert!(marker.starts_with("supervisor: 4 lines (40 bytes) were lost here: "), "{marker}");
         assert_eq!(rest, "stored\n");
+    }
+    #[test]
+    fn who_waits_for_nothing_is_dropped_from_at_once_and_who_waits_for_ever_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = beginning();
+        let sink = |when_full| {
+            let path = folder.path().join("missing/logs/ps.log");
+            let log = LogSettings { when_full, ..LogSettings::new(path) };
+            Sink::new(Some(log), Housekeeper::default(), start)
+        };
+        assert!(sink(WhenFull::Drop).is_dropping());
+        assert!(sink(WhenFull::Block { at_most: Some(Duration::ZERO) }).is_dropping());
+        let mut patient = sink(WhenFull::Block { at_most: None });
+        patient.retry(|_, _| Ok(0), start + Duration::from_secs(1_000_000));
+        assert!(patient.is_holding() && !patient.is_dropping());
     }
 }

@@ -40,8 +40,6 @@ pub(super) struct AttributeRule {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) required: bool,
-    /// Whether it does not work yet.
-    pub(super) later: bool,
 }
 
 impl ElementRule {
@@ -68,13 +66,6 @@ impl ElementRule {
         self
     }
 
-    const fn later(mut self) -> Self {
-        self.later = true;
-        self
-    }
-}
-
-impl AttributeRule {
     const fn later(mut self) -> Self {
         self.later = true;
         self
@@ -110,11 +101,11 @@ const fn mark(name: &'static str, about: &'static str) -> ElementRule {
 }
 
 const fn required(name: &'static str, kind: Kind) -> AttributeRule {
-    AttributeRule { name, kind, required: true, later: false }
+    AttributeRule { name, kind, required: true }
 }
 
 const fn optional(name: &'static str, kind: Kind) -> AttributeRule {
-    AttributeRule { name, kind, required: false, later: false }
+    AttributeRule { name, kind, required: false }
 }
 
 /// The root.
@@ -293,12 +284,15 @@ static OUTPUT: ElementRule =
         optional("file", Kind::File),
         optional("maxSize", Kind::Size),
         optional("keep", Kind::Number { min: 0, max: 10_000 }),
-        optional("days", Kind::Number { min: 1, max: 36_500 }).later(),
+        optional("days", Kind::Number { min: 1, max: 36_500 }),
+        optional("maxTotal", Kind::Size),
+        optional("minFree", Kind::Size),
         optional("compress", Kind::Boolean),
-        optional("whenFull", choice(&["block", "drop"])).later(),
-        optional("blockFor", Kind::Duration).later(),
+        optional("whenFull", choice(&["block", "drop"])),
+        optional("blockFor", Kind::Duration),
         optional("stderr", choice(&["join", "file", "null"])),
-        optional("timestamps", Kind::Boolean).later(),
+        optional("timestamps", Kind::Boolean),
+        optional("format", choice(&["raw", "json"])),
     ]);
 
 static READINESS: ElementRule = one_of(
@@ -374,31 +368,4 @@ pub(super) fn visit(element: &'static ElementRule, with: &mut impl FnMut(&'stati
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_name_stands_twice_in_the_same_place() {
-        visit(&SUPERVISOR, &mut |element| {
-            let names = element.children().iter().map(|child| child.name);
-            let mut children: Vec<_> = names.collect();
-            let mut attributes: Vec<_> = element.attributes.iter().map(|attribute| attribute.name).collect();
-            for names in [&mut children, &mut attributes] {
-                names.sort_unstable();
-                assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{}", element.name);
-            }
-        });
-    }
-
-    #[test]
-    fn the_limits_are_those_of_the_library() {
-        let names = crate::Resource::ALL.map(crate::Resource::name);
-        assert_eq!(RESOURCES, names);
-    }
-
-    #[test]
-    fn an_element_knows_where_it_belongs() {
-        assert_eq!(parents_of("argument"), ["arguments", "trailingArguments", "exec", "cleanup"]);
-        assert_eq!(parents_of("nonsense"), [""; 0]);
-    }
-}
+mod tests;

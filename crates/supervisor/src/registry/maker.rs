@@ -9,12 +9,8 @@ use super::layers::Layers;
 use super::problem::Place;
 use super::reading::Reading;
 use super::structure::{Node, Value};
-use super::{checks, environment_file, restarts, steps};
-use crate::output::LogSettings;
-use crate::spec::{Environment, Output, ProcessSpec, Resource, ResourceLimit, Stderr, Variable};
-
-/// How many files that were ended for their size are kept, if nobody says.
-const DEFAULT_KEEP: u32 = 10;
+use super::{checks, environment_file, logs, restarts, steps};
+use crate::spec::{Environment, Output, ProcessSpec, Resource, ResourceLimit, Variable};
 
 /// The supervisor's own log, beside which components write theirs.
 pub(super) struct OwnLog<'a> {
@@ -152,31 +148,8 @@ impl Maker<'_, '_> {
 
     /// Where the output goes, and which place of the registry says so.
     pub(super) fn output(&mut self, id: &str, own_log: &OwnLog<'_>, server: Place) -> (Output, Place) {
-        let Self { reading, layers, .. } = self;
-        let attribute = |name| layers.attribute("output", name);
-        let file = attribute("file");
-        let mut log = match file.and_then(|value| reading.path(value)) {
-            Some(path) => LogSettings::new(path),
-            None => {
-                let mut log = LogSettings::new(own_log.path.with_file_name(format!("{id}.log")));
-                log.dated = true;
-                log.days = Some(own_log.days);
-                log
-            }
-        };
-        log.max_size = attribute("maxSize").and_then(|value| reading.size(value));
-        log.keep = attribute("keep").and_then(|value| reading.number(value));
-        if log.max_size.is_some() {
-            log.keep = log.keep.or(Some(DEFAULT_KEEP));
-        }
-        log.compress = attribute("compress").and_then(|value| reading.boolean(value)).unwrap_or(false);
-        let stderr = attribute("stderr").and_then(|value| reading.text(value));
-        let stderr = match stderr.as_deref() {
-            Some("file") => Stderr::File,
-            Some("null") => Stderr::Null,
-            _ => Stderr::Join,
-        };
-        (Output::File { log, stderr }, file.map_or(server, |file| file.place))
+        let (output, file) = logs::read(id, own_log, self.layers, &mut self.reading);
+        (output, file.map_or(server, |file| file.place))
     }
 }
 

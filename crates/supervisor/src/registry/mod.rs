@@ -24,6 +24,7 @@ mod environment_file;
 mod files;
 mod grammar;
 mod layers;
+mod logs;
 mod maker;
 mod outline;
 mod outputs;

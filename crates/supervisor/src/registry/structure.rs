@@ -141,11 +141,6 @@ impl Checker<'_> {
                 self.problems.add_with(place, || unknown_attribute(&attribute.name, rule));
                 continue;
             };
-            if found.later {
-                let message = format!("the attribute {} of <{}> is not supported yet", found.name, rule.name);
-                self.problems.add(place, message);
-                continue;
-            }
             known.push(self.attribute(found, attribute));
         }
         for missing in rule.attributes.iter().filter(|rule| rule.required && !broken_tag) {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use humantime::format_duration;
 use supervisor::{
-    Command, Health, Intensity, Output, Probe, ProcessSpec, Readiness, ReadyWhen, Stderr, Step,
+    Command, Health, Intensity, LineForm, LogSettings, Output, Probe, ProcessSpec, Readiness, ReadyWhen,
+    Stderr, Step, WhenFull,
 };
 
 use super::{lines, text, variables};
@@ -141,9 +142,33 @@ fn output(output: &Output) -> String {
             let size = log.max_size.map(|size| format!(", at most {size} bytes a file")).unwrap_or_default();
             let keep = log.keep.map(|count| format!(", {count} files kept beside it")).unwrap_or_default();
             let days = log.days.map(|days| format!(", kept {days} days")).unwrap_or_default();
+            let total =
+                log.max_total.map(|size| format!(", at most {size} bytes beside it")).unwrap_or_default();
+            let free =
+                log.min_free.map(|size| format!(", {size} bytes of the disk left free")).unwrap_or_default();
             let compress = if log.compress { ", ended files compressed" } else { "" };
-            format!("{}{dated}{size}{keep}{days}{compress}{stderr}", text(&log.path))
+            let kept = format!("{size}{keep}{days}{total}{free}{compress}");
+            format!("{}{dated}{}{kept}{}{stderr}", text(&log.path), form(log), when_full(log))
         }
         other => format!("{other:?}"),
+    }
+}
+
+fn form(log: &LogSettings) -> &'static str {
+    match log.form {
+        LineForm::Timestamps => ", each line with its time",
+        LineForm::Json => ", as JSON",
+        _ => "",
+    }
+}
+
+fn when_full(log: &LogSettings) -> String {
+    match log.when_full {
+        usual if usual == WhenFull::default() => String::new(),
+        WhenFull::Block { at_most: Some(time) } => {
+            format!(", the component waiting {} at most while the disk is full", format_duration(time))
+        }
+        WhenFull::Block { at_most: None } => ", the component waiting while the disk is full".to_owned(),
+        _ => ", the oldest dropped while the disk is full".to_owned(),
     }
 }

@@ -33,7 +33,7 @@ pub(crate) use notify_socket::{NotifySocket, Sender};
 pub(crate) use orphans::{end_orphans, reap_orphans};
 pub(crate) use out_of_memory::OutOfMemory;
 pub(crate) use pipes::{
-    Lens, PIPE_SIZE, discard, enlarge, give_to, held_by, is_at_end, make_fifo, most_large_pipes,
+    Lens, enlarge, give_to, half_of, has_hung_up, held_by, is_at_end, make_fifo, most_large_pipes,
     move_to_file, open_fifo,
 };
 pub(crate) use process::{Process, destroy};

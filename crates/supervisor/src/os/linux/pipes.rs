@@ -10,14 +10,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, mknodat, openat};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice, tee};
 use rustix::process::Uid;
 
 /// The size of a pipe that was enlarged: the most that everybody may have.
 const LARGE: usize = 1 << 20;
 
 /// The size that a pipe has by itself.
-pub(crate) const PIPE_SIZE: usize = 64 << 10;
+const PIPE_SIZE: usize = 64 << 10;
+
+const PAGE: usize = 4096;
 
 /// Makes a pipe of this name in a folder, which only its owner can open. The name must be free.
 pub(crate) fn make_fifo(folder: &impl AsFd, name: &str) -> io::Result<()> {
@@ -60,6 +62,19 @@ pub(crate) fn is_at_end(pipe: &impl AsFd) -> bool {
         && !asked[0].revents().contains(PollFlags::IN)
 }
 
+/// Whether nobody has a pipe's other end. What it holds then is all that there will ever be.
+pub(crate) fn has_hung_up(pipe: &impl AsFd) -> bool {
+    let mut asked = [PollFd::new(pipe, PollFlags::IN)];
+    poll(&mut asked, Some(&Timespec::default())).is_ok() && asked[0].revents().contains(PollFlags::HUP)
+}
+
+/// The half of what a pipe can hold. Whoever writes to one that holds more may have to wait: what is written does not share a
+/// page with what was written before if it does not fit into that as a whole. Where there is only one page, anything is more.
+pub(crate) fn half_of(pipe: &impl AsFd) -> usize {
+    let size = fcntl_getpipe_size(pipe).unwrap_or(PIPE_SIZE);
+    if size <= PAGE { 0 } else { size / 2 }
+}
+
 /// Moves up to so many bytes of what a pipe holds to this place of a file, which must not be open for appending. They leave
 /// the pipe by the same call by which they get into the file: whoever is killed, and when, none is lost or doubled.
 ///
@@ -73,7 +88,6 @@ pub(crate) fn move_to_file(pipe: &impl AsFd, file: &File, at: u64, most: usize) 
 /// How many pipes may be enlarged beside this number of pipes, so that no more than half of what the system grants a user
 /// is used up: beyond that, new pipes would hold next to nothing.
 pub(crate) fn most_large_pipes(pipes: usize) -> usize {
-    const PAGE: usize = 4096;
     let granted = std::fs::read_to_string("/proc/sys/fs/pipe-user-pages-soft");
     let granted = granted.ok().and_then(|pages| pages.trim().parse().ok()).unwrap_or(16_384_usize);
     // Zero is no limit, which is none of ours.
@@ -92,6 +106,8 @@ pub(crate) fn enlarge(pipe: &impl AsFd) -> bool {
 #[derive(Debug)]
 pub(crate) struct Lens {
     pipe: Option<(OwnedFd, OwnedFd)>,
+    /// Where bytes go that nobody needs any more.
+    nowhere: Option<File>,
     /// Room for what is looked at; also for other uses in between.
     pub(crate) buffer: Vec<u8>,
 }
@@ -99,14 +115,19 @@ pub(crate) struct Lens {
 impl Lens {
     /// Room for so many bytes.
     pub(crate) fn new(size: usize) -> Self {
-        Self { pipe: None, buffer: vec![0; size] }
+        Self { pipe: None, nowhere: None, buffer: vec![0; size] }
     }
 
     /// The first bytes that a pipe holds, up to so many: fewer if it holds fewer, or holds them in many small pieces.
     pub(crate) fn look(&mut self, pipe: &impl AsFd, most: usize) -> io::Result<&[u8]> {
         let (reader, writer) = match self.pipe.take() {
             Some(own) => self.pipe.insert(own),
-            None => self.pipe.insert(pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?),
+            None => {
+                let own = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+                // Where that is refused, less is seen at a time.
+                let _ = fcntl_setpipe_size(&own.0, self.buffer.len());
+                self.pipe.insert(own)
+            }
         };
         let most = most.min(self.buffer.len());
         let length = match tee(pipe, writer, most, SpliceFlags::NONBLOCK) {
@@ -128,22 +149,24 @@ impl Lens {
         }
         Ok(&self.buffer[..read])
     }
-}
 
-/// Throws away the first bytes that a pipe holds.
-pub(crate) fn discard(pipe: &impl AsFd, length: usize) -> io::Result<()> {
-    let mut nowhere = [0; 4096];
-    let mut left = length;
-    while left > 0 {
-        let most = left.min(nowhere.len());
-        match rustix::io::read(pipe, &mut nowhere[..most]) {
-            Ok(0) => return Ok(()),
-            Ok(read) => left -= read,
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+    /// Throws away the first bytes that a pipe holds.
+    pub(crate) fn discard(&mut self, pipe: &impl AsFd, length: usize) -> io::Result<()> {
+        let nowhere = match self.nowhere.take() {
+            Some(nowhere) => self.nowhere.insert(nowhere),
+            None => self.nowhere.insert(File::options().write(true).open("/dev/null")?),
+        };
+        let mut left = length;
+        while left > 0 {
+            match splice(pipe, None, &*nowhere, None, left, SpliceFlags::NONBLOCK) {
+                Ok(0) => return Ok(()),
+                Ok(thrown) => left -= thrown,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -197,7 +220,7 @@ mod tests {
         for most in [3, 8, 100] {
             assert_eq!(lens.look(&reader, most).unwrap(), &b"01234567"[..most.min(8)]);
         }
-        discard(&reader, 4).unwrap();
+        lens.discard(&reader, 4).unwrap();
         assert_eq!((held_by(&reader), lens.look(&reader, 8).unwrap()), (6, &b"456789"[..]));
     }
 

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
 use chrono::NaiveDate;
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::super::failed;
@@ -63,7 +63,7 @@ impl Current {
     pub(super) fn draw(&mut self, pipe: &OwnedFd, most: usize, lens: &mut Lens) -> io::Result<usize> {
         self.set_appending(false)?;
         // Somebody may have cut it.
-        let end = self.file.metadata()?.len();
+        let end = rustix::fs::seek(&self.file, SeekFrom::End(0))?;
         match os::move_to_file(pipe, &self.file, end, most) {
             Ok(moved) => {
                 self.size = end + moved as u64;
@@ -79,7 +79,7 @@ impl Current {
     /// killed in between has it stored twice.
     pub(super) fn copy(&mut self, pipe: &OwnedFd, most: usize, lens: &mut Lens) -> io::Result<usize> {
         let written = self.write(lens.look(pipe, most)?)?;
-        os::discard(pipe, written)?;
+        lens.discard(pipe, written)?;
         Ok(written)
     }
 
@@ -122,6 +122,19 @@ impl Current {
             length += step;
         }
         if length == self.size { length } else { 0 }
+    }
+
+    /// Takes back what was written last, so many bytes of it; says how many that were: none if the file cannot be cut.
+    pub(super) fn cut_back(&mut self, length: u64) -> u64 {
+        // Somebody may have cut it already.
+        let size = self.file.metadata().map_or(0, |file| file.len());
+        let length = length.min(size);
+        if length == 0 || self.file.set_len(size - length).is_err() {
+            return 0;
+        }
+        self.size = size - length;
+        self.is_at_line_start = None;
+        length
     }
 
     /// Appends the last `length` bytes to `next`, or nothing.

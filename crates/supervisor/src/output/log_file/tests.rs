@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use flate2::read::GzDecoder;
 use proptest::prelude::*;
@@ -464,4 +464,19 @@ fn a_line_that_was_on_its_way_to_the_next_file_when_we_were_killed_is_in_one_fil
         let bench = Bench::in_folder(folder, |log| log.max_size = Some(20));
         assert_eq!((&*bench.text("ps.log.1"), &*bench.text("ps.log")), (ended_then, current_then));
     }
+}
+
+#[test]
+fn a_file_that_somebody_has_replaced_is_not_ended_for_its_size() {
+    let mut bench = Bench::new(|log| log.max_size = Some(4));
+    bench.put("one\n");
+    let folder = bench.folder.path().to_owned();
+    fs::rename(folder.join("ps.log"), folder.join("moved")).unwrap();
+    fs::write(folder.join("ps.log"), "").unwrap();
+    bench.put("two\nnew\n");
+    assert_eq!(bench.names(), ["moved", "ps.log", "ps.log.1"]);
+    assert_eq!(
+        [bench.text("moved"), bench.text("ps.log.1"), bench.text("ps.log")],
+        ["one\n", "two\n", "new\n"]
+    );
 }

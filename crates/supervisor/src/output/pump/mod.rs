@@ -62,6 +62,8 @@ enum Command {
 #[derive(Debug)]
 struct Run {
     id: RunId,
+    /// What its component is called.
+    name: ComponentId,
     /// None only for one that is adopted and has none.
     stdout: Option<Source>,
     /// Where standard error has a pipe of its own.
@@ -146,7 +148,14 @@ impl Pump {
         stdout_source.log = log.cloned();
         stdout_source.has_last_words = log.is_some() && stderr == Stderr::Join;
         let ready = ready.map(str::to_owned);
-        let run = Run { id: run, stdout: Some(stdout_source), stderr: stderr_source, ready, is_new: true };
+        let run = Run {
+            id: run,
+            name: spec.id.clone(),
+            stdout: Some(stdout_source),
+            stderr: stderr_source,
+            ready,
+            is_new: true,
+        };
         self.thread().and_then(|thread| thread.send(Command::Attach(Box::new(run)))).inspect_err(|_| {
             if let Some(fifos) = &self.fifos {
                 fifos.discard(name.0, name.1);
@@ -217,7 +226,8 @@ impl Pump {
         let has_any = stdout.is_some() || stderr.is_some();
         if has_any {
             let ready = ready.map(str::to_owned);
-            let run = Run { id: run, stdout, stderr, ready, is_new: false };
+            let name = spec.id.clone();
+            let run = Run { id: run, name, stdout, stderr, ready, is_new: false };
             self.thread()?.send(Command::Attach(Box::new(run)))?;
         }
         Ok(has_any)

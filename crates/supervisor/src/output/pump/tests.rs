@@ -1,4 +1,6 @@
 mod adoption;
+mod forms;
+mod full_disk;
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::testbench::{names_in, text, whole_log};
 use super::*;
+use crate::output::{LineForm, WhenFull};
 use crate::spec::Readiness;
 
 /// Longer than anything here should take.
@@ -261,62 +264,6 @@ fn a_log_that_cannot_be_opened_holds_up_its_component_and_nobody_else() {
     bench.finish();
 }
 
-/// A small file system of its own.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// None where it may not be mounted.
-    #[expect(clippy::disallowed_methods, reason = "the test needs a disk that can be filled")]
-    fn mount(at: &Path) -> Option<Self> {
-        let mut mount = Program::new("mount");
-        let mount = mount.args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(at).output().ok()?;
-        mount.status.success().then(|| Self(at.to_path_buf()))
-    }
-}
-
-impl Drop for SmallDisk {
-    #[expect(clippy::disallowed_methods, reason = "the test needs a disk that can be filled")]
-    fn drop(&mut self) {
-        let _ = Program::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-#[test]
-fn a_full_disk_holds_output_until_there_is_room_and_nothing_is_lost() {
-    let bench = Bench::new();
-    let path = bench.folder.path().join("disk");
-    fs::create_dir(&path).unwrap();
-    let Some(disk) = SmallDisk::mount(&path) else {
-        println!("skipped: no file system may be mounted here");
-        return;
-    };
-    fs::write(path.join("filler"), vec![0; 128 * 1024]).unwrap();
-    // What an earlier run left behind writes as well: then both pipes are ready when the disk is found full.
-    let left_behind = bench.run(0, LogSettings::new(path.join("ps.log")), Stderr::Join);
-    let component = bench.run(0, LogSettings::new(path.join("ps.log")), Stderr::Join);
-    let other = bench.run(1, bench.log("is.log"), Stderr::Join);
-    let lines = |word: &str| -> String { (0..7_000).map(|number| format!("{word} {number:9}\n")).collect() };
-    let (said, muttered) = (lines("line"), lines("mumb"));
-    std::thread::scope(|scope| {
-        scope.spawn(|| said.lines().for_each(|line| component.say(&format!("{line}\n"))));
-        scope.spawn(|| muttered.lines().for_each(|line| left_behind.say(&format!("{line}\n"))));
-        until("the full disk is told", || !bench.pump.conditions().is_empty());
-        let told = bench.pump.conditions();
-        let log = path.join("ps.log");
-        assert!(told[0].starts_with(&format!("cannot write {}: No space left", log.display())), "{told:?}");
-        other.say("prompt\n");
-        until("the other is stored", || holds(&bench.folder.path().join("is.log"), "prompt\n"));
-        fs::remove_file(path.join("filler")).unwrap();
-        until("all is stored", || text(&log).len() == said.len() + muttered.len());
-        let (of_one, of_other): (Vec<_>, Vec<_>) =
-            text(&log).lines().map(str::to_owned).partition(|line| line.starts_with("line"));
-        assert!(of_one.join("\n") == said.trim_end() && of_other.join("\n") == muttered.trim_end());
-        until("all is well", || bench.pump.conditions().is_empty());
-    });
-    let _folder = bench.finish();
-    drop(disk);
-}
-
 #[test]
 fn logs_are_opened_again_after_somebody_moved_them() {
     let bench = Bench::new();
@@ -376,6 +323,7 @@ fn the_pump_is_frugal() {
     in_a_process_of_its_own("a_pump_leaves_nothing_behind");
     in_a_process_of_its_own("an_idle_pump_sleeps");
     in_a_process_of_its_own("a_line_without_end_needs_no_memory");
+    in_a_process_of_its_own("forms::an_open_line_wakes_nobody");
 }
 
 #[test]
@@ -407,6 +355,12 @@ fn an_idle_pump_sleeps() {
     component.say("one line\n");
     until("it is stored", || names_in(bench.folder.path()).len() == 1);
     until("old files are dealt with", || fs::read_dir("/proc/self/task").unwrap().count() == 3);
+    assert_asleep();
+    bench.finish();
+}
+
+/// The thread of the only pump of this process wakes up for nothing.
+fn assert_asleep() {
     let task = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
     let output = task.into_iter().find(|task| text(&task.join("comm")) == "output\n").unwrap();
     let is_asleep = || text(&output.join("stat")).contains(") S ");
@@ -419,7 +373,6 @@ fn an_idle_pump_sleeps() {
     // Nothing is waited for: this is how long it is watched.
     let nothing = crossbeam_channel::never::<()>().recv_timeout(Duration::from_millis(500));
     assert!(nothing.is_err() && switches() == before);
-    bench.finish();
 }
 
 #[test]
@@ -430,18 +383,20 @@ fn a_line_without_end_needs_no_memory() {
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
-    let bench = Bench::new();
-    let log = LogSettings { max_size: Some(16 << 20), keep: Some(1), ..bench.log("ps.log") };
-    let component = bench.run(0, log, Stderr::Join);
-    let part = "x".repeat(1 << 16);
-    component.say(&part);
-    let before = peak_kib();
-    for _ in 0..2048 {
+    for form in [LineForm::Raw, LineForm::Timestamps, LineForm::Json] {
+        let bench = Bench::new();
+        let log = LogSettings { max_size: Some(16 << 20), keep: Some(1), form, ..bench.log("ps.log") };
+        let component = bench.run(0, log, Stderr::Join);
+        let part = "x".repeat(1 << 16);
         component.say(&part);
+        let before = peak_kib();
+        for _ in 0..2048 {
+            component.say(&part);
+        }
+        let folder = bench.finish();
+        assert!(peak_kib() - before < 8 * 1024, "{form:?}");
+        assert!(names_in(folder.path()).len() == 2);
     }
-    let folder = bench.finish();
-    assert!(peak_kib() - before < 8 * 1024);
-    assert!(names_in(folder.path()).len() == 2);
 }
 
 #[test]

@@ -3,13 +3,16 @@
 //! In each round every pipe that has something is read once, so that a flood keeps nobody from being heard. What it holds is
 //! moved into the log by the operating system, so that none of it is lost or stored twice when we are killed; where
 //! something wants to know what it was, that is read in the log. All pipes share one buffer. Nothing happens by time, but for
-//! the retries of what failed.
+//! the retries of what failed, and that lines which come one by one gather for a moment.
 
 mod hearing;
+mod retrying;
+mod runs;
+mod shedding;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -17,19 +20,24 @@ use polling::{Events, Poller};
 use regex::bytes::Regex;
 
 use super::super::fifos::Fifos;
+use super::super::form::Former;
 use super::super::housekeeping::Housekeeper;
-use super::super::log_file::LogFile;
-use super::super::sink::Sink;
 use super::stream::{Pipe, Stream, StreamId};
-use super::{Command, Conditions, News, Notice, Run, Source, now};
-use crate::os::{self, Lens, Watched};
+use super::{Command, Conditions, Notice, now};
+use crate::os::{self, Lens};
 use crate::run::RunId;
-use crate::spec::log_pattern;
 
 /// The most that is taken of a pipe at a time.
 const CHUNK: usize = 256 << 10;
 /// How many pipes are read in a round.
 const ROUND: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// How much longer than a round lines may gather after it: so what trickles takes a twentieth of a processor, however much it
+/// is. At most for so long; and for less while a line is looked for by which somebody is ready.
+const RESTS_PER_ROUND: u32 = 20;
+const LONGEST_REST: Duration = Duration::from_millis(100);
+const LONGEST_WAIT_FOR_READY: Duration = Duration::from_millis(5);
+/// How long they do not gather after a pipe was found half full.
+const BUSY: Duration = Duration::from_millis(100);
 /// How many pipes of ended runs a component may have beside that of its run. Whatever a run left behind may hold its pipe
 /// for ever; beyond this number the oldest is closed.
 const MAX_OLD_PIPES: usize = 4;
@@ -53,6 +61,9 @@ pub(super) struct Worker {
     /// What is looked for in the pipes of these runs, by component.
     sought: BTreeMap<u32, (RunId, Regex)>,
     lens: Lens,
+    former: Former,
+    /// When a pipe was found half full.
+    busy: Option<Instant>,
     /// How many pipes were enlarged and are still there.
     large_pipes: usize,
 }
@@ -78,6 +89,8 @@ impl Worker {
             failing: BTreeSet::new(),
             sought: BTreeMap::new(),
             lens: Lens::new(CHUNK),
+            former: Former::default(),
+            busy: None,
             large_pipes: 0,
         }
     }
@@ -95,10 +108,12 @@ impl Worker {
                 // The poller is broken: better to end the components' output than to turn in circles.
                 return;
             }
+            let began = now();
             for event in events.iter() {
                 self.read(event.key);
             }
-            while let Ok(command) = self.commands.try_recv() {
+            let mut gathered = self.gather(began);
+            while let Some(command) = gathered.take().or_else(|| self.commands.try_recv().ok()) {
                 match command {
                     Command::Attach(run) => self.attach(*run),
                     Command::Ended(run) => self.ended(run),
@@ -110,81 +125,17 @@ impl Worker {
         }
     }
 
-    fn attach(&mut self, run: Run) {
-        let Run { id: run, stdout, stderr, ready, is_new } = run;
-        self.sought.remove(&run.component);
-        // What cannot be a pattern was refused before.
-        if let Some(pattern) = ready.and_then(|text| log_pattern(&text).ok()) {
-            self.sought.insert(run.component, (run, pattern));
+    /// Lets lines gather that come one by one, so that not each of them wakes us: in proportion to what the round has cost
+    /// that began then, unless a pipe is filling up or something is to be tried again. A command ends it.
+    fn gather(&mut self, began: Instant) -> Option<Command> {
+        let now = now();
+        let is_busy = self.busy.is_some_and(|busy| now < busy + BUSY);
+        if is_busy || !self.failing.is_empty() {
+            return None;
         }
-        let stderr = stderr.map(|source| (true, source));
-        let stdout = stdout.map(|source| (false, source));
-        for (is_stderr, source) in [stdout, stderr].into_iter().flatten() {
-            let id = StreamId { component: run.component, is_stderr };
-            if self.streams.get(&id).is_none_or(|stream| stream.sink.settings() != source.log.as_ref()) {
-                self.close_all(id);
-                let sink = Sink::new(source.log.clone(), self.housekeeper.clone(), now());
-                self.streams.insert(id, Box::new(Stream::new(sink)));
-            }
-            self.make_way(id);
-            self.add_pipe(id, run, source, is_new);
-            self.settle(id);
-        }
-    }
-
-    /// Tells the last words of a run.
-    fn ended(&mut self, run: RunId) {
-        self.sought.retain(|_, (sought, _)| *sought != run);
-        for is_stderr in [false, true] {
-            let id = StreamId { component: run.component, is_stderr };
-            for key in self.pipes_of(id) {
-                if self.pipes.get(&key).is_some_and(|pipe| pipe.run == run) {
-                    self.drain(key, None, Self::read);
-                }
-                // Who holds it still is not of this run.
-                if let Some(pipe) = self.pipes.get_mut(&key) {
-                    pipe.has_last_words = false;
-                }
-            }
-            let words = self.streams.get_mut(&id).and_then(|stream| stream.last_words.take());
-            let lines = words.map(|words| words.lines()).unwrap_or_default();
-            if !lines.is_empty() {
-                (self.notice)(News::LastWords { run, lines });
-            }
-        }
-    }
-
-    /// Stores what the earlier runs of a component have left in their pipes, before its next run says something.
-    fn make_way(&mut self, id: StreamId) {
-        let old = self.pipes_of(id);
-        let too_many = old.len().saturating_sub(MAX_OLD_PIPES);
-        for (age, key) in old.into_iter().enumerate() {
-            self.drain(key, None, Self::read);
-            if age < too_many {
-                // What its log cannot take now is lost, and counted.
-                self.drain(key, None, Self::take);
-                self.close(key);
-            }
-        }
-    }
-
-    fn add_pipe(&mut self, id: StreamId, run: RunId, source: Source, is_new: bool) {
-        let Source { reader, name, has_last_words, problem, .. } = source;
-        let seeker = self.sought.contains_key(&run.component).then(Box::default);
-        let key = self.next_key;
-        self.next_key += 1;
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        match Watched::new(reader, &self.poller, key) {
-            Ok(reader) => {
-                let mut pipe = Pipe::new(reader, id, run);
-                (pipe.name, pipe.seeker, pipe.is_fresh) = (name, seeker, is_new);
-                pipe.has_last_words = has_last_words;
-                self.pipes.insert(key, Box::new(pipe));
-                stream.pipes.push_back(key);
-                stream.problem = problem;
-            }
-            Err(error) => stream.problem = Some(stream.deaf_to(&error)),
-        }
+        let longest = if self.sought.is_empty() { LONGEST_REST } else { LONGEST_WAIT_FOR_READY };
+        let rest = now.saturating_duration_since(began) * RESTS_PER_ROUND;
+        self.commands.recv_timeout(rest.min(longest)).ok()
     }
 
     /// Reads a pipe once, unless its log has to wait; says how much was in it. It may be an event of the same round that
@@ -203,11 +154,13 @@ impl Worker {
         if held == 0 {
             if os::is_at_end(&*pipe.reader) {
                 self.seek(key, None);
+                self.end_shedding(key, id);
                 self.close(key);
             }
             return 0;
         }
-        if held > os::PIPE_SIZE / 2 {
+        if held > pipe.half.min(CHUNK / 2) {
+            self.busy = Some(now());
             self.enlarge(key);
         }
         let cut = self.streams.get(&id).and_then(|stream| stream.cut).filter(|cut| *cut != key);
@@ -217,11 +170,22 @@ impl Worker {
                 return 0;
             }
         }
+        let Some(stream) = self.streams.get_mut(&id) else { return 0 };
+        if stream.sink.is_dropping() {
+            return self.shed(key);
+        }
+        let shed = self.shed_begun(key);
+        if shed > 0 {
+            return shed;
+        }
         let Some(pipe) = self.pipes.get_mut(&key) else { return 0 };
         let Some(stream) = self.streams.get_mut(&id) else { return 0 };
         let length = if stream.sink.can_store() {
-            let length = stream.sink.store(|log, at| pipe.draw(log, held, &mut self.lens, at), now());
-            stream.note_stored(key, length, held);
+            let tools = (&mut self.lens, &mut self.former);
+            let is_formed = pipe.shape.is_some();
+            let length = stream.sink.store(|log, at| pipe.draw(log, held, tools, at), now());
+            // What is left of what was made into lines is whole lines, or waits for its end.
+            stream.note_stored(key, length, if is_formed { length } else { held });
             self.hear_stored(key, length);
             length
         } else {
@@ -241,6 +205,7 @@ impl Worker {
         let Some(pipe) = self.pipes.get_mut(&key).filter(|pipe| !pipe.was_full) else { return };
         pipe.was_full = true;
         pipe.is_large = self.large_pipes < os::most_large_pipes(pipes) && os::enlarge(&*pipe.reader);
+        pipe.half = os::half_of(&*pipe.reader);
         self.large_pipes += usize::from(pipe.is_large);
     }
 
@@ -254,30 +219,6 @@ impl Worker {
         }
     }
 
-    fn close(&mut self, key: usize) {
-        let Some(pipe) = self.pipes.remove(&key) else { return };
-        self.large_pipes -= usize::from(pipe.is_large);
-        if let (Some(name), Some(fifos)) = (&pipe.name, &self.fifos) {
-            fifos.remove(name);
-        }
-        if let Some(stream) = self.streams.get_mut(&pipe.stream) {
-            stream.pipes.retain(|&other| other != key);
-            stream.cut = stream.cut.filter(|cut| *cut != key);
-        }
-    }
-
-    /// The keys of a stream's pipes, the oldest first.
-    fn pipes_of(&self, id: StreamId) -> VecDeque<usize> {
-        self.streams.get(&id).map_or_else(VecDeque::new, |stream| stream.pipes.clone())
-    }
-
-    fn close_all(&mut self, id: StreamId) {
-        for key in self.pipes_of(id) {
-            self.drain(key, None, Self::take);
-            self.close(key);
-        }
-    }
-
     fn reopen(&mut self) {
         let ids: Vec<_> = self.streams.keys().copied().collect();
         for id in ids {
@@ -285,83 +226,6 @@ impl Worker {
                 stream.sink.reopen(now());
             }
             self.settle(id);
-        }
-    }
-
-    /// How long to wait for events at most.
-    fn until_retry(&self) -> Option<Duration> {
-        let due = self.failing.iter().filter_map(|id| self.streams.get(id)?.sink.retry_at()).min()?;
-        Some(due.saturating_duration_since(now()))
-    }
-
-    fn retry_what_is_due(&mut self) {
-        if self.failing.is_empty() {
-            return;
-        }
-        let now = now();
-        let is_due = |id: &&StreamId| {
-            self.streams.get(id).and_then(|stream| stream.sink.retry_at()).is_some_and(|at| at <= now)
-        };
-        let due: Vec<_> = self.failing.iter().filter(is_due).copied().collect();
-        for id in due {
-            self.retry(id, now);
-        }
-    }
-
-    fn retry(&mut self, id: StreamId, now: Instant) {
-        let holds_some = |key: &usize| self.pipes.get(key).is_some_and(|pipe| os::held_by(&*pipe.reader) > 0);
-        let cut = self.streams.get(&id).and_then(|stream| stream.cut);
-        let first = cut.into_iter().chain(self.pipes_of(id)).find(holds_some);
-        let mut pipe = first.and_then(|key| self.pipes.get_mut(&key));
-        let held = pipe.as_ref().map_or(0, |pipe| os::held_by(&*pipe.reader).min(CHUNK));
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        let draw = |log: &mut LogFile, at| match &mut pipe {
-            Some(pipe) => pipe.draw(log, held, &mut self.lens, at),
-            None => Ok(0),
-        };
-        let stored = stream.sink.retry(draw, now);
-        if let Some(key) = first {
-            stream.note_stored(key, stored, held);
-            self.hear_stored(key, stored);
-        }
-        self.settle(id);
-        // What waited meanwhile is stored in the order of the runs.
-        for key in self.pipes_of(id) {
-            self.drain(key, None, Self::read);
-        }
-    }
-
-    /// Draws the consequences where a stream has begun or ceased to fail: while it holds a chunk its pipes are not read.
-    fn settle(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        if stream.is_fine() && stream.condition.is_none() {
-            return;
-        }
-        if stream.sink.is_writing() {
-            self.failing.remove(&id);
-        } else {
-            self.failing.insert(id);
-        }
-        for key in stream.pipes.clone() {
-            let Some(pipe) = self.pipes.get_mut(&key) else { continue };
-            if stream.sink.is_holding() {
-                pipe.reader.pause();
-            } else if let Err(error) = pipe.reader.resume() {
-                stream.problem = Some(stream.deaf_to(&error));
-                stream.pipes.retain(|&other| other != key);
-                self.pipes.remove(&key);
-            }
-        }
-        let condition = stream.sink.condition().or_else(|| stream.problem.clone());
-        if stream.condition != condition {
-            let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
-            match &condition {
-                Some(text) => conditions.insert(id, text.clone()),
-                None => conditions.remove(&id),
-            };
-            drop(conditions);
-            (self.notice)(News::Stored { component: id.component, problem: condition.clone() });
-            stream.condition = condition;
         }
     }
 
@@ -374,6 +238,10 @@ impl Worker {
         }
         let keys: Vec<_> = self.pipes.keys().copied().collect();
         for key in keys {
+            // What has no name ends with us. What has one may hold the beginning of a line for the next supervisor.
+            if self.pipes.get(&key).is_some_and(|pipe| pipe.name.is_none()) {
+                self.end_line(key);
+            }
             self.drain(key, Some(deadline), Self::read);
             // Removes it if nobody has it any more. Another supervisor may go on with the others.
             self.read(key);
@@ -388,8 +256,9 @@ mod tests {
 
     use super::super::super::LogSettings;
     use super::super::super::testbench::text;
-    use super::super::pipe;
+    use super::super::{Run, Source, pipe};
     use super::*;
+    use crate::spec::ComponentId;
 
     #[test]
     fn a_pipe_that_was_ready_when_its_log_began_to_fail_is_read_later() {
@@ -409,7 +278,8 @@ mod tests {
         let id = RunId { component: 0, number: 1 };
         let stdout =
             Source { reader: stdout, name: None, log: Some(log), has_last_words: true, problem: None };
-        worker.attach(Run { id, stdout: Some(stdout), stderr: None, ready: None, is_new: true });
+        let name = ComponentId::new("ps").unwrap();
+        worker.attach(Run { id, name, stdout: Some(stdout), stderr: None, ready: None, is_new: true });
 
         let key = *worker.pipes.keys().next().unwrap();
         assert_eq!(worker.read(key), 0);

@@ -17,13 +17,13 @@ fn pipes(folder: &Path) -> Vec<String> {
     names_in(&folder.join("state/output"))
 }
 
-fn run(number: u64) -> RunId {
+pub(super) fn run(number: u64) -> RunId {
     RunId { component: 0, number }
 }
 
 impl Bench {
     /// One whose pipes have names.
-    fn keeping() -> Self {
+    pub(super) fn keeping() -> Self {
         Self::in_folder(tempfile::tempdir().unwrap())
     }
 
@@ -35,7 +35,7 @@ impl Bench {
     }
 
     /// What comes after it.
-    fn succeeded(self) -> Self {
+    pub(super) fn succeeded(self) -> Self {
         Self::in_folder(self.finish())
     }
 
@@ -43,7 +43,7 @@ impl Bench {
         spec(Output::File { log: self.log("ps.log"), stderr: Stderr::Join }, None)
     }
 
-    fn adopt(&self, number: u64, spec: &ProcessSpec) {
+    pub(super) fn adopt(&self, number: u64, spec: &ProcessSpec) {
         assert!(self.pump.adopt(run(number), spec, false).unwrap());
         self.pump.wake();
     }

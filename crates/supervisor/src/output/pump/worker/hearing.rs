@@ -8,9 +8,13 @@ use super::Worker;
 const LAST_LINES: usize = 8 << 10;
 
 impl Worker {
-    /// Reads in the log what was just stored there, as far as anything wants to know it.
+    /// Reads in the log what was just stored there, as far as anything wants to know it. What was made into lines is still
+    /// in the buffer.
     pub(super) fn hear_stored(&mut self, key: usize, length: usize) {
         let Some(pipe) = self.pipes.get(&key).filter(|_| length > 0) else { return };
+        if pipe.shape.is_some() {
+            return self.hear(key, 0, length);
+        }
         let Some(stream) = self.streams.get(&pipe.stream) else { return };
         let chunk = &mut self.lens.buffer[..length];
         let mut from = match &pipe.seeker {
