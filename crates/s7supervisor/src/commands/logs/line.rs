@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use supervisor::LineForm;
 
 use super::time;
 use crate::own_log::line::Document;
@@ -13,8 +14,8 @@ use crate::own_log::line::Document;
 pub(super) enum Writer {
     /// The supervisor, as text or JSON.
     Supervisor,
-    /// A component; `stream`: which one alone comes into this log, if only one does.
-    Component { id: String, stream: Option<&'static str> },
+    /// A component; `stream`: which one alone comes into this log, if only one does; `form`: what is made of its lines.
+    Component { id: String, stream: Option<&'static str>, form: LineForm },
 }
 
 /// A line.
@@ -49,7 +50,7 @@ impl Writer {
     pub(super) fn read<'a>(&self, stored: &'a [u8]) -> Told<'a> {
         match self {
             Self::Supervisor => of_supervisor(stored),
-            Self::Component { id, stream } => of_component(stored, id, *stream),
+            Self::Component { id, stream, form } => of_component(stored, id, *stream, *form),
         }
     }
 }
@@ -70,7 +71,7 @@ fn of_supervisor(stored: &[u8]) -> Told<'_> {
     }
 }
 
-fn of_component<'a>(stored: &'a [u8], id: &str, stream: Option<&'static str>) -> Told<'a> {
+fn of_component<'a>(stored: &'a [u8], id: &str, stream: Option<&'static str>, form: LineForm) -> Told<'a> {
     // What a component has written itself may look like it, but does not have its name by chance.
     if let Some(document) = json::<Stored<'a>>(stored).filter(|document| document.component == id) {
         return Told {
@@ -84,8 +85,12 @@ fn of_component<'a>(stored: &'a [u8], id: &str, stream: Option<&'static str>) ->
             stream: document.stream,
         };
     }
-    let time = time::leading(stored).map(|(time, _)| time);
-    Told { time, shown: stored.into(), line: stored.into(), run: None, stream: stream.map(Cow::Borrowed) }
+    let leading = time::leading(stored);
+    // Of what was written before the registry said so, it is the component's own time.
+    let ours = leading.filter(|_| form == LineForm::Timestamps);
+    let line = ours.and_then(|(_, length)| stored[length..].strip_prefix(b" ")).unwrap_or(stored);
+    let time = leading.map(|(time, _)| time);
+    Told { time, shown: stored.into(), line: line.into(), run: None, stream: stream.map(Cow::Borrowed) }
 }
 
 fn json<'a, T: Deserialize<'a>>(stored: &'a [u8]) -> Option<T> {
@@ -99,7 +104,7 @@ mod tests {
     const TIME: &str = "2026-11-29T08:30:00.123+01:00";
 
     fn component() -> Writer {
-        Writer::Component { id: "ps".to_owned(), stream: Some("stdout") }
+        Writer::Component { id: "ps".to_owned(), stream: Some("stdout"), form: LineForm::Raw }
     }
 
     #[test]
@@ -117,6 +122,10 @@ mod tests {
         let told = component().read(text.as_bytes().to_vec().leak());
         assert_eq!((told.time, told.stream.as_deref()), (time::rfc3339(TIME), Some("stdout")));
         assert_eq!((&*told.shown, &*told.line), (text.as_bytes(), text.as_bytes()));
+
+        let timed = Writer::Component { id: "ps".to_owned(), stream: None, form: LineForm::Timestamps };
+        let told = timed.read(text.as_bytes().to_vec().leak());
+        assert_eq!((&*told.shown, &*told.line), (text.as_bytes(), &b"text"[..]));
 
         let told = component().read(b"\xffraw");
         assert_eq!((told.time, &*told.line), (None, &b"\xffraw"[..]));

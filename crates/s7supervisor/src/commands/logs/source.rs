@@ -69,5 +69,6 @@ fn of(spec: &ProcessSpec, stderr: bool) -> Option<Source> {
         (Stderr::Join, false) => (log.clone(), None),
         (Stderr::File | Stderr::Null, false) => (log.clone(), Some("stdout")),
     };
-    Some(Source { writer: Writer::Component { id: spec.id.to_string(), stream }, settings })
+    let writer = Writer::Component { id: spec.id.to_string(), stream, form: settings.form };
+    Some(Source { writer, settings })
 }

@@ -173,12 +173,12 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
-    use supervisor::LogSettings;
+    use supervisor::{LineForm, LogSettings};
 
     use super::super::time::rfc3339;
     use super::*;
 
-    const WRITER: Writer = Writer::Component { id: String::new(), stream: None };
+    const WRITER: Writer = Writer::Component { id: String::new(), stream: None, form: LineForm::Raw };
 
     /// A log of a compressed file with four lines and a plain one with three.
     fn log() -> (tempfile::TempDir, LogSettings) {

@@ -140,10 +140,10 @@ fn without_controls(json: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use supervisor::LogSettings;
+    use supervisor::{LineForm, LogSettings};
 
     fn source(id: &str) -> Source {
-        let writer = Writer::Component { id: id.to_owned(), stream: None };
+        let writer = Writer::Component { id: id.to_owned(), stream: None, form: LineForm::Raw };
         Source { writer, settings: LogSettings::new("ps.log") }
     }
 
