@@ -73,6 +73,45 @@ fn what_runs_runs_on_with_every_line_and_belongs_to_the_next() {
 }
 
 #[test]
+fn what_a_component_writes_and_leaves_between_two_supervisors_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = folder.path().join("gate");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &gate,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    let builder = || {
+        let mut spec = shell("ends", &format!("echo first; read word <{}; echo last $word", gate.display()));
+        spec.output =
+            Output::File { log: LogSettings::new(folder.path().join("ends.log")), stderr: Stderr::Join };
+        spec.restart = std::sync::Arc::new(supervisor::Never);
+        Supervisor::builder().state_dir(folder.path().join("state")).components([spec])
+    };
+    let supervisor = builder().start().unwrap();
+    let handle = supervisor.handle();
+    handle.wait_for("ends", Until::Ready).unwrap().wait().unwrap();
+    let pid = handle.status().unwrap().components[0].pid.unwrap();
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    let process = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+    handle.leave("the test").unwrap();
+    let (_, kept) = supervisor.wait_and_keep().unwrap();
+
+    fs::write(&gate, "words\n").unwrap();
+    let mut polled = [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)];
+    rustix::event::poll(&mut polled, None).unwrap();
+
+    let next = builder().kept_open(kept).start().unwrap();
+    next.handle().shutdown().unwrap().wait().unwrap();
+    next.wait().unwrap();
+    let log = fs::read_to_string(folder.path().join("ends.log")).unwrap();
+    assert!(log.starts_with("first\nlast words\n"), "{log}");
+}
+
+#[test]
 fn who_asks_for_the_end_of_everything_is_answered_though_it_is_being_written_down() {
     for _ in 0..20 {
         let folder = tempfile::tempdir().unwrap();

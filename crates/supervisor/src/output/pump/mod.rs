@@ -292,10 +292,10 @@ impl Pump {
 
     /// Stores what the pipes hold by now and ends the thread, in little more than `limit`, even if somebody holds a pipe
     /// or a disk hangs. Then the thread is left to itself.
-    pub(crate) fn finish(&mut self, limit: Duration) {
-        if let Some(thread) = self.thread.take() {
-            thread.finish(limit);
-        }
+    ///
+    /// Gives the pipes in which more may come for another supervisor: as long as they are open, nothing that is in them is lost.
+    pub(crate) fn finish(&mut self, limit: Duration) -> Vec<OwnedFd> {
+        self.thread.take().map_or_else(Vec::new, |thread| thread.finish(limit))
     }
 
     fn thread(&self) -> io::Result<&Thread> {
@@ -316,7 +316,7 @@ struct Thread {
     housekeeper: Housekeeper,
     /// Disconnected when the thread has ended.
     alive: Receiver<()>,
-    handle: Option<JoinHandle<()>>,
+    handle: Option<JoinHandle<Vec<OwnedFd>>>,
 }
 
 impl Thread {
@@ -330,8 +330,9 @@ impl Thread {
         let worker = Worker::new(Arc::clone(&poller), received, told, housekeeper.clone(), fifos);
         #[expect(clippy::disallowed_methods, reason = "a slow disk must not hold up the driver")]
         let handle = std::thread::Builder::new().name("output".to_owned()).spawn(move || {
-            worker.work();
+            let open = worker.work();
             drop(living);
+            open
         })?;
         Ok(Self { commands, poller, conditions, housekeeper, alive, handle: Some(handle) })
     }
@@ -351,16 +352,16 @@ impl Thread {
         let _ = self.poller.notify();
     }
 
-    fn finish(mut self, limit: Duration) {
+    fn finish(mut self, limit: Duration) -> Vec<OwnedFd> {
         let deadline = now() + limit;
         // The other half is for the disk to answer.
         self.end(limit / 2);
         let has_ended = self.alive.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected);
-        if let Some(handle) = self.handle.take_if(|_| has_ended) {
-            // It has no more to do than to return.
-            let _ = handle.join();
-        }
+        let handle = self.handle.take_if(|_| has_ended);
+        // It has no more to do than to return.
+        let open = handle.and_then(|handle| handle.join().ok()).unwrap_or_default();
         self.housekeeper.stop(deadline.saturating_duration_since(now()));
+        open
     }
 
     /// Has the thread end. It has ended already if it cannot be told.

@@ -12,6 +12,7 @@ mod shedding;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -95,8 +96,8 @@ impl Worker {
         }
     }
 
-    /// Works until it is told to finish.
-    pub(super) fn work(mut self) {
+    /// Works until it is told to finish; see [`finish`](Self::finish) for what it gives.
+    pub(super) fn work(mut self) -> Vec<OwnedFd> {
         let mut events = Events::with_capacity(ROUND);
         loop {
             events.clear();
@@ -106,7 +107,7 @@ impl Worker {
                     continue;
                 }
                 // The poller is broken: better to end the components' output than to turn in circles.
-                return;
+                return Vec::new();
             }
             let began = now();
             for event in events.iter() {
@@ -229,8 +230,9 @@ impl Worker {
         }
     }
 
-    /// Stores what the pipes hold by now.
-    fn finish(mut self, limit: Duration) {
+    /// Stores what the pipes hold by now. The pipes in which more may come, as far as they have names and there are descriptors: while
+    /// one is open, what is in it does not go with the component.
+    fn finish(mut self, limit: Duration) -> Vec<OwnedFd> {
         let deadline = now() + limit;
         // What could not be written has its last chance.
         for id in self.failing.clone() {
@@ -246,6 +248,8 @@ impl Worker {
             // Removes it if nobody has it any more. Another supervisor may go on with the others.
             self.read(key);
         }
+        let named = self.pipes.values().filter(|pipe| pipe.name.is_some());
+        named.filter_map(|pipe| pipe.reader.as_fd().try_clone_to_owned().ok()).collect()
     }
 }
 

@@ -22,7 +22,7 @@ impl Driver {
     pub(super) fn end(mut self, outcome: Outcome) -> Outcome {
         self.end_tasks();
         self.runs.end_orphans();
-        self.finish_output(LAST_OUTPUT);
+        drop(self.finish_output(LAST_OUTPUT));
         self.ledger.end();
         // Nothing is written down any more for which the last answers could wait.
         self.release();
@@ -34,9 +34,9 @@ impl Driver {
     pub(super) fn leave(mut self, outcome: Outcome) -> (Outcome, KeptOpen) {
         self.means.tasks.abandon_all(&mut self.runs);
         self.runs.leave();
-        let kept = self.means.voices.keep();
-        self.finish_output(OUTPUT_SO_FAR);
-        (outcome, kept)
+        let heard = self.means.voices.keep();
+        let written = self.finish_output(OUTPUT_SO_FAR);
+        (outcome, heard.and(written))
     }
 
     /// Ends what is left of tasks, though not at any price.

@@ -1,5 +1,6 @@
 //! What the driver hears of runs: from themselves, and from the thread that reads their output.
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use polling::Events;
@@ -75,9 +76,10 @@ impl Driver {
         }
     }
 
-    /// Has everything stored that was written, and tells what the last runs said last.
-    pub(super) fn finish_output(&mut self, limit: Duration) {
-        self.means.pump.finish(limit);
+    /// Has everything stored that was written, and tells what the last runs said last. Gives the pipes in which more may
+    /// come for another supervisor.
+    pub(super) fn finish_output(&mut self, limit: Duration) -> Vec<OwnedFd> {
+        let open = self.means.pump.finish(limit);
         while let Ok(command) = self.commands.try_recv() {
             // Whoever still asks for something learns that supervision has ended.
             if let Command::Output(news) = command {
@@ -85,5 +87,6 @@ impl Driver {
             }
         }
         self.tell_readers();
+        open
     }
 }

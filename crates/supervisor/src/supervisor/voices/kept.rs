@@ -3,7 +3,7 @@
 //!
 //! A socket whose descriptor is open keeps what it is told, though nobody reads: so many datagrams as the system says
 //! (`net.unix.max_dgram_qlen`), and then whoever speaks waits. The next supervisor knows each socket by its address, which
-//! follows from the token of its run. A pipe of readiness is kept because what is in it would go with a component that closes its end;
+//! follows from the token of its run. A pipe is kept because what is in it would go with a component that closes its end;
 //! it is found by its name all the same.
 
 use std::collections::HashMap;
@@ -19,11 +19,11 @@ use crate::run::RunId;
 use crate::spec::ProcessSpec;
 
 /// What a supervisor that [leaves](crate::Handle::leave) keeps open for the next one in the same process: where its components are heard
-/// that speak `sd_notify`, or say on a descriptor that they are ready. At most two descriptors for each component; they are
-/// close-on-exec.
+/// that speak `sd_notify`, or say on a descriptor that they are ready, and the pipes that they write to. At most four descriptors
+/// for each component; they are close-on-exec.
 ///
-/// While it is there, the kernel keeps what components say; when all clones of it are dropped, what was said and nobody has heard
-/// is lost, and what is said is refused.
+/// While it is there, the kernel keeps what components say and write, also if they end; when all clones of it are dropped, what was said and
+/// nobody has heard is lost, what is said is refused, and what was written goes with a component that ends.
 #[derive(Clone, Debug, Default)]
 pub struct KeptOpen(Vec<Arc<OwnedFd>>);
 
@@ -37,6 +37,14 @@ impl KeptOpen {
     /// The descriptors, in no order: for whoever passes them on to another program that this process becomes.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.0.iter().map(AsFd::as_fd)
+    }
+}
+
+impl KeptOpen {
+    /// These too.
+    pub(in crate::supervisor) fn and(mut self, pipes: Vec<OwnedFd>) -> Self {
+        self.0.extend(pipes.into_iter().map(Arc::new));
+        self
     }
 }
 
