@@ -32,6 +32,8 @@ use crate::run::RunId;
 const CHUNK: usize = 256 << 10;
 /// How many pipes are read in a round.
 const ROUND: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// Lines that are not waited for longer than that come soon after each other.
+const SOON: Duration = Duration::from_millis(2);
 /// How much longer than a round lines may gather after it: so what trickles takes a twentieth of a processor, however much it
 /// is. At most for so long; and for less while a line is looked for by which somebody is ready.
 const RESTS_PER_ROUND: u32 = 20;
@@ -101,6 +103,7 @@ impl Worker {
         let mut events = Events::with_capacity(ROUND);
         loop {
             events.clear();
+            let since = now();
             let waited = self.poller.wait(&mut events, self.until_retry());
             if let Err(error) = waited {
                 if error.kind() == std::io::ErrorKind::Interrupted {
@@ -113,7 +116,7 @@ impl Worker {
             for event in events.iter() {
                 self.read(event.key);
             }
-            let mut gathered = self.gather(began);
+            let mut gathered = if began < since + SOON { self.gather(began) } else { None };
             while let Some(command) = gathered.take().or_else(|| self.commands.try_recv().ok()) {
                 match command {
                     Command::Attach(run) => self.attach(*run),
@@ -126,7 +129,7 @@ impl Worker {
         }
     }
 
-    /// Lets lines gather that come one by one, so that not each of them wakes us: in proportion to what the round has cost
+    /// Lets lines gather that come one by one and soon after each other, so that not each of them wakes us: in proportion to what the round has cost
     /// that began then, unless a pipe is filling up or something is to be tried again. A command ends it.
     fn gather(&mut self, began: Instant) -> Option<Command> {
         let now = now();
