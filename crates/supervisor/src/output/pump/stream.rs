@@ -9,6 +9,7 @@ use super::super::last_words::LastWords;
 use super::super::log_file::LogFile;
 use super::super::sink::Sink;
 use super::seek::Seeker;
+use super::worker::{CHUNK, MOVED};
 use crate::os::{self, Lens, Watched};
 use crate::run::RunId;
 
@@ -82,6 +83,11 @@ impl Pipe {
             was_full: false,
             is_large: false,
         }
+    }
+
+    /// How much is taken of it at a time.
+    pub(super) fn most(&self) -> usize {
+        if self.seeker.is_some() || self.shape.is_some() { CHUNK } else { MOVED }
     }
 
     /// Moves what it holds into a log, after the line that an earlier run has left open; says how much that was.

@@ -28,8 +28,10 @@ use super::{Command, Conditions, Notice, now};
 use crate::os::{self, Lens};
 use crate::run::RunId;
 
-/// The most that is taken of a pipe at a time.
-const CHUNK: usize = 256 << 10;
+/// The most that is taken of a pipe at a time where all of it is looked at.
+pub(super) const CHUNK: usize = 256 << 10;
+/// The most that is moved at a time: all that a pipe can hold, so that we are in its writer's way as seldom as can be.
+pub(super) const MOVED: usize = 1 << 20;
 /// How many pipes are read in a round.
 const ROUND: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 /// Lines that are not waited for longer than that come soon after each other.
@@ -154,7 +156,7 @@ impl Worker {
     /// pipe closes it.
     fn take(&mut self, key: usize) -> usize {
         let Some(pipe) = self.pipes.get(&key) else { return 0 };
-        let (id, held) = (pipe.stream, os::held_by(&*pipe.reader).min(CHUNK));
+        let (id, held) = (pipe.stream, os::held_by(&*pipe.reader).min(pipe.most()));
         if held == 0 {
             if os::is_at_end(&*pipe.reader) {
                 self.seek(key, None);
@@ -193,7 +195,8 @@ impl Worker {
             self.hear_stored(key, length);
             length
         } else {
-            let length = rustix::io::read(&*pipe.reader, &mut self.lens.buffer[..held]).unwrap_or(0);
+            let length =
+                rustix::io::read(&*pipe.reader, &mut self.lens.buffer[..held.min(CHUNK)]).unwrap_or(0);
             stream.sink.lose(&self.lens.buffer[..length]);
             stream.note_stored(key, length, length);
             self.hear(key, 0, length);

@@ -2,7 +2,7 @@
 
 use super::super::super::last_words::LastWords;
 use super::super::News;
-use super::Worker;
+use super::{CHUNK, Worker};
 
 /// How much of what was stored is read for the last lines, if they are in it.
 const LAST_LINES: usize = 8 << 10;
@@ -16,6 +16,9 @@ impl Worker {
             return self.hear(key, 0, length);
         }
         let Some(stream) = self.streams.get(&pipe.stream) else { return };
+        // More than that is moved only where nothing but the last lines is looked at.
+        let is_cut = length > CHUNK;
+        let length = length.min(CHUNK);
         let chunk = &mut self.lens.buffer[..length];
         let mut from = match &pipe.seeker {
             Some(_) => 0,
@@ -27,8 +30,20 @@ impl Worker {
             from = 0;
             is_read = stream.sink.read_back(chunk);
         }
+        if is_read && is_cut && from == 0 {
+            // What was heard before does not go on with this.
+            self.forget(key);
+        }
         if is_read {
             self.hear(key, from, length);
+        }
+    }
+
+    fn forget(&mut self, key: usize) {
+        if let Some(pipe) = self.pipes.get(&key)
+            && let Some(stream) = self.streams.get_mut(&pipe.stream)
+        {
+            stream.last_words = None;
         }
     }
 

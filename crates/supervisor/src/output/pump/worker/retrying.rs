@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::super::log_file::LogFile;
 use super::super::stream::StreamId;
 use super::super::{News, now};
-use super::{CHUNK, Worker};
+use super::Worker;
 use crate::os;
 
 impl Worker {
@@ -38,7 +38,7 @@ impl Worker {
         let cut = self.streams.get(&id).and_then(|stream| stream.cut);
         let first = cut.into_iter().chain(self.pipes_of(id)).find(holds_some);
         let mut pipe = first.and_then(|key| self.pipes.get_mut(&key));
-        let held = pipe.as_ref().map_or(0, |pipe| os::held_by(&*pipe.reader).min(CHUNK));
+        let held = pipe.as_ref().map_or(0, |pipe| os::held_by(&*pipe.reader).min(pipe.most()));
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let draw = |log: &mut LogFile, at| match &mut pipe {
             Some(pipe) => pipe.draw(log, held, (&mut self.lens, &mut self.former), at),
