@@ -80,8 +80,14 @@ fn whoever_writes_while_no_pump_is_there_is_neither_ended_nor_unheard() {
     bench.adopt(7, &spec);
     component.say("four\n");
     drop(component);
-    let bench = bench.succeeded();
+    let mut bench = bench.succeeded();
     assert_eq!(text(&bench.folder.path().join("ps.log")), "one\nin the middle\nthree\nfour\n");
+    // A process that another test is just starting may have the pipe open until it is executed.
+    for _ in 0..100 {
+        if !pipes(bench.folder.path()).is_empty() {
+            bench = bench.succeeded();
+        }
+    }
     assert!(pipes(bench.folder.path()).is_empty());
     assert!(!bench.pump.adopt(run(7), &spec, false).unwrap());
     bench.finish();
