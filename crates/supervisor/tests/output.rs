@@ -125,7 +125,7 @@ impl Drop for SmallDisk {
 fn stay_full(handle: &Handle) {
     until("the full disk is told", || !handle.status().unwrap().conditions.is_empty());
     // Nothing is waited for: this is how long it is full.
-    std::thread::park_timeout(Duration::from_secs(3));
+    std::thread::park_timeout(Duration::from_secs(5));
 }
 
 #[test]
