@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicBool;
 use crossbeam_channel::{Receiver, bounded, never};
 use signal_hook::consts::SIGCHLD;
 use supervisor::registry::{Config, Registry};
-use supervisor::{Builder, ComponentId, ProcessSpec, Supervisor};
-use supervisor_control::HttpProber;
+use supervisor::{Builder, ComponentId, Handle, ProcessSpec, Supervisor};
 use supervisor_control::wire::UpgradeDocument;
+use supervisor_control::{HttpProber, Server};
 use tracing::{error, info, warn};
 
 use super::handover::Handed;
@@ -88,24 +88,19 @@ impl Supervision {
         }
         let handle = supervisor.handle();
         let status_asked = bounded(1);
-        let surroundings = keep_journal(to_journal, &home, &registry.path, upgrade.clone())
-            .map_err(|error| cannot("keep a journal", &error))
-            .and_then(|journal| {
-                let served = Served {
-                    registry: &registry.path,
-                    journal: &journal,
-                    status_asked: &status_asked.0,
-                    examiner: &examiner,
-                    upgrade: upgrade.as_ref(),
-                };
-                let listener = handed.map(Handed::listener).transpose();
-                let server = listener.and_then(|listener| {
-                    serve(&handle, &home, &served, listener.flatten().map(UnixListener::from))
-                });
-                let socket = home.temp.path().join(SOCKET);
-                let cannot = |error| cannot(&format!("make the control socket {}", socket.display()), &error);
-                Ok((journal, server.map_err(cannot)?))
-            });
+        let journal = keep_journal(to_journal, &home, &registry.path, upgrade.clone())
+            .map_err(|error| cannot("keep a journal", &error));
+        let surroundings = journal.and_then(|journal| {
+            let served = Served {
+                registry: &registry.path,
+                journal: &journal,
+                status_asked: &status_asked.0,
+                examiner: &examiner,
+                upgrade: upgrade.as_ref(),
+            };
+            let server = serve_first(&handle, &home, &served, handed)?;
+            Ok((journal, server))
+        });
         let (journal, server) = surroundings.inspect_err(|_| {
             if handed.is_some() {
                 // The program before goes on with what runs. Should this be refused, all is stopped.
@@ -156,6 +151,20 @@ impl Supervision {
             note.signals.iter().for_each(|signal| self.obey(*signal));
         }
     }
+}
+
+/// Serves control at a new socket, or at that of the program before.
+fn serve_first(
+    handle: &Handle,
+    home: &Home,
+    served: &Served<'_>,
+    handed: Option<&Handed>,
+) -> Result<Server, Failure> {
+    let listener = handed.map(Handed::listener).transpose();
+    let server =
+        listener.and_then(|listener| serve(handle, home, served, listener.flatten().map(UnixListener::from)));
+    let socket = home.temp.path().join(SOCKET);
+    server.map_err(|error| cannot(&format!("make the control socket {}", socket.display()), &error))
 }
 
 /// The supervisor of these components, as the registry and the command line want it.
