@@ -7,6 +7,8 @@
 
 #[path = "../../crates/s7supervisor/src/duration.rs"]
 mod duration;
+#[path = "../../crates/s7supervisor/src/exit.rs"]
+mod exit;
 #[path = "../../crates/s7supervisor/src/naming.rs"]
 mod naming;
 #[path = "../../crates/s7supervisor/src/table.rs"]
