@@ -1572,6 +1572,22 @@ mod ending_when_done {
     }
 
     #[test]
+    fn who_was_to_do_something_and_has_not_done_it_is_named_at_the_end() {
+        let waits = job("waits", 0).with(|spec| {
+            let on = id("fails");
+            spec.depends_on = vec![Dependency { on, condition: Condition::Completed }];
+        });
+        let idle = Mock::new("idle").with(|spec| spec.autostart = false);
+        let mut world = world([job("works", 0), job("fails", 1), waits, idle, Mock::new("stopped")]);
+        world.run_for(seconds(20));
+        assert_eq!(world.end(), None);
+        world.stop("stopped");
+        world.run_for(seconds(20));
+        let unsuccessful = &world.end().unwrap().unsuccessful;
+        assert_eq!(*unsuccessful, ["fails", "waits", "stopped"].map(id));
+    }
+
+    #[test]
     fn it_ends_at_once_where_nothing_is_to_run() {
         assert!(world([Mock::new("a").with(|spec| spec.autostart = false)]).has_ended());
     }

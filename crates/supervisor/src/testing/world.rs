@@ -48,7 +48,7 @@ pub struct World {
     answers: BTreeMap<RequestId, Result<Option<Outcome>, RequestError>>,
     events: Vec<Event>,
     trace: Vec<String>,
-    ended: bool,
+    end: Option<Outcome>,
     witness: Witness,
     /// Whom the steps since the last check were about.
     touched: BTreeSet<u32>,
@@ -144,7 +144,7 @@ impl World {
             answers: BTreeMap::new(),
             events: Vec::new(),
             trace: Vec::new(),
-            ended: false,
+            end: None,
             touched: BTreeSet::new(),
         };
         world.tell(Input::Begin);
@@ -182,7 +182,13 @@ impl World {
     /// Whether a shutdown is complete: the supervisor would be gone.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.ended
+        self.end.is_some()
+    }
+
+    /// What came of everything, once it [has ended](Self::has_ended) by a shutdown.
+    #[must_use]
+    pub fn end(&self) -> Option<&Outcome> {
+        self.end.as_ref()
     }
 
     /// Asks for components to be started.
@@ -371,7 +377,7 @@ impl World {
         let request = RequestId(self.requests);
         self.witness.asked(request, &ask);
         self.tell(Input::Request { request, ask, by: Arc::from("the test") });
-        if self.ended {
+        if self.has_ended() {
             self.answers.entry(request).or_insert(Err(RequestError::Ended));
         }
         Ticket(request)

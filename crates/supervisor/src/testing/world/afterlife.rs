@@ -26,7 +26,7 @@ impl World {
     /// Kills the supervisor, as by SIGKILL, and starts it again after so long. Components live on meanwhile; whoever has
     /// asked for something and has no answer yet gets none.
     pub fn kill_supervisor(&mut self, away: Duration) {
-        if self.ended {
+        if self.has_ended() {
             return;
         }
         let end = self.now + away;

@@ -16,7 +16,7 @@ use crate::testing::mock::Behaviour;
 impl World {
     pub(super) fn next_time(&self) -> Option<Duration> {
         let planned = self.agenda.keys().next().map(|(time, _)| *time);
-        let due = self.core.deadline().filter(|_| !self.ended);
+        let due = self.core.deadline().filter(|_| !self.has_ended());
         planned.into_iter().chain(due).min()
     }
 
@@ -53,7 +53,7 @@ impl World {
     pub(super) fn check_status(&mut self) {
         let news_under_way = self.agenda.keys().next().is_some_and(|(time, _)| *time <= self.now);
         let due = self.core.deadline().is_some_and(|time| time <= self.now);
-        if !news_under_way && !due && !self.ended {
+        if !news_under_way && !due && !self.has_ended() {
             self.witness.check_deadlines(self.now, &|key| self.processes.lives(key));
         }
         if news_under_way || self.news_comes_late {
@@ -98,7 +98,7 @@ impl World {
                 self.memories.write();
                 self.answers.insert(request, Ok(Some(outcome)));
             }
-            Action::End { .. } => self.ended = true,
+            Action::End { outcome } => self.end = Some(outcome),
             // Nothing of the rim's is to be ended; the world goes on as when a supervisor was killed.
             Action::Leave => {}
         }
