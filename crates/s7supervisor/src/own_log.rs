@@ -28,9 +28,12 @@ pub(crate) use self::level::TraceLevel;
 use self::line::Line;
 use crate::say;
 
-/// The files of the own log, whose path the registry gives: each day has its own.
+/// A file of the own log has no more bytes than this: the next one begins then, though the day is the same.
+const LARGEST_FILE: u64 = 64 << 20;
+
+/// The files of the own log, whose path the registry gives: each day has its own, or several.
 pub(crate) fn settings(path: &Path, days: Option<u32>) -> LogSettings {
-    LogSettings { dated: true, days, ..LogSettings::new(path) }
+    LogSettings { dated: true, days, max_size: Some(LARGEST_FILE), ..LogSettings::new(path) }
 }
 
 /// The log, once it is open. Cheap to clone.
@@ -136,6 +139,8 @@ impl<W: Write> Write for Guarded<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+
     use super::*;
 
     /// A disk that is full at first.
@@ -152,6 +157,23 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_file_that_is_large_enough_makes_way_for_another_of_the_same_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&folder.path().join("Supervisor.log"), None);
+        LogFile::open(settings.clone()).unwrap().write_all(b"first\n").unwrap();
+        let first = settings.files().unwrap().remove(0);
+        let file = std::fs::File::options().write(true).open(first.path()).unwrap();
+        // It has holes, but for the end of its last line.
+        file.write_all_at(b"\n", LARGEST_FILE - 2).unwrap();
+        LogFile::open(settings.clone()).unwrap().write_all(b"second\n").unwrap();
+        let files = settings.files().unwrap();
+        assert_eq!(files.len(), 2, "{files:?}");
+        assert_eq!(files[0].path().metadata().unwrap().len(), LARGEST_FILE - 1);
+        assert_eq!(std::fs::read(files[1].path()).unwrap(), b"second\n");
+        assert_eq!(files[1].path(), first.path());
     }
 
     #[test]
