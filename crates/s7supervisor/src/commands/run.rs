@@ -218,7 +218,8 @@ impl Supervision {
         let ended = self.supervisor.wait_and_keep();
         self.journal.finish(FAREWELL);
         if let Some(echo) = self.echo {
-            echo.finish(LAST_OUTPUT, true);
+            // Nobody supervises meanwhile: a slow reader must not take long.
+            echo.finish(FAREWELL, true);
         }
         let Some((_, kept)) = ended.ok().filter(|(outcome, _)| outcome.left) else {
             let fault = "supervision broke off by a fault of its own, and every component was killed";
