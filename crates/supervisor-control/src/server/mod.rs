@@ -34,7 +34,6 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
 use supervisor::Handle;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -58,16 +57,15 @@ use upgrade::Upgrader;
 pub struct Server {
     stop: Option<oneshot::Sender<Farewell>>,
     thread: Option<JoinHandle<Option<UnixListener>>>,
-    feed: Arc<Feed>,
 }
 
 /// How the server ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 struct Farewell {
     /// How long the answers that are under way may take.
     limit: Duration,
-    /// Whether another server goes on with the socket.
-    hands_over: bool,
+    /// The version of the supervisor whose server goes on with the socket, if one does.
+    successor: Option<String>,
 }
 
 /// How to make a [`Server`].
@@ -165,7 +163,7 @@ impl Server {
     ///
     /// To be called when the supervisor has ended, so that whoever asked for that gets its answer.
     pub fn finish(mut self, limit: Duration) {
-        self.end(Farewell { limit, hands_over: false });
+        self.end(Farewell { limit, successor: None });
     }
 
     /// Likewise, but for another server that goes on with the socket: whoever connects meanwhile waits for that one. Those
@@ -174,8 +172,7 @@ impl Server {
     /// `None`: the server had broken off before.
     #[must_use]
     pub fn hand_over(mut self, limit: Duration, to: &str) -> Option<UnixListener> {
-        self.feed.end_for(to);
-        self.end(Farewell { limit, hands_over: true })
+        self.end(Farewell { limit, successor: Some(to.to_owned()) })
     }
 
     fn end(&mut self, farewell: Farewell) -> Option<UnixListener> {
@@ -190,7 +187,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.end(Farewell { limit: Duration::ZERO, hands_over: false });
+        self.end(Farewell::default());
     }
 }
 
@@ -331,14 +328,13 @@ impl Builder {
             )]
             AsyncFd::with_interest(listener, Interest::READABLE)?
         };
-        let (limits, feed) = (self.app.limits, Arc::clone(&self.app.feed));
-        let router = routes::router(self.app);
+        let app = self.app;
         let (stop, stopped) = oneshot::channel();
         #[expect(clippy::disallowed_methods, reason = "the control thread must not hold up the host")]
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || run(&runtime, listener, socket, stopped, limits, router))?;
-        Ok(Server { stop: Some(stop), thread: Some(thread), feed })
+            .spawn(move || run(&runtime, listener, socket, stopped, app))?;
+        Ok(Server { stop: Some(stop), thread: Some(thread) })
     }
 }
 
@@ -349,10 +345,10 @@ fn run(
     listener: AsyncFd<UnixListener>,
     socket: Option<BoundSocket>,
     stopped: oneshot::Receiver<Farewell>,
-    limits: Limits,
-    router: Router,
+    app: App,
 ) -> Option<UnixListener> {
-    let connections = Connections::new(limits, router);
+    let feed = Arc::clone(&app.feed);
+    let connections = Connections::new(app.limits, routes::router(app));
     LocalSet::new().block_on(runtime, async {
         let farewell = {
             let mut stopped = pin!(stopped);
@@ -365,10 +361,11 @@ fn run(
             })
             .await
         };
-        let Farewell { limit, hands_over } =
-            farewell.unwrap_or(Farewell { limit: Duration::ZERO, hands_over: false });
-        let listener = if hands_over {
+        let Farewell { limit, successor } = farewell.unwrap_or_default();
+        let listener = if let Some(version) = successor {
             socket.into_iter().for_each(BoundSocket::leave);
+            // Not before nobody is taken in any more: whoever hears it connects again, and must not come to us.
+            feed.end_for(&version);
             Some(listener.into_inner())
         } else {
             drop((socket, listener));
