@@ -210,3 +210,18 @@ fn a_supervisor_that_stops_everything_does_not_leave() {
     assert!(world.has_ended());
     assert_eq!(world.runs("a"), 1);
 }
+
+#[test]
+fn priorities_order_what_had_not_begun_yet_and_nobody_waits_for_what_had() {
+    let of = |name, priority, delay| {
+        Mock::new(name).with(|spec| (spec.start_priority, spec.start_delay) = (priority, seconds(delay)))
+    };
+    let mut world = World::new([of("first", 1, 0), of("slow", 2, 20), of("last", 3, 0)]);
+    world.run_for(seconds(5));
+    world.kill_supervisor(seconds(1));
+    assert_eq!((world.state("slow").as_str(), world.runs("last")), ("starting", 0));
+    world.run_for(seconds(13));
+    assert_eq!(world.runs("last"), 0);
+    world.run_for(seconds(2));
+    assert_eq!((world.state("last").as_str(), world.runs("slow")), ("up", 1));
+}
