@@ -65,10 +65,13 @@
 mod client;
 mod http_prober;
 pub mod journal;
+mod os;
 mod server;
 mod socket;
+mod token;
 pub mod wire;
 
 pub use crate::client::{Action, Client, ClientError, Follow, Wait};
 pub use crate::http_prober::HttpProber;
 pub use crate::server::{Builder, Limits, Server, UpgradeRequest};
+pub use crate::token::Token;
