@@ -69,8 +69,7 @@ pub(crate) fn group_id(name: &str) -> io::Result<Option<u32>> {
         let mut found = std::ptr::null_mut();
         let (start, size) = (buffer.as_mut_ptr(), buffer.len());
         // SAFETY: the name is a text, and it writes into the three others, into the buffer no more than its size.
-        let error =
-            unsafe { libc::getgrnam_r(name.as_ptr(), &raw mut group, start, size, &raw mut found) };
+        let error = unsafe { libc::getgrnam_r(name.as_ptr(), &raw mut group, start, size, &raw mut found) };
         match error {
             0 => return Ok((!found.is_null()).then_some(group.gr_gid)),
             libc::ERANGE if size < LARGEST => buffer.resize(2 * size, 0),

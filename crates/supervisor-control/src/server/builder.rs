@@ -15,12 +15,12 @@ use tokio::sync::oneshot;
 
 use super::feed::Feed;
 use super::health::Health;
+use super::reading::{self, Reading};
 use super::registry::About;
+use super::stream::Listener;
 use super::tcp::{Endpoint, Trouble};
 use super::trace_level::TraceLevel;
 use super::upgrade::{UpgradeRequest, Upgrader};
-use super::reading::{self, Reading};
-use super::stream::Listener;
 use super::{App, Conditions, Limits, Places, Server, Socket, logs, readable, run};
 use crate::Token;
 use crate::journal::{Reader, life};

@@ -21,6 +21,9 @@ pub(super) use query::{Awaited, JournalQuery, LastEvent, LogQuery, Which};
 /// The largest body of a request, in bytes.
 pub(super) const BODY_SIZE: usize = 1024 * 1024;
 
+/// Nobody waits for longer than so many seconds.
+const LONGEST_WAIT: f64 = 1e9;
+
 /// The most names in one request: as many as a registry may have components.
 const MAX_NAMES: usize = 10_000;
 
@@ -94,13 +97,21 @@ impl FromRequestParts<App> for Patience {
         if query.wait != Some(false) {
             refuse_if_crowded(parts)?;
         }
-        match (query.wait, query.timeout.map(Duration::try_from_secs_f64)) {
-            (_, Some(Err(_))) => Err(bad("cannot read the query: timeout must be a number of seconds")),
+        match (query.wait, query.timeout.map(wait_of)) {
+            (_, Some(None)) => Err(bad(format!("cannot read the query: timeout must be {SECONDS}"))),
             (Some(false), _) => Ok(Self::None),
-            (_, Some(Ok(timeout))) => Ok(Self::For(timeout)),
+            (_, Some(Some(timeout))) => Ok(Self::For(timeout)),
             (_, None) => Ok(Self::Forever),
         }
     }
+}
+
+/// What a time to wait has to be.
+const SECONDS: &str = "a number of seconds, a billion at most";
+
+/// So many seconds, if nobody has to wait for longer than anybody would.
+fn wait_of(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds <= LONGEST_WAIT)
 }
 
 /// So many requests may be waiting that another one may not.

@@ -168,7 +168,8 @@ mod tests {
         for ours in ["localhost", "LOCALHOST:9910", "127.0.0.1:9910", "[::1]:9910", "192.0.2.7", "[::1]"] {
             assert_eq!(of(ours), 200, "{ours}");
         }
-        for others in ["evil.example", "localhost.evil.example:9910", "127.0.0.1.evil.example", "2130706433"] {
+        for others in ["evil.example", "localhost.evil.example:9910", "127.0.0.1.evil.example", "2130706433"]
+        {
             assert_eq!(of(others), 421, "{others}");
         }
         for bad in ["", "a b", "127.0.0.1:9910:1"] {
@@ -187,7 +188,9 @@ mod tests {
         let gate = Gate::Known(Access::Owner);
         let of = |origin: &str| status(&gate, &[("host", "localhost:9910"), ("origin", origin)]);
         assert_eq!(of("http://localhost:9910"), 200);
-        for other in ["http://evil.example", "null", "http://localhost:9911", "http://localhost", "", "file://"] {
+        for other in
+            ["http://evil.example", "null", "http://localhost:9911", "http://localhost", "", "file://"]
+        {
             assert_eq!(of(other), 403, "{other}");
         }
     }
@@ -199,11 +202,15 @@ mod tests {
         let gate = Gate::Token(Rc::new(Lock::new(token)));
         let of = |headers: &[(&str, &str)]| status(&gate, &[&[("host", "localhost")], headers].concat());
         assert_eq!(of(&[("authorization", &right)]), 200);
-        for wrong in ["Bearer", "Bearer ", "Basic dTpw", right.trim_end_matches(|digit| digit != ' '), "Bearer ä"] {
+        for wrong in
+            ["Bearer", "Bearer ", "Basic dTpw", right.trim_end_matches(|digit| digit != ' '), "Bearer ä"]
+        {
             assert_eq!(of(&[("authorization", wrong)]), 401, "{wrong}");
         }
         assert_eq!(of(&[]), 401);
-        for (path, expected) in [("/livez", true), ("/readyz", true), ("/v1/status", false), ("/livez/..", false)] {
+        for (path, expected) in
+            [("/livez", true), ("/readyz", true), ("/v1/status", false), ("/livez/..", false)]
+        {
             let mut request = request(&[("host", "localhost")]);
             *request.uri_mut() = path.parse().unwrap();
             assert_eq!(gate.admit(&request).is_ok(), expected, "{path}");

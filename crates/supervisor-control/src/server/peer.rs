@@ -92,7 +92,6 @@ impl Peer {
     }
 }
 
-
 /// The account's name, or its number where it has none.
 fn name_of(uid: Uid) -> String {
     let number = uid.as_raw().to_string();

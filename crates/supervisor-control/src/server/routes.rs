@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use supervisor::{ComponentId, Outcome, Request, RequestError, Status, Submitted, Targets};
 use tokio::sync::oneshot;
 
@@ -23,60 +23,78 @@ use crate::wire::{
     TraceLevelDocument, UpgradeOrderDocument, rfc3339, wall_clock,
 };
 
-/// Every path under `/v1/`.
+/// Every path, each of which is in `docs/openapi.json` too.
 pub(super) fn router(app: App) -> Router {
-    let router = Router::new()
-        .route(health::ALIVE, get(health::alive))
-        .route(health::READY, get(health::ready))
-        .route("/v1/openapi.json", get(document::openapi))
-        .route("/v1/status", get(status))
-        .route("/v1/components", get(components))
-        .route("/v1/components/{id}", get(component))
-        .route("/v1/components/{id}/logs", get(logs::logs))
-        .route("/v1/events", get(events))
-        .route("/v1/journal", get(journal::journal))
-        .route("/v1/registry", get(registry::registry))
-        .route("/v1/shutdown", post(shutdown))
-        .route("/v1/upgrade", post(upgrade))
-        .route("/v1/tracelevel", get(trace_level).post(set_trace_level));
-    let router = verb(router, "start", order::start);
-    let router = verb(router, "stop", order::stop);
-    let router = verb(router, "restart", order::restart);
-    let router = verb(router, "reset", order::reset);
-    let router = verb(router, "reload", order::reload);
-    let router = verb(router, "signal", order::signal);
-    let router = verb(router, "wait", order::wait);
-    router
+    Routes::all()
+        .router
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_SIZE))
         .with_state(app)
 }
 
-/// What can be asked of one component by its path, and of several by the document in the body.
-fn verb<D: Order>(router: Router<App>, verb: &str, read: order::Read<D>) -> Router<App> {
-    let one = async move |State(app): State<App>,
-                          Extension(peer): Extension<Peer>,
-                          Name(name): Name,
-                          patience: Patience,
-                          Document(mut document): Document<D>| {
-        if document.take_components().is_some() {
-            let detail =
-                "cannot read the body: its \"components\" do not belong where the path names the component";
-            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
-        }
-        act(&app, read(&document, Targets::Named(vec![name]))?, peer, patience).await
-    };
-    let several = async move |State(app): State<App>,
+/// The paths, and what is done there.
+#[derive(Default)]
+struct Routes {
+    router: Router<App>,
+    paths: Vec<String>,
+}
+
+impl Routes {
+    fn all() -> Self {
+        let routes = Self::default()
+            .with(health::ALIVE, get(health::alive))
+            .with(health::READY, get(health::ready))
+            .with("/v1/openapi.json", get(document::openapi))
+            .with("/v1/status", get(status))
+            .with("/v1/components", get(components))
+            .with("/v1/components/{id}", get(component))
+            .with("/v1/components/{id}/logs", get(logs::logs))
+            .with("/v1/events", get(events))
+            .with("/v1/journal", get(journal::journal))
+            .with("/v1/registry", get(registry::registry))
+            .with("/v1/shutdown", post(shutdown))
+            .with("/v1/upgrade", post(upgrade))
+            .with("/v1/tracelevel", get(trace_level).post(set_trace_level));
+        routes
+            .verb("start", order::start)
+            .verb("stop", order::stop)
+            .verb("restart", order::restart)
+            .verb("reset", order::reset)
+            .verb("reload", order::reload)
+            .verb("signal", order::signal)
+            .verb("wait", order::wait)
+    }
+
+    fn with(mut self, path: &str, done: MethodRouter<App>) -> Self {
+        self.router = self.router.route(path, done);
+        self.paths.push(path.to_owned());
+        self
+    }
+
+    /// What can be asked of one component by its path, and of several by the document in the body.
+    fn verb<D: Order>(self, verb: &str, read: order::Read<D>) -> Self {
+        let one = async move |State(app): State<App>,
                               Extension(peer): Extension<Peer>,
+                              Name(name): Name,
                               patience: Patience,
                               Document(mut document): Document<D>| {
-        let targets = document.take_components().map_or(Ok(Targets::All), named)?;
-        act(&app, read(&document, targets)?, peer, patience).await
-    };
-    router
-        .route(&format!("/v1/components/{{id}}/{verb}"), post(one))
-        .route(&format!("/v1/{verb}"), post(several))
+            if document.take_components().is_some() {
+                let detail = "cannot read the body: its \"components\" do not belong where the path names the component";
+                return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+            }
+            act(&app, read(&document, Targets::Named(vec![name]))?, peer, patience).await
+        };
+        let several = async move |State(app): State<App>,
+                                  Extension(peer): Extension<Peer>,
+                                  patience: Patience,
+                                  Document(mut document): Document<D>| {
+            let targets = document.take_components().map_or(Ok(Targets::All), named)?;
+            act(&app, read(&document, targets)?, peer, patience).await
+        };
+        self.with(&format!("/v1/components/{{id}}/{verb}"), post(one))
+            .with(&format!("/v1/{verb}"), post(several))
+    }
 }
 
 async fn status(
@@ -274,4 +292,19 @@ async fn unknown_path(uri: Uri) -> Problem {
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
     let detail = format!("{:?} does not take {method}", uri.path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_has_every_path_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(document::OPENAPI).unwrap();
+        let told: BTreeSet<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
+        let there: BTreeSet<_> = Routes::all().paths.into_iter().collect();
+        assert_eq!(told, there);
+    }
 }

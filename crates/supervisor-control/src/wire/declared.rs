@@ -10,7 +10,6 @@ use supervisor::{
     Signal, Step, Variable,
 };
 
-
 /// All that is declared of a component, under the names of the registry. The values of secret variables are `null`.
 #[must_use]
 pub fn declared(spec: &ProcessSpec) -> Value {

@@ -68,9 +68,13 @@ mod tests {
         };
         let time = "2026-11-29T08:30:00.123+01:00";
         assert_eq!(read("a b", LineForm::Raw), told(None, None, "stdout", "a b"));
-        assert_eq!(read(&format!("{time} a b"), LineForm::Timestamps), told(Some(time), None, "stdout", "a b"));
+        assert_eq!(
+            read(&format!("{time} a b"), LineForm::Timestamps),
+            told(Some(time), None, "stdout", "a b")
+        );
         assert_eq!(read("a b", LineForm::Timestamps), told(None, None, "stdout", "a b"));
-        let json = format!(r#"{{"time":"{time}","component":"ps","run":3,"stream":"stderr","line":"a \"b\""}}"#);
+        let json =
+            format!(r#"{{"time":"{time}","component":"ps","run":3,"stream":"stderr","line":"a \"b\""}}"#);
         assert_eq!(read(&json, LineForm::Json), told(Some(time), Some(3), "stderr", "a \"b\""));
         let foreign = json.replace("\"ps\"", "\"is\"");
         assert_eq!(read(&foreign, LineForm::Json).line, foreign);

@@ -47,7 +47,8 @@ impl Reach {
         if addresses.iter().any(|address| !address.is_loopback()) {
             warn!("the control port can be reached from elsewhere, and what is sent there is not encrypted");
         }
-        let kept = if goes_on { temp.read_own(TOKEN_FILE).and_then(|text| Token::parse(&text)) } else { None };
+        let kept =
+            if goes_on { temp.read_own(TOKEN_FILE).and_then(|text| Token::parse(&text)) } else { None };
         let token = match kept {
             Some(token) => token,
             None => {

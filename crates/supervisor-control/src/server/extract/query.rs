@@ -8,7 +8,7 @@ use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 use supervisor::{Targets, Until};
 
-use super::{bad, named, read_query, refuse_if_crowded};
+use super::{SECONDS, bad, named, read_query, refuse_if_crowded, wait_of};
 use crate::server::problem::Problem;
 use crate::server::resume::Position;
 use crate::server::{App, journal, logs};
@@ -29,13 +29,17 @@ impl Pairs {
 
     /// The components that `id=NAME`, any number of times, means.
     pub(super) fn targets(&mut self) -> Result<Option<Targets>, Problem> {
-        let names: Vec<_> =
-            self.0.extract_if(.., |(key, _)| key == "id").map(|(_, name)| name).collect();
+        let names: Vec<_> = self.0.extract_if(.., |(key, _)| key == "id").map(|(_, name)| name).collect();
         if names.is_empty() { Ok(None) } else { named(names).map(Some) }
     }
 
     /// The value of a parameter that may be there once.
-    fn value<T>(&mut self, key: &str, what: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+    fn value<T>(
+        &mut self,
+        key: &str,
+        what: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
         let mut values = self.0.extract_if(.., |(its, _)| its == key);
         let (value, another) = (values.next(), values.next());
         drop(values);
@@ -55,8 +59,7 @@ impl Pairs {
     }
 
     fn timeout(&mut self) -> Result<Option<Duration>, Problem> {
-        let read = |value: &str| value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        self.value("timeout", "a number of seconds", read)
+        self.value("timeout", SECONDS, |value| value.parse().ok().and_then(wait_of))
     }
 
     /// Nothing else may stand there.

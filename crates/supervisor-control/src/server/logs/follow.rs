@@ -52,13 +52,14 @@ impl Followed {
         let begin = move || {
             // First of all, so that nothing is missed that is written meanwhile.
             let news = News::of_folder(settings.path.parent().unwrap_or(Path::new("/")))?;
-            let (shelf, lines, is_missing) = match after.map(|mark| Shelf::after(&settings, mark)).transpose()? {
-                Some(Some(shelf)) => (shelf, Vec::new(), false),
-                gone => {
-                    let (shelf, lines) = Shelf::last(&settings, count)?;
-                    (shelf, lines, gone.is_some())
-                }
-            };
+            let (shelf, lines, is_missing) =
+                match after.map(|mark| Shelf::after(&settings, mark)).transpose()? {
+                    Some(Some(shelf)) => (shelf, Vec::new(), false),
+                    gone => {
+                        let (shelf, lines) = Shelf::last(&settings, count)?;
+                        (shelf, lines, gone.is_some())
+                    }
+                };
             Ok((news, shelf, lines, is_missing))
         };
         let (news, shelf, lines, is_missing) = reading.read(begin).await?;
@@ -164,7 +165,10 @@ impl News {
     }
 
     fn new(news: OwnedFd) -> Result<Self, Problem> {
-        #[expect(deprecated, reason = "sound for what owns its descriptor, as here; what replaces it is unsafe")]
+        #[expect(
+            deprecated,
+            reason = "sound for what owns its descriptor, as here; what replaces it is unsafe"
+        )]
         let news = AsyncFd::with_interest(news, Interest::READABLE);
         news.map(Self).map_err(|error| {
             let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;

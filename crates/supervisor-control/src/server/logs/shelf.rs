@@ -33,7 +33,9 @@ impl Shelf {
             let (lines, end) = last_of(&file, count - found, LARGEST - length)?;
             found += lines.len();
             length += lines.iter().map(|(_, line)| line.len() + 1).sum::<usize>();
-            parts.push(lines.into_iter().map(|(offset, line)| (Mark { inode, offset }, line)).collect::<Vec<_>>());
+            parts.push(
+                lines.into_iter().map(|(offset, line)| (Mark { inode, offset }, line)).collect::<Vec<_>>(),
+            );
             shelf.held.get_or_insert((file, end));
             if found >= count || length >= LARGEST {
                 break;
@@ -108,10 +110,12 @@ impl Shelf {
         let mut files = settings.files()?;
         let held = self.held.as_ref().map(|(file, _)| file.metadata()).transpose()?;
         let inode_of = |stored: &StoredLog| std::fs::symlink_metadata(stored.path()).ok().map(|it| it.ino());
-        let place = held.and_then(|held| files.iter().rposition(|stored| inode_of(stored) == Some(held.ino())));
+        let place =
+            held.and_then(|held| files.iter().rposition(|stored| inode_of(stored) == Some(held.ino())));
         let is_known = place.is_some() || self.held.is_none();
         // What stands before the one that is read now is gone, or was compressed: then only the newest is sure to be later.
-        let newest = files.last().filter(|newest| !newest.is_ended()).map_or(files.len(), |_| files.len() - 1);
+        let newest =
+            files.last().filter(|newest| !newest.is_ended()).map_or(files.len(), |_| files.len() - 1);
         let first = if is_known { place.map_or(0, |place| place + 1) } else { newest };
         files.drain(..first);
         let skipped = !is_known || files.iter().any(StoredLog::is_compressed);
@@ -173,7 +177,8 @@ fn last_of(file: &File, count: usize, most: usize) -> io::Result<(Vec<(u64, Vec<
     // The first may have begun before; all that it lacks is its beginning.
     let surplus = lines.len().saturating_sub(count);
     lines.drain(..surplus);
-    let whole_end = if whole == 0 { if position == 0 && begin == 0 { 0 } else { length } } else { begin + whole as u64 };
+    let whole_end =
+        if whole == 0 { if position == 0 && begin == 0 { 0 } else { length } } else { begin + whole as u64 };
     Ok((lines, whole_end))
 }
 
@@ -227,7 +232,10 @@ mod tests {
         std::fs::write(&settings.path, "c\n").unwrap();
         assert_eq!(texts(&shelf.read().unwrap()), ["b"]);
         let advanced = shelf.advance(&settings).unwrap().unwrap();
-        assert_eq!((texts(&[advanced.left_behind.unwrap()]), advanced.skipped), (vec!["torn".to_owned()], false));
+        assert_eq!(
+            (texts(&[advanced.left_behind.unwrap()]), advanced.skipped),
+            (vec!["torn".to_owned()], false)
+        );
         assert_eq!(texts(&shelf.read().unwrap()), ["c"]);
         assert!(shelf.advance(&settings).unwrap().is_none());
     }
