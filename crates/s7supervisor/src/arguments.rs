@@ -1,6 +1,7 @@
 //! The command line: commands, options that all of them have, and the texts of `--help`.
 
 mod run;
+mod serving;
 mod verbs;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::run::{Cgroups, OnCrash, Output, Run};
+pub(crate) use self::serving::Serving;
 pub(crate) use self::verbs::{Chosen, SendSignal, Stop, Wait};
 use crate::commands;
 use crate::commands::stand_in::StandIn;
@@ -191,6 +193,10 @@ pub(crate) struct Change {
     /// How long to wait, and how to tell
     #[command(flatten)]
     pub(crate) patience: Patience,
+
+    /// For whom a supervisor that is started answers
+    #[command(flatten)]
+    pub(crate) serving: Serving,
 }
 
 /// How long to wait until what was asked for has happened, and how it is told.

@@ -3,11 +3,11 @@
 //! What lies in it decides who controls the supervisor, so nobody else may write there, and no link that somebody
 //! plants is followed.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::exit::Failure;
@@ -16,6 +16,8 @@ use crate::exit::Failure;
 pub(crate) const SOCKET: &str = "s7supervisor.sock";
 /// Held while a supervisor runs.
 pub(crate) const LOCK: &str = "s7supervisor.lock";
+/// What whoever comes by TCP has to present.
+pub(crate) const TOKEN_FILE: &str = "control-token";
 /// The supervisor's pid, for scripts.
 pub(crate) const PID_FILE: &str = "s7supervisor.pid";
 
@@ -97,12 +99,41 @@ impl TempFolder {
         }
     }
 
-    /// Replaces the file `name`: a reader sees the old content or the new one.
-    pub(crate) fn replace(&self, name: &str, content: &str) -> Result<(), Failure> {
+    /// Lets the members of a group reach what is in it and theirs; none of them can list it.
+    pub(crate) fn let_in(&self, group: u32) -> Result<(), Failure> {
+        let group = rustix::fs::Gid::from_raw(group);
+        let done = rustix::fs::fchown(&self.folder, None, Some(group))
+            .and_then(|()| rustix::fs::fchmod(&self.folder, Mode::RWXU | Mode::XGRP));
+        done.map_err(|error| {
+            let path = self.path.display();
+            Failure::failed(format!(
+                "cannot let the group {group} into {path}: {error}; the folder must belong to the supervisor's user, who                  must be root or in that group",
+                group = group.as_raw()
+            ))
+        })
+    }
+
+    /// What the file `name` holds, if nobody else can have written or read it.
+    pub(crate) fn read_own(&self, name: &str) -> Option<String> {
+        const LARGEST: u64 = 4096;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.folder, name, flags, Mode::empty()).ok()?;
+        let stat = rustix::fs::fstat(&file).ok()?;
+        let is_private = stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o077 == 0;
+        if !is_private || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return None;
+        }
+        let mut text = String::new();
+        std::fs::File::from(file).take(LARGEST).read_to_string(&mut text).ok()?;
+        Some(text)
+    }
+
+    /// Replaces the file `name` by one of this mode: a reader sees the old content or the new one.
+    pub(crate) fn replace(&self, name: &str, content: &str, mode: u32) -> Result<(), Failure> {
         let new = format!("{name}.new");
         self.remove(&new)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let written = rustix::fs::openat(&self.folder, &new, flags, Mode::from_raw_mode(0o640))
+        let written = rustix::fs::openat(&self.folder, &new, flags, Mode::from_raw_mode(mode))
             .map_err(std::io::Error::from)
             .and_then(|file| std::fs::File::from(file).write_all(content.as_bytes()))
             .and_then(|()| Ok(rustix::fs::renameat(&self.folder, &new, &self.folder, name)?));
@@ -175,7 +206,7 @@ mod tests {
         std::fs::write(&victim, "untouched").unwrap();
         symlink(&victim, temp.path().join(PID_FILE)).unwrap();
         symlink(&victim, temp.path().join(format!("{PID_FILE}.new"))).unwrap();
-        temp.replace(PID_FILE, "4711\n").unwrap();
+        temp.replace(PID_FILE, "4711\n", 0o640).unwrap();
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
         assert_eq!(std::fs::read_to_string(temp.path().join(PID_FILE)).unwrap(), "4711\n");
         temp.remove(PID_FILE).unwrap();

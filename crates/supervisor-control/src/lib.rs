@@ -1,4 +1,4 @@
-//! The control interface over a [`supervisor::Handle`]: HTTP/1.1 and JSON on a Unix socket, and its client.
+//! The control interface over a [`supervisor::Handle`]: HTTP/1.1 and JSON on a Unix socket and by TCP, and its client.
 //!
 //! A host that embeds the supervisor offers the same control interface as the command line's supervisor by adding a
 //! [`Server`]. It runs in one thread of its own, holds nobody up, and sleeps without a timer while nobody asks.
@@ -12,7 +12,7 @@
 //! let mut component = ProcessSpec::new("ps", "/bin/sleep")?;
 //! component.arguments = vec!["1000".into()];
 //! let supervisor = Supervisor::builder().components([component]).start()?;
-//! let _server = Server::builder(supervisor.handle()).bind(&socket)?;
+//! let _server = Server::new(supervisor.handle(), &socket)?;
 //!
 //! // Anywhere else, as the same user or root:
 //! let client = Client::connect(&socket)?;
@@ -23,7 +23,8 @@
 //! ```
 //!
 //! The socket belongs in a folder that only its owner can enter. It is not the only guard: whoever is neither root nor
-//! the server's own user is sent away before anything of what it says is read.
+//! the server's own user, nor in the [group that reads](Builder::readers), is sent away before anything of what it says is
+//! read. Who comes by [TCP](Builder::tcp) needs the [`Token`] for each request.
 //!
 //! The host must ignore SIGPIPE, as every program does whose `main` is Rust's: else a client that goes away before its
 //! answer ends the process.
@@ -33,8 +34,13 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /v1/status`, of some: `?id=NAME&id=NAME` | [`wire::StatusDocument`] |
+//! | `GET /livez`, `/readyz`: are all well that should run, are they up? | [`wire::HealthDocument`] |
 //! | `GET /v1/components`, of some: `?id=NAME` | a list of [`wire::ComponentDocument`] |
 //! | `GET /v1/components/{id}` | [`wire::ComponentDocument`] |
+//! | `GET /v1/components/{id}/logs`, with `?follow=true` as a stream | a list of [`wire::LineDocument`] |
+//! | `GET /v1/registry` | what runs, as it was declared |
+//! | `GET /v1/journal`, where there [is one](Builder::journal) | a list of [`wire::EventDocument`] |
+//! | `GET /v1/openapi.json` | all of this, for programs |
 //! | `POST /v1/start`, `restart`, `reset`, `reload` with a [`wire::SelectionDocument`] | [`wire::OutcomeDocument`] |
 //! | `POST /v1/stop` with a [`wire::StopDocument`] | [`wire::OutcomeDocument`] |
 //! | `POST /v1/signal` with a [`wire::SignalDocument`] | [`wire::OutcomeDocument`] |
@@ -55,8 +61,10 @@
 //! | 202 | taken up, not finished yet |
 //! | 409 | finished, but not all of it came to be: the outcome tells what; or refused, as a problem: running components depend on what was to stop, it has no `<reload>`, too many requests wait |
 //! | 400, 415, 413, 431, 408 | the request cannot be understood, is no JSON, too large, or too slow |
+//! | 401, 403, 421 | no token or a wrong one; this account, or a page of another server, may not do that; the `Host` may be anybody's |
 //! | 404, 405 | there is no such component or path, or the host does not offer this; it does not take this method |
-//! | 503 | the supervisor is shutting down or has ended |
+//! | 500 | a file cannot be read |
+//! | 503 | the supervisor is shutting down or has ended, or too much is under way already |
 //!
 //! From 400 on, but for 409 with an outcome, the answer is a [`wire::ProblemDocument`] (`application/problem+json`), and
 //! nothing was touched. A head that is no HTTP, or too large, gets the bare status. Try it with
@@ -65,10 +73,13 @@
 mod client;
 mod http_prober;
 pub mod journal;
+mod os;
 mod server;
 mod socket;
+mod token;
 pub mod wire;
 
 pub use crate::client::{Action, Client, ClientError, Follow, Wait};
 pub use crate::http_prober::HttpProber;
 pub use crate::server::{Builder, Limits, Server, UpgradeRequest};
+pub use crate::token::Token;

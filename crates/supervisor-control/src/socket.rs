@@ -14,6 +14,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Gid;
 
 /// The longest path that fits everywhere we go but for the BSDs, which take 103 and refuse longer ones by themselves.
 const LONGEST_PATH: usize = 107;
@@ -60,15 +61,20 @@ impl Place {
         }
     }
 
-    /// Makes a socket here that only this user can connect to, and listens.
-    pub(crate) fn bind(self) -> io::Result<(UnixListener, BoundSocket)> {
+    /// Makes a socket here that only this user, and the group if there is one, can connect to, and listens.
+    pub(crate) fn bind(self, group: Option<Gid>) -> io::Result<(UnixListener, BoundSocket)> {
         let socket = new_socket()?;
         rustix::net::bind(&socket, &self.address()?)?;
         let bound = BoundSocket { inode: self.inode()?, place: self };
         // The umask has decided on the permissions so far. Nobody can connect before `listen`, so that it makes no
         // difference what they were until now.
         let private = Mode::RUSR | Mode::WUSR;
-        rustix::fs::chmodat(&bound.place.folder, &bound.place.name, private, AtFlags::empty())?;
+        let (folder, name) = (&bound.place.folder, &bound.place.name);
+        rustix::fs::chmodat(folder, name, private, AtFlags::empty())?;
+        if let Some(group) = group {
+            rustix::fs::chownat(folder, name, None, Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+            rustix::fs::chmodat(folder, name, private | Mode::RGRP | Mode::WGRP, AtFlags::empty())?;
+        }
         rustix::net::listen(&socket, BACKLOG)?;
         bound.tell();
         Ok((UnixListener::from(socket), bound))
@@ -181,7 +187,7 @@ mod tests {
     fn a_socket_is_private_and_goes_with_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.sock");
-        let (listener, bound) = Place::at(&path).unwrap().bind().unwrap();
+        let (listener, bound) = Place::at(&path).unwrap().bind(None).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let connection = Place::at(&path).unwrap().connect(Duration::from_secs(5)).unwrap();
         drop((listener, connection, bound));
@@ -194,13 +200,13 @@ mod tests {
         let deep = folder.path().join("x".repeat(120)).join("y".repeat(120));
         std::fs::create_dir_all(&deep).unwrap();
         let path = deep.join("s.sock");
-        let (_listener, _bound) = Place::at(&path).unwrap().bind().unwrap();
+        let (_listener, _bound) = Place::at(&path).unwrap().bind(None).unwrap();
         assert!(path.exists());
         Place::at(&path).unwrap().connect(Duration::from_secs(5)).unwrap();
 
         let by_descriptor = || std::fs::File::open(&deep).unwrap().into();
         let place = Place::within(by_descriptor(), OsStr::new("t.sock")).unwrap();
-        let (_listener, _bound) = place.bind().unwrap();
+        let (_listener, _bound) = place.bind(None).unwrap();
         assert!(deep.join("t.sock").exists());
         assert!(Place::within(by_descriptor(), OsStr::new("../t.sock")).is_err());
     }
@@ -209,12 +215,12 @@ mod tests {
     fn only_a_socket_is_replaced_and_only_our_own_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.sock");
-        let (_first_listener, first) = Place::at(&path).unwrap().bind().unwrap();
-        let error = Place::at(&path).unwrap().bind().err().unwrap();
+        let (_first_listener, first) = Place::at(&path).unwrap().bind(None).unwrap();
+        let error = Place::at(&path).unwrap().bind(None).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 
         Place::at(&path).unwrap().clear().unwrap();
-        let (_second_listener, second) = Place::at(&path).unwrap().bind().unwrap();
+        let (_second_listener, second) = Place::at(&path).unwrap().bind(None).unwrap();
         let number = path.metadata().unwrap().ino();
         drop(first);
         assert_eq!(path.metadata().unwrap().ino(), number, "the second one's socket must stay");

@@ -4,7 +4,10 @@
 //! in later versions and never changed: whoever reads an answer ignores what it does not know. Requests are read
 //! strictly, because a misspelt field must not be taken for its default.
 
+mod declared;
 mod event;
+mod health;
+mod line;
 mod order;
 mod outcome;
 mod sentence;
@@ -17,6 +20,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use supervisor::{ComponentState, ComponentStatus, End, Exit, Status};
 
+pub use self::declared::{declared, declared_budget, declared_dependency, variables_in_force};
+pub use self::health::HealthDocument;
+pub use self::line::LineDocument;
 pub use self::order::{SelectionDocument, ShutdownDocument, SignalDocument, StopDocument, WaitDocument};
 pub use self::outcome::{ComponentOutcome, OutcomeDocument, OutcomeKind, ProblemDocument};
 

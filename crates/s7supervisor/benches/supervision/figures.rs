@@ -1,7 +1,9 @@
 //! Figures and the table of them.
 
 use std::fmt::{self, Display};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::Failure;
 
 /// Times of one kind.
 #[derive(Default)]
@@ -109,4 +111,11 @@ impl Display for Table {
         }
         Ok(())
     }
+}
+
+/// How long this takes, and what comes of it.
+pub(crate) fn timed<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(Duration, T), Failure> {
+    let began = Instant::now();
+    let result = work()?;
+    Ok((began.elapsed(), result))
 }

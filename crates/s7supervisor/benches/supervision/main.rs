@@ -26,12 +26,12 @@ mod figures;
 mod proc;
 mod subject;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use figures::{Table, Times};
+use figures::{Table, Times, timed};
 use subject::{AT_ONCE, Kind, Subject};
 use tempfile::TempDir;
 
@@ -120,23 +120,10 @@ struct Bench {
     table: Table,
 }
 
-/// Compiles the component; a static program starts soonest, so that it adds the least to what is measured.
-fn compile(folder: &Path) -> Result<PathBuf, Failure> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/supervision/component.c");
-    let program = folder.join("component");
-    for options in [&["-O2", "-static"][..], &["-O2"]] {
-        let mut compiler = Command::new("cc");
-        if compiler.args(options).arg("-o").arg(&program).arg(&source).output()?.status.success() {
-            return Ok(program);
-        }
-    }
-    Err(format!("cc cannot compile {}", source.display()).into())
-}
-
 impl Bench {
     fn new(beside: &'static str, rounds: &'static Rounds) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
-        let program = compile(folder.path())?;
+        let program = subject::compile(folder.path())?;
         Ok(Self { rounds, folder, program, folders: 0, table: Table::beside(beside) })
     }
 
@@ -305,12 +292,6 @@ fn restarts_told(ours: &Subject) -> Result<usize, Failure> {
     let components = answer["components"].as_array().ok_or("status tells of no components")?;
     let restarts = components.iter().filter_map(|component| component["restarts"].as_u64()).sum::<u64>();
     Ok(usize::try_from(restarts)?)
-}
-
-fn timed<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(Duration, T), Failure> {
-    let began = Instant::now();
-    let result = work()?;
-    Ok((began.elapsed(), result))
 }
 
 /// In megabytes of 1,048,576 bytes.

@@ -1,5 +1,6 @@
 //! What is measured: `s7supervisor run`, or the bare loop, each with the same components.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -40,8 +41,8 @@ pub(crate) struct Subject {
     fifo: File,
     /// By component: the pid that told last that it began to run.
     pids: Vec<u32>,
-    /// The component that crashes again and again beside the others, if one does.
-    looping: Option<usize>,
+    /// The components that crash again and again beside the others.
+    looping: BTreeSet<usize>,
     /// How many runs have begun.
     pub(crate) runs: usize,
 }
@@ -75,7 +76,7 @@ impl Subject {
         let process = command.spawn()?;
         let folder = folder.to_owned();
         let mut subject =
-            Self { process, folder, fifo: reader, pids: vec![0; count], looping: None, runs: 0 };
+            Self { process, folder, fifo: reader, pids: vec![0; count], looping: BTreeSet::new(), runs: 0 };
         let mut last = before;
         for _ in 0..count {
             last = last.max(subject.report()?.began);
@@ -87,7 +88,7 @@ impl Subject {
     pub(crate) fn kill(&mut self, component: usize) -> Result<Duration, Failure> {
         let before = self.send_kill(component)?;
         let mut report = self.report()?;
-        while self.looping == Some(report.component) {
+        while self.looping.contains(&report.component) {
             report = self.report()?;
         }
         if report.component != component {
@@ -139,7 +140,7 @@ impl Subject {
     /// Has one component crash again and again from now on.
     pub(crate) fn start_loop(&mut self, component: usize) -> Result<(), Failure> {
         self.set_crashing_of(component, true)?;
-        self.looping = Some(component);
+        self.looping.insert(component);
         self.send_kill(component).map(drop)
     }
 
@@ -268,4 +269,17 @@ fn command(kind: Kind<'_>, folder: &Path, count: usize) -> Result<Command, Failu
     let mut command = Command::new(env!("CARGO_BIN_EXE_s7supervisor"));
     command.arg("run").arg(registry);
     Ok(command)
+}
+
+/// Compiles the component; a static program starts soonest, so that it adds the least to what is measured.
+pub(crate) fn compile(folder: &Path) -> Result<PathBuf, Failure> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/supervision/component.c");
+    let program = folder.join("component");
+    for options in [&["-O2", "-static"][..], &["-O2"]] {
+        let mut compiler = Command::new("cc");
+        if compiler.args(options).arg("-o").arg(&program).arg(&source).output()?.status.success() {
+            return Ok(program);
+        }
+    }
+    Err(format!("cc cannot compile {}", source.display()).into())
 }

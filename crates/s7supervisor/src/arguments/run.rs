@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::Serving;
+
 /// `run`
 #[derive(Args, Debug)]
 pub(crate) struct Run {
@@ -27,6 +29,10 @@ pub(crate) struct Run {
     /// What standard output shows of what the components write, beside the files that it is stored in
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
     pub(crate) output: Output,
+
+    /// For whom the supervisor answers
+    #[command(flatten)]
+    pub(crate) serving: Serving,
 
     /// Go into the background, and tell on standard output what came of the start: how `start` calls this.
     #[arg(long, hide = true)]

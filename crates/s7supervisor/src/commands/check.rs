@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 use supervisor::ProcessSpec;
 use supervisor::registry::{Problem, Registry, RegistryError};
+use supervisor_control::wire::declared_dependency;
 
-use super::show::dependency;
 use crate::arguments::{Check, Place};
 use crate::exit::{Ended, Exit, Failure};
 use crate::say;
@@ -103,7 +103,7 @@ impl ComponentReport {
             id: spec.id.to_string(),
             start_priority: spec.start_priority,
             command_line: shell::command_line(spec),
-            depends_on: spec.depends_on.iter().map(dependency).collect(),
+            depends_on: spec.depends_on.iter().map(declared_dependency).collect(),
         }
     }
 }

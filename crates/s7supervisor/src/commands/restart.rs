@@ -23,7 +23,7 @@ pub(crate) fn restart(place: &Place, asked: &Change) -> Ended {
     let temp = place.find_temp()?;
     let Some(client) = control::connect_in(&temp)? else {
         say::tell("not running; starting");
-        return start::start_supervisor(place, asked.patience);
+        return start::start_supervisor(place, &asked.serving, asked.patience);
     };
     if !is_in_background(&temp) {
         say::tell(
@@ -43,7 +43,7 @@ pub(crate) fn restart(place: &Place, asked: &Change) -> Ended {
         }
         return Ok(stopped);
     }
-    start::start_supervisor(place, asked.patience.left(since))
+    start::start_supervisor(place, &asked.serving, asked.patience.left(since))
 }
 
 /// Whether `start` has made the supervisor that holds the lock, so that another may take its place.

@@ -6,6 +6,7 @@
 //! - `serving`: the control socket and the journal
 //! - `signals`: what the operating system is used to say
 //! - `narrate`: events as lines of the log
+//! - `reach`: whom it answers beside its own user
 //! - `report`: how the start goes, for `start`
 //!
 //! The main thread waits in one place, in [`Supervision::watch`]; supervision itself goes on in the library's thread
@@ -16,6 +17,7 @@ mod handover;
 mod home;
 mod narrate;
 mod notify_folder;
+mod reach;
 pub(crate) mod report;
 mod serving;
 mod signals;
@@ -88,6 +90,8 @@ struct Supervision {
     signals: Signals,
     home: Home,
     registry: PathBuf,
+    /// What is declared beside the components.
+    about: serde_json::Value,
     examiner: Arc<Examiner>,
     successors: Receiver<Successor>,
     /// The last one.

@@ -1,6 +1,5 @@
 //! `show`: what will really be run.
 
-mod document;
 mod paragraph;
 
 use std::fmt::Write;
@@ -9,15 +8,14 @@ use std::path::{Path, PathBuf};
 use humantime::format_duration;
 use serde_json::json;
 use supervisor::registry::Registry;
-use supervisor::{OnGiveUp, ProcessSpec, Variable};
+use supervisor::{OnGiveUp, ProcessSpec};
+use supervisor_control::wire::{declared, declared_budget, variables_in_force};
 
 use crate::arguments::{Place, Show};
 use crate::exit::{Ended, Exit};
 use crate::naming::choose;
 use crate::say;
 
-pub(super) use document::dependency;
-use document::document;
 use paragraph::paragraph;
 
 /// Shows these components of the registry, or all.
@@ -26,21 +24,26 @@ pub(crate) fn show(place: &Place, asked: &Show) -> Ended {
     let registry = place.load(file.as_deref())?;
     let components = choose(&registry.components, ids)?;
     if asked.json {
-        let components: Vec<_> = components.iter().map(|spec| document(spec)).collect();
-        let registry = json!({
-            "path": text(&registry.path),
-            "installFolder": text(&registry.install_folder),
-            "temp": text(&place.temp_of(&registry)),
-            "log": text(&registry.config.log),
-            "restartBudget": document::budget(registry.config.restart_budget),
-            "onGiveUp": registry.config.on_give_up.to_string(),
-        });
+        let components: Vec<_> = components.iter().map(|spec| declared(spec)).collect();
+        let registry = about(&registry, &place.temp_of(&registry));
         say::answer(&format!("{:#}", json!({"registry": registry, "components": components})));
     } else {
         say::answer(&head(place, &registry));
         components.iter().for_each(|spec| say::answer(&paragraph(spec)));
     }
     Ok(Exit::Done)
+}
+
+/// What is declared beside the components.
+pub(crate) fn about(registry: &Registry, temp: &Path) -> serde_json::Value {
+    json!({
+        "path": text(&registry.path),
+        "installFolder": text(&registry.install_folder),
+        "temp": text(temp),
+        "log": text(&registry.config.log),
+        "restartBudget": declared_budget(registry.config.restart_budget),
+        "onGiveUp": registry.config.on_give_up.to_string(),
+    })
 }
 
 /// Tells a registry from ids: the first name is one if it looks like a file.
@@ -88,16 +91,7 @@ fn lines(indent: &str, rows: &[(&str, String)]) -> String {
     lines
 }
 
-/// The variables beside what is inherited: of the same name the last, which wins.
-fn variables_in_force(spec: &ProcessSpec) -> impl Iterator<Item = &Variable> {
-    let all = &spec.environment.variables;
-    let is_last = |(place, variable): &(usize, &Variable)| {
-        !all[place + 1..].iter().any(|later| later.name == variable.name)
-    };
-    all.iter().enumerate().filter(is_last).map(|(_, variable)| variable)
-}
-
-/// Their names, and their values as they are shown: a secret's never is.
+/// The names of variables, and their values as they are shown: a secret's never is.
 fn variables(spec: &ProcessSpec) -> impl Iterator<Item = (&str, String)> {
     variables_in_force(spec).map(|variable| {
         let value = if variable.secret { "(secret)".into() } else { variable.value.to_string_lossy() };
@@ -124,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_named_and_not_shown_and_what_is_overridden_is_neither() {
-        let (people, programs) = (paragraph(&spec()), document(&spec()).to_string());
+        let (people, programs) = (paragraph(&spec()), declared(&spec()).to_string());
         for shown in [&people, &programs] {
             assert!(
                 !shown.contains("/nowhere")

@@ -9,7 +9,7 @@ use supervisor_control::wire::{ComponentDocument, StatusDocument};
 use supervisor_control::{Action, Client, ClientError};
 
 use self::background::Launched;
-use crate::arguments::{Change, Patience, Place};
+use crate::arguments::{Change, Patience, Place, Serving};
 use crate::exit::{Ended, Exit, Failure};
 use crate::presence::Presence;
 use crate::{control, say, waiting};
@@ -20,7 +20,7 @@ const HELD: Duration = Duration::from_secs(10);
 /// Starts these components, or the supervisor with all that are to start by themselves.
 pub(crate) fn start(place: &Place, asked: &Change) -> Ended {
     if asked.ids.is_empty() {
-        start_supervisor(place, asked.patience)
+        start_supervisor(place, &asked.serving, asked.patience)
     } else {
         control::act(place, Action::Start, &asked.ids, asked.patience)
     }
@@ -29,7 +29,7 @@ pub(crate) fn start(place: &Place, asked: &Change) -> Ended {
 /// Starts the supervisor in the background; of one that runs already, what should run and does not.
 ///
 /// Of several that do this at the same time, one makes the supervisor, and the others find it running.
-pub(crate) fn start_supervisor(place: &Place, patience: Patience) -> Ended {
+pub(crate) fn start_supervisor(place: &Place, serving: &Serving, patience: Patience) -> Ended {
     let since = waiting::now();
     let temp = place.find_temp()?;
     let mut was_unseen = false;
@@ -41,7 +41,7 @@ pub(crate) fn start_supervisor(place: &Place, patience: Patience) -> Ended {
             say::tell("the supervisor is already running; starting what is not");
             return control::act_on(&client, Action::Start, &to_start(place, &status)?, left);
         }
-        match background::launch(place, patience.left(since))? {
+        match background::launch(place, serving, patience.left(since))? {
             Launched::Ended(exit) => {
                 control::tell_document(patience, exit == Exit::Done && !patience.no_wait)?;
                 return Ok(exit);

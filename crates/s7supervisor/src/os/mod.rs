@@ -57,6 +57,29 @@ pub(crate) fn become_program(path: &CStr, arguments: &[CString], environment: &[
     io::Error::last_os_error()
 }
 
+/// The number of the group of this name; `None`: there is none.
+pub(crate) fn group_id(name: &str) -> io::Result<Option<u32>> {
+    /// No group has more members than fit into this.
+    const LARGEST: usize = 16 << 20;
+    let name = CString::new(name)?;
+    let mut buffer = vec![0; 4096];
+    loop {
+        // SAFETY: nothing but numbers and pointers, all of which may be zero.
+        let mut group: libc::group = unsafe { std::mem::zeroed() };
+        let mut found = std::ptr::null_mut();
+        let (start, size) = (buffer.as_mut_ptr(), buffer.len());
+        // SAFETY: the name is a text, and it writes into the three others, into the buffer no more than its size.
+        let error = unsafe { libc::getgrnam_r(name.as_ptr(), &raw mut group, start, size, &raw mut found) };
+        match error {
+            0 => return Ok((!found.is_null()).then_some(group.gr_gid)),
+            libc::ERANGE if size < LARGEST => buffer.resize(2 * size, 0),
+            // What some systems say instead of "none".
+            libc::ENOENT | libc::ESRCH => return Ok(None),
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
 /// The descriptor of this number, which is to be nobody else's: one that another program has left to us.
 pub(crate) fn adopt_descriptor(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: it only asks whether there is such a descriptor.

@@ -11,9 +11,11 @@
 //! - `book`: the file, appended to, mended and rolled over
 //! - `sparing`: what is not written down
 //! - `past`: what can be read of it, also while no supervisor runs
+//! - `reader`: the same while it is being written, a line at a time
 
 mod book;
 mod past;
+mod reader;
 mod sparing;
 
 use std::fmt;
@@ -26,8 +28,11 @@ use crossbeam_channel::{Receiver, bounded};
 use supervisor::{Event, EventKind};
 
 pub use self::past::{Entry, Past};
+pub use self::reader::Reader;
+pub(crate) use self::reader::{Lines, life, life_of};
 
 use self::book::Book;
+use self::reader::Progress;
 use self::sparing::Sparing;
 use crate::wire::{EventDocument, Numbering, UpgradeDocument, What, wall_clock};
 
@@ -47,6 +52,7 @@ const MOST: usize = 1_000;
 /// Keeps the journal, in a thread of its own named `journal`, until the supervisor ends.
 pub struct Journal {
     trouble: Trouble,
+    reader: Reader,
     began: SystemTime,
     /// Disconnected when the last line has been written.
     written: Receiver<()>,
@@ -77,22 +83,30 @@ impl Journal {
     /// The system has no thread left.
     pub fn start(folder: OwnedFd, events: Receiver<Event>, header: &Header) -> io::Result<Self> {
         let trouble = Trouble::default();
+        let progress = Arc::new(Progress::default());
+        let reader = Reader::new(folder.try_clone()?, wall_clock(), Arc::clone(&progress));
         let mut book = Book::new(folder, MAX_SIZE, trouble.clone());
-        let began = wall_clock();
+        let began = reader.began();
         let beginning = beginning(header, began);
         let (writing, written) = bounded::<()>(0);
         #[expect(clippy::disallowed_methods, reason = "a slow disk must hold up nobody")]
         let _detached = std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
-            keep(&mut book, &events, &beginning);
+            keep(&mut book, &events, &beginning, &progress);
             drop(writing);
         })?;
-        Ok(Self { trouble, began, written })
+        Ok(Self { trouble, reader, began, written })
     }
 
     /// What is wrong with it, now and later.
     #[must_use]
     pub fn trouble(&self) -> Trouble {
         self.trouble.clone()
+    }
+
+    /// For whoever reads it meanwhile.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
     }
 
     /// When it began, by the wall clock as it was then: what its `supervisorStarted` says.
@@ -154,7 +168,7 @@ impl Batch {
 }
 
 /// Writes down what happens until nothing more can.
-fn keep(book: &mut Book, events: &Receiver<Event>, beginning: &EventDocument) {
+fn keep(book: &mut Book, events: &Receiver<Event>, beginning: &EventDocument, progress: &Progress) {
     book.write(&Batch::of(beginning));
     let mut numbering = Numbering::default();
     let mut sparing = Sparing::default();
@@ -175,6 +189,7 @@ fn keep(book: &mut Book, events: &Receiver<Event>, beginning: &EventDocument) {
         if batch.count > 0 {
             book.write(&batch);
         }
+        progress.note(numbering.count);
     }
     if is_left {
         // Another one goes on, and says so.

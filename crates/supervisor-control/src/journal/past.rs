@@ -32,12 +32,8 @@ impl Past {
     /// # Errors
     /// It cannot be read, for want of permission for instance.
     pub fn read(folder: BorrowedFd<'_>) -> io::Result<Self> {
-        // The new one first: should it become the old one meanwhile, it is read twice instead of not at all.
-        let new = open(folder, FILE)?;
-        let old = open(folder, OLD_FILE)?;
-        let old = old.filter(|(_, inode)| new.as_ref().is_none_or(|(_, new)| new != inode));
-        let content =
-            |file: Option<(File, _)>| file.map_or_else(|| Ok(Vec::new()), |(file, _)| content(file));
+        let [old, new] = both(folder)?;
+        let content = |file: Option<File>| file.map_or_else(|| Ok(Vec::new()), content);
         Ok(Self { new: content(new)?, old: content(old)? })
     }
 
@@ -56,6 +52,19 @@ impl Past {
             Some(Entry { line, document: serde_json::from_str(line).ok()? })
         })
     }
+}
+
+/// The files that there are, the older one first.
+pub(super) fn open_both(folder: BorrowedFd<'_>) -> io::Result<Vec<File>> {
+    Ok(both(folder)?.into_iter().flatten().collect())
+}
+
+fn both(folder: BorrowedFd<'_>) -> io::Result<[Option<File>; 2]> {
+    // The new one first: should it become the old one meanwhile, it is found twice instead of not at all.
+    let new = open(folder, FILE)?;
+    let old = open(folder, OLD_FILE)?;
+    let old = old.filter(|(_, inode)| new.as_ref().is_none_or(|(_, new)| new != inode));
+    Ok([old, new].map(|file| file.map(|(file, _)| file)))
 }
 
 type Inode = (rustix::fs::Dev, u64);

@@ -14,67 +14,73 @@
 //! so that no byte tells when the answer is made: the connection counts what came beyond the request. Nor is anything read after it
 //! until then, so that hyper would not notice that the client has gone: the connection watches for that itself.
 
-use std::cell::Cell;
+mod activity;
+mod watched;
+
+use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 
 use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::UnixStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Limits;
-use super::peer::Peer;
+pub(super) use self::activity::Activity;
+use self::watched::{HangUp, Watched};
+use super::gate::{Gate, HELD_BACK, Refusal};
+use super::peer::{Access, Peer};
+use super::stream::Stream;
 
 /// The largest head of a request, in bytes.
 const HEAD_SIZE: usize = 16 * 1024;
 
+/// By whom and how the requests of a connection are answered.
+pub(super) struct Desk<C> {
+    pub(super) peer: Peer,
+    pub(super) gate: Gate,
+    pub(super) router: Router,
+    /// Whether so many are waiting for their answers that no more may wait.
+    pub(super) is_crowded: C,
+}
+
 /// Serves a connection until it ends, a time limit is over, or `graceful` says that it is enough.
-pub(super) async fn serve(
-    stream: UnixStream,
-    peer: Peer,
-    router: Router,
+pub(super) async fn serve<C: Fn() -> bool>(
+    stream: Stream,
+    desk: Desk<C>,
     activity: Rc<Activity>,
-    is_crowded: impl Fn() -> bool,
     graceful: Watcher,
 ) {
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+    let desk = &desk;
+    let service = service_fn(|request: hyper::Request<Incoming>| {
         activity.request_came(request.body().size_hint().exact().unwrap_or(0));
-        let logged = Logged::new(&request, &peer);
-        request.extensions_mut().insert(peer.clone());
-        if is_crowded() {
-            request.extensions_mut().insert(Crowded);
-        }
-        let answering = router.call(request);
+        let logged = Logged::new(&request, &desk.peer);
         let activity = &activity;
         async move {
-            let answer = answering.await;
-            if answer.as_ref().is_ok_and(|answer| answer.extensions().get::<Endless>().is_none()) {
+            let answer = desk.answer(request, activity).await;
+            if answer.extensions().get::<Endless>().is_none() {
                 activity.answer_is_made();
             }
-            answer.inspect(|answer| logged.answered(answer.status().as_u16()))
+            logged.answered(&answer);
+            Ok::<_, Infallible>(answer)
         }
     });
     let stream = Rc::new(stream);
-    let watched = Watched { stream: Rc::clone(&stream), activity: Rc::clone(&activity) };
+    let watched = Watched::new(Rc::clone(&stream), Rc::clone(&activity));
     let connection = http1::Builder::new()
         .max_buf_size(HEAD_SIZE)
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(watched), service);
     let mut connection = pin!(graceful.watch(connection));
-    let mut timer = pin!(sleep_until(activity.accepted));
+    let mut timer = pin!(sleep_until(Instant::now()));
     let mut hang_up = None;
 
     // Whatever ends it, an error of the peer or the time, there is nobody left to tell.
@@ -100,148 +106,53 @@ pub(super) async fn serve(
     .await;
 }
 
+impl<C: Fn() -> bool> Desk<C> {
+    /// The answer to a request, if it may be made.
+    async fn answer(&self, mut request: hyper::Request<Incoming>, activity: &Activity) -> Response {
+        match self.gate.admit(&request) {
+            Ok(access) => {
+                if access != Access::Stranger {
+                    activity.is_known();
+                }
+                request.extensions_mut().insert(self.peer.clone());
+                if (self.is_crowded)() {
+                    request.extensions_mut().insert(Crowded);
+                }
+                let router = TowerToHyperService::new(self.router.clone());
+                router.call(request).await.unwrap_or_else(|never| match never {})
+            }
+            Err(refusal) => self.refuse(refusal).await,
+        }
+    }
+
+    /// Whoever is not known has had its chance, and whoever guesses has to wait.
+    async fn refuse(&self, refusal: Refusal) -> Response {
+        if let Refusal::WrongToken(untold) = refusal {
+            if let Some(count) = untold {
+                tracing::warn!(target: "control", count, "a wrong token, from what would be {}", self.peer.0);
+            }
+            sleep(HELD_BACK).await;
+        }
+        let mut answer = refusal.into_problem().into_response();
+        answer.extensions_mut().insert(Refused);
+        if matches!(self.gate, Gate::Token(_)) {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+}
+
 /// Says of a request that so many are waiting for their answers that this one must not wait too.
 #[derive(Clone, Copy)]
 pub(super) struct Crowded;
 
+/// Says of an answer that the request was not looked at.
+#[derive(Clone, Copy)]
+struct Refused;
+
 /// Says of an answer that it ends with its connection: until then, that waits for an answer.
 #[derive(Clone, Copy)]
 pub(super) struct Endless;
-
-/// What a connection is doing, for its own time limits and for choosing which one to close when there are too many.
-pub(super) struct Activity {
-    limits: Limits,
-    accepted: Instant,
-    phase: Cell<Phase>,
-    last_byte: Cell<Instant>,
-    /// How long the body of the last request is; 0 if it came in chunks, whose end is a blank line.
-    body_length: Cell<u64>,
-    blank_line: Cell<BlankLine>,
-}
-
-/// Where the last blank line is, with which every head ends.
-#[derive(Clone, Copy, Default)]
-struct BlankLine {
-    bytes_since: u64,
-    /// Whether nothing has come in the present line.
-    in_empty_line: bool,
-    /// How many there were since the connection last idled, but for those of the requests that were taken up.
-    more: usize,
-}
-
-#[derive(Clone, Copy)]
-enum Phase {
-    /// A head is being waited for since then.
-    Head { since: Instant },
-    /// A request is being read or answered.
-    Request,
-    /// The last answer is made; it may still be on its way out.
-    Idle,
-    /// Likewise, and there is something of the next head, the rest of which is being waited for since then.
-    AnsweredAmidHead { since: Instant },
-}
-
-impl Activity {
-    /// That of a connection that has just been accepted.
-    pub(super) fn new(limits: Limits) -> Self {
-        let now = Instant::now();
-        Self {
-            limits,
-            accepted: now,
-            phase: Cell::new(Phase::Head { since: now }),
-            last_byte: Cell::new(now),
-            body_length: Cell::default(),
-            blank_line: Cell::default(),
-        }
-    }
-
-    /// Whether a request has been taken up and its answer is not made yet.
-    pub(super) fn has_request(&self) -> bool {
-        matches!(self.phase.get(), Phase::Request)
-    }
-
-    /// Whether more has come than the request that is being answered: then nothing is read until it is.
-    fn is_unread(&self) -> bool {
-        // A body that holds blank lines itself is taken for more, which costs a descriptor until it is answered.
-        self.has_request() && (self.blank_line.get().more > 0 || self.has_beginning())
-    }
-
-    /// Whether something of a head has come that has no end yet.
-    fn has_beginning(&self) -> bool {
-        // A body that holds blank lines itself can hide what follows it.
-        self.blank_line.get().bytes_since > self.body_length.get()
-    }
-
-    /// Whether nothing is lost when the connection is closed: no request is there, and no answer is on its way.
-    pub(super) fn is_fresh(&self) -> bool {
-        matches!(self.phase.get(), Phase::Head { .. })
-    }
-
-    /// When the last byte came or went.
-    pub(super) fn last_byte(&self) -> Instant {
-        self.last_byte.get()
-    }
-
-    /// When the connection is to be closed unless something happens. A request has its own time limits.
-    fn deadline(&self) -> Option<Instant> {
-        match self.phase.get() {
-            Phase::Head { since } | Phase::AnsweredAmidHead { since } => Some(since + self.limits.head_time),
-            Phase::Request => None,
-            Phase::Idle => Some(self.last_byte.get() + self.limits.idle_time),
-        }
-    }
-
-    fn bytes_came(&self, bytes: &[u8]) {
-        let now = Instant::now();
-        self.last_byte.set(now);
-        let mut blank_line = self.blank_line.get();
-        if matches!(self.phase.get(), Phase::Idle) {
-            blank_line.more = 0;
-        }
-        self.blank_line.set(bytes.iter().fold(blank_line, BlankLine::after));
-        match self.phase.get() {
-            Phase::Idle => self.phase.set(Phase::Head { since: now }),
-            Phase::AnsweredAmidHead { since } => self.phase.set(Phase::Head { since }),
-            Phase::Head { .. } | Phase::Request => {}
-        }
-    }
-
-    fn bytes_went(&self) {
-        self.last_byte.set(Instant::now());
-    }
-
-    fn request_came(&self, body_length: u64) {
-        self.body_length.set(body_length);
-        let blank_line = self.blank_line.get();
-        self.blank_line.set(BlankLine { more: blank_line.more.saturating_sub(1), ..blank_line });
-        self.phase.set(Phase::Request);
-    }
-
-    fn answer_is_made(&self) {
-        // Its first byte has as much time to go as the next one to come, however long the answer took.
-        let now = Instant::now();
-        self.last_byte.set(now);
-        // What is hidden is taken for idling.
-        self.phase.set(if self.has_beginning() {
-            Phase::AnsweredAmidHead { since: now }
-        } else {
-            Phase::Idle
-        });
-    }
-}
-
-impl BlankLine {
-    fn after(self, byte: &u8) -> Self {
-        match byte {
-            b'\n' if self.in_empty_line => {
-                Self { bytes_since: 0, in_empty_line: true, more: self.more.saturating_add(1) }
-            }
-            b'\n' => Self { bytes_since: self.bytes_since + 1, in_empty_line: true, ..self },
-            b'\r' => Self { bytes_since: self.bytes_since + 1, ..self },
-            _ => Self { bytes_since: self.bytes_since + 1, in_empty_line: false, ..self },
-        }
-    }
-}
 
 /// The line of the log about a request.
 struct Logged {
@@ -257,117 +168,14 @@ impl Logged {
         Self { peer: peer.clone(), method: request.method().clone(), path, began: Instant::now() }
     }
 
-    /// Requests that change something are told at `info`, questions at `debug`.
-    fn answered(self, status: u16) {
+    /// Requests that change something are told at `info`, questions and what was not looked at, at `debug`.
+    fn answered(self, answer: &Response) {
         let Self { peer: Peer(peer), method, path, began } = self;
-        let duration = began.elapsed();
-        if method.is_safe() {
+        let (status, duration) = (answer.status().as_u16(), began.elapsed());
+        if method.is_safe() || answer.extensions().get::<Refused>().is_some() {
             tracing::debug!(target: "control", %peer, %method, path, status, ?duration);
         } else {
             tracing::info!(target: "control", %peer, %method, path, status, ?duration);
         }
-    }
-}
-
-/// That the peer has closed its end altogether, whatever it had sent before: noticed without reading.
-struct HangUp(AsyncFd<OwnedFd>);
-
-impl HangUp {
-    fn of(stream: &UnixStream) -> io::Result<Self> {
-        // What is watched for writing is told of the end of both directions alone: who only has nothing more to say may read.
-        let stream = stream.as_fd().try_clone_to_owned()?;
-        #[expect(
-            deprecated,
-            reason = "sound for what owns its descriptor, as here; what replaces it is unsafe"
-        )]
-        AsyncFd::with_interest(stream, Interest::WRITABLE).map(Self)
-    }
-
-    /// If not, the task is woken when it does.
-    fn has_come(&self, context: &mut Context<'_>) -> bool {
-        loop {
-            match self.0.poll_write_ready(context) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(mut room)) if !room.ready().is_write_closed() => room.clear_ready(),
-                Poll::Ready(_) => return true,
-            }
-        }
-    }
-}
-
-/// A stream whose traffic is noticed.
-struct Watched {
-    stream: Rc<UnixStream>,
-    activity: Rc<Activity>,
-}
-
-impl Watched {
-    /// Writes once there is room.
-    fn write(
-        &self,
-        context: &mut Context<'_>,
-        write: impl Fn(&UnixStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.stream.poll_write_ready(context))?;
-            match write(&self.stream) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                written => {
-                    self.activity.bytes_went();
-                    return Poll::Ready(written);
-                }
-            }
-        }
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.stream.poll_read_ready(context))?;
-            let unfilled = buffer.initialize_unfilled();
-            match self.stream.try_read(unfilled) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(length) => {
-                    if length > 0 {
-                        self.activity.bytes_came(&unfilled[..length]);
-                    }
-                    buffer.advance(length);
-                    return Poll::Ready(Ok(()));
-                }
-            }
-        }
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.write(context, |stream| stream.try_write(bytes))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.write(context, |stream| stream.try_write_vectored(slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    /// Nothing is kept back.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(rustix::net::shutdown(&*self.stream, rustix::net::Shutdown::Write)?))
     }
 }

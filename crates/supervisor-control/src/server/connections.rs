@@ -1,10 +1,11 @@
 //! All connections: taken in, counted, closed when there are too many, ended together.
+//!
+//! Those by TCP and those on the socket are counted apart, so that a stranger can keep nobody out of the socket.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::io::{self, Write};
-use std::os::unix::net::UnixListener;
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,14 +14,16 @@ use axum::http::StatusCode;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::unix::AsyncFd;
-use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, spawn_local, yield_now};
 
 use super::Limits;
-use super::connection::{self, Activity};
-use super::peer::Accounts;
+use super::connection::{self, Activity, Desk};
+use super::gate::{Gate, Lock};
+use super::paced::Paced;
+use super::peer::{Accounts, Peer};
 use super::problem::Problem;
+use super::stream::{Listener, Stream};
 
 /// How long to wait after an accept that failed, the first time and at most.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -28,10 +31,20 @@ const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration:
 /// How many connections more there may be while all the others wait for answers: so that somebody can still ask.
 const SPARE: usize = 4;
 
-/// Every open connection. Lives on the control thread.
+/// Who may connect.
+pub(super) enum Guard {
+    /// These accounts, to a local socket.
+    Accounts(Accounts),
+    /// Whoever has this token.
+    Token(Rc<Lock>),
+}
+
+/// Every open connection of a kind. Lives on the control thread.
 pub(super) struct Connections {
     limits: Limits,
     router: Router,
+    guard: Guard,
+    refused: Paced,
     graceful: GracefulShutdown,
     open: Rc<Open>,
 }
@@ -39,6 +52,7 @@ pub(super) struct Connections {
 /// The open connections by the order in which they were accepted.
 #[derive(Default)]
 struct Open {
+    next: Cell<u64>,
     entries: RefCell<BTreeMap<u64, Entry>>,
     closed: Notify,
 }
@@ -49,25 +63,23 @@ struct Entry {
 }
 
 impl Connections {
-    pub(super) fn new(limits: Limits, router: Router) -> Self {
-        Self { limits, router, graceful: GracefulShutdown::new(), open: Rc::default() }
+    pub(super) fn new(limits: Limits, router: Router, guard: Guard) -> Self {
+        let (refused, graceful) = (Paced::default(), GracefulShutdown::new());
+        Self { limits, router, guard, refused, graceful, open: Rc::default() }
     }
 
     /// Takes in whoever is allowed to connect.
-    pub(super) async fn accept(&self, listener: &AsyncFd<UnixListener>) -> Infallible {
-        let accounts = Accounts::allowed();
+    pub(super) async fn accept(&self, listener: &AsyncFd<Listener>) -> Infallible {
         let mut pause = ACCEPT_PAUSE.0;
-        let mut number = 0;
         loop {
             match next(listener).await {
                 Ok(stream) => {
                     pause = ACCEPT_PAUSE.0;
-                    number += 1;
-                    self.take_in(number, stream, &accounts);
+                    self.take_in(stream);
                 }
                 // There are no descriptors left, most likely. One of ours may do; else whoever is waiting in the
                 // queue waits on, and trying again at once would only burn time.
-                Err(_) if self.open.close_quietest(|activity| !activity.has_request()) => {}
+                Err(_) if self.open.close_least() => {}
                 Err(error) => {
                     tracing::warn!(target: "control", %error, "cannot accept a connection; trying again");
                     let _ = tokio::time::timeout(pause, self.open.closed.notified()).await;
@@ -79,32 +91,29 @@ impl Connections {
         }
     }
 
-    fn take_in(&self, number: u64, stream: UnixStream, accounts: &Accounts) {
-        let peer = match accounts.admit(&stream) {
-            Ok(peer) => peer,
+    fn take_in(&self, stream: Stream) {
+        let (peer, gate) = match self.guard.admit(&stream) {
+            Ok(admitted) => admitted,
             Err(error) => {
-                tracing::warn!(target: "control", %error, "refused a connection");
-                return refuse(stream, Problem::new(StatusCode::FORBIDDEN, error.to_string()));
+                if let Some(count) = self.refused.note() {
+                    tracing::warn!(target: "control", %error, count, "refused a connection");
+                }
+                return refuse(&stream, Problem::new(StatusCode::FORBIDDEN, error.to_string()));
             }
         };
         if !self.make_room() {
             let detail = "too many requests are waiting already; try again later";
-            return refuse(stream, Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+            return refuse(&stream, Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
         }
-        let activity = Rc::new(Activity::new(self.limits));
+        let activity = Rc::new(Activity::new(self.limits, matches!(gate, Gate::Token(_))));
         let is_crowded = {
             let (open, most) = (Rc::clone(&self.open), self.most());
             move || open.waiting() > most
         };
+        let number = self.open.next.replace(self.open.next.get() + 1);
         let slot = Slot { number, open: Rc::clone(&self.open) };
-        let serving = connection::serve(
-            stream,
-            peer,
-            self.router.clone(),
-            Rc::clone(&activity),
-            is_crowded,
-            self.graceful.watcher(),
-        );
+        let desk = Desk { peer, gate, router: self.router.clone(), is_crowded };
+        let serving = connection::serve(stream, desk, Rc::clone(&activity), self.graceful.watcher());
         let task = spawn_local(async move {
             let _slot = slot;
             serving.await;
@@ -113,12 +122,13 @@ impl Connections {
         self.open.entries.borrow_mut().insert(number, entry);
     }
 
-    /// Closes idle connections until there is room for one more. Whether there is: who waits for an answer gets it.
+    /// Closes connections that may give way until there is room for one more. Whether there is: who waits for an answer
+    /// gets it.
     fn make_room(&self) -> bool {
         let all_wait = self.open.waiting() >= self.most();
         let most = if all_wait { self.most() + SPARE } else { self.most() };
         while self.open.entries.borrow().len() >= most {
-            if !self.open.close_quietest(|activity| !activity.has_request()) {
+            if !self.open.close_least() {
                 return false;
             }
         }
@@ -132,9 +142,27 @@ impl Connections {
     /// Ends every connection: at once where nothing is under way, else when the answer has been sent, and after
     /// `limit` in any case.
     pub(super) async fn finish(self, limit: Duration) {
-        while self.open.close_quietest(Activity::is_fresh) {}
+        while self.open.close_one(Activity::is_fresh) {}
         let _ = tokio::time::timeout(limit, self.graceful.shutdown()).await;
-        while self.open.close_quietest(|_| true) {}
+        while self.open.close_one(|_| true) {}
+    }
+}
+
+impl Guard {
+    /// Who is there, and what each request has to show.
+    ///
+    /// # Errors
+    /// Whoever it is may not be there.
+    fn admit(&self, stream: &Stream) -> io::Result<(Peer, Gate)> {
+        match (self, stream) {
+            (Self::Accounts(accounts), Stream::Unix(stream)) => {
+                accounts.admit(stream).map(|(peer, access)| (peer, Gate::Known(access)))
+            }
+            (Self::Token(lock), Stream::Tcp(stream)) => {
+                Ok((Peer::at(stream.peer_addr()?), Gate::Token(Rc::clone(lock))))
+            }
+            _ => Err(ErrorKind::Unsupported.into()),
+        }
     }
 }
 
@@ -142,17 +170,14 @@ impl Connections {
 ///
 /// # Errors
 /// Somebody waits and cannot be taken in.
-async fn next(listener: &AsyncFd<UnixListener>) -> io::Result<UnixStream> {
+async fn next(listener: &AsyncFd<Listener>) -> io::Result<Stream> {
     loop {
         let mut ready = listener.readable().await?;
         match listener.get_ref().accept() {
-            Ok((stream, _)) => {
-                stream.set_nonblocking(true)?;
-                return UnixStream::from_std(stream);
-            }
+            Ok(stream) => return Ok(stream),
             // Linux looks for a descriptor first and for somebody in the queue second: for want of one it fails though
             // nobody waits.
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock && is_awaited(listener.get_ref()) => {
+            Err(error) if error.kind() != ErrorKind::WouldBlock && is_awaited(listener.get_ref()) => {
                 return Err(error);
             }
             Err(_) => ready.clear_ready(),
@@ -161,31 +186,36 @@ async fn next(listener: &AsyncFd<UnixListener>) -> io::Result<UnixStream> {
 }
 
 /// Whether somebody is in the queue.
-fn is_awaited(listener: &UnixListener) -> bool {
+fn is_awaited(listener: &Listener) -> bool {
     let mut polled = [PollFd::new(listener, PollFlags::IN)];
     // What cannot be told is taken for a yes: then the failure is told, and the next try waits.
     poll(&mut polled, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
 }
 
 /// Answers without reading what was asked, and closes.
-fn refuse(stream: UnixStream, problem: Problem) {
+fn refuse(stream: &Stream, problem: Problem) {
     // It fits into the empty buffer of a new connection; if the peer is gone already, nobody misses it.
-    let _ = stream.into_std().and_then(|mut stream| stream.write_all(&problem.unasked()));
+    let _ = rustix::net::send(stream, &problem.unasked(), rustix::net::SendFlags::NOSIGNAL);
 }
 
 impl Open {
-    /// How many connections wait for an answer.
+    /// How many connections wait for an answer that they will get.
     fn waiting(&self) -> usize {
-        self.entries.borrow().values().filter(|entry| entry.activity.has_request()).count()
+        self.entries.borrow().values().filter(|entry| !entry.activity.may_give_way()).count()
     }
 
-    /// Closes the one among the `eligible` whose last byte is longest ago. Whether there was one.
-    fn close_quietest(&self, eligible: impl Fn(&Activity) -> bool) -> bool {
+    /// Closes the one among those that may give way which is worth least. Whether there was one.
+    fn close_least(&self) -> bool {
+        self.close_one(Activity::may_give_way)
+    }
+
+    /// Likewise among the `eligible`.
+    fn close_one(&self, eligible: impl Fn(&Activity) -> bool) -> bool {
         let entry = {
             let mut entries = self.entries.borrow_mut();
             let eligible = entries.iter().filter(|(_, entry)| eligible(&entry.activity));
-            let quietest = eligible.min_by_key(|(_, entry)| entry.activity.last_byte());
-            let number = quietest.map(|(number, _)| *number);
+            let least = eligible.min_by_key(|(_, entry)| entry.activity.worth());
+            let number = least.map(|(number, _)| *number);
             number.and_then(|number| entries.remove(&number))
         };
         // What is not counted any more will be closed when its task has its next turn.

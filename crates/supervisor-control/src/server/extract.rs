@@ -1,5 +1,7 @@
 //! What a request says, read strictly: whatever is not understood is refused, never ignored.
 
+mod query;
+
 use std::time::Duration;
 
 use axum::body::{Bytes, HttpBody};
@@ -13,9 +15,14 @@ use supervisor::Targets;
 use super::App;
 use super::connection::Crowded;
 use super::problem::Problem;
+use query::Pairs;
+pub(super) use query::{Awaited, JournalQuery, LastEvent, LogQuery, Which};
 
 /// The largest body of a request, in bytes.
 pub(super) const BODY_SIZE: usize = 1024 * 1024;
+
+/// Nobody waits for longer than so many seconds.
+const LONGEST_WAIT: f64 = 1e9;
 
 /// The most names in one request: as many as a registry may have components.
 const MAX_NAMES: usize = 10_000;
@@ -30,14 +37,10 @@ impl FromRequestParts<App> for Names {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        let pairs: Vec<(String, String)> = read_query(parts)?;
-        if let Some((key, _)) = pairs.iter().find(|(key, _)| key != "id") {
-            return Err(bad(format!("cannot read the query: unknown parameter {key:?}, expected \"id\"")));
-        }
-        if pairs.is_empty() {
-            return Ok(Self(Targets::All));
-        }
-        named(pairs.into_iter().map(|(_, name)| name).collect()).map(Self)
+        let mut query = Pairs::of(parts)?;
+        let targets = query.targets()?;
+        query.end(&["id"])?;
+        Ok(Self(targets.unwrap_or(Targets::All)))
     }
 }
 
@@ -91,17 +94,33 @@ impl FromRequestParts<App> for Patience {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         let query: PatienceQuery = read_query(parts)?;
-        if query.wait != Some(false) && parts.extensions.get::<Crowded>().is_some() {
-            let detail = "too many requests are waiting already; ask without waiting (wait=false), or later";
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+        if query.wait != Some(false) {
+            refuse_if_crowded(parts)?;
         }
-        match (query.wait, query.timeout.map(Duration::try_from_secs_f64)) {
-            (_, Some(Err(_))) => Err(bad("cannot read the query: timeout must be a number of seconds")),
+        match (query.wait, query.timeout.map(wait_of)) {
+            (_, Some(None)) => Err(bad(format!("cannot read the query: timeout must be {SECONDS}"))),
             (Some(false), _) => Ok(Self::None),
-            (_, Some(Ok(timeout))) => Ok(Self::For(timeout)),
+            (_, Some(Some(timeout))) => Ok(Self::For(timeout)),
             (_, None) => Ok(Self::Forever),
         }
     }
+}
+
+/// What a time to wait has to be.
+const SECONDS: &str = "a number of seconds, a billion at most";
+
+/// So many seconds, if nobody has to wait for longer than anybody would.
+fn wait_of(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds <= LONGEST_WAIT)
+}
+
+/// So many requests may be waiting that another one may not.
+fn refuse_if_crowded(parts: &Parts) -> Result<(), Problem> {
+    if parts.extensions.get::<Crowded>().is_none() {
+        return Ok(());
+    }
+    let detail = "too many requests are waiting already; ask without waiting (wait=false), or later";
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
 }
 
 /// The document in the body; an empty body is the same as `{}`.

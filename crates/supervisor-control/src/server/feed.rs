@@ -17,6 +17,7 @@ use supervisor::{Event, Handle};
 use tokio::sync::mpsc;
 
 use super::problem::Problem;
+use super::resume::Position;
 use crate::wire::{EventDocument, Numbering, What, wall_clock};
 
 /// How many events wait for a slow follower before it loses some.
@@ -27,12 +28,16 @@ const QUEUE: usize = 1_024;
 pub(super) struct Feed {
     handle: Handle,
     most: usize,
+    /// By what the life of the supervisor is told from others.
+    life: u64,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     followers: Vec<Follower>,
+    /// The number of the last event that they were told.
+    count: u64,
     /// By what version the supervisor is replaced, once it is: nobody follows any more.
     successor: Option<String>,
     reader: Option<Reader>,
@@ -50,6 +55,7 @@ struct Reader {
 #[derive(Debug)]
 struct Follower {
     queue: mpsc::Sender<Bytes>,
+    life: u64,
     lost: u64,
 }
 
@@ -59,13 +65,13 @@ pub(super) struct Stream {
 }
 
 impl Feed {
-    /// The events of this supervisor, for at most so many followers.
-    pub(super) fn new(handle: Handle, most: usize) -> Self {
-        Self { handle, most, state: Arc::default() }
+    /// The events of this supervisor, which began its life then, for at most so many followers.
+    pub(super) fn new(handle: Handle, most: usize, life: u64) -> Self {
+        Self { handle, most, life, state: Arc::default() }
     }
 
-    /// Follows from now on.
-    pub(super) fn follow(&self) -> Result<Stream, Problem> {
+    /// Follows from now on: from after which event.
+    pub(super) fn follow(&self) -> Result<(Position, Stream), Problem> {
         let mut state = lock(&self.state);
         if state.successor.is_some() {
             let detail = "the supervisor is being replaced; ask again";
@@ -77,11 +83,12 @@ impl Feed {
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
         }
         if state.reader.is_none() {
-            state.reader = Some(self.read()?);
+            let (count, reader) = self.read()?;
+            (state.count, state.reader) = (count, Some(reader));
         }
         let (sender, queue) = mpsc::channel(QUEUE);
-        state.followers.push(Follower { queue: sender, lost: 0 });
-        Ok(Stream { queue })
+        state.followers.push(Follower { queue: sender, life: self.life, lost: 0 });
+        Ok((Position { life: self.life, seq: state.count }, Stream { queue }))
     }
 
     /// Tells those who follow that the supervisor is replaced by one of this version, and ends all streams.
@@ -100,22 +107,23 @@ impl Feed {
         }
     }
 
-    fn read(&self) -> Result<Reader, Problem> {
+    /// Begins to read: after how many events.
+    fn read(&self) -> Result<(u64, Reader), Problem> {
         let (before, events) = self.handle.subscribe_numbered()?;
         let (stop, stopped) = bounded(0);
-        let state = Arc::clone(&self.state);
+        let (state, life) = (Arc::clone(&self.state), self.life);
         #[expect(
             clippy::disallowed_methods,
             reason = "events come by a channel that no runtime can wait for"
         )]
         let thread = std::thread::Builder::new()
             .name("events".to_owned())
-            .spawn(move || tell(&events, &stopped, &state, Numbering::after(before)))
+            .spawn(move || tell(&events, &stopped, &state, Numbering::after(before), life))
             .map_err(|error| {
                 let detail = format!("cannot start a thread for the events: {error}; try again later");
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             })?;
-        Ok(Reader { thread, _stop: stop })
+        Ok((before, Reader { thread, _stop: stop }))
     }
 }
 
@@ -131,6 +139,7 @@ fn tell(
     stopped: &Receiver<Infallible>,
     state: &Mutex<State>,
     mut numbering: Numbering,
+    life: u64,
 ) {
     loop {
         let event = select! {
@@ -138,8 +147,9 @@ fn tell(
             recv(stopped) -> _ => None,
         };
         let before = numbering.count;
-        let message = event.map(|event| Message::of(&numbering.document(&event), before));
+        let message = event.map(|event| Message::of(&numbering.document(&event), before, life));
         let mut state = lock(state);
+        state.count = numbering.count;
         match message {
             Some(message) => state.followers.retain_mut(|follower| follower.tell(&message)),
             None => {
@@ -147,7 +157,7 @@ fn tell(
                     let text = format!("the supervisor is replaced by version {version}");
                     let what = What::Upgrading { version };
                     let last = EventDocument::of_supervisor(what, numbering.count, wall_clock(), text);
-                    let message = Message::of(&last, before);
+                    let message = Message::of(&last, before, life);
                     state.followers.retain_mut(|follower| follower.tell(&message));
                 }
                 state.followers.clear();
@@ -162,7 +172,7 @@ fn tell(
 }
 
 /// An event on its way to the followers.
-struct Message {
+pub(super) struct Message {
     bytes: Bytes,
     seq: u64,
     /// How many events are lost with it: more than one, if it says itself that some are.
@@ -170,11 +180,16 @@ struct Message {
 }
 
 impl Message {
-    fn of(document: &EventDocument, before: u64) -> Self {
+    fn of(document: &EventDocument, before: u64, life: u64) -> Self {
         // No document has what JSON cannot say.
         let json = serde_json::to_string(document).unwrap_or_default();
-        let bytes = format!("id: {}\ndata: {json}\n\n", document.seq).into();
-        Self { bytes, seq: document.seq, weight: document.seq - before }
+        let seq = document.seq;
+        Self { bytes: Self::text(Position { life, seq }, &json).into(), seq, weight: seq - before }
+    }
+
+    /// As it is sent: a document, and from where whoever has it goes on.
+    pub(super) fn text(Position { life, seq }: Position, json: &str) -> String {
+        format!("id: {life}-{seq}\ndata: {json}\n\n")
     }
 }
 
@@ -200,12 +215,19 @@ impl Follower {
         let reason = "this reader is too slow".to_owned();
         let text = format!("{count} events are missing here: {reason}");
         let lost = EventDocument::of_supervisor(What::Lost { count, reason }, last, wall_clock(), text);
-        self.queue.try_send(Message::of(&lost, last).bytes).is_ok()
+        self.queue.try_send(Message::of(&lost, last, self.life).bytes).is_ok()
     }
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stream {
+    /// The next one.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        self.queue.recv().await
+    }
 }
 
 impl HttpBody for Stream {
@@ -240,18 +262,18 @@ mod tests {
     #[test]
     fn a_follower_that_is_too_slow_loses_the_newest_and_is_told_at_once_and_how_many() {
         let (queue, mut slow) = mpsc::channel(4);
-        let mut follower = Follower { queue, lost: 0 };
+        let mut follower = Follower { queue, life: 7, lost: 0 };
         for seq in 1..=10 {
-            assert!(follower.tell(&Message::of(&document(seq), seq - 1)));
+            assert!(follower.tell(&Message::of(&document(seq), seq - 1, 7)));
         }
         let mut next = || slow.try_recv().ok().map(|bytes| read(&bytes));
         assert_eq!([next(), next(), next()], [Some((1, 0)), Some((2, 0)), Some((3, 0))]);
         assert_eq!([next(), next()], [Some((4, 1)), None]);
         // What was lost and could not be told stands before what comes next.
-        assert!(follower.tell(&Message::of(&document(11), 10)));
+        assert!(follower.tell(&Message::of(&document(11), 10, 7)));
         let mut next = || slow.try_recv().ok().map(|bytes| read(&bytes));
         assert_eq!([next(), next(), next()], [Some((10, 6)), Some((11, 0)), None]);
         drop(slow);
-        assert!(!follower.tell(&Message::of(&document(12), 11)));
+        assert!(!follower.tell(&Message::of(&document(12), 11, 7)));
     }
 }

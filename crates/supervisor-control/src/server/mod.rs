@@ -1,39 +1,56 @@
-//! The server: one thread, one socket, few connections.
+//! The server: one thread, a socket, perhaps ports, few connections.
 //!
-//! - `connections`: who may connect, how many, and how they end
-//! - `connection`: one connection and its time limits
-//! - `routes`: what can be asked for
+//! - `builder`: how it is made; `tcp`: ports, which may be taken
+//! - `connections`: who may connect, how many, and how they end; `peer`: who is there
+//! - `connection`: one connection and its time limits; `stream`: of which kind it is
+//! - `gate`: whether a request is answered
+//! - `routes`: what can be asked for; `document`: the same for programs
 //! - `extract`: what a request says, read strictly
 //! - `order`: what that asks of the supervisor
 //! - `problem`: answers
-//! - `peer`: who asks
-//! - `feed`: events for those who follow them
+//! - `health`: whether all is well, for those who may know no more
+//! - `feed`: events for those who follow them; `resume`: for those who were away for a while
+//! - `journal`, `logs`: what was written down; `reading`: beside this thread, because a disk may hang
+//! - `registry`: what runs, as it was declared
 //! - `upgrade`, `trace_level`: what the host is asked for
 
+mod builder;
 mod connection;
 mod connections;
+mod document;
 mod extract;
 mod feed;
+mod gate;
+mod health;
+mod journal;
+mod logs;
 mod order;
+mod paced;
 mod peer;
 mod problem;
+mod reading;
+mod registry;
+mod resume;
 mod routes;
+mod stream;
+mod tcp;
 mod trace_level;
 mod upgrade;
 
-use std::ffi::OsStr;
+use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::Gid;
 use supervisor::Handle;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -41,17 +58,28 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use crate::socket::{BoundSocket, Place};
+pub use self::builder::Builder;
+use self::connections::{Connections, Guard};
+use self::feed::Feed;
+use self::gate::Lock;
+use self::health::Health;
+use self::peer::Accounts;
+use self::reading::Reading;
+use self::stream::Listener;
+use self::tcp::{Endpoint, Trouble};
+use self::trace_level::TraceLevel;
+pub use self::upgrade::UpgradeRequest;
+use self::upgrade::Upgrader;
+use crate::Token;
+use crate::journal::Reader;
+use crate::socket::BoundSocket;
 use crate::wire::UpgradeDocument;
-use connections::Connections;
-use feed::Feed;
-use trace_level::TraceLevel;
-pub use upgrade::UpgradeRequest;
-use upgrade::Upgrader;
 
-/// Answers on a Unix socket whoever wants to know of or control a supervisor, in a thread of its own named `control`.
+/// Answers whoever wants to know of or control a supervisor, on a Unix socket and by TCP, in a thread of its own named
+/// `control`.
 ///
-/// Only root and the account that the server itself runs as may connect; the operating system says who is there.
+/// To the socket, only root and the account that the server itself runs as may connect, and [a group](Builder::readers) that
+/// reads; the operating system says who is there. By [TCP](Builder::tcp), each request needs a [`Token`].
 /// While nobody asks, nothing happens: the thread sleeps without a timer. Dropping the server ends it at once,
 /// [`Server::finish`] when the answers under way have been sent; both close all connections and remove the socket.
 pub struct Server {
@@ -68,24 +96,18 @@ struct Farewell {
     successor: Option<String>,
 }
 
-/// How to make a [`Server`].
-#[derive(Clone, Debug)]
-pub struct Builder {
-    app: App,
-    replace: bool,
-}
-
 /// What the server bears. Requests beyond are refused or their connections closed.
 ///
 /// Heads of requests may have 16 KiB, bodies 1 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many connections there may be at once, at least 1. When there is one more, the longest idle one is closed.
+    /// How many connections there may be at once, at least 1, on the socket and as many by TCP. When there is one more, the
+    /// longest idle one is closed; by TCP first one that has not presented the token.
     /// One that waits for an answer never is: if all do, a few more are taken in, on which everything can be asked for
     /// but to wait (503). Default: 64.
     pub connections: usize,
-    /// How many of them may follow events. Default: 16.
+    /// How many of them may follow events, and as many again logs. Default: 16.
     pub streams: usize,
     /// How long the head of a request may take. Default: 5 s.
     pub head_time: Duration,
@@ -114,6 +136,11 @@ struct App {
     registry: Option<Arc<str>>,
     version: Arc<str>,
     began: Option<SystemTime>,
+    journal: Option<Reader>,
+    about: registry::About,
+    health: Health,
+    reading: Reading,
+    log_places: logs::Places,
     conditions: Conditions,
     limits: Limits,
     feed: Arc<Feed>,
@@ -140,23 +167,19 @@ impl fmt::Debug for Conditions {
 }
 
 impl Server {
+    /// Serves what `handle` controls at a new socket at `path`, whose folder must exist and should be private: to root and
+    /// the account that this process runs as. What else there is to choose has [`Server::builder`].
+    ///
+    /// # Errors
+    /// As [`Builder::bind`].
+    pub fn new(handle: Handle, path: &Path) -> io::Result<Self> {
+        Self::builder(handle).bind(path)
+    }
+
     /// How to make a server that controls what `handle` controls.
     #[must_use]
     pub fn builder(handle: Handle) -> Builder {
-        let limits = Limits::default();
-        let app = App {
-            feed: Arc::new(Feed::new(handle.clone(), limits.streams)),
-            handle,
-            registry: None,
-            version: env!("CARGO_PKG_VERSION").into(),
-            began: None,
-            conditions: Conditions::default(),
-            limits,
-            upgrader: Upgrader::default(),
-            upgrade: None,
-            trace_level: TraceLevel::default(),
-        };
-        Builder { app, replace: false }
+        Builder::new(handle)
     }
 
     /// Takes no new connections, sends the answers that are under way, and ends: after `limit` in any case.
@@ -197,181 +220,102 @@ impl fmt::Debug for Server {
     }
 }
 
-impl Builder {
-    /// The registry that the supervisor was started with, to be shown. Default: none.
-    #[must_use]
-    pub fn registry(mut self, registry: &Path) -> Self {
-        self.app.registry = Some(registry.to_string_lossy().into());
-        self
-    }
+/// Where the server listens.
+struct Places {
+    socket: Option<Socket>,
+    /// The group whose members may read, on the socket.
+    readers: Option<Gid>,
+    /// The ports, what stands in the way of each, and the token for all of them.
+    tcp: Option<(Vec<(Endpoint, Trouble)>, Token)>,
+}
 
-    /// The version of the supervisor, to be shown. Default: that of this crate.
-    #[must_use]
-    pub fn supervisor_version(mut self, version: &str) -> Self {
-        self.app.version = version.into();
-        self
-    }
-
-    /// When the supervisor's journal began, if it keeps one: see [`crate::journal::Journal::began`]. By that, those who
-    /// read the journal tell it from that of an older supervisor. Default: it keeps none.
-    #[must_use]
-    pub fn journal_began(mut self, began: SystemTime) -> Self {
-        self.app.began = Some(began);
-        self
-    }
-
-    /// Something of the host's that may not be as it should be: asked at each status, it says what is wrong, as a
-    /// sentence, if anything is, and must answer at once. Default: nothing.
-    #[must_use]
-    pub fn condition(mut self, condition: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
-        self.app.conditions.0.push(Arc::new(condition));
-        self
-    }
-
-    /// What is done when somebody asks for the supervisor to be replaced by another executable. It must return at once, and
-    /// [answer](UpgradeRequest::answer) later. Default: such requests are refused.
-    #[must_use]
-    pub fn upgrader(mut self, begin: impl Fn(UpgradeRequest) + Send + Sync + 'static) -> Self {
-        self.app.upgrader = Upgrader(Some(Arc::new(begin)));
-        self
-    }
-
-    /// The last upgrade, to be shown. Default: none.
-    #[must_use]
-    pub fn upgrade(mut self, upgrade: Option<UpgradeDocument>) -> Self {
-        self.app.upgrade = upgrade.map(Arc::new);
-        self
-    }
-
-    /// How much the host tells in its own log, from 1 to 4: given a level, which is to hold from now on, and who asks, it
-    /// says which holds. It must answer at once. Default: such requests are refused.
-    #[must_use]
-    pub fn trace_level(mut self, ask: impl Fn(Option<u8>, &str) -> u8 + Send + Sync + 'static) -> Self {
-        self.app.trace_level = TraceLevel(Some(Arc::new(ask)));
-        self
-    }
-
-    /// What the server bears. Default: [`Limits::default`].
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.app.limits = limits;
-        self.app.feed = Arc::new(Feed::new(self.app.handle.clone(), limits.streams));
-        self
-    }
-
-    /// Whether to replace a socket that stands there already, without asking whether somebody listens. Only for
-    /// those who hold a lock that says that nobody does. Default: no.
-    #[must_use]
-    pub fn replace_socket(mut self, replace: bool) -> Self {
-        self.replace = replace;
-        self
-    }
-
-    /// Listens at `path`, whose folder must exist and should be private, however long it is.
-    ///
-    /// # Errors
-    /// There is something already, the folder cannot be written, or the system has no descriptors or threads left.
-    pub fn bind(self, path: &Path) -> io::Result<Server> {
-        self.bind_at(Place::at(path)?)
-    }
-
-    /// Listens at `name` in the folder that the descriptor stands for, wherever that may be by now.
-    ///
-    /// # Errors
-    /// As [`Builder::bind`]; and elsewhere than on Linux, where a socket can be bound by a path only.
-    pub fn bind_in(self, folder: OwnedFd, name: impl AsRef<OsStr>) -> io::Result<Server> {
-        self.bind_at(Place::within(folder, name.as_ref())?)
-    }
-
-    /// Goes on with a socket that another server has [handed over](Server::hand_over), which is called `name` in the folder
-    /// that the descriptor stands for. If somebody has removed it, another one is made.
-    ///
-    /// # Errors
-    /// As [`Builder::bind_in`].
-    pub fn resume_in(
-        self,
-        folder: OwnedFd,
-        name: impl AsRef<OsStr>,
-        listener: UnixListener,
-    ) -> io::Result<Server> {
-        let place = Place::within(folder, name.as_ref())?;
-        match place.resume() {
-            Ok(socket) => self.start(listener, Some(socket)),
-            Err(place) => self.bind_at(place),
-        }
-    }
-
-    /// Listens on a socket that somebody else has bound and will remove.
-    ///
-    /// # Errors
-    /// The system has no descriptors or threads left.
-    pub fn serve(self, listener: UnixListener) -> io::Result<Server> {
-        self.start(listener, None)
-    }
-
-    fn bind_at(self, place: Place) -> io::Result<Server> {
-        if self.replace {
-            place.clear()?;
-        }
-        let (listener, socket) = place.bind()?;
-        self.start(listener, Some(socket))
-    }
-
-    fn start(self, listener: UnixListener, socket: Option<BoundSocket>) -> io::Result<Server> {
-        listener.set_nonblocking(true)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let listener = {
-            let _context = runtime.enter();
-            #[expect(
-                deprecated,
-                reason = "sound for what owns its descriptor, as here; what replaces it is unsafe"
-            )]
-            AsyncFd::with_interest(listener, Interest::READABLE)?
-        };
-        let app = self.app;
-        let (stop, stopped) = oneshot::channel();
-        #[expect(clippy::disallowed_methods, reason = "the control thread must not hold up the host")]
-        let thread = std::thread::Builder::new()
-            .name("control".to_owned())
-            .spawn(move || run(&runtime, listener, socket, stopped, app))?;
-        Ok(Server { stop: Some(stop), thread: Some(thread) })
-    }
+/// A local socket.
+struct Socket {
+    listener: AsyncFd<Listener>,
+    /// The file, where it is to be removed at the end.
+    bound: Option<BoundSocket>,
 }
 
 /// The control thread: takes connections in until it is told to stop, and then ends those that are there. Gives the socket
 /// where another server is to go on with it.
 fn run(
-    runtime: &Runtime,
-    listener: AsyncFd<UnixListener>,
-    socket: Option<BoundSocket>,
+    runtime: Runtime,
+    places: Places,
     stopped: oneshot::Receiver<Farewell>,
     app: App,
 ) -> Option<UnixListener> {
-    let feed = Arc::clone(&app.feed);
-    let connections = Connections::new(app.limits, routes::router(app));
-    LocalSet::new().block_on(runtime, async {
-        let farewell = {
-            let mut stopped = pin!(stopped);
-            let mut accepting = pin!(connections.accept(&listener));
-            std::future::poll_fn(|context| {
-                if let Poll::Ready(farewell) = stopped.as_mut().poll(context) {
-                    return Poll::Ready(farewell.ok());
-                }
-                accepting.as_mut().poll(context).map(|never| match never {})
-            })
-            .await
-        };
-        let Farewell { limit, successor } = farewell.unwrap_or_default();
-        let listener = if let Some(version) = successor {
-            socket.into_iter().for_each(BoundSocket::leave);
-            // Not before nobody is taken in any more: whoever hears it connects again, and must not come to us.
-            feed.end_for(&version);
-            Some(listener.into_inner())
-        } else {
-            drop((socket, listener));
-            None
-        };
-        connections.finish(limit).await;
-        listener
+    let served = LocalSet::new().block_on(&runtime, serve(places, stopped, app));
+    // A disk that hangs while something is read must not hold up the end.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(places: Places, stopped: oneshot::Receiver<Farewell>, app: App) -> Option<UnixListener> {
+    let (feed, limits) = (Arc::clone(&app.feed), app.limits);
+    let router = routes::router(app);
+    let (socket, bound) = places.socket.map_or((None, None), |socket| (Some(socket.listener), socket.bound));
+    let accounts = Guard::Accounts(Accounts::allowed(places.readers));
+    let on_socket = Connections::new(limits, router.clone(), accounts);
+    let by_tcp = places.tcp.map(|(endpoints, token)| {
+        (endpoints, Connections::new(limits, router, Guard::Token(Rc::new(Lock::new(token)))))
+    });
+    let (endpoints, by_tcp) = by_tcp.unzip();
+    let farewell = {
+        let mut accepting: Vec<Pin<Box<dyn Future<Output = Infallible> + '_>>> = Vec::new();
+        accepting.extend(socket.iter().map(|listener| Box::pin(on_socket.accept(listener)) as _));
+        if let (Some(endpoints), Some(connections)) = (endpoints, &by_tcp) {
+            let endpoints = endpoints.into_iter();
+            accepting.extend(endpoints.map(|(at, trouble)| Box::pin(at.serve(trouble, connections)) as _));
+        }
+        until_told(stopped, &mut accepting).await
+    };
+    let Farewell { limit, successor } = farewell;
+    let listener = if let Some(version) = successor {
+        bound.into_iter().for_each(BoundSocket::leave);
+        // Not before nobody is taken in any more: whoever hears it connects again, and must not come to us.
+        feed.end_for(&version);
+        socket.map(AsyncFd::into_inner)
+    } else {
+        drop((bound, socket));
+        None
+    };
+    // Both at the same time, so that neither takes from the time of the other.
+    let mut finishing: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![Box::pin(on_socket.finish(limit))];
+    finishing.extend(by_tcp.map(|connections| Box::pin(connections.finish(limit)) as _));
+    poll_fn(|context| {
+        finishing.retain_mut(|finishing| finishing.as_mut().poll(context).is_pending());
+        if finishing.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
+    .await;
+    match listener {
+        Some(Listener::Unix(listener)) => Some(listener),
+        _ => None,
+    }
+}
+
+/// Takes connections in until it is told how to end.
+async fn until_told(
+    stopped: oneshot::Receiver<Farewell>,
+    accepting: &mut [Pin<Box<dyn Future<Output = Infallible> + '_>>],
+) -> Farewell {
+    let mut stopped = pin!(stopped);
+    poll_fn(|context| {
+        if let Poll::Ready(farewell) = stopped.as_mut().poll(context) {
+            return Poll::Ready(farewell.unwrap_or_default());
+        }
+        for accepting in &mut *accepting {
+            if let Poll::Ready(never) = accepting.as_mut().poll(context) {
+                match never {}
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// A listener that tells when somebody comes. Only within the runtime.
+fn readable(listener: Listener) -> io::Result<AsyncFd<Listener>> {
+    listener.set_nonblocking()?;
+    #[expect(deprecated, reason = "sound for what owns its descriptor, as here; what replaces it is unsafe")]
+    AsyncFd::with_interest(listener, Interest::READABLE)
 }

@@ -1,52 +1,94 @@
-//! Who is at the other end of a connection, and whether it may be there.
+//! Who is at the other end of a connection, and what they may do.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use rustix::process::{Uid, geteuid};
+use rustix::process::{Gid, Uid, geteuid};
 use tokio::net::UnixStream;
+
+use crate::os;
 
 /// Who is at the other end, as events and the log name it: `user root (pid 4711)`.
 #[derive(Clone, Debug)]
 pub(super) struct Peer(pub(super) Arc<str>);
 
-/// The accounts that may connect: root, and the one that the server itself runs as.
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Nothing yet: a token has to say more.
+    Stranger,
+    /// Ask, and change nothing.
+    Reader,
+    /// Everything.
+    Owner,
+}
+
+/// The accounts that may connect to the socket: root, the one that the server itself runs as, and a group if one was named.
 ///
 /// Their names are looked up once, in `/etc/passwd`, because a name service may take its time or hang.
 pub(super) struct Accounts {
     root: String,
     own: (Uid, String),
+    readers: Option<Gid>,
 }
 
 impl Accounts {
-    /// Root and whoever runs this process.
-    pub(super) fn allowed() -> Self {
+    /// Root and whoever runs this process; and this group, whose members may read.
+    pub(super) fn allowed(readers: Option<Gid>) -> Self {
         let own = geteuid();
-        Self { root: name_of(Uid::ROOT), own: (own, name_of(own)) }
+        Self { root: name_of(Uid::ROOT), own: (own, name_of(own)), readers }
     }
 
-    /// Who is at the other end of `stream`.
+    /// Who is at the other end of `stream`, and what they may do.
     ///
     /// # Errors
     /// It is none of the allowed accounts, or the operating system does not tell.
-    pub(super) fn admit(&self, stream: &UnixStream) -> io::Result<Peer> {
+    pub(super) fn admit(&self, stream: &UnixStream) -> io::Result<(Peer, Access)> {
         let credentials = stream.peer_cred()?;
         let uid = Uid::from_raw(credentials.uid());
-        let name = if uid == self.own.0 {
-            &self.own.1
+        let (name, access) = if uid == self.own.0 {
+            (self.own.1.clone(), Access::Owner)
         } else if uid.is_root() {
-            &self.root
+            (self.root.clone(), Access::Owner)
+        } else if self.is_reader(stream, Gid::from_raw(credentials.gid()))? {
+            // Not by its name, which would have to be looked up.
+            (format!("with uid {}", uid.as_raw()), Access::Reader)
         } else {
-            return Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                format!("no permission: uid {} is neither root nor {}", uid.as_raw(), self.own.1),
-            ));
+            return Err(self.refusal(uid));
         };
-        Ok(Peer(match credentials.pid() {
-            Some(pid) => format!("user {name} (pid {pid})").into(),
-            None => format!("user {name}").into(),
-        }))
+        let peer = match credentials.pid() {
+            Some(pid) => format!("user {name} (pid {pid})"),
+            None => format!("user {name}"),
+        };
+        Ok((Peer(peer.into()), access))
+    }
+
+    /// Whether that process, with this group first of all, is in the group of those who may read.
+    fn is_reader(&self, stream: &UnixStream, first: Gid) -> io::Result<bool> {
+        let Some(readers) = self.readers else { return Ok(false) };
+        Ok(first == readers || os::groups_of_peer(stream.as_fd())?.contains(&readers.as_raw()))
+    }
+
+    fn refusal(&self, uid: Uid) -> io::Error {
+        let (uid, own) = (uid.as_raw(), &self.own.1);
+        let why = match self.readers {
+            None => format!("no permission: uid {uid} is neither root nor {own}"),
+            Some(group) => {
+                let group = group.as_raw();
+                format!("no permission: uid {uid} is neither root nor {own}, nor in the group {group}")
+            }
+        };
+        io::Error::new(io::ErrorKind::PermissionDenied, why)
+    }
+}
+
+impl Peer {
+    /// Whoever has come by TCP, from there.
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self(format!("a holder of the token ({address})").into())
     }
 }
 

@@ -23,6 +23,21 @@ impl Problem {
         Self { status, detail: detail.into(), dependants: Vec::new() }
     }
 
+    /// Whoever asks has to say first who it is.
+    pub(super) fn unauthorized(detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// What could not be done, why, and what to do.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    #[cfg(test)]
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The whole answer for a peer whose requests are not read: it is the last on its connection.
     pub(super) fn unasked(self) -> Vec<u8> {
         let status = self.status;
@@ -65,7 +80,12 @@ impl From<RequestError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status;
-        answer(status, PROBLEM, &self.document())
+        let mut answer = answer(status, PROBLEM, &self.document());
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer realm=\"s7supervisor\"");
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        answer
     }
 }
 

@@ -7,73 +7,102 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
-use axum::routing::{get, post};
-use supervisor::{ComponentId, Request, RequestError, Submitted, Targets};
+use axum::routing::{MethodRouter, get, post};
+use supervisor::{ComponentId, Outcome, Request, RequestError, Status, Submitted, Targets};
 use tokio::sync::oneshot;
 
-use super::App;
 use super::connection::{Crowded, Endless};
-use super::extract::{BODY_SIZE, Document, Name, Names, Patience, named};
+use super::extract::{Awaited, BODY_SIZE, Document, LastEvent, Name, Patience, named};
 use super::order::{self, Order};
 use super::peer::Peer;
 use super::problem::{Problem, json};
+use super::resume::Resumed;
+use super::{App, document, health, journal, logs, registry};
 use crate::wire::{
     ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument,
     TraceLevelDocument, UpgradeOrderDocument, rfc3339, wall_clock,
 };
 
-/// Every path under `/v1/`.
+/// Every path, each of which is in `docs/openapi.json` too.
 pub(super) fn router(app: App) -> Router {
-    let router = Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/components", get(components))
-        .route("/v1/events", get(events))
-        .route("/v1/components/{id}", get(component))
-        .route("/v1/shutdown", post(shutdown))
-        .route("/v1/upgrade", post(upgrade))
-        .route("/v1/tracelevel", get(trace_level).post(set_trace_level));
-    let router = verb(router, "start", order::start);
-    let router = verb(router, "stop", order::stop);
-    let router = verb(router, "restart", order::restart);
-    let router = verb(router, "reset", order::reset);
-    let router = verb(router, "reload", order::reload);
-    let router = verb(router, "signal", order::signal);
-    let router = verb(router, "wait", order::wait);
-    router
+    Routes::all()
+        .router
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_SIZE))
         .with_state(app)
 }
 
-/// What can be asked of one component by its path, and of several by the document in the body.
-fn verb<D: Order>(router: Router<App>, verb: &str, read: order::Read<D>) -> Router<App> {
-    let one = async move |State(app): State<App>,
-                          Extension(peer): Extension<Peer>,
-                          Name(name): Name,
-                          patience: Patience,
-                          Document(mut document): Document<D>| {
-        if document.take_components().is_some() {
-            let detail =
-                "cannot read the body: its \"components\" do not belong where the path names the component";
-            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
-        }
-        act(&app, read(&document, Targets::Named(vec![name]))?, peer, patience).await
-    };
-    let several = async move |State(app): State<App>,
-                              Extension(peer): Extension<Peer>,
-                              patience: Patience,
-                              Document(mut document): Document<D>| {
-        let targets = document.take_components().map_or(Ok(Targets::All), named)?;
-        act(&app, read(&document, targets)?, peer, patience).await
-    };
-    router
-        .route(&format!("/v1/components/{{id}}/{verb}"), post(one))
-        .route(&format!("/v1/{verb}"), post(several))
+/// The paths, and what is done there.
+#[derive(Default)]
+struct Routes {
+    router: Router<App>,
+    paths: Vec<String>,
 }
 
-async fn status(State(app): State<App>, Names(targets): Names) -> Result<Response, Problem> {
-    let status = app.handle.status_of(targets)?;
+impl Routes {
+    fn all() -> Self {
+        let routes = Self::default()
+            .with(health::ALIVE, get(health::alive))
+            .with(health::READY, get(health::ready))
+            .with("/v1/openapi.json", get(document::openapi))
+            .with("/v1/status", get(status))
+            .with("/v1/components", get(components))
+            .with("/v1/components/{id}", get(component))
+            .with("/v1/components/{id}/logs", get(logs::logs))
+            .with("/v1/events", get(events))
+            .with("/v1/journal", get(journal::journal))
+            .with("/v1/registry", get(registry::registry))
+            .with("/v1/shutdown", post(shutdown))
+            .with("/v1/upgrade", post(upgrade))
+            .with("/v1/tracelevel", get(trace_level).post(set_trace_level));
+        routes
+            .verb("start", order::start)
+            .verb("stop", order::stop)
+            .verb("restart", order::restart)
+            .verb("reset", order::reset)
+            .verb("reload", order::reload)
+            .verb("signal", order::signal)
+            .verb("wait", order::wait)
+    }
+
+    fn with(mut self, path: &str, done: MethodRouter<App>) -> Self {
+        self.router = self.router.route(path, done);
+        self.paths.push(path.to_owned());
+        self
+    }
+
+    /// What can be asked of one component by its path, and of several by the document in the body.
+    fn verb<D: Order>(self, verb: &str, read: order::Read<D>) -> Self {
+        let one = async move |State(app): State<App>,
+                              Extension(peer): Extension<Peer>,
+                              Name(name): Name,
+                              patience: Patience,
+                              Document(mut document): Document<D>| {
+            if document.take_components().is_some() {
+                let detail = "cannot read the body: its \"components\" do not belong where the path names the component";
+                return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+            }
+            act(&app, read(&document, Targets::Named(vec![name]))?, peer, patience).await
+        };
+        let several = async move |State(app): State<App>,
+                                  Extension(peer): Extension<Peer>,
+                                  patience: Patience,
+                                  Document(mut document): Document<D>| {
+            let targets = document.take_components().map_or(Ok(Targets::All), named)?;
+            act(&app, read(&document, targets)?, peer, patience).await
+        };
+        self.with(&format!("/v1/components/{{id}}/{verb}"), post(one))
+            .with(&format!("/v1/{verb}"), post(several))
+    }
+}
+
+async fn status(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    awaited: Awaited,
+) -> Result<Response, Problem> {
+    let (code, status) = state(&app, peer, awaited).await?;
     let supervisor = SupervisorDocument {
         pid: std::process::id(),
         version: app.version.to_string(),
@@ -83,39 +112,85 @@ async fn status(State(app): State<App>, Names(targets): Names) -> Result<Respons
         upgrade: app.upgrade.as_deref().cloned(),
         ..SupervisorDocument::default()
     };
-    Ok(json(StatusCode::OK, &StatusAnswer::new(supervisor, &status, wall_clock())))
+    Ok(json(code, &StatusAnswer::new(supervisor, &status, wall_clock())))
 }
 
-async fn components(State(app): State<App>, Names(targets): Names) -> Result<Response, Problem> {
-    let status = app.handle.status_of(targets)?;
-    Ok(json(StatusCode::OK, &ComponentsAnswer { status: &status, now: wall_clock() }))
+async fn components(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    awaited: Awaited,
+) -> Result<Response, Problem> {
+    let (code, status) = state(&app, peer, awaited).await?;
+    Ok(json(code, &ComponentsAnswer { status: &status, now: wall_clock() }))
 }
 
-async fn component(State(app): State<App>, Name(name): Name) -> Result<Response, Problem> {
-    let status = app.handle.status_of(name.as_str())?;
-    let answer = ComponentsAnswer { status: &status, now: wall_clock() };
-    let mut found = answer.documents();
-    if let (Some(only), None) = (found.next(), found.next()) {
-        return Ok(json(StatusCode::OK, &only));
+async fn component(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    Name(name): Name,
+    awaited: Awaited,
+) -> Result<Response, Problem> {
+    if awaited.targets.is_some() {
+        let detail = "cannot read the query: an \"id\" does not belong where the path names the component";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
-    let count = status.components.len();
-    let detail = format!("{name:?} means {count} components; ask for /v1/components?id=NAME");
-    Err(Problem::new(StatusCode::NOT_FOUND, detail))
+    let targets = Targets::Named(vec![name.clone()]);
+    let count = app.handle.meant_by(&targets)?.len();
+    if count != 1 {
+        let detail = format!("{name:?} means {count} components; ask for /v1/components?id=NAME");
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
+    let (code, status) = state(&app, peer, Awaited { targets: Some(targets), ..awaited }).await?;
+    let answer = ComponentsAnswer { status: &status, now: wall_clock() };
+    match answer.documents().next() {
+        Some(only) => Ok(json(code, &only)),
+        None => Err(RequestError::Ended.into()),
+    }
 }
 
-/// All that happens from now on. The answer is under way until the supervisor ends, or whoever reads it goes away.
-async fn events(State(app): State<App>, crowded: Option<Extension<Crowded>>) -> Result<Response, Problem> {
+/// The state that is asked for, when what is waited for is so, or can no longer be waited for.
+async fn state(app: &App, peer: Peer, awaited: Awaited) -> Result<(StatusCode, Status), Problem> {
+    let Awaited { targets, until, timeout } = awaited;
+    let targets = targets.unwrap_or(Targets::All);
+    let mut code = StatusCode::OK;
+    if let Some(until) = until {
+        let request = Request::Wait { targets: targets.clone(), until };
+        let patience = timeout.map_or(Patience::Forever, Patience::For);
+        if wait(app, request, peer, patience).await?.is_none() {
+            code = StatusCode::ACCEPTED;
+        }
+    }
+    Ok((code, app.handle.status_of(targets)?))
+}
+
+/// All that happens from now on, or after the last that somebody has. The answer is under way until the supervisor ends, or
+/// whoever reads it goes away.
+async fn events(
+    State(app): State<App>,
+    crowded: Option<Extension<Crowded>>,
+    LastEvent(last): LastEvent,
+) -> Result<Response, Problem> {
     if crowded.is_some() {
         let detail = "too many requests are waiting already; try again later";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
     }
-    let mut answer = Response::new(Body::new(app.feed.follow()?));
+    let (from, live) = app.feed.follow()?;
+    let body = match last {
+        None => Body::new(live),
+        Some(last) => Body::new(Resumed::after(last, app.journal, app.reading, from, live)),
+    };
+    let mut answer = Response::new(body);
+    endless(&mut answer);
+    Ok(answer)
+}
+
+/// Says of an answer that it is a stream of events, which ends with its connection.
+pub(super) fn endless(answer: &mut Response) {
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer.extensions_mut().insert(Endless);
-    Ok(answer)
 }
 
 async fn shutdown(
@@ -157,8 +232,7 @@ async fn act(app: &App, request: Request, peer: Peer, patience: Patience) -> Res
     ask(app, request, peer, patience, |id| asked.as_ref().is_none_or(|asked| asked.contains(id))).await
 }
 
-/// Passes the request on and waits as long as whoever asks wants to. If it goes away meanwhile, this future is
-/// dropped, and the request goes on without it.
+/// Passes the request on, waits as long as whoever asks wants to, and tells what came of it.
 async fn ask(
     app: &App,
     request: Request,
@@ -166,6 +240,21 @@ async fn ask(
     patience: Patience,
     asked: impl Fn(&ComponentId) -> bool,
 ) -> Result<Response, Problem> {
+    let Some(outcome) = wait(app, request, peer, patience).await? else {
+        return Ok(json(StatusCode::ACCEPTED, &OutcomeDocument::default()));
+    };
+    let status = if outcome.is_success() { StatusCode::OK } else { StatusCode::CONFLICT };
+    Ok(json(status, &OutcomeDocument::new(&outcome, asked)))
+}
+
+/// Passes the request on and waits as long as whoever asks wants to: `None`, if that was not long enough. If it goes away
+/// meanwhile, this future is dropped, and the request goes on without it.
+async fn wait(
+    app: &App,
+    request: Request,
+    peer: Peer,
+    patience: Patience,
+) -> Result<Option<Outcome>, Problem> {
     let (done, outcome) = oneshot::channel();
     let submitted = app.handle.submit(request, peer.0, move |outcome| drop(done.send(outcome)))?;
     let mut waiter = Waiter { submitted, is_answered: false };
@@ -176,11 +265,8 @@ async fn ask(
     };
     waiter.is_answered = outcome.is_some();
     match outcome {
-        None => Ok(json(StatusCode::ACCEPTED, &OutcomeDocument::default())),
-        Some(Ok(outcome)) => {
-            let status = if outcome.is_success() { StatusCode::OK } else { StatusCode::CONFLICT };
-            Ok(json(status, &OutcomeDocument::new(&outcome, asked)))
-        }
+        None => Ok(None),
+        Some(Ok(outcome)) => Ok(Some(outcome)),
         Some(Err(_)) => Err(RequestError::Ended.into()),
     }
 }
@@ -206,4 +292,19 @@ async fn unknown_path(uri: Uri) -> Problem {
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
     let detail = format!("{:?} does not take {method}", uri.path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_has_every_path_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(document::OPENAPI).unwrap();
+        let told: BTreeSet<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
+        let there: BTreeSet<_> = Routes::all().paths.into_iter().collect();
+        assert_eq!(told, there);
+    }
 }

@@ -56,7 +56,7 @@ impl Running {
     pub(crate) fn connect(&self) -> Connection {
         let stream = UnixStream::connect(self.socket()).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        Connection { stream, unread: Vec::new() }
+        Connection::on(stream)
     }
 
     /// The answer to one request on a connection of its own.
@@ -129,12 +129,16 @@ pub(crate) fn get(path: &str) -> String {
 }
 
 /// A connection that speaks HTTP by hand.
-pub(crate) struct Connection {
-    pub(crate) stream: UnixStream,
+pub(crate) struct Connection<S = UnixStream> {
+    pub(crate) stream: S,
     unread: Vec<u8>,
 }
 
-impl Connection {
+impl<S: Read + Write> Connection<S> {
+    pub(crate) fn on(stream: S) -> Self {
+        Self { stream, unread: Vec::new() }
+    }
+
     /// Sends what the server takes: it may have closed the connection meanwhile.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         match self.stream.write_all(bytes.as_ref()) {

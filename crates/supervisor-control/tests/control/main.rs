@@ -8,5 +8,7 @@
 mod common;
 mod events;
 mod limits;
+mod past;
 mod requests;
+mod tcp;
 mod verbs;

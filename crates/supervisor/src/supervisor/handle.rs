@@ -21,7 +21,7 @@ use crate::output::News;
 use crate::request::{Dependants, Outcome, Request, RequestError, Targets, Until};
 use crate::run::RunId;
 use crate::signal::Signal;
-use crate::spec::ComponentId;
+use crate::spec::{ComponentId, ProcessSpec};
 use crate::status::{Status, Usage};
 
 /// Something for the driver to do.
@@ -39,6 +39,10 @@ pub(super) enum Command {
     Status {
         keys: Vec<u32>,
         answer: Sender<Status>,
+    },
+    Specs {
+        keys: Vec<u32>,
+        answer: Sender<Vec<ProcessSpec>>,
     },
     Subscribe {
         answer: Sender<(u64, Receiver<Event>)>,
@@ -244,8 +248,7 @@ impl Handle {
     /// # Errors
     /// [`RequestError`] if a name means nothing or the supervisor has ended.
     pub fn status_of(&self, targets: impl Into<Targets>) -> Result<Status, RequestError> {
-        let keys = self.names.resolve(&targets.into())?;
-        let mut status = self.call(|answer| Command::Status { keys, answer })?;
+        let mut status = self.states_of(targets)?;
         let running = || status.components.iter().filter_map(|component| component.pid);
         let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
         let usages = meter.usages(&running().collect::<Vec<_>>());
@@ -255,6 +258,24 @@ impl Handle {
             component.usage = component.pid.and_then(|pid| by_pid.get(&pid).copied());
         }
         Ok(status)
+    }
+
+    /// Likewise, but what their processes use is not measured, so that it costs much less: `usage` is `None`.
+    ///
+    /// # Errors
+    /// As [`Handle::status_of`].
+    pub fn states_of(&self, targets: impl Into<Targets>) -> Result<Status, RequestError> {
+        let keys = self.names.resolve(&targets.into())?;
+        self.call(|answer| Command::Status { keys, answer })
+    }
+
+    /// How these components were declared, in start order.
+    ///
+    /// # Errors
+    /// As [`Handle::status_of`].
+    pub fn specs(&self, targets: impl Into<Targets>) -> Result<Vec<ProcessSpec>, RequestError> {
+        let keys = self.names.resolve(&targets.into())?;
+        self.call(|answer| Command::Specs { keys, answer })
     }
 
     /// The components that these names mean, in start order.

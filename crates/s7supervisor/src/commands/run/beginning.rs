@@ -23,6 +23,7 @@ use super::successor::{Examiner, Fingerprint, Successor};
 use super::{Stopping, Supervision, cannot};
 use crate::arguments::{Cgroups, OnCrash, Output, Place, Run};
 use crate::commands::logs::Echo;
+use crate::commands::show;
 use crate::exit::Failure;
 use crate::temp_folder::SOCKET;
 use crate::{os, own_log};
@@ -48,7 +49,8 @@ pub(super) fn begin(place: &Place, asked: &Run, handed: Option<&Handed>) -> Resu
     let locks =
         handed.map(Handed::locks).transpose().map_err(|error| cannot("take over the locks", &error))?;
     let is_heard = handed.is_some_and(|handed| !handed.kept.is_empty());
-    let home = Home::open(&place.temp_of(&registry), &registry, asked.background, (locks, is_heard))?;
+    let temp = place.temp_of(&registry);
+    let home = Home::open(&temp, &registry, (asked.background, &asked.serving), (locks, is_heard))?;
     let signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
     let (found, successors) = bounded(1);
     let (temp, is_busy) = (home.temp.path().to_owned(), AtomicBool::new(false));
@@ -65,6 +67,7 @@ impl Supervision {
         (examiner, successors, handed): (Arc<Examiner>, Receiver<Successor>, Option<&Handed>),
     ) -> Result<Self, Failure> {
         let upgrade = handed.map(|handed| handed.note.upgrade.clone());
+        let about = show::about(&registry, home.temp.path());
         tell_of_beginning(&registry.path, upgrade.as_ref());
         let wanted = registry.components.iter().filter(|spec| asked.background && spec.autostart);
         let wanted: Vec<_> = wanted.map(|spec| spec.id.clone()).collect();
@@ -93,6 +96,7 @@ impl Supervision {
         let surroundings = journal.and_then(|journal| {
             let served = Served {
                 registry: &registry.path,
+                about: &about,
                 journal: &journal,
                 status_asked: &status_asked.0,
                 examiner: &examiner,
@@ -114,6 +118,7 @@ impl Supervision {
             signals,
             home,
             registry: registry.path,
+            about,
             examiner,
             successors,
             upgrade,

@@ -10,12 +10,14 @@ use supervisor::registry::Registry;
 use tracing::{debug, warn};
 
 use super::notify_folder::NotifyFolder;
+use super::reach::Reach;
 use super::report;
+use crate::arguments::Serving;
 use crate::exit::Failure;
 use crate::lock::{Holder, Lock, Refused};
 use crate::own_log::{self, OwnLog};
 use crate::say;
-use crate::temp_folder::{LOCK, PID_FILE, TempFolder};
+use crate::temp_folder::{LOCK, PID_FILE, TOKEN_FILE, TempFolder};
 
 /// The place of a running supervisor, for as long as it runs.
 pub(super) struct Home {
@@ -25,6 +27,8 @@ pub(super) struct Home {
     pub(super) log: OwnLog,
     /// Where components find the sockets of `sd_notify`, where that can be had.
     pub(super) notify: Option<NotifyFolder>,
+    /// Whom the supervisor answers beside its own user.
+    pub(super) reach: Reach,
     /// Given back last of all.
     locks: [Lock; 2],
 }
@@ -37,12 +41,13 @@ impl Home {
     pub(super) fn open(
         temp: &Path,
         registry: &Registry,
-        background: bool,
+        (background, serving): (bool, &Serving),
         (held, is_heard): (Option<[OwnedFd; 2]>, bool),
     ) -> Result<Self, Failure> {
         let holder =
             Holder { pid: std::process::id(), registry: registry.path.display().to_string(), background };
         let temp = TempFolder::create(temp)?;
+        let goes_on = held.is_some();
         let [held, held_log] = held.map_or([None, None], |held| held.map(Some));
         let lock = take_or_resume(temp.folder(), LOCK, &holder, held);
         if background && matches!(lock, Err(Refused::Held(_))) {
@@ -57,13 +62,14 @@ impl Home {
                 "let the supervisor's user write there, or name another place as `log` in the registry";
             Failure::failed(format!("cannot open the log {}: {error}; {advice}", settings.path.display()))
         })?;
-        temp.replace(PID_FILE, &format!("{}\n", holder.pid))?;
+        temp.replace(PID_FILE, &format!("{}\n", holder.pid), 0o640)?;
+        let reach = Reach::open(&temp, config, serving, goes_on)?;
         let notify = NotifyFolder::make(&temp, is_heard);
         if let Err(error) = &notify {
             debug!("no folder for the sockets of sd_notify: {error}; they have abstract addresses");
         }
         let notify = notify.ok();
-        Ok(Self { temp, log, notify, locks: [lock, log_lock] })
+        Ok(Self { temp, log, notify, reach, locks: [lock, log_lock] })
     }
 
     /// What holds the place for as long as it is open anywhere.
@@ -73,10 +79,12 @@ impl Home {
 }
 
 impl Drop for Home {
-    /// While the locks are still held, so that it is our own pid file that goes.
+    /// While the locks are still held, so that it is our own pid file and token that go.
     fn drop(&mut self) {
-        if let Err(failure) = self.temp.remove(PID_FILE) {
-            warn!("{failure}");
+        for name in [PID_FILE, TOKEN_FILE] {
+            if let Err(failure) = self.temp.remove(name) {
+                warn!("{failure}");
+            }
         }
     }
 }

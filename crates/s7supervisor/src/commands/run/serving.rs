@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
+use serde_json::Value;
 use supervisor::{Event, Handle};
 use supervisor_control::Server;
 use supervisor_control::journal::{Header, Journal};
@@ -19,6 +20,8 @@ use crate::temp_folder::SOCKET;
 /// What control is about, beside supervision.
 pub(super) struct Served<'a> {
     pub(super) registry: &'a Path,
+    /// What is declared beside the components.
+    pub(super) about: &'a Value,
     pub(super) journal: &'a Journal,
     /// Is told of each status.
     pub(super) status_asked: &'a Sender<()>,
@@ -38,6 +41,7 @@ pub(super) fn serve(
     let Served { registry, journal, upgrade, .. } = *served;
     let (trouble, asked) = (journal.trouble(), served.status_asked.clone());
     let (examiner, level) = (Arc::clone(served.examiner), home.log.level.clone());
+    let about = served.about.clone();
     let folder = home.temp.folder().try_clone_to_owned()?;
     let builder = Server::builder(handle.clone())
         .condition(move || {
@@ -45,7 +49,8 @@ pub(super) fn serve(
             let _ = asked.try_send(());
             trouble.now()
         })
-        .journal_began(journal.began())
+        .journal(journal.reader())
+        .about(move || about.clone())
         .registry(registry)
         .supervisor_version(env!("CARGO_PKG_VERSION"))
         .upgrader(move |request| examiner.examine(request))
@@ -58,6 +63,7 @@ pub(super) fn serve(
             level.now()
         })
         .replace_socket(true);
+    let builder = home.reach.extend(builder);
     match listener {
         Some(listener) => builder.resume_in(folder, SOCKET, listener),
         None => builder.bind_in(folder, SOCKET),
@@ -67,8 +73,11 @@ pub(super) fn serve(
 impl Supervision {
     /// Makes the control socket again, or goes on with this one.
     pub(super) fn serve(&mut self, listener: Option<UnixListener>) {
+        // Its ports are not free before.
+        drop(self.server.take());
         let served = Served {
             registry: &self.registry,
+            about: &self.about,
             journal: &self.journal,
             status_asked: &self.status_asked.0,
             examiner: &self.examiner,

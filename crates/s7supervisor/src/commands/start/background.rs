@@ -8,7 +8,7 @@ use std::io::{PipeReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use crate::arguments::{Patience, Place};
+use crate::arguments::{Patience, Place, Serving};
 use crate::commands::run::report;
 use crate::control;
 use crate::exit::{Exit, Failure};
@@ -23,11 +23,11 @@ pub(crate) enum Launched {
 }
 
 /// Checks the registry, starts the supervisor in the background, and waits until its components are up.
-pub(crate) fn launch(place: &Place, patience: Patience) -> Result<Launched, Failure> {
+pub(crate) fn launch(place: &Place, serving: &Serving, patience: Patience) -> Result<Launched, Failure> {
     let since = waiting::now();
     let registry = place.load(None)?;
     let place = place.absolute(&registry);
-    let (pipe, child) = spawn(&place).map_err(|error| {
+    let (pipe, child) = spawn(&place, serving).map_err(|error| {
         Failure::failed(format!(
             "cannot start the supervisor in the background: {error}; try `s7supervisor run`"
         ))
@@ -40,7 +40,7 @@ pub(crate) fn launch(place: &Place, patience: Patience) -> Result<Launched, Fail
 }
 
 /// Starts it, with both outputs going into the pipe.
-fn spawn(place: &Place) -> std::io::Result<(PipeReader, Child)> {
+fn spawn(place: &Place, serving: &Serving) -> std::io::Result<(PipeReader, Child)> {
     let (reader, writer) = std::io::pipe()?;
     // Whatever we have inherited ourselves ends with the program that we become in the background.
     close_fds::set_fds_cloexec(3, &[]);
@@ -56,6 +56,12 @@ fn spawn(place: &Place) -> std::io::Result<(PipeReader, Child)> {
         if let Some(value) = value {
             command.arg(option).arg(value);
         }
+    }
+    if let Some(group) = &serving.group {
+        command.arg("--group").arg(group);
+    }
+    for address in &serving.bind {
+        command.arg("--bind").arg(address.to_string());
     }
     for (name, value) in &place.settings {
         let bare = name.strip_prefix("SV::").unwrap_or(name);

@@ -29,6 +29,10 @@ impl Driver {
                 // Whoever asked may have gone away.
                 let _ = answer.try_send(status);
             }
+            Command::Specs { keys, answer } => {
+                // Whoever asked may have gone away.
+                let _ = answer.try_send(keys.iter().map(|key| self.core.spec(*key).clone()).collect());
+            }
             Command::Subscribe { answer } => {
                 let _ = answer.try_send((self.readers.told(), self.readers.add()));
             }

@@ -1,26 +1,27 @@
-//! A component as `show --json` tells it to programs.
+//! What is declared of components, as `show --json` and `GET /v1/registry` tell it to programs.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use supervisor::{
     Command, Dependency, ExitMatch, Health, Output, Probe, ProcessSpec, Readiness, ReadyWhen, RestartBudget,
-    Signal, Step,
+    Signal, Step, Variable,
 };
 
-use super::{text, variables, variables_in_force};
-
-/// All that is known of a component, under the names of the registry.
-pub(super) fn document(spec: &ProcessSpec) -> Value {
+/// All that is declared of a component, under the names of the registry. The values of secret variables are `null`.
+#[must_use]
+pub fn declared(spec: &ProcessSpec) -> Value {
     let arguments = spec.arguments.iter().map(|argument| argument.to_string_lossy());
     let log = if let Output::File { log, .. } = &spec.output { Some(text(&log.path)) } else { None };
     let limits = spec
         .limits
         .iter()
         .map(|limit| json!({"name": limit.resource.name(), "soft": limit.soft, "hard": limit.hard}));
-    let environment = variables_in_force(spec).zip(variables(spec)).map(|(variable, (name, value))| {
-        json!({"name": name, "value": (!variable.secret).then_some(value), "secret": variable.secret})
+    let environment = variables_in_force(spec).map(|variable| {
+        let value = (!variable.secret).then(|| variable.value.to_string_lossy());
+        json!({"name": variable.name, "value": value, "secret": variable.secret})
     });
     json!({
         "id": spec.id.as_str(),
@@ -40,7 +41,7 @@ pub(super) fn document(spec: &ProcessSpec) -> Value {
         "stopTimeout": spec.stop_timeout.as_secs_f64(),
         "autostart": spec.autostart,
         "resetAfter": spec.reset_after.as_secs_f64(),
-        "dependsOn": spec.depends_on.iter().map(dependency).collect::<Vec<_>>(),
+        "dependsOn": spec.depends_on.iter().map(declared_dependency).collect::<Vec<_>>(),
         "restart": restart(spec),
         "restartGroup": spec.restart_group.as_ref().map(|group| {
             json!({"name": group.name, "strategy": group.strategy.to_string()})
@@ -58,13 +59,24 @@ pub(super) fn document(spec: &ProcessSpec) -> Value {
     })
 }
 
-/// The most restarts over all components.
-pub(super) fn budget(budget: Option<RestartBudget>) -> Value {
+/// The variables beside what is inherited: of the same name the last, which wins.
+pub fn variables_in_force(spec: &ProcessSpec) -> impl Iterator<Item = &Variable> {
+    let all = &spec.environment.variables;
+    let is_last = |(place, variable): &(usize, &Variable)| {
+        !all[place + 1..].iter().any(|later| later.name == variable.name)
+    };
+    all.iter().enumerate().filter(is_last).map(|(_, variable)| variable)
+}
+
+/// The most restarts over all components; `null`: there may be any number.
+#[must_use]
+pub fn declared_budget(budget: Option<RestartBudget>) -> Value {
     budget.map_or(Value::Null, |it| json!({"max": it.max, "within": it.within.as_secs_f64()}))
 }
 
-/// Whom a component needs.
-pub(crate) fn dependency(dependency: &Dependency) -> Value {
+/// Whom a component needs, and what must be true of that one.
+#[must_use]
+pub fn declared_dependency(dependency: &Dependency) -> Value {
     json!({"ref": dependency.on.as_str(), "condition": dependency.condition.to_string()})
 }
 
@@ -148,4 +160,8 @@ fn with(mut object: Value, more: Value) -> Value {
         fields.extend(more);
     }
     object
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }

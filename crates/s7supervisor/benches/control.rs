@@ -1,0 +1,243 @@
+//! What it costs to be asked: `cargo bench -p s7supervisor --bench control [-- --quick]`.
+//!
+//! Two supervisors with a thousand components each, `calm` and ours, are measured in turns: the one with nothing to do, the other
+//! while a hundred of its components crash every second. At last, how long a killed component takes to come back is compared:
+//! with the calm one, which nobody asks, and with the other, which is asked as fast as it answers all the while.
+//!
+//! Times are told and never fail it; an answer that is not right does.
+#![expect(clippy::disallowed_methods, reason = "a benchmark looks at clocks, idles, and starts processes")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints its table")]
+
+#[path = "supervision/bare.rs"]
+#[expect(dead_code, reason = "the other benchmark needs more of it")]
+mod bare;
+#[path = "supervision/figures.rs"]
+#[expect(dead_code, reason = "the other benchmark needs more of it")]
+mod figures;
+#[path = "supervision/proc.rs"]
+#[expect(dead_code, reason = "the other benchmark needs more of it")]
+mod proc;
+#[path = "supervision/subject.rs"]
+#[expect(dead_code, reason = "the other benchmark needs more of it")]
+mod subject;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+use figures::{Table, Times, timed};
+use subject::{Kind, Subject};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Those that crash come back after a second, for ever.
+const CRASHES: &str = r#"<restart delay="1s" maxDelay="1s" jitter="0"/>"#;
+/// Between two kills of the same component: longer than it takes to count as stable.
+const PACE: Duration = Duration::from_millis(1_050);
+/// The one that is asked about and killed.
+const ONE: &str = "component-500";
+const ITS_NUMBER: usize = 500;
+
+/// How much is done.
+struct Rounds {
+    components: usize,
+    crashing: usize,
+    commands: usize,
+    lists: usize,
+    kills: usize,
+    /// For how long requests are counted.
+    asking: Duration,
+}
+
+const FULL: Rounds = Rounds {
+    components: 1_000,
+    crashing: 100,
+    commands: 50,
+    lists: 100,
+    kills: 40,
+    asking: Duration::from_secs(10),
+};
+const QUICK: Rounds = Rounds {
+    components: 1_000,
+    crashing: 100,
+    commands: 5,
+    lists: 10,
+    kills: 5,
+    asking: Duration::from_secs(2),
+};
+
+fn main() -> ExitCode {
+    // `cargo test --all-targets` runs this too, without the argument, and measures nothing.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    let rounds = if std::env::args().any(|argument| argument == "--quick") { &QUICK } else { &FULL };
+    let mut table = Table::beside("calm");
+    if let Err(failure) = measure(rounds, &mut table) {
+        table.wrong.push(failure.to_string());
+    }
+    println!("{table}");
+    table.wrong.iter().for_each(|wrong| eprintln!("WRONG: {wrong}"));
+    if table.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn measure(rounds: &Rounds, table: &mut Table) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let program = subject::compile(folder.path())?;
+    let elements = |number: usize| if number < rounds.crashing { CRASHES.to_owned() } else { String::new() };
+    let start = |name: &str| {
+        Subject::start(Kind::OursWith(&elements), &folder.path().join(name), &program, rounds.components)
+    };
+    let (mut calm, mut ours) = (start("calm")?.0, start("ours")?.0);
+    for subject in [&calm, &ours] {
+        subject.await_up()?;
+    }
+    let sockets = ["calm", "ours"].map(|name| folder.path().join(name).join("temp/s7supervisor.sock"));
+    for component in 0..rounds.crashing {
+        ours.start_loop(component)?;
+    }
+    sleep(2 * PACE);
+
+    commands(rounds, table, &calm, &ours)?;
+    requests(rounds, table, &sockets)?;
+    restarts(rounds, table, (&mut calm, &mut ours), &sockets[1])?;
+    let told = list(&mut connect(&sockets[1])?)?;
+    let is_right = told == rounds.components;
+    table.count(
+        "components that the list tells of at the end",
+        &told,
+        &rounds.components.to_string(),
+        is_right,
+    );
+    calm.stop()?;
+    ours.stop()
+}
+
+/// A command as people give it.
+fn commands(rounds: &Rounds, table: &mut Table, calm: &Subject, ours: &Subject) -> Result<(), Failure> {
+    for (what, arguments, target) in [
+        ("`status ID`, the whole process, ms", &[ONE][..], "under 5"),
+        ("`status` of all, the whole process, ms", &["--json"], "under 20"),
+    ] {
+        let (mut calm_times, mut our_times) = (Times::default(), Times::default());
+        for _ in 0..rounds.commands {
+            for (subject, times) in [(calm, &mut calm_times), (ours, &mut our_times)] {
+                // What crashes is not up, which the exit code of all of them says.
+                let (time, told) = timed(|| subject.status(arguments))?;
+                times.add(time);
+                if arguments == [ONE] && !told.is_some_and(|told| told.contains(ONE)) {
+                    return Err(format!("status does not tell that {ONE} is up").into());
+                }
+            }
+        }
+        table.pairs(what, &calm_times, &our_times, target);
+    }
+    Ok(())
+}
+
+/// Requests over kept connections.
+fn requests(rounds: &Rounds, table: &mut Table, sockets: &[std::path::PathBuf; 2]) -> Result<(), Failure> {
+    let [mut calm, mut ours] = [connect(&sockets[0])?, connect(&sockets[1])?];
+    for (name, connection) in [("nothing happens", &mut calm), ("components crash", &mut ours)] {
+        let (began, mut count) = (Instant::now(), 0_u32);
+        while began.elapsed() < rounds.asking {
+            ask(connection, &format!("/v1/components/{ONE}"))?;
+            count += 1;
+        }
+        let rate = f64::from(count) / began.elapsed().as_secs_f64();
+        let what = format!("requests a second for one component while {name}");
+        table.figure(&what, &format!("{rate:.0}"), "10,000");
+    }
+    let (mut calm_times, mut our_times) = (Times::default(), Times::default());
+    for _ in 0..rounds.lists {
+        calm_times.add(timed(|| list(&mut calm))?.0);
+        our_times.add(timed(|| list(&mut ours))?.0);
+    }
+    table.pairs("the list of all over a kept connection, ms", &calm_times, &our_times, "");
+    Ok(())
+}
+
+/// How long it takes until what was killed is back: of the one that is asked all the while, and of the one that is not.
+fn restarts(
+    rounds: &Rounds,
+    table: &mut Table,
+    (calm, ours): (&mut Subject, &mut Subject),
+    socket: &Path,
+) -> Result<(), Failure> {
+    let (mut calm_times, mut our_times) = (Times::default(), Times::default());
+    let is_over = AtomicBool::new(false);
+    let mut connection = connect(socket)?;
+    scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut count = 0_u64;
+            while !is_over.load(Ordering::Relaxed) {
+                ask(&mut connection, &format!("/v1/components/{ONE}"))
+                    .map_err(|failure| failure.to_string())?;
+                count += 1;
+            }
+            Ok::<_, String>(count)
+        });
+        let killed = (0..rounds.kills).try_for_each(|_| {
+            sleep(PACE / 2);
+            calm_times.add(calm.kill(ITS_NUMBER)?);
+            sleep(PACE / 2);
+            our_times.add(ours.kill(ITS_NUMBER)?);
+            Ok::<_, Failure>(())
+        });
+        is_over.store(true, Ordering::Relaxed);
+        killed?;
+        let count = asking.join().map_err(|_| "whoever asks has panicked")??;
+        table.figure("requests answered meanwhile", &count, "");
+        Ok::<_, Failure>(())
+    })?;
+    let what = "from SIGKILL to the next run while it is asked and others crash, ms";
+    table.pairs(what, &calm_times, &our_times, "ratio at most 1.5");
+    Ok(())
+}
+
+fn connect(socket: &Path) -> Result<UnixStream, Failure> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    Ok(stream)
+}
+
+/// How many components the list has.
+fn list(connection: &mut UnixStream) -> Result<usize, Failure> {
+    let list: serde_json::Value = serde_json::from_slice(&ask(connection, "/v1/components")?)?;
+    Ok(list.as_array().ok_or("it is no list")?.len())
+}
+
+/// The body of the answer to a question.
+fn ask(connection: &mut UnixStream, path: &str) -> Result<Vec<u8>, Failure> {
+    connection.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
+    let mut read = vec![0; 64 << 10];
+    let (mut length, mut whole) = (0, None);
+    loop {
+        if let Some(whole) = whole.filter(|whole| length >= *whole) {
+            read.truncate(whole);
+            let body = read.windows(4).position(|end| end == b"\r\n\r\n").ok_or("no head")? + 4;
+            return Ok(read.split_off(body));
+        }
+        if length == read.len() {
+            read.resize(2 * length, 0);
+        }
+        let more = connection.read(&mut read[length..])?;
+        if more == 0 {
+            return Err("the connection was closed".into());
+        }
+        length += more;
+        if let (None, Some(end)) = (whole, read[..length].windows(4).position(|end| end == b"\r\n\r\n")) {
+            let head = std::str::from_utf8(&read[..end])?;
+            if !head.starts_with("HTTP/1.1 200") {
+                return Err(format!("it answers {head:.40}").into());
+            }
+            let size =
+                head.lines().find_map(|line| line.strip_prefix("content-length: ")).ok_or("no length")?;
+            whole = Some(end + 4 + size.trim().parse::<usize>()?);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! How a server is made.
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustix::process::Gid;
+use supervisor::Handle;
+use tokio::sync::oneshot;
+
+use super::feed::Feed;
+use super::health::Health;
+use super::reading::{self, Reading};
+use super::registry::About;
+use super::stream::Listener;
+use super::tcp::{Endpoint, Trouble};
+use super::trace_level::TraceLevel;
+use super::upgrade::{UpgradeRequest, Upgrader};
+use super::{App, Conditions, Limits, Places, Server, Socket, logs, readable, run};
+use crate::Token;
+use crate::journal::{Reader, life};
+use crate::socket::{BoundSocket, Place};
+use crate::wire::{UpgradeDocument, wall_clock};
+
+/// How to make a [`Server`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    app: App,
+    replace: bool,
+    readers: Option<Gid>,
+    tcp: Vec<Endpoint>,
+    token: Option<Token>,
+}
+
+impl Builder {
+    pub(super) fn new(handle: Handle) -> Self {
+        let limits = Limits::default();
+        let app = App {
+            feed: Arc::new(Feed::new(handle.clone(), limits.streams, 0)),
+            health: Health::new(handle.clone()),
+            handle,
+            registry: None,
+            version: env!("CARGO_PKG_VERSION").into(),
+            began: None,
+            journal: None,
+            about: About::default(),
+            reading: Reading::default(),
+            log_places: logs::Places::new(limits.streams),
+            conditions: Conditions::default(),
+            limits,
+            upgrader: Upgrader::default(),
+            upgrade: None,
+            trace_level: TraceLevel::default(),
+        };
+        Self { app, replace: false, readers: None, tcp: Vec::new(), token: None }
+    }
+
+    /// The registry that the supervisor was started with, to be shown. Default: none.
+    #[must_use]
+    pub fn registry(mut self, registry: &Path) -> Self {
+        self.app.registry = Some(registry.to_string_lossy().into());
+        self
+    }
+
+    /// What is declared beside the components, an object: for `GET /v1/registry`. Asked at each such request; it must answer
+    /// at once. Default: nothing.
+    #[must_use]
+    pub fn about(mut self, about: impl Fn() -> serde_json::Value + Send + Sync + 'static) -> Self {
+        self.app.about = About(Some(Arc::new(about)));
+        self
+    }
+
+    /// The version of the supervisor, to be shown. Default: that of this crate.
+    #[must_use]
+    pub fn supervisor_version(mut self, version: &str) -> Self {
+        self.app.version = version.into();
+        self
+    }
+
+    /// When the supervisor's journal began, if it keeps one: see [`crate::journal::Journal::began`]. By that, those who
+    /// read the journal tell it from that of an older supervisor. Default: it keeps none.
+    #[must_use]
+    pub fn journal_began(mut self, began: SystemTime) -> Self {
+        self.app.began = Some(began);
+        self
+    }
+
+    /// The journal, for those who ask what has happened, and for those who follow events and were away for a while.
+    /// Default: the past is not known.
+    #[must_use]
+    pub fn journal(mut self, journal: Reader) -> Self {
+        self.app.began = Some(journal.began());
+        self.app.journal = Some(journal);
+        self
+    }
+
+    /// Something of the host's that may not be as it should be: asked at each status, it says what is wrong, as a
+    /// sentence, if anything is, and must answer at once. Default: nothing.
+    #[must_use]
+    pub fn condition(mut self, condition: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.app.conditions.0.push(Arc::new(condition));
+        self
+    }
+
+    /// What is done when somebody asks for the supervisor to be replaced by another executable. It must return at once, and
+    /// [answer](UpgradeRequest::answer) later. Default: such requests are refused.
+    #[must_use]
+    pub fn upgrader(mut self, begin: impl Fn(UpgradeRequest) + Send + Sync + 'static) -> Self {
+        self.app.upgrader = Upgrader(Some(Arc::new(begin)));
+        self
+    }
+
+    /// The last upgrade, to be shown. Default: none.
+    #[must_use]
+    pub fn upgrade(mut self, upgrade: Option<UpgradeDocument>) -> Self {
+        self.app.upgrade = upgrade.map(Arc::new);
+        self
+    }
+
+    /// How much the host tells in its own log, from 1 to 4: given a level, which is to hold from now on, and who asks, it
+    /// says which holds. It must answer at once. Default: such requests are refused.
+    #[must_use]
+    pub fn trace_level(mut self, ask: impl Fn(Option<u8>, &str) -> u8 + Send + Sync + 'static) -> Self {
+        self.app.trace_level = TraceLevel(Some(Arc::new(ask)));
+        self
+    }
+
+    /// What the server bears. Default: [`Limits::default`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.app.limits = limits;
+        self
+    }
+
+    /// Whether to replace a socket that stands there already, without asking whether somebody listens. Only for
+    /// those who hold a lock that says that nobody does. Default: no.
+    #[must_use]
+    pub fn replace_socket(mut self, replace: bool) -> Self {
+        self.replace = replace;
+        self
+    }
+
+    /// The id of a group whose members may read everything and change nothing: the socket gets that group and the mode
+    /// 0660. Default: none.
+    #[must_use]
+    pub fn readers(mut self, group: u32) -> Self {
+        self.readers = Some(Gid::from_raw(group));
+        self
+    }
+
+    /// Listens by TCP too, on these addresses, for whoever presents the token. One that is taken is tried again, after 1 s
+    /// and then ever more seldom, up to every 30 s; until then it is a condition in the status. Default: on none.
+    ///
+    /// What is sent can be read on its way, the token too: so give other addresses than those of the loopback interface
+    /// only where nobody reads on the way.
+    #[must_use]
+    pub fn tcp(mut self, addresses: impl IntoIterator<Item = SocketAddr>, token: Token) -> Self {
+        self.tcp.extend(addresses.into_iter().map(Endpoint::Address));
+        self.token = Some(token);
+        self
+    }
+
+    /// Likewise on a listener of the host's.
+    #[must_use]
+    pub fn tcp_listener(mut self, listener: TcpListener, token: Token) -> Self {
+        self.tcp.push(Endpoint::Listener(Arc::new(listener)));
+        self.token = Some(token);
+        self
+    }
+
+    /// Listens at `path`, whose folder must exist and should be private, however long it is.
+    ///
+    /// # Errors
+    /// There is something already, the folder cannot be written, or the system has no descriptors or threads left.
+    pub fn bind(self, path: &Path) -> io::Result<Server> {
+        self.bind_at(Place::at(path)?)
+    }
+
+    /// Listens at `name` in the folder that the descriptor stands for, wherever that may be by now.
+    ///
+    /// # Errors
+    /// As [`Builder::bind`]; and elsewhere than on Linux, where a socket can be bound by a path only.
+    pub fn bind_in(self, folder: OwnedFd, name: impl AsRef<OsStr>) -> io::Result<Server> {
+        self.bind_at(Place::within(folder, name.as_ref())?)
+    }
+
+    /// Goes on with a socket that another server has [handed over](Server::hand_over), which is called `name` in the folder
+    /// that the descriptor stands for. If somebody has removed it, another one is made.
+    ///
+    /// # Errors
+    /// As [`Builder::bind_in`].
+    pub fn resume_in(
+        self,
+        folder: OwnedFd,
+        name: impl AsRef<OsStr>,
+        listener: UnixListener,
+    ) -> io::Result<Server> {
+        let place = Place::within(folder, name.as_ref())?;
+        match place.resume() {
+            Ok(bound) => self.start(Some((listener, Some(bound)))),
+            Err(place) => self.bind_at(place),
+        }
+    }
+
+    /// Listens on a socket that somebody else has bound and will remove.
+    ///
+    /// # Errors
+    /// The system has no descriptors or threads left.
+    pub fn serve(self, listener: UnixListener) -> io::Result<Server> {
+        self.start(Some((listener, None)))
+    }
+
+    /// Listens on no socket, but only [by TCP](Builder::tcp).
+    ///
+    /// # Errors
+    /// The system has no descriptors or threads left.
+    pub fn serve_tcp(self) -> io::Result<Server> {
+        self.start(None)
+    }
+
+    fn bind_at(self, place: Place) -> io::Result<Server> {
+        if self.replace {
+            place.clear()?;
+        }
+        let (listener, bound) = place.bind(self.readers)?;
+        self.start(Some((listener, Some(bound))))
+    }
+
+    fn start(mut self, socket: Option<(UnixListener, Option<BoundSocket>)>) -> io::Result<Server> {
+        let runtime = reading::runtime()?;
+        let socket = match socket {
+            Some((listener, bound)) => {
+                let _context = runtime.enter();
+                Some(Socket { listener: readable(Listener::Unix(listener))?, bound })
+            }
+            None => None,
+        };
+        let life = life(self.app.began.unwrap_or_else(wall_clock));
+        let streams = self.app.limits.streams;
+        self.app.feed = Arc::new(Feed::new(self.app.handle.clone(), streams, life));
+        self.app.log_places = logs::Places::new(streams);
+        let mut tcp = Vec::new();
+        for endpoint in self.tcp {
+            let trouble = Trouble::default();
+            tcp.push((endpoint, trouble.clone()));
+            self.app.conditions.0.push(Arc::new(move || trouble.now()));
+        }
+        let tcp = self.token.map(|token| (tcp, token));
+        let places = Places { socket, readers: self.readers, tcp };
+        let app = self.app;
+        let (stop, stopped) = oneshot::channel();
+        #[expect(clippy::disallowed_methods, reason = "the control thread must not hold up the host")]
+        let thread = std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || run(runtime, places, stopped, app))?;
+        Ok(Server { stop: Some(stop), thread: Some(thread) })
+    }
+}

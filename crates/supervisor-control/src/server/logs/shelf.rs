@@ -1,0 +1,257 @@
+//! The files of a log: their last lines, and from one to the next.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use supervisor::{LogSettings, StoredLog};
+
+use super::Mark;
+
+/// So much is read at once.
+const BLOCK: usize = 64 << 10;
+
+/// So many bytes are told of the past at most: the newest.
+const LARGEST: usize = 1 << 20;
+
+/// The file that is being read, and how much of it was told: lines alone, so that what has no end yet is read again.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    held: Option<(File, u64)>,
+}
+
+/// A line, and where whoever has it goes on.
+pub(super) type Line = (Mark, Vec<u8>);
+
+impl Shelf {
+    /// What is written from now on, and the last lines of what was. Files that are compressed are not read.
+    pub(super) fn last(settings: &LogSettings, count: usize) -> io::Result<(Self, Vec<Line>)> {
+        let (mut shelf, mut parts, mut found, mut length) = (Self::default(), Vec::new(), 0, 0);
+        for stored in settings.files()?.iter().rev().filter(|stored| !stored.is_compressed()) {
+            let Some(file) = opened(stored)? else { continue };
+            let inode = file.metadata()?.ino();
+            let (lines, end) = last_of(&file, count - found, LARGEST - length)?;
+            found += lines.len();
+            length += lines.iter().map(|(_, line)| line.len() + 1).sum::<usize>();
+            parts.push(
+                lines.into_iter().map(|(offset, line)| (Mark { inode, offset }, line)).collect::<Vec<_>>(),
+            );
+            shelf.held.get_or_insert((file, end));
+            if found >= count || length >= LARGEST {
+                break;
+            }
+        }
+        parts.reverse();
+        Ok((shelf, parts.concat()))
+    }
+
+    /// What is written behind that place; `None`, if that is not there any more.
+    pub(super) fn after(settings: &LogSettings, mark: Mark) -> io::Result<Option<Self>> {
+        for stored in settings.files()?.iter().rev().filter(|stored| !stored.is_compressed()) {
+            let Some(file) = opened(stored)? else { continue };
+            let metadata = file.metadata()?;
+            if metadata.ino() == mark.inode && metadata.len() >= mark.offset {
+                return Ok(Some(Self { held: Some((file, mark.offset)) }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The file that is read.
+    pub(super) fn file(&self) -> Option<&File> {
+        self.held.as_ref().map(|(file, _)| file)
+    }
+
+    /// The next lines of the file, up to some size; none: that was all so far. Of a line that is longer than all that is
+    /// read at once, the pieces are told.
+    pub(super) fn read(&mut self) -> io::Result<Vec<Line>> {
+        let Some((file, told)) = &mut self.held else { return Ok(Vec::new()) };
+        let metadata = file.metadata()?;
+        if metadata.len() < *told {
+            // Somebody has cut it.
+            *told = 0;
+        }
+        let mut block = vec![0; BLOCK];
+        let length = file.read_at(&mut block, *told)?;
+        let end = match block[..length].iter().rposition(|byte| *byte == b'\n') {
+            Some(newline) => newline + 1,
+            None if length == BLOCK => length,
+            None => return Ok(Vec::new()),
+        };
+        let mut lines = Vec::new();
+        for line in block[..end].split_inclusive(|byte| *byte == b'\n') {
+            *told += line.len() as u64;
+            let mark = Mark { inode: metadata.ino(), offset: *told };
+            lines.push((mark, line.strip_suffix(b"\n").unwrap_or(line).to_vec()));
+        }
+        Ok(lines)
+    }
+
+    /// Whether there is a file after the one that is read.
+    pub(super) fn has_next(&self, settings: &LogSettings) -> io::Result<bool> {
+        Ok(!self.later(settings)?.0.is_empty())
+    }
+
+    /// Goes on with the file after the one that is read, once that was read to its end. `None`: there is none yet.
+    pub(super) fn advance(&mut self, settings: &LogSettings) -> io::Result<Option<Advanced>> {
+        let (later, skipped) = self.later(settings)?;
+        for stored in later.iter().filter(|stored| !stored.is_compressed()) {
+            if let Some(file) = opened(stored)? {
+                let left_behind = self.unfinished()?;
+                self.held = Some((file, 0));
+                return Ok(Some(Advanced { left_behind, skipped }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The files after the one that is read, and whether some are not.
+    fn later(&self, settings: &LogSettings) -> io::Result<(Vec<StoredLog>, bool)> {
+        let mut files = settings.files()?;
+        let held = self.held.as_ref().map(|(file, _)| file.metadata()).transpose()?;
+        let inode_of = |stored: &StoredLog| std::fs::symlink_metadata(stored.path()).ok().map(|it| it.ino());
+        let place =
+            held.and_then(|held| files.iter().rposition(|stored| inode_of(stored) == Some(held.ino())));
+        let is_known = place.is_some() || self.held.is_none();
+        // What stands before the one that is read now is gone, or was compressed: then only the newest is sure to be later.
+        let newest =
+            files.last().filter(|newest| !newest.is_ended()).map_or(files.len(), |_| files.len() - 1);
+        let first = if is_known { place.map_or(0, |place| place + 1) } else { newest };
+        files.drain(..first);
+        let skipped = !is_known || files.iter().any(StoredLog::is_compressed);
+        Ok((files, skipped))
+    }
+
+    fn unfinished(&self) -> io::Result<Option<Line>> {
+        let Some((file, told)) = &self.held else { return Ok(None) };
+        let mut block = vec![0; BLOCK];
+        let length = file.read_at(&mut block, *told)?;
+        block.truncate(length);
+        let mark = Mark { inode: file.metadata()?.ino(), offset: *told + length as u64 };
+        Ok((length > 0).then_some((mark, block)))
+    }
+}
+
+/// Another file is read from now on.
+pub(super) struct Advanced {
+    /// What stands at the end of the one before.
+    pub(super) left_behind: Option<Line>,
+    /// Whether files in between were not read.
+    pub(super) skipped: bool,
+}
+
+/// `None`: it was deleted or renamed meanwhile.
+fn opened(stored: &StoredLog) -> io::Result<Option<File>> {
+    match stored.open() {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The last whole lines of a file, each with where it ends, and where the last of all does.
+fn last_of(file: &File, count: usize, most: usize) -> io::Result<(Vec<(u64, Vec<u8>)>, u64)> {
+    let length = file.metadata()?.len();
+    let begin = length.saturating_sub(most as u64);
+    let mut text = vec![0; usize::try_from(length - begin).unwrap_or(most)];
+    let mut position = text.len();
+    // From the end, until there are enough: one newline more than lines.
+    let mut newlines = 0;
+    while position > 0 && newlines <= count {
+        let step = position.min(BLOCK);
+        let part = &mut text[position - step..position];
+        file.read_exact_at(part, begin + (position - step) as u64)?;
+        newlines += part.iter().filter(|byte| **byte == b'\n').count();
+        position -= step;
+    }
+    let (text, begin) = (&text[position..], begin + position as u64);
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let mut end = begin;
+    let mut lines: Vec<_> = text[..whole]
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| {
+            end += line.len() as u64;
+            (end, line.strip_suffix(b"\n").unwrap_or(line).to_vec())
+        })
+        .collect();
+    // The first may have begun before; all that it lacks is its beginning.
+    let surplus = lines.len().saturating_sub(count);
+    lines.drain(..surplus);
+    let whole_end =
+        if whole == 0 { if position == 0 && begin == 0 { 0 } else { length } } else { begin + whole as u64 };
+    Ok((lines, whole_end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(files: &[(&str, &str)]) -> (tempfile::TempDir, LogSettings) {
+        let folder = tempfile::tempdir().unwrap();
+        files.iter().for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
+        let settings = LogSettings::new(folder.path().join("ps.log"));
+        (folder, settings)
+    }
+
+    fn texts(lines: &[Line]) -> Vec<String> {
+        lines.iter().map(|(_, line)| String::from_utf8(line.clone()).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_last_lines_are_told_over_several_files_and_what_has_no_end_is_not() {
+        let (_folder, settings) = log(&[("ps.log.1", "a\nb\n"), ("ps.log", "c\nd\nhalf")]);
+        let last = |count| texts(&Shelf::last(&settings, count).unwrap().1);
+        assert_eq!(last(0), [""; 0]);
+        assert_eq!(last(1), ["d"]);
+        assert_eq!(last(3), ["b", "c", "d"]);
+        assert_eq!(last(9), ["a", "b", "c", "d"]);
+        let (mut shelf, _) = Shelf::last(&settings, 1).unwrap();
+        std::fs::write(settings.path.clone(), "c\nd\nhalf a line\ne\n").unwrap();
+        assert_eq!(texts(&shelf.read().unwrap()), ["half a line", "e"]);
+        assert!(shelf.read().unwrap().is_empty());
+    }
+
+    #[test]
+    fn many_long_lines_are_bounded_and_the_newest_are_told() {
+        let line = "x".repeat(1000);
+        let text = (0..5_000).map(|number| format!("{number} {line}\n")).collect::<String>();
+        let (_folder, settings) = log(&[("ps.log", &text)]);
+        let lines = texts(&Shelf::last(&settings, 10_000).unwrap().1);
+        assert!(lines.len() > 900 && lines.len() < 1_100, "{}", lines.len());
+        assert!(lines.last().unwrap().starts_with("4999 "));
+        assert_eq!(texts(&Shelf::last(&settings, 2).unwrap().1).len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_is_ended_is_read_to_its_end_and_then_the_next_one() {
+        let (folder, settings) = log(&[("ps.log", "a\n")]);
+        let (mut shelf, _) = Shelf::last(&settings, 1).unwrap();
+        std::fs::write(settings.path.clone(), "a\nb\ntorn").unwrap();
+        std::fs::rename(&settings.path, folder.path().join("ps.log.1")).unwrap();
+        assert!(shelf.advance(&settings).unwrap().is_none());
+        std::fs::write(&settings.path, "c\n").unwrap();
+        assert_eq!(texts(&shelf.read().unwrap()), ["b"]);
+        let advanced = shelf.advance(&settings).unwrap().unwrap();
+        assert_eq!(
+            (texts(&[advanced.left_behind.unwrap()]), advanced.skipped),
+            (vec!["torn".to_owned()], false)
+        );
+        assert_eq!(texts(&shelf.read().unwrap()), ["c"]);
+        assert!(shelf.advance(&settings).unwrap().is_none());
+    }
+
+    #[test]
+    fn whoever_was_away_goes_on_where_it_was_also_in_a_file_that_was_renamed() {
+        let (folder, settings) = log(&[("ps.log", "a\nb\n")]);
+        let (_, lines) = Shelf::last(&settings, 2).unwrap();
+        std::fs::rename(&settings.path, folder.path().join("ps.log.1")).unwrap();
+        std::fs::write(&settings.path, "c\n").unwrap();
+        let mut shelf = Shelf::after(&settings, lines[0].0).unwrap().unwrap();
+        assert_eq!(texts(&shelf.read().unwrap()), ["b"]);
+        std::fs::remove_file(folder.path().join("ps.log.1")).unwrap();
+        assert!(Shelf::after(&settings, lines[0].0).unwrap().is_none());
+        let advanced = shelf.advance(&settings).unwrap().unwrap();
+        assert!(advanced.skipped, "nobody knows what was in between");
+        assert_eq!(texts(&shelf.read().unwrap()), ["c"]);
+    }
+}

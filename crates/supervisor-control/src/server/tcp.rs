@@ -1,0 +1,91 @@
+//! TCP ports: listened on as soon as they are free, and what stands in the way until then.
+
+use std::convert::Infallible;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+
+use super::connections::Connections;
+use super::readable;
+use super::stream::Listener;
+
+/// How long to wait before a port that could not be had is tried again, the first time and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// A place to listen by TCP.
+#[derive(Clone, Debug)]
+pub(super) enum Endpoint {
+    /// To be bound, and tried again while that fails.
+    Address(SocketAddr),
+    /// Bound by somebody else.
+    Listener(Arc<TcpListener>),
+}
+
+/// Why a port cannot be listened on, while that is so. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    /// As a sentence.
+    pub(super) fn now(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, trouble: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+impl Endpoint {
+    /// Takes in who comes here, from when that can be on.
+    pub(super) async fn serve(self, trouble: Trouble, connections: &Connections) -> Infallible {
+        match self.listen(&trouble).await {
+            Some(listener) => connections.accept(&listener).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// `None`: the machine has no such address, and nobody misses it.
+    async fn listen(self, trouble: &Trouble) -> Option<AsyncFd<Listener>> {
+        let mut pause = PAUSE.0;
+        let (address, mut result) = match self {
+            Self::Listener(listener) => {
+                let address = listener.local_addr().ok();
+                (address, listener.try_clone().and_then(|listener| readable(Listener::Tcp(listener))))
+            }
+            Self::Address(address) => (Some(address), bind(address)),
+        };
+        loop {
+            let (error, address) = match (result, address) {
+                (Ok(listener), _) => {
+                    trouble.set(None);
+                    return Some(listener);
+                }
+                (Err(_), None) => return None,
+                (Err(error), Some(address)) => (error, address),
+            };
+            let is_missing = error.kind() == ErrorKind::AddrNotAvailable
+                || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+            if is_missing && address.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST) {
+                tracing::debug!(target: "control", "no control at {address}: this machine has no such address");
+                return None;
+            }
+            let reason = error.to_string();
+            let reason = reason.split(" (os error").next().unwrap_or_default();
+            if trouble.now().is_none() {
+                tracing::warn!(target: "control", "cannot listen on {address}: {reason}; trying again");
+            }
+            trouble.set(Some(format!("cannot be controlled at {address}: {reason}; it is tried again")));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+            result = bind(address);
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<AsyncFd<Listener>> {
+    readable(Listener::Tcp(TcpListener::bind(address)?))
+}
