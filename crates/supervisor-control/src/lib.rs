@@ -35,6 +35,7 @@
 //! | `GET /v1/status`, of some: `?id=NAME&id=NAME` | [`wire::StatusDocument`] |
 //! | `GET /v1/components`, of some: `?id=NAME` | a list of [`wire::ComponentDocument`] |
 //! | `GET /v1/components/{id}` | [`wire::ComponentDocument`] |
+//! | `GET /v1/components/{id}/detail`: command line, processes, last exits, dependencies | [`wire::DetailDocument`] |
 //! | `POST /v1/start`, `restart`, `reset`, `reload` with a [`wire::SelectionDocument`] | [`wire::OutcomeDocument`] |
 //! | `POST /v1/stop` with a [`wire::StopDocument`] | [`wire::OutcomeDocument`] |
 //! | `POST /v1/signal` with a [`wire::SignalDocument`] | [`wire::OutcomeDocument`] |

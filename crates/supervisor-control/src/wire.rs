@@ -4,6 +4,7 @@
 //! in later versions and never changed: whoever reads an answer ignores what it does not know. Requests are read
 //! strictly, because a misspelt field must not be taken for its default.
 
+mod detail;
 mod event;
 mod order;
 mod outcome;
@@ -20,6 +21,9 @@ use supervisor::{ComponentState, ComponentStatus, End, Exit, Status};
 pub use self::order::{SelectionDocument, ShutdownDocument, SignalDocument, StopDocument, WaitDocument};
 pub use self::outcome::{ComponentOutcome, OutcomeDocument, OutcomeKind, ProblemDocument};
 
+pub use self::detail::{
+    DetailDocument, LogDocument, PastRunDocument, ProcessDocument, RelatedDocument, RestartGroupDocument,
+};
 pub use self::event::{EventDocument, FaultDocument, What};
 pub(crate) use self::event::{Numbering, wall_clock};
 pub use self::sentence::{Sentence, fact_in_words};

@@ -3,6 +3,7 @@
 //! - `connections`: who may connect, how many, and how they end
 //! - `connection`: one connection and its time limits
 //! - `routes`: what can be asked for
+//! - `detail`: one component from all sides
 //! - `extract`: what a request says, read strictly
 //! - `order`: what that asks of the supervisor
 //! - `problem`: answers
@@ -12,6 +13,7 @@
 
 mod connection;
 mod connections;
+mod detail;
 mod extract;
 mod feed;
 mod order;

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::App;
 use super::connection::{Crowded, Endless};
+use super::detail::detail;
 use super::extract::{BODY_SIZE, Document, Name, Names, Patience, named};
 use super::order::{self, Order};
 use super::peer::Peer;
@@ -29,6 +30,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/v1/components", get(components))
         .route("/v1/events", get(events))
         .route("/v1/components/{id}", get(component))
+        .route("/v1/components/{id}/detail", get(detail))
         .route("/v1/shutdown", post(shutdown))
         .route("/v1/upgrade", post(upgrade))
         .route("/v1/tracelevel", get(trace_level).post(set_trace_level));
