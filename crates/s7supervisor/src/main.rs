@@ -16,6 +16,7 @@ mod past;
 mod place;
 mod presence;
 mod process;
+mod progress;
 mod say;
 mod shell;
 mod table;
@@ -30,8 +31,8 @@ use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{
-    check, events, logs, restart, run, show, simulate, stand_in, start, status, stop, takeover_check,
-    tracelevel, upgrade, why,
+    check, events, logs, restart, run, show, simulate, stand_in, start, status, stop,
+    takeover_check, tracelevel, upgrade, why,
 };
 use crate::exit::Exit;
 

@@ -30,6 +30,7 @@ mod time;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use regex::bytes::{Regex, RegexBuilder};
+use supervisor_control::wire::LogDocument;
 
 pub(crate) use self::echo::Echo;
 use self::follow::{Following, Until};
@@ -37,7 +38,7 @@ use self::line::Told;
 use self::shelf::Shelf;
 use self::teller::Teller;
 use crate::arguments::Place;
-use crate::exit::{Ended, Exit};
+use crate::exit::{Ended, Exit, Failure};
 use crate::{os, say, waiting};
 
 /// So many lines of the past there are, where nobody says how many or since when.
@@ -123,6 +124,18 @@ pub(crate) fn logs(place: &Place, asked: &Logs) -> Ended {
     }
     past::tell(&sources, shelves.iter(), &wanted, &mut teller)?;
     Ok(Exit::Done)
+}
+
+/// Tells the last so many lines of a component's output, if there are any, under a heading that says where they are. The
+/// supervisor has said where to look.
+pub(crate) fn last_lines(id: &str, log: &LogDocument, count: u64) -> Result<(), Failure> {
+    let source = source::told(id, log);
+    let shelf = Shelf::look(&source.settings)?;
+    let Some(newest) = shelf.volumes.last() else { return Ok(()) };
+    let heading = format!("the last lines of its output ({}):", newest.stored.path().display());
+    let mut teller = Teller::under(&say::printable(heading), "  | ");
+    let wanted = Wanted { count: Some(count), ..Wanted::default() };
+    past::tell(&[source], std::iter::once(&shelf), &wanted, &mut teller)
 }
 
 /// Which lines are told.

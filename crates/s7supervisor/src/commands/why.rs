@@ -8,6 +8,7 @@ mod next;
 mod prose;
 mod story;
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -105,7 +106,7 @@ pub(crate) fn why(place: &Place, asked: &Why) -> Ended {
         Some(status) => (status.components.into_iter().next(), status.supervisor.began),
         None => (None, None),
     };
-    let now = wall_clock();
+    let now = past::wall_clock();
     let past = past::read(&temp)?;
     let is_its_own = past::is_of(&past, began.as_deref());
     let asking = Asking { client: client.as_ref(), past, is_its_own, now };
@@ -118,6 +119,29 @@ pub(crate) fn why(place: &Place, asked: &Why) -> Ended {
         say::answer(&prose::of(&answer, now));
     }
     Ok(Exit::Done)
+}
+
+/// So much of the end of the journal is read for a line, and so many of its events.
+const END: (u64, usize) = (1 << 20, 200);
+
+/// In a line, what has made a component what it is; `None` where the newest part of the journal does not tell. `began`: when
+/// the supervisor began.
+pub(crate) fn in_a_line(
+    temp: &Path,
+    component: &ComponentDocument,
+    began: Option<&str>,
+    now: SystemTime,
+) -> Option<String> {
+    let (bytes, events) = END;
+    let past = past::read_end(temp, bytes).ok()?;
+    let documents = past.entries_about(&component.id).rev().map(|entry| entry.document).take(events);
+    let documents: Vec<_> = documents.collect();
+    let beginning = documents.iter().find(|document| past::is_beginning(document));
+    if beginning.zip(began).is_some_and(|(newest, began)| newest.time != began) {
+        return None;
+    }
+    let story = Story::of(&component.id, Some(&component.state), documents.into_iter());
+    prose::in_a_line(&story.causes, &component.id, now)
 }
 
 /// Where answers come from.
@@ -218,11 +242,6 @@ impl Answer {
         self.supervisor_ended_in_order = in_order;
         self.next.text = "nothing until the supervisor is started (`s7supervisor start`)".to_owned();
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "people are told how long ago something was")]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
 }
 
 #[cfg(test)]
