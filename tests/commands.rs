@@ -95,6 +95,8 @@ fn whoever_stops_reading_makes_no_command_panic() {
     let more = [
         &["--help"][..],
         &["start", "--help"],
+        &["man"],
+        &["completions", "bash"],
         &["--version"],
         &["stop"],
     ];

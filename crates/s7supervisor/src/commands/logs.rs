@@ -39,7 +39,7 @@ use self::shelf::Shelf;
 use self::teller::Teller;
 use crate::arguments::Place;
 use crate::exit::{Ended, Exit, Failure};
-use crate::{os, say, waiting};
+use crate::{completing, os, say, waiting};
 
 /// So many lines of the past there are, where nobody says how many or since when.
 const LINES: u64 = 20;
@@ -51,7 +51,7 @@ const LARGEST_PATTERN: usize = 1 << 20;
 #[derive(Args, Debug)]
 pub(crate) struct Logs {
     /// The components: ids, names of several instances, or patterns ('web-*') [default: the supervisor's own log]
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completing::ids())]
     ids: Vec<String>,
 
     /// Go on with what is written, until Ctrl-C

@@ -20,6 +20,7 @@ use supervisor_control::{Client, ClientError};
 use self::next::Next;
 use self::story::{LastRun, Story};
 use crate::arguments::Place;
+use crate::completing;
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
 use crate::past;
@@ -29,7 +30,7 @@ use crate::say;
 #[derive(Args, Debug)]
 pub(crate) struct Why {
     /// The component
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completing::ids())]
     id: String,
 
     /// Print one JSON document
