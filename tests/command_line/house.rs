@@ -1,12 +1,12 @@
 //! A place for one supervisor: its folders, its registry, its bell, and the order to leave nothing behind.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -47,7 +47,7 @@ pub(crate) struct House {
     folder: TempDir,
     bell: File,
     /// Rings that were heard while waiting for others.
-    heard: RefCell<Vec<(String, u32)>>,
+    heard: Mutex<Vec<(String, u32)>>,
 }
 
 impl House {
@@ -59,7 +59,7 @@ impl House {
             .unwrap();
         // Open for both, so that neither side ever waits for the other to open it.
         let bell = File::options().read(true).write(true).open(&path).unwrap();
-        let house = Self { folder, bell, heard: RefCell::default() };
+        let house = Self { folder, bell, heard: Mutex::default() };
         fs::create_dir(house.path("conf")).unwrap();
         house.write_registry(servers);
         house
@@ -144,7 +144,7 @@ impl House {
     /// Waits until this component has rung; its pid.
     pub(crate) fn bell(&self, name: &str) -> u32 {
         loop {
-            let mut heard = self.heard.borrow_mut();
+            let mut heard = self.heard.lock().unwrap();
             if let Some(place) = heard.iter().position(|(ringing, _)| ringing == name) {
                 return heard.remove(place).1;
             }

@@ -15,6 +15,7 @@ pub(crate) use self::serving::Serving;
 pub(crate) use self::verbs::{Chosen, SendSignal, Stop, Wait};
 use crate::commands;
 use crate::commands::stand_in::StandIn;
+use crate::completing;
 use crate::duration::parse_duration;
 
 /// Starts, stops and keeps healthy the components named in a SupervisorRegistry.xml
@@ -122,6 +123,14 @@ pub(crate) enum Command {
     #[command(after_long_help = commands::upgrade::HELP)]
     Upgrade(commands::upgrade::Upgrade),
 
+    /// Print what makes a shell complete command lines, with the ids of running components
+    #[command(after_long_help = commands::completions::HELP)]
+    Completions(commands::completions::Completions),
+
+    /// Print the manual page, or write those of all commands
+    #[command(after_long_help = commands::man::HELP)]
+    Man(commands::man::Pages),
+
     /// Tell whether this program can go on for the supervisor that asks, on standard input: how `upgrade` calls this.
     #[command(hide = true)]
     TakeoverCheck,
@@ -147,7 +156,7 @@ pub(crate) struct Check {
 #[derive(Args, Debug)]
 pub(crate) struct Show {
     /// The registry, and the components to show; the first is taken for a registry if it ends in .xml or has a /
-    #[arg(value_name = "REGISTRY|ID")]
+    #[arg(value_name = "REGISTRY|ID", add = completing::ids_and_files())]
     pub(crate) names: Vec<String>,
 
     /// Print one JSON document
@@ -175,7 +184,7 @@ pub(crate) struct Simulate {
 #[derive(Args, Debug)]
 pub(crate) struct Status {
     /// The components to show: ids, names of several instances, or patterns ('web-*') [default: all]
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completing::ids())]
     pub(crate) ids: Vec<String>,
 
     /// Print one JSON document
@@ -187,7 +196,7 @@ pub(crate) struct Status {
 #[derive(Args, Debug)]
 pub(crate) struct Change {
     /// The components: ids, names of several instances, or patterns ('web-*') [default: all, and the supervisor]
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completing::ids())]
     pub(crate) ids: Vec<String>,
 
     /// How long to wait, and how to tell
@@ -347,6 +356,8 @@ mod tests {
             commands::upgrade::HELP,
             commands::simulate::HELP,
             commands::stand_in::HELP,
+            commands::completions::HELP,
+            commands::man::HELP,
         ] {
             for line in text.lines() {
                 assert!(line.chars().count() <= 80, "{line}");

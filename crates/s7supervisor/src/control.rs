@@ -1,5 +1,6 @@
 //! Asking the running supervisor, and telling what came of it.
 
+mod limits;
 mod telling;
 
 use std::path::Path;
@@ -12,6 +13,7 @@ use supervisor_control::{Action, Client, ClientError, Wait};
 use crate::arguments::{Patience, Place};
 use crate::exit::{Ended, Exit, Failure};
 use crate::presence::Presence;
+use crate::progress::Progress;
 use crate::temp_folder::SOCKET;
 use crate::{say, waiting};
 
@@ -67,14 +69,17 @@ pub(crate) fn act_on(client: &Client, action: Action, ids: &[String], patience: 
     }
     let awaited = telling::awaited(action, ids);
     let since = waiting::now();
+    let mut progress = None;
     if let (false, Some(awaited)) = (patience.no_wait, &awaited) {
         // Nobody is to read first that something is waited for which does not exist.
-        match status_of(client, ids, patience) {
+        let meant = match status_of(client, ids, patience) {
+            Ok(status) => status.components,
             // Closed for another supervisor, perhaps: that is seen below.
-            Ok(_) | Err(ClientError::Closed { .. }) => {}
+            Err(ClientError::Closed { .. }) => Vec::new(),
             Err(error) => return Err(failure_in_time(&error, patience)),
-        }
-        say::tell(&format!("waiting for {awaited}"));
+        };
+        let limit = patience.timeout.or_else(|| limits::of(client, action, &meant));
+        progress = Some(Progress::show(&format!("waiting for {awaited}"), limit));
     }
     let mut outcome = client.act(action, Some(ids), patience.left(since).wait());
     while matches!(outcome, Err(ClientError::Closed { .. }))
@@ -82,6 +87,7 @@ pub(crate) fn act_on(client: &Client, action: Action, ids: &[String], patience: 
     {
         outcome = next.act(action, Some(ids), patience.left(since).wait());
     }
+    drop(progress);
     let outcome = outcome.map_err(|error| failure_in_time(&error, patience))?;
     if !outcome.finished {
         return match (action, awaited) {

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod commands;
+mod completing;
 mod control;
 mod duration;
 mod exit;
@@ -16,6 +17,7 @@ mod past;
 mod place;
 mod presence;
 mod process;
+mod progress;
 mod say;
 mod shell;
 mod table;
@@ -30,12 +32,15 @@ use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{
-    check, events, logs, restart, run, show, simulate, stand_in, start, status, stop, takeover_check,
-    tracelevel, upgrade, why,
+    check, completions, events, logs, man, restart, run, show, simulate, stand_in, start, status, stop,
+    takeover_check, tracelevel, upgrade, why,
 };
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
+    if let Some(ended) = completing::answer() {
+        return ended;
+    }
     say::choose_colours();
     let Arguments { place, command } = Arguments::parse();
     let ended = match &command {
@@ -58,6 +63,8 @@ fn main() -> ExitCode {
         Command::Why(asked) => why::why(&place, asked),
         Command::Tracelevel(asked) => tracelevel::tracelevel(&place, asked),
         Command::Upgrade(asked) => upgrade::upgrade(&place, asked),
+        Command::Completions(asked) => completions::completions(asked),
+        Command::Man(asked) => man::man(asked),
         Command::TakeoverCheck => takeover_check::takeover_check(),
         Command::StandIn(told) => stand_in::run(told),
     };

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Local};
 use rustix::fs::{Mode, OFlags};
@@ -19,9 +19,14 @@ const LIKENESS: f64 = 0.7;
 
 /// Reads the journal of this `temp` folder; where there is none, nothing is known.
 pub(crate) fn read(temp: &Path) -> Result<Past, Failure> {
+    read_end(temp, u64::MAX)
+}
+
+/// Likewise, but no more than so many bytes of its end.
+pub(crate) fn read_end(temp: &Path, limit: u64) -> Result<Past, Failure> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let past = match rustix::fs::open(temp, flags, Mode::empty()) {
-        Ok(folder) => Past::read(folder.as_fd()),
+        Ok(folder) => Past::read_end(folder.as_fd(), limit),
         Err(rustix::io::Errno::NOENT) => Ok(Past::default()),
         Err(error) => Err(error.into()),
     };
@@ -124,6 +129,29 @@ pub(crate) fn local_time(time: &str, now: SystemTime) -> String {
     let (time, now) = (time.with_timezone(&Local), DateTime::<Local>::from(now));
     let format = if time.date_naive() == now.date_naive() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
     time.format(format).to_string()
+}
+
+/// The time for people.
+#[expect(clippy::disallowed_methods, reason = "people are told how long ago something was")]
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+/// How long ago a time of a document was.
+pub(crate) fn time_since(time: &str, now: SystemTime) -> Duration {
+    // To the second: the two clocks that are compared here are not the same.
+    let since = parse(time).and_then(|time| now.duration_since(time).ok()).unwrap_or_default();
+    Duration::from_secs(since.as_secs())
+}
+
+/// How long it was from one time of a document to another one.
+pub(crate) fn time_between(one: &str, other: &str) -> Duration {
+    let times = parse(one).zip(parse(other));
+    times.and_then(|(one, other)| other.duration_since(one).ok()).unwrap_or_default()
+}
+
+fn parse(time: &str) -> Option<SystemTime> {
+    DateTime::parse_from_rfc3339(time).ok().map(SystemTime::from)
 }
 
 #[cfg(test)]

@@ -10,11 +10,14 @@ use std::sync::{Mutex, PoisonError};
 
 use supervisor::registry::RegistryError;
 
+use crate::progress;
+
 /// Why the first answer that was lost could not be written.
 static LOST: Mutex<Option<Error>> = Mutex::new(None);
 
 /// Writes a part of the answer as it is.
 pub(crate) fn answer_bytes(bytes: &[u8]) {
+    progress::hide();
     let mut stdout = std::io::stdout().lock();
     note(stdout.write_all(bytes).and_then(|()| stdout.flush()));
 }
@@ -35,6 +38,7 @@ static GONE: AtomicBool = AtomicBool::new(false);
 
 /// Writes the answer of a command, colours only where a terminal shows them.
 pub(crate) fn answer(text: &str) {
+    progress::hide();
     // What has no colours needs none taken out, which would cost a long answer a millisecond.
     note(if text.contains('\u{1b}') {
         write_line(anstream::stdout(), text)
@@ -55,6 +59,7 @@ pub(crate) fn lost() -> Option<Error> {
 
 /// Tells people what is going on.
 pub(crate) fn tell(text: &str) {
+    progress::hide();
     // Nobody is left to be told that nobody reads.
     let _gone = write_line(anstream::stderr(), text);
 }

@@ -8,17 +8,21 @@ use crate::say;
 
 /// The executable and its arguments, quoted where a POSIX shell needs it.
 pub(crate) fn command_line(spec: &ProcessSpec) -> String {
-    words(spec.executable.as_os_str(), &spec.arguments)
+    of(spec.executable.as_os_str(), &spec.arguments)
 }
 
 /// The same of a command that belongs to a component.
 pub(crate) fn command(command: &Command) -> String {
-    words(&command.program, &command.arguments)
+    of(&command.program, &command.arguments)
 }
 
-fn words(program: &OsStr, arguments: &[OsString]) -> String {
-    let words = std::iter::once(program).chain(arguments.iter().map(AsRef::as_ref));
-    words.map(quote).collect::<Vec<_>>().join(" ")
+fn of(program: &OsStr, arguments: &[OsString]) -> String {
+    words(std::iter::once(program).chain(arguments.iter().map(AsRef::as_ref)))
+}
+
+/// The same of words.
+pub(crate) fn words<T: AsRef<OsStr>>(words: impl IntoIterator<Item = T>) -> String {
+    words.into_iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
 fn quote(word: &OsStr) -> String {

@@ -41,6 +41,7 @@
 //! | `GET /v1/registry` | what runs, as it was declared |
 //! | `GET /v1/journal`, where there [is one](Builder::journal) | a list of [`wire::EventDocument`] |
 //! | `GET /v1/openapi.json` | all of this, for programs |
+//! | `GET /v1/components/{id}/detail`: command line, processes, last exits, dependencies | [`wire::DetailDocument`] |
 //! | `POST /v1/start`, `restart`, `reset`, `reload` with a [`wire::SelectionDocument`] | [`wire::OutcomeDocument`] |
 //! | `POST /v1/stop` with a [`wire::StopDocument`] | [`wire::OutcomeDocument`] |
 //! | `POST /v1/signal` with a [`wire::SignalDocument`] | [`wire::OutcomeDocument`] |

@@ -5,6 +5,7 @@
 //! strictly, because a misspelt field must not be taken for its default.
 
 mod declared;
+mod detail;
 mod event;
 mod health;
 mod line;
@@ -26,6 +27,9 @@ pub use self::line::LineDocument;
 pub use self::order::{SelectionDocument, ShutdownDocument, SignalDocument, StopDocument, WaitDocument};
 pub use self::outcome::{ComponentOutcome, OutcomeDocument, OutcomeKind, ProblemDocument};
 
+pub use self::detail::{
+    DetailDocument, LogDocument, PastRunDocument, ProcessDocument, RelatedDocument, RestartGroupDocument,
+};
 pub use self::event::{EventDocument, FaultDocument, What};
 pub(crate) use self::event::{Numbering, wall_clock};
 pub use self::sentence::{Sentence, fact_in_words};

@@ -116,7 +116,7 @@ pub use crate::spec::{
     Readiness, ReadyWhen, Recipient, Resource, ResourceLimit, RestartBudget, RestartGroup, Stderr, Step,
     Strategy, Variable,
 };
-pub use crate::status::{ComponentState, ComponentStatus, Short, Status, Usage};
+pub use crate::status::{ComponentState, ComponentStatus, Detail, ProcessStatus, Short, Status, Usage};
 pub use crate::supervisor::{
     Builder, Handle, HttpQuestion, KeptOpen, Pending, ProbeAnswer, Prober, STATE_VERSION, StartError,
     Submitted, Supervisor,

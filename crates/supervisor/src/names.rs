@@ -31,6 +31,16 @@ impl Names {
         self.ids.get(key as usize)
     }
 
+    /// The key of the component of this id.
+    pub(crate) fn key(&self, id: &ComponentId) -> Result<u32, RequestError> {
+        let named = self.named(id).unwrap_or_default().iter().copied();
+        let mut its = named.filter(|key| self.id(*key) == Some(id));
+        its.next().ok_or_else(|| RequestError::Unknown {
+            name: id.to_string(),
+            suggestion: self.most_like(id.as_str()),
+        })
+    }
+
     /// The components that this name means, in ascending order: one by its id, or instances by what they share.
     pub(crate) fn named(&self, name: &ComponentId) -> Option<&[u32]> {
         self.by_name.get(name).map(Vec::as_slice)

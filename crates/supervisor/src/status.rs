@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::run::{End, Fault, RunId};
-use crate::spec::ComponentId;
+use crate::run::{End, Fault, PastRun, RunId};
+use crate::spec::{ComponentId, Condition, ProcessSpec};
 
 /// Every component, in start order, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,53 @@ pub struct ComponentStatus {
     pub fault: Option<Fault>,
     /// What its processes use, where it is running and was measured.
     pub usage: Option<Usage>,
+}
+
+/// One component from all sides, at one moment: what is true of it, what it is, and with whom it has to do.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Detail {
+    /// How long the supervisor has been running: what other times count from.
+    pub uptime: Duration,
+    /// What is true of it.
+    pub component: ComponentStatus,
+    /// What it is.
+    pub spec: ProcessSpec,
+    /// The last runs that have ended, however they came to, the newest first: no more than [`Detail::PAST_RUNS`].
+    pub past_runs: Vec<PastRun>,
+    /// Whom it needs, and what must be true of each.
+    pub depends_on: Vec<(Condition, ComponentStatus)>,
+    /// Who needs it.
+    pub dependants: Vec<ComponentStatus>,
+    /// The members of its restart group, itself among them, in start order. Empty: it is in none.
+    pub group: Vec<ComponentId>,
+    /// Its main process, if that lives, and what descends from it; where it runs in a control group of its own, all who are in
+    /// there. Each comes after its parent, and there are no more than [`Detail::MOST_PROCESSES`].
+    pub processes: Vec<ProcessStatus>,
+}
+
+impl Detail {
+    /// The most runs that are remembered for this, also over the death of a supervisor.
+    pub const PAST_RUNS: usize = 5;
+
+    /// The most processes that are named.
+    pub const MOST_PROCESSES: usize = 256;
+}
+
+/// A process of a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessStatus {
+    /// Its pid.
+    pub pid: u32,
+    /// That of its parent.
+    pub parent: u32,
+    /// What the operating system calls it: the beginning of its program's name, unless it calls itself otherwise.
+    pub name: String,
+    /// Its resident memory in bytes.
+    pub memory: u64,
+    /// The processor time that it has used so far, and its children that have ended.
+    pub cpu: Duration,
 }
 
 /// What a component's processes use together.

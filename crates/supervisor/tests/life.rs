@@ -747,6 +747,54 @@ mod asking {
     }
 }
 
+mod detail {
+    use super::*;
+    use supervisor::{Condition, Dependency, Detail, RestartGroup, Strategy};
+
+    #[test]
+    fn the_last_runs_that_ended_are_remembered_whoever_ended_them() {
+        let mut world = World::new([Mock::new("ps").behaves(steady().crashes_after(seconds(5)))]);
+        assert_eq!(world.detail("ps").past_runs.len(), 0);
+        world.run_for(seconds(300));
+        let past = world.detail("ps").past_runs;
+        assert_eq!(past.len(), Detail::PAST_RUNS);
+        assert!(past.windows(2).all(|pair| pair[0].run.number() == pair[1].run.number() + 1), "{past:?}");
+        assert!(past.iter().all(|run| run.ended - run.began == seconds(5)), "{past:?}");
+        world.stop("ps");
+        world.run_for(seconds(1));
+        world.start("ps");
+        world.run_for(seconds(1));
+        let past = world.detail("ps").past_runs;
+        assert_eq!(past.len(), Detail::PAST_RUNS, "a start forgives, but nothing is forgotten");
+        assert_eq!(past[0].end, End::Exited(Exit::Signal { signal: 15, core_dumped: false }));
+    }
+
+    #[test]
+    fn a_component_is_shown_with_whom_it_has_to_do() {
+        let needs = |id: &str, on: &str, condition| {
+            let on = supervisor::ComponentId::new(on).unwrap();
+            Mock::new(id).with(|spec| spec.depends_on = vec![Dependency { on, condition }])
+        };
+        let group = RestartGroup { name: "web".into(), strategy: Strategy::OneForAll };
+        let grouped = |mock: Mock| mock.with(|spec| spec.restart_group = Some(group.clone()));
+        let mut world = World::new([
+            Mock::new("db"),
+            grouped(needs("ps", "db", Condition::Ready)),
+            grouped(needs("web", "ps", Condition::Started)),
+        ]);
+        world.run_for(seconds(1));
+        world.stop("web");
+        let detail = world.detail("ps");
+        let [(condition, db)] = detail.depends_on.as_slice() else { panic!("{:?}", detail.depends_on) };
+        assert_eq!((*condition, db.id.as_str(), db.state.word()), (Condition::Ready, "db", "up"));
+        let [web] = detail.dependants.as_slice() else { panic!("{:?}", detail.dependants) };
+        assert_eq!((web.id.as_str(), web.state.word()), ("web", "stopped"));
+        let group: Vec<_> = detail.group.iter().map(supervisor::ComponentId::as_str).collect();
+        assert_eq!((group.as_slice(), detail.component.id.as_str()), (&["ps", "web"][..], "ps"));
+        assert!(world.detail("db").group.is_empty() && world.detail("db").depends_on.is_empty());
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
     let life = |seed| {

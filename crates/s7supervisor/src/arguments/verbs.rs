@@ -7,13 +7,14 @@ use supervisor::{Dependants, Signal, Until};
 use supervisor_control::Action;
 
 use super::Patience;
+use crate::completing;
 use crate::duration::parse_duration;
 
 /// `stop`
 #[derive(Args, Debug)]
 pub(crate) struct Stop {
     /// The components: ids, names of several instances, or patterns ('web-*') [default: all, and the supervisor]
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completing::ids())]
     pub(crate) ids: Vec<String>,
 
     /// Stop running components that depend on these too, before them
@@ -44,7 +45,7 @@ impl Stop {
 #[derive(Args, Debug)]
 pub(crate) struct Chosen {
     /// The components: ids, names of several instances, or patterns ('web-*')
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required = true, add = completing::ids())]
     pub(crate) ids: Vec<String>,
 
     /// How long to wait, and how to tell
@@ -56,7 +57,7 @@ pub(crate) struct Chosen {
 #[derive(Args, Debug)]
 pub(crate) struct SendSignal {
     /// The signal: its name (HUP, SIGHUP) or its number
-    #[arg(value_name = "NAME", value_parser = parse_signal)]
+    #[arg(value_name = "NAME", value_parser = parse_signal, add = completing::signals())]
     pub(crate) signal: Signal,
 
     /// Who gets it
@@ -68,7 +69,7 @@ pub(crate) struct SendSignal {
 #[derive(Args, Debug)]
 pub(crate) struct Wait {
     /// The components: ids, names of several instances, or patterns ('web-*')
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required = true, add = completing::ids())]
     pub(crate) ids: Vec<String>,
 
     /// What shall be true of each of them

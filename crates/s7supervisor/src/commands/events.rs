@@ -10,6 +10,7 @@ use supervisor_control::wire::{EventDocument, What};
 use supervisor_control::{Client, Follow};
 
 use crate::arguments::Place;
+use crate::completing;
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
 use crate::{past, say, waiting};
@@ -18,7 +19,7 @@ use crate::{past, say, waiting};
 #[derive(Args, Debug)]
 pub(crate) struct Events {
     /// The components: ids, names of several instances, or patterns ('web-*') [default: all]
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completing::ids())]
     ids: Vec<String>,
 
     /// Go on with what happens, until the supervisor ends or Ctrl-C

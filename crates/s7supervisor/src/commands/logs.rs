@@ -30,6 +30,7 @@ mod time;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use regex::bytes::{Regex, RegexBuilder};
+use supervisor_control::wire::LogDocument;
 
 pub(crate) use self::echo::Echo;
 use self::follow::{Following, Until};
@@ -37,8 +38,8 @@ use self::line::Told;
 use self::shelf::Shelf;
 use self::teller::Teller;
 use crate::arguments::Place;
-use crate::exit::{Ended, Exit};
-use crate::{os, say, waiting};
+use crate::exit::{Ended, Exit, Failure};
+use crate::{completing, os, say, waiting};
 
 /// So many lines of the past there are, where nobody says how many or since when.
 const LINES: u64 = 20;
@@ -50,7 +51,7 @@ const LARGEST_PATTERN: usize = 1 << 20;
 #[derive(Args, Debug)]
 pub(crate) struct Logs {
     /// The components: ids, names of several instances, or patterns ('web-*') [default: the supervisor's own log]
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completing::ids())]
     ids: Vec<String>,
 
     /// Go on with what is written, until Ctrl-C
@@ -123,6 +124,18 @@ pub(crate) fn logs(place: &Place, asked: &Logs) -> Ended {
     }
     past::tell(&sources, shelves.iter(), &wanted, &mut teller)?;
     Ok(Exit::Done)
+}
+
+/// Tells the last so many lines of a component's output, if there are any, under a heading that says where they are. The
+/// supervisor has said where to look.
+pub(crate) fn last_lines(id: &str, log: &LogDocument, count: u64) -> Result<(), Failure> {
+    let source = source::told(id, log);
+    let shelf = Shelf::look(&source.settings)?;
+    let Some(newest) = shelf.volumes.last() else { return Ok(()) };
+    let heading = format!("the last lines of its output ({}):", newest.stored.path().display());
+    let mut teller = Teller::under(&say::printable(heading), "  | ");
+    let wanted = Wanted { count: Some(count), ..Wanted::default() };
+    past::tell(&[source], std::iter::once(&shelf), &wanted, &mut teller)
 }
 
 /// Which lines are told.

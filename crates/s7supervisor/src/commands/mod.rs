@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod events;
 pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod restart;
 pub(crate) mod run;
 pub(crate) mod show;

@@ -105,7 +105,10 @@ fn text(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use supervisor::Variable;
+
     use super::*;
+
     fn spec() -> ProcessSpec {
         let mut spec = ProcessSpec::new("web-1", "/bin/web").unwrap();
         spec.instance_of = Some(supervisor::ComponentId::new("web").unwrap());

@@ -1,5 +1,10 @@
 //! `status`: what the components are doing.
+//!
+//! - `page`: a single component, from all sides
 
+mod page;
+
+use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -16,7 +21,8 @@ use crate::table::{self, Column};
 /// Shows the state of these components, or of all.
 pub(crate) fn status(place: &Place, asked: &Status) -> Ended {
     let unknown = |failure: Failure| Failure { exit: Exit::Unknown, ..failure };
-    let Some(client) = control::connect(place).map_err(unknown)? else {
+    let temp = place.find_temp().map_err(unknown)?;
+    let Some(client) = control::connect_in(&temp).map_err(unknown)? else {
         return Ok(not_running(asked.json));
     };
     match client.status(&asked.ids) {
@@ -25,7 +31,7 @@ pub(crate) fn status(place: &Place, asked: &Status) -> Ended {
             if asked.json {
                 print_json(&document)?;
             } else {
-                print_table(document, !asked.ids.is_empty());
+                print(&client, &temp, document, !asked.ids.is_empty());
             }
             Ok(exit)
         }
@@ -56,16 +62,18 @@ fn print_json(document: &StatusDocument) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_table(document: StatusDocument, asked_for_some: bool) {
-    for condition in document.supervisor.conditions {
+fn print(client: &Client, temp: &Path, document: StatusDocument, asked_for_some: bool) {
+    let StatusDocument { supervisor, components } = document;
+    for condition in supervisor.conditions {
         say::tell(&say::printable(condition));
     }
-    let remarks = match (&*document.components, asked_for_some) {
-        ([component], true) => remarks(component),
-        _ => Vec::new(),
-    };
-    say::answer(&table(document.components));
-    remarks.iter().for_each(|line| say::answer(line));
+    // One that cannot tell more is ending, or older than this command.
+    if let ([component], true) = (&*components, asked_for_some)
+        && let Ok(detail) = client.detail(&component.id)
+    {
+        return page::show(temp, &detail, supervisor.began.as_deref());
+    }
+    say::answer(&table(components));
 }
 
 /// What else there is to know of a single component, a line each.
@@ -116,7 +124,7 @@ fn row(component: ComponentDocument) -> Vec<String> {
         state,
         or_none(component.pid.map(|pid| pid.to_string())),
         or_none(component.uptime.map(short)),
-        or_none(component.memory.map(|memory| ByteSize::b(memory).display().iec_short().to_string())),
+        or_none(component.memory.map(memory)),
         or_none(component.cpu.map(short)),
         component.restarts.to_string(),
         or_none(last_exit),
@@ -135,6 +143,10 @@ fn state(component: &ComponentDocument) -> String {
         }
         _ => state.clone(),
     }
+}
+
+fn memory(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec_short().to_string()
 }
 
 fn short(seconds: f64) -> String {

@@ -9,6 +9,7 @@ use crate::arguments::{Patience, Place, Stop};
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
 use crate::process::Process;
+use crate::progress::Progress;
 use crate::{say, waiting};
 
 /// How long a supervisor that no longer answers may take to end before it is taken for one that does not.
@@ -43,7 +44,8 @@ pub(crate) fn stop_supervisor(
     }
     let since = waiting::now();
     let process = process_of(client)?;
-    say::tell(&format!("waiting until all components and the supervisor (pid {}) have stopped", process.pid));
+    let what = format!("waiting until all components and the supervisor (pid {}) have stopped", process.pid);
+    let _progress = Progress::show(&what, patience.timeout);
     let outcome = match client.shutdown(false, patience.wait()) {
         Ok(outcome) => outcome,
         // Its last answer may have been lost on the way, or it was ending already; whether it is gone then shows below.

@@ -9,6 +9,7 @@ use supervisor_control::wire::{StatusDocument, UpgradeDocument};
 
 use crate::arguments::{Patience, Place};
 use crate::exit::{Ended, Exit, Failure};
+use crate::progress::Progress;
 use crate::{control, say, waiting};
 
 /// How long it may take until one of both answers, where nobody says how long to wait.
@@ -67,8 +68,10 @@ pub(crate) fn upgrade(place: &Place, asked: &Upgrade) -> Ended {
     if patience.no_wait {
         return tell(patience, &begun, None);
     }
-    say::tell(&format!("waiting until version {} has taken over from {}", begun.to, begun.from));
+    let what = format!("waiting until version {} has taken over from {}", begun.to, begun.from);
+    let progress = Progress::show(&say::printable(what), patience.at_most(LIMIT).timeout);
     let status = wait(&temp, &begun, patience)?;
+    drop(progress);
     let now = status.supervisor.upgrade.filter(|upgrade| upgrade.number == begun.number).unwrap_or(begun);
     tell(patience, &now, Some(status.supervisor.pid))
 }

@@ -8,6 +8,7 @@ mod next;
 mod prose;
 mod story;
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -19,6 +20,7 @@ use supervisor_control::{Client, ClientError};
 use self::next::Next;
 use self::story::{LastRun, Story};
 use crate::arguments::Place;
+use crate::completing;
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
 use crate::past;
@@ -28,7 +30,7 @@ use crate::say;
 #[derive(Args, Debug)]
 pub(crate) struct Why {
     /// The component
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completing::ids())]
     id: String,
 
     /// Print one JSON document
@@ -105,7 +107,7 @@ pub(crate) fn why(place: &Place, asked: &Why) -> Ended {
         Some(status) => (status.components.into_iter().next(), status.supervisor.began),
         None => (None, None),
     };
-    let now = wall_clock();
+    let now = past::wall_clock();
     let past = past::read(&temp)?;
     let is_its_own = past::is_of(&past, began.as_deref());
     let asking = Asking { client: client.as_ref(), past, is_its_own, now };
@@ -118,6 +120,29 @@ pub(crate) fn why(place: &Place, asked: &Why) -> Ended {
         say::answer(&prose::of(&answer, now));
     }
     Ok(Exit::Done)
+}
+
+/// So much of the end of the journal is read for a line, and so many of its events.
+const END: (u64, usize) = (1 << 20, 200);
+
+/// In a line, what has made a component what it is; `None` where the newest part of the journal does not tell. `began`: when
+/// the supervisor began.
+pub(crate) fn in_a_line(
+    temp: &Path,
+    component: &ComponentDocument,
+    began: Option<&str>,
+    now: SystemTime,
+) -> Option<String> {
+    let (bytes, events) = END;
+    let past = past::read_end(temp, bytes).ok()?;
+    let documents = past.entries_about(&component.id).rev().map(|entry| entry.document).take(events);
+    let documents: Vec<_> = documents.collect();
+    let beginning = documents.iter().find(|document| past::is_beginning(document));
+    if beginning.zip(began).is_some_and(|(newest, began)| newest.time != began) {
+        return None;
+    }
+    let story = Story::of(&component.id, Some(&component.state), documents.into_iter());
+    prose::in_a_line(&story.causes, &component.id, now)
 }
 
 /// Where answers come from.
@@ -218,11 +243,6 @@ impl Answer {
         self.supervisor_ended_in_order = in_order;
         self.next.text = "nothing until the supervisor is started (`s7supervisor start`)".to_owned();
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "people are told how long ago something was")]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
 }
 
 #[cfg(test)]

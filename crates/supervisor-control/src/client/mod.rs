@@ -4,6 +4,7 @@
 //! an answer is read straight into the buffer that it is parsed from.
 
 mod answer;
+mod detail;
 mod follow;
 mod trace_level;
 

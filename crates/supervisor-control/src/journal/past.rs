@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::BorrowedFd;
 
+use memchr::memmem;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -32,9 +33,20 @@ impl Past {
     /// # Errors
     /// It cannot be read, for want of permission for instance.
     pub fn read(folder: BorrowedFd<'_>) -> io::Result<Self> {
+        Self::read_end(folder, u64::MAX)
+    }
+
+    /// Reads no more than so many bytes of its end, for whoever must not take long; the first line may be torn then.
+    ///
+    /// # Errors
+    /// As [`Past::read`].
+    pub fn read_end(folder: BorrowedFd<'_>, limit: u64) -> io::Result<Self> {
         let [old, new] = both(folder)?;
-        let content = |file: Option<File>| file.map_or_else(|| Ok(Vec::new()), content);
-        Ok(Self { new: content(new)?, old: content(old)? })
+        let content =
+            |file: Option<File>, limit| file.map_or_else(|| Ok(Vec::new()), |file| content(file, limit));
+        let new = content(new, limit)?;
+        let old = content(old, limit - new.len() as u64)?;
+        Ok(Self { old, new })
     }
 
     /// Whether it knows nothing.
@@ -46,11 +58,27 @@ impl Past {
     /// All that can be read, the oldest first; from the other end, the newest first. Each line is looked at when its
     /// turn comes. What is torn or makes no sense is passed over.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = Entry<'_>> {
+        self.lines().filter_map(Entry::read)
+    }
+
+    /// Likewise, but only what concerns this component, or the supervisor as a whole: the rest costs next to nothing.
+    pub fn entries_about(&self, component: &str) -> impl DoubleEndedIterator<Item = Entry<'_>> {
+        let its = memmem::Finder::new(&format!("\"component\":\"{component}\"")).into_owned();
+        let of_all = memmem::Finder::new("\"component\":null");
+        let concerns = move |line: &&[u8]| its.find(line).is_some() || of_all.find(line).is_some();
+        self.lines().filter(concerns).filter_map(Entry::read)
+    }
+
+    fn lines(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         let newline = |byte: &u8| *byte == b'\n';
-        self.old.split(newline).chain(self.new.split(newline)).filter_map(|line| {
-            let line = std::str::from_utf8(line).ok()?;
-            Some(Entry { line, document: serde_json::from_str(line).ok()? })
-        })
+        self.old.split(newline).chain(self.new.split(newline))
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn read(line: &'a [u8]) -> Option<Self> {
+        let line = std::str::from_utf8(line).ok()?;
+        Some(Self { line, document: serde_json::from_str(line).ok()? })
     }
 }
 
@@ -83,12 +111,12 @@ fn open(folder: BorrowedFd<'_>, name: &str) -> io::Result<Option<(File, Inode)>>
     Ok(Some((file, (stat.st_dev, stat.st_ino))))
 }
 
-/// The file; of one that is larger than any of ours, the end.
-fn content(mut file: File) -> io::Result<Vec<u8>> {
-    const LIMIT: u64 = 2 * MAX_SIZE;
+/// The file; of one that is larger than any of ours, or than `limit`, the end.
+fn content(mut file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let limit = limit.min(2 * MAX_SIZE);
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LIMIT)))?;
-    let mut bytes = Vec::with_capacity(usize::try_from(length.min(LIMIT)).unwrap_or_default());
-    file.take(LIMIT).read_to_end(&mut bytes)?;
+    file.seek(SeekFrom::Start(length.saturating_sub(limit)))?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length.min(limit)).unwrap_or_default());
+    file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -5,6 +5,7 @@
 //! - `connection`: one connection and its time limits; `stream`: of which kind it is
 //! - `gate`: whether a request is answered
 //! - `routes`: what can be asked for; `document`: the same for programs
+//! - `detail`: one component from all sides
 //! - `extract`: what a request says, read strictly
 //! - `order`: what that asks of the supervisor
 //! - `problem`: answers
@@ -17,6 +18,7 @@
 mod builder;
 mod connection;
 mod connections;
+mod detail;
 mod document;
 mod extract;
 mod feed;

@@ -12,6 +12,7 @@ use supervisor::{ComponentId, Outcome, Request, RequestError, Status, Submitted,
 use tokio::sync::oneshot;
 
 use super::connection::{Crowded, Endless};
+use super::detail::detail;
 use super::extract::{Awaited, BODY_SIZE, Document, LastEvent, Name, Patience, named};
 use super::order::{self, Order};
 use super::peer::Peer;
@@ -49,6 +50,7 @@ impl Routes {
             .with("/v1/status", get(status))
             .with("/v1/components", get(components))
             .with("/v1/components/{id}", get(component))
+            .with("/v1/components/{id}/detail", get(detail))
             .with("/v1/components/{id}/logs", get(logs::logs))
             .with("/v1/events", get(events))
             .with("/v1/journal", get(journal::journal))

@@ -405,3 +405,39 @@ fn a_stale_socket_is_replaced_only_when_told_so() {
     running.server = Some(builder.replace_socket(true).bind_in(folder, "stale.sock").unwrap());
     assert!(Client::connect(&path).unwrap().status(&[]).unwrap().components.is_empty());
 }
+
+#[test]
+fn one_component_is_told_from_all_sides() {
+    let on = supervisor::ComponentId::new("db").unwrap();
+    let mut web = shell("web-1", "sleep 1000 & exec sleep 1001");
+    web.depends_on = vec![supervisor::Dependency { on, condition: supervisor::Condition::Started }];
+    let secret = supervisor::Variable { name: "TOKEN".into(), value: "hunter22".into(), secret: true };
+    web.environment.variables = vec![secret];
+    let group = |name: &str| supervisor::RestartGroup { name: name.into(), strategy: Default::default() };
+    web.restart_group = Some(group("all"));
+    let running = Running::with([steady("db"), web]);
+    start_all(&running);
+    let outcome = running.client().act(Action::Restart, Some(&names(["web-1"])), Wait::For(SOON)).unwrap();
+    assert!(outcome.is_success(), "{outcome:?}");
+
+    let detail = running.client().detail("web-*").unwrap();
+    assert_eq!(detail.component.id, "web-1");
+    assert_eq!(detail.command.last().map(String::as_str), Some("sleep 1000 & exec sleep 1001"));
+    assert_eq!(detail.stop_timeout, 60.0);
+    let [exit] = detail.last_exits.as_slice() else { panic!("{:?}", detail.last_exits) };
+    assert_eq!((exit.run, exit.exit.signal.as_deref()), (1, Some("TERM")));
+    assert!(exit.began <= exit.ended, "{exit:?}");
+    assert_eq!(detail.processes[0].pid, detail.component.pid.unwrap());
+    assert!(detail.processes[1..].iter().all(|child| child.parent == detail.processes[0].pid));
+    let [needed] = detail.depends_on.as_slice() else { panic!("{:?}", detail.depends_on) };
+    assert_eq!((needed.id.as_str(), needed.condition.as_deref()), ("db", Some("started")));
+    let group = detail.restart_group.as_ref().unwrap();
+    assert_eq!((group.strategy.as_str(), group.members.as_slice()), ("oneForAll", &names(["web-1"])[..]));
+    assert!(!running.ask(&get("/v1/components/web-1/detail")).body.to_string().contains("hunter22"));
+    assert_eq!(running.client().detail("db").unwrap().dependants[0].id, "web-1");
+
+    for name in ["web-2", "*"] {
+        let refused = running.client().detail(name).unwrap_err();
+        assert!(matches!(refused, ClientError::Refused { status: 404, .. }), "{refused}");
+    }
+}

@@ -13,6 +13,7 @@ mod sent;
 mod shown;
 mod steps;
 
+use std::collections::VecDeque;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use super::Action;
 use super::message::{Task, TaskId};
 use super::sequence::Wave;
 use crate::event::{Event, EventKind};
-use crate::run::{End, Fault, RunId};
+use crate::run::{End, Fault, PastRun, RunId};
 use crate::signal::Signal;
 use crate::spec::{ComponentId, Condition, OnGiveUp, ProcessSpec};
 
@@ -148,6 +149,8 @@ pub(super) struct Component {
     /// The signals that its run has been sent, a bit each.
     sent: Sent,
     last_end: Option<End>,
+    /// The last runs that have ended, the oldest first: nothing is decided by them.
+    past_runs: VecDeque<PastRun>,
     /// Whether its last run ended by itself, with success.
     has_done_its_work: bool,
     /// Its run has begun to end before it had read its configuration again.
@@ -172,6 +175,7 @@ impl Component {
             tasks: 0,
             sent: Sent::default(),
             last_end: None,
+            past_runs: VecDeque::new(),
             has_done_its_work: false,
             reload_is_broken: false,
         }

@@ -20,6 +20,7 @@ mod component;
 mod conditions;
 mod consequences;
 mod deadlines;
+mod detail;
 mod graph;
 mod groups;
 mod message;

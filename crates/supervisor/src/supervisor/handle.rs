@@ -16,13 +16,13 @@ use crate::core::{Ask, RequestId};
 use crate::error::SpawnError;
 use crate::event::Event;
 use crate::names::Names;
-use crate::os::{Account, Meter};
+use crate::os::{self, Account, ControlGroup, Meter};
 use crate::output::News;
 use crate::request::{Dependants, Outcome, Request, RequestError, Targets, Until};
 use crate::run::RunId;
 use crate::signal::Signal;
 use crate::spec::{ComponentId, ProcessSpec};
-use crate::status::{Status, Usage};
+use crate::status::{Detail, Status, Usage};
 
 /// Something for the driver to do.
 pub(super) enum Command {
@@ -43,6 +43,10 @@ pub(super) enum Command {
     Specs {
         keys: Vec<u32>,
         answer: Sender<Vec<ProcessSpec>>,
+    },
+    Detail {
+        key: u32,
+        answer: Sender<(Detail, Option<Arc<ControlGroup>>)>,
     },
     Subscribe {
         answer: Sender<(u64, Receiver<Event>)>,
@@ -276,6 +280,21 @@ impl Handle {
     pub fn specs(&self, targets: impl Into<Targets>) -> Result<Vec<ProcessSpec>, RequestError> {
         let keys = self.names.resolve(&targets.into())?;
         self.call(|answer| Command::Specs { keys, answer })
+    }
+
+    /// One component from all sides. Its processes are looked at in the calling thread.
+    ///
+    /// # Errors
+    /// [`RequestError`] if there is no component of this id or the supervisor has ended.
+    pub fn detail(&self, id: &ComponentId) -> Result<Detail, RequestError> {
+        let key = self.names.key(id)?;
+        let (mut detail, group) = self.call(|answer| Command::Detail { key, answer })?;
+        if let Some(pid) = detail.component.pid {
+            let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+            detail.component.usage = meter.usages(&[pid]).pop().flatten();
+            detail.processes = os::processes(pid, group.as_deref());
+        }
+        Ok(detail)
     }
 
     /// The components that these names mean, in start order.

@@ -180,6 +180,11 @@ impl Runs {
         self.run(Owner::Run(run)).map(|run| &run.token)
     }
 
+    /// The control group in which a run was started, if it was started in one.
+    pub(super) fn control_group(&self, run: RunId) -> Option<Arc<ControlGroup>> {
+        self.run(Owner::Run(run))?.group.clone()
+    }
+
     /// Whether any process of a task is left, dead or alive.
     pub(super) fn has_tasks(&self) -> bool {
         self.by_owner.keys().any(|owner| matches!(owner, Owner::Task(_)))

@@ -20,7 +20,7 @@ use crate::request::{Dependants, Outcome, RequestError, Targets, Until};
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
 use crate::spec::{OnGiveUp, RestartBudget};
-use crate::status::{ComponentStatus, Status};
+use crate::status::{ComponentStatus, Detail, Status};
 
 /// A world of more components is checked after each step only where the step was about them, and around that.
 const CHECKED_AS_A_WHOLE: usize = 64;
@@ -303,6 +303,15 @@ impl World {
     #[must_use]
     pub fn status(&self) -> Status {
         self.core.status(self.now, &self.names.all())
+    }
+
+    /// One component from all sides, but for its processes.
+    ///
+    /// # Panics
+    /// If there is no component of this name.
+    #[must_use]
+    pub fn detail(&self, id: &str) -> Detail {
+        self.core.detail(self.now, self.key(id))
     }
 
     /// What is true of one component now.

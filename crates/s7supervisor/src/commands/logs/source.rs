@@ -1,7 +1,8 @@
 //! Which logs are meant, and where they are.
 
 use supervisor::registry;
-use supervisor::{LogSettings, Output, ProcessSpec, Stderr};
+use supervisor::{LineForm, LogSettings, Output, ProcessSpec, Stderr};
+use supervisor_control::wire::LogDocument;
 
 use super::line::Writer;
 use crate::arguments::Place;
@@ -53,6 +54,18 @@ pub(super) fn meant(place: &Place, names: &[String], stderr: bool) -> Result<Vec
 /// The logs of all that these components write.
 pub(super) fn all(specs: &[ProcessSpec]) -> impl Iterator<Item = Source> {
     specs.iter().flat_map(|spec| [false, true].into_iter().filter_map(|stderr| of(spec, stderr)))
+}
+
+/// The log that the supervisor says a component has.
+pub(super) fn told(id: &str, log: &LogDocument) -> Source {
+    let form = match log.form.as_str() {
+        "timestamps" => LineForm::Timestamps,
+        "json" => LineForm::Json,
+        _ => LineForm::Raw,
+    };
+    let settings = LogSettings { dated: log.dated, form, ..LogSettings::new(&log.path) };
+    let stream = if log.stderr == "join" { None } else { Some("stdout") };
+    Source { writer: Writer::Component { id: id.to_owned(), stream, form }, settings }
 }
 
 /// The supervisor's own log.

@@ -27,6 +27,8 @@ const COLOURS: [AnsiColor; 6] = [
 /// Prints lines.
 pub(super) struct Teller {
     form: Form,
+    /// What comes before the first line.
+    heading: Option<String>,
     /// What was not written yet.
     held: Vec<u8>,
 }
@@ -65,11 +67,22 @@ impl Teller {
             let prefixes = prefixes(sources, colours);
             Form::Text { prefixes, is_terminal: std::io::stdout().is_terminal(), colours }
         };
-        Self { form, held: Vec::new() }
+        Self { form, heading: None, held: Vec::new() }
+    }
+
+    /// Of one log, whose lines come under this heading, if there are any, and each after a prefix.
+    pub(super) fn under(heading: &str, prefix: &str) -> Self {
+        let form = Form::Text {
+            prefixes: vec![prefix.to_owned()],
+            is_terminal: std::io::stdout().is_terminal(),
+            colours: say::colours_on_stdout(),
+        };
+        Self { form, heading: Some(format!("{heading}\n")), held: Vec::new() }
     }
 
     /// Prints a line of this log, of which this is known to be the time.
     pub(super) fn tell(&mut self, source: usize, told: &Told<'_>, time: Option<DateTime<Utc>>) {
+        self.held.extend(self.heading.take().unwrap_or_default().into_bytes());
         match &self.form {
             Form::Text { prefixes, is_terminal, colours } => {
                 self.held.extend_from_slice(prefixes[source].as_bytes());

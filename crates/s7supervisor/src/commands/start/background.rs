@@ -12,6 +12,7 @@ use crate::arguments::{Patience, Place, Serving};
 use crate::commands::run::report;
 use crate::control;
 use crate::exit::{Exit, Failure};
+use crate::progress::Progress;
 use crate::{say, waiting};
 
 /// What came of a launch.
@@ -32,9 +33,8 @@ pub(crate) fn launch(place: &Place, serving: &Serving, patience: Patience) -> Re
             "cannot start the supervisor in the background: {error}; try `s7supervisor run`"
         ))
     })?;
-    if !patience.no_wait {
-        say::tell(&format!("waiting until the components of {} are up", registry.path.display()));
-    }
+    let what = format!("waiting until the components of {} are up", registry.path.display());
+    let _progress = (!patience.no_wait).then(|| Progress::show(&what, patience.timeout));
     Launch { pipe, child, pending: Vec::new(), ended: None, held: None, json: patience.json }
         .wait(patience, since)
 }

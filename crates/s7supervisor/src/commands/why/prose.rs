@@ -3,13 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
-use chrono::DateTime;
 use supervisor::Short;
 use supervisor_control::wire::{EventDocument, What, fact_in_words};
 
 use super::Answer;
 use super::story::LastRun;
-use crate::past::local_time;
+use crate::past::{local_time, time_since};
 use crate::say::printable;
 
 /// How many causes are told of whom it waits for.
@@ -122,6 +121,23 @@ impl Lines {
     }
 }
 
+/// In a line, what has made it what it is: the newest cause that says more than its state does.
+pub(super) fn in_a_line(causes: &[EventDocument], id: &str, now: SystemTime) -> Option<String> {
+    let is_judged =
+        causes.iter().any(|cause| matches!(cause.what, What::Judged { .. } | What::Regrouped { .. }));
+    let says_more = |cause: &&EventDocument| match &cause.what {
+        What::Exited { asked, .. } => !asked && !is_judged,
+        What::SupervisorStarted { .. } | What::Requested { .. } | What::ShuttingDown { .. } => true,
+        What::Judged { .. } | What::Regrouped { .. } | What::NotSpawned { .. } | What::Unready { .. } => true,
+        What::Unwell { .. } | What::EndedUnattended | What::Adopted { .. } => true,
+        _ => false,
+    };
+    let cause = causes.iter().find(says_more).or(causes.first())?;
+    let other = cause.component.as_ref().filter(|component| *component != id);
+    let subject = other.map(|other| format!("{other}: ")).unwrap_or_default();
+    Some(printable(format!("{}  {subject}{}", local_time(&cause.time, now), sentence(cause, causes))))
+}
+
 /// The state, and since when.
 fn state(answer: &Answer, now: SystemTime) -> String {
     let state = match (&answer.detail, &answer.state) {
@@ -142,7 +158,7 @@ fn state(answer: &Answer, now: SystemTime) -> String {
     let was = if answer.supervised { "" } else { "was " };
     match &answer.since {
         Some(since) => {
-            let ago = Short(Duration::from_secs(time_since(since, now).as_secs()));
+            let ago = Short(time_since(since, now));
             format!("{was}{state}{wanted}, since {} ({ago} ago)", local_time(since, now))
         }
         None => format!("{was}{state}{wanted}"),
@@ -171,10 +187,4 @@ fn sentence(cause: &EventDocument, causes: &[EventDocument]) -> String {
         What::SupervisorStarted { pid, .. } => format!("the supervisor started, pid {pid}"),
         _ => cause.text.clone(),
     }
-}
-
-/// How long ago this time was.
-fn time_since(time: &str, now: SystemTime) -> Duration {
-    let time = DateTime::parse_from_rfc3339(time).ok().map(SystemTime::from);
-    time.and_then(|time| now.duration_since(time).ok()).unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 //! All times are the core's, which go on over the death of a supervisor. What somebody waits for, and what is watched of a
 //! run, is not remembered: who waited asks again, and what is watched is watched anew.
 
+use std::collections::VecDeque;
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::guards::Guards;
 use super::restarting::Record;
 use super::{Component, Context, Process, Rest, Run, State};
 use crate::event::EventKind;
-use crate::run::{End, Exit, RunId};
+use crate::run::{End, Exit, PastRun, RunId};
 
 /// What is remembered of a component.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub(crate) struct Memory {
     since: Duration,
     life: Life,
     last_end: Option<End>,
+    #[serde(default)]
+    past_runs: VecDeque<PastRun>,
     has_done_its_work: bool,
     record: Record,
     /// When the budget over all components would be full again.
@@ -198,6 +201,7 @@ impl Component {
             since: self.since,
             life,
             last_end: self.last_end.clone(),
+            past_runs: self.past_runs.clone(),
             has_done_its_work: self.has_done_its_work,
             record: self.record.clone(),
             budget_full_at,
@@ -220,6 +224,8 @@ impl Component {
         self.runs = memory.runs.max(number);
         self.restarts = memory.restarts;
         self.last_end = memory.last_end;
+        self.past_runs = memory.past_runs;
+        self.past_runs.iter_mut().for_each(|past| past.run.component = self.key);
         self.has_done_its_work = memory.has_done_its_work;
         self.record = memory.record;
         self.record.belongs_to(self.key);

@@ -13,6 +13,7 @@ use crate::event::{EventKind, WaitReason};
 use crate::policy::{Backoff, Decision, Jitter, RestartPolicy};
 use crate::run::{End, History, PastRun};
 use crate::spec::{ExitAction, ExitRule, OnGiveUp};
+use crate::status::Detail;
 
 /// The shortest wait after a run that could not be spawned, whatever the policy says: the machine lacks something.
 const NOT_SPAWNED_WAIT: Duration = Duration::from_millis(100);
@@ -55,9 +56,22 @@ impl Component {
         self.record = Record::default();
     }
 
+    /// The last runs that have ended, the newest first.
+    pub(in crate::core) fn past_runs(&self) -> impl Iterator<Item = &PastRun> {
+        self.past_runs.iter().rev()
+    }
+
+    fn remember(&mut self, past: &PastRun) {
+        self.past_runs.push_back(past.clone());
+        while self.past_runs.len() > Detail::PAST_RUNS {
+            self.past_runs.pop_front();
+        }
+    }
+
     /// After a run: rest, or wait, or run again.
     pub(super) fn conclude(&mut self, past: PastRun, asked: bool, context: &mut Context<'_>) -> Milestone {
         let end = past.end.clone();
+        self.remember(&past);
         self.last_end = Some(end.clone());
         // One that was told to stop may say that this went well; it has not done its work for that.
         self.has_done_its_work = !asked && self.halting.is_none() && end.is_success();

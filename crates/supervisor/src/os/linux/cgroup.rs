@@ -151,7 +151,8 @@ impl ControlGroup {
         Ok(openat(&self.folder, name, how | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
     }
 
-    fn pids(&self) -> io::Result<HashSet<u32>> {
+    /// The pids of those who live in it and below, as they were a moment ago.
+    pub(super) fn pids(&self) -> io::Result<HashSet<u32>> {
         let (mut pids, mut groups) = (HashSet::new(), 0);
         pids_in(&self.folder, DEEPEST, &mut groups, &mut pids)?;
         Ok(pids)

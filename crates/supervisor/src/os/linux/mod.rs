@@ -16,6 +16,7 @@ mod pipes;
 mod proc;
 mod process;
 mod spawn;
+mod tree;
 mod usage;
 
 pub(crate) use adopted::Fate;
@@ -41,4 +42,5 @@ pub(crate) use process::{Process, destroy};
 pub(super) use spawn::Road;
 pub(super) use spawn::{Failure, Step};
 pub(crate) use spawn::{Fledgling, LaunchPad, Spawned, spawn};
+pub(crate) use tree::processes;
 pub(crate) use usage::Meter;

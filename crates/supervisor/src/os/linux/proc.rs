@@ -57,6 +57,16 @@ impl Reader {
         self.open_stat(pid).map(|(_, stat)| stat)
     }
 
+    /// Likewise, and what the kernel calls the process: 15 bytes of its program's name, unless it calls itself otherwise.
+    pub(super) fn stat_and_name(&mut self, pid: u32) -> Option<(Stat, String)> {
+        let stat = self.stat(pid)?;
+        let (begin, end) = (
+            self.buffer.iter().position(|byte| *byte == b'(')? + 1,
+            self.buffer.iter().rposition(|byte| *byte == b')')?,
+        );
+        Some((stat, String::from_utf8_lossy(self.buffer.get(begin..end)?).into_owned()))
+    }
+
     /// Opens the file as well, to be read again.
     pub(super) fn open_stat(&mut self, pid: u32) -> Option<(OwnedFd, Stat)> {
         let file = self.open(&format!("/proc/{pid}/stat"))?;

@@ -33,6 +33,11 @@ impl Driver {
                 // Whoever asked may have gone away.
                 let _ = answer.try_send(keys.iter().map(|key| self.core.spec(*key).clone()).collect());
             }
+            Command::Detail { key, answer } => {
+                let detail = self.core.detail(self.now(), key);
+                let group = detail.component.run.and_then(|run| self.runs.control_group(run));
+                let _ = answer.try_send((detail, group));
+            }
             Command::Subscribe { answer } => {
                 let _ = answer.try_send((self.readers.told(), self.readers.add()));
             }

@@ -1,0 +1,93 @@
+//! The processes of a run, as people see them.
+//!
+//! Only what the kernel tells at once is read: not the command lines, which lie in the memory of the processes, so that
+//! one that hangs could hold up whoever reads them.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use rustix::param::{clock_ticks_per_second, page_size};
+
+use super::cgroup::ControlGroup;
+use super::proc::Reader;
+use crate::status::{Detail, ProcessStatus};
+
+/// The main process of a run and what descends from it, and whoever else is in its control group, if it has one of its own:
+/// each after its parent, and no more than the first [`Detail::MOST_PROCESSES`]. (By its pid, a process may have become
+/// another's by the time somebody looks at it; so it is looked at only where its parent is the right one, or in the group.)
+pub(crate) fn processes(main: u32, group: Option<&ControlGroup>) -> Vec<ProcessStatus> {
+    let mut reader = Reader::default();
+    let mut tree = Tree { found: Vec::new(), seen: HashSet::new() };
+    tree.grow(&mut reader, main, None);
+    let members = group.and_then(|group| group.pids().ok()).unwrap_or_default();
+    let mut others: Vec<u32> = members.iter().copied().filter(|pid| !tree.seen.contains(pid)).collect();
+    // Those first whose parents are elsewhere: the others descend from them.
+    let has_parent_here =
+        |pid: &u32| Reader::default().stat(*pid).is_some_and(|stat| members.contains(&stat.parent));
+    others.sort_by_cached_key(|pid| (has_parent_here(pid), *pid));
+    for pid in others {
+        tree.grow(&mut reader, pid, None);
+    }
+    tree.found
+}
+
+struct Tree {
+    found: Vec<ProcessStatus>,
+    seen: HashSet<u32>,
+}
+
+impl Tree {
+    /// Adds this process, if it lives and is a child of that one, and all that descends from it.
+    fn grow(&mut self, reader: &mut Reader, pid: u32, parent: Option<u32>) {
+        let mut open = vec![(pid, parent)];
+        while let Some((pid, parent)) = open.pop() {
+            if self.found.len() >= Detail::MOST_PROCESSES || !self.seen.insert(pid) {
+                continue;
+            }
+            let Some((stat, name)) = reader.stat_and_name(pid) else { continue };
+            if stat.is_dead() || parent.is_some_and(|parent| parent != stat.parent) {
+                continue;
+            }
+            let millis = stat.cpu_ticks.saturating_mul(1000) / clock_ticks_per_second().max(1);
+            self.found.push(ProcessStatus {
+                pid,
+                parent: stat.parent,
+                name,
+                memory: stat.resident_pages.saturating_mul(page_size() as u64),
+                cpu: Duration::from_millis(millis),
+            });
+            let mut children = reader.children(pid, stat.threads);
+            children.sort_unstable_by(|one, other| other.cmp(one));
+            open.extend(children.into_iter().map(|child| (child, Some(pid))));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::fixture::Component;
+
+    #[test]
+    fn each_process_comes_after_its_parent_with_its_name_and_what_has_ended_does_not_come() {
+        // The zombie is that of a program that does not wait for its children.
+        let script = "sh -c 'sleep 1000 & sh -c \"exit 0\" & exec sleep 1001' & wait";
+        let started = Component::shell(script).start();
+        let found = loop {
+            let found = processes(started.pid(), None);
+            if found.iter().map(|process| process.name.as_str()).eq(["sh", "sleep", "sleep"]) {
+                break found;
+            }
+        };
+        assert_eq!(found[0].pid, started.pid());
+        assert_eq!((found[1].parent, found[2].parent), (found[0].pid, found[1].pid));
+        assert!(found.iter().all(|process| process.memory > 0), "{found:?}");
+    }
+
+    #[test]
+    fn of_what_is_gone_there_are_no_processes() {
+        let started = Component::shell("exit 0").start();
+        started.wait();
+        assert_eq!(processes(started.pid(), None), []);
+    }
+}
