@@ -171,15 +171,17 @@ fn flood(served: &Served, token: &str) {
         (endless.as_bytes(), &large),
         (&garbage, &garbage),
     ];
+    let (socket, port) = (served.house.path("temp/s7supervisor.sock"), served.port);
+    let socket = &socket;
     std::thread::scope(|scope| {
         for number in 0..2 * attacks.len() {
             let (head, rest) = attacks[number / 2];
             scope.spawn(move || {
                 for _ in 0..3 {
                     if number.is_multiple_of(2) {
-                        attack(served.unix(), head, rest);
+                        attack(UnixStream::connect(socket).unwrap(), head, rest);
                     } else {
-                        attack(served.tcp().unwrap(), head, rest);
+                        attack(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap(), head, rest);
                     }
                 }
             });
