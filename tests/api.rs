@@ -88,5 +88,5 @@ fn free_port() -> u16 {
 fn skip(test: &str, why: &str) {
     assert!(std::env::var_os("CI").is_none(), "cannot run {test}: {why}");
     // Straight to the descriptor: what a passing test prints is not shown.
-    writeln!(std::io::stderr(), "skipped: {test} cannot run here: {why}").unwrap();
+    writeln!(std::io::stderr(), "skipped: {test} cannot run here: {why}").expect("stderr is open");
 }

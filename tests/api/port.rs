@@ -18,10 +18,16 @@ fn the_port_of_the_registry_is_listened_on_with_a_token_that_lives_as_long_as_th
     let mode = fs::metadata(served.house.path("temp/control-token")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
 
+    let before = listener(served.port);
     let upgrade = served.house.s7(&["upgrade"]);
     assert_eq!(code(&upgrade), 0, "{}", stderr(&upgrade));
     served.until_listening();
     assert_eq!(served.token(), token, "whoever has it goes on");
+    assert_eq!(
+        listener(served.port),
+        before,
+        "the port was open all the while, so that nobody else could take it"
+    );
     assert_eq!(served.by_tcp("GET /v1/status", &token), Some(200));
 
     assert_eq!(code(&served.house.s7(&["restart"])), 0);
@@ -30,6 +36,13 @@ fn the_port_of_the_registry_is_listened_on_with_a_token_that_lives_as_long_as_th
     assert_eq!(served.by_tcp("GET /v1/status", &token), Some(401));
     assert_eq!(code(&served.house.s7(&["stop"])), 0);
     assert!(!served.house.path("temp/control-token").exists());
+}
+
+/// The inode of the socket that listens there.
+fn listener(port: u16) -> String {
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_it = |line: &&str| line.contains(&format!(" 0100007F:{port:04X} 00000000:0000 0A "));
+    sockets.lines().find(is_it).unwrap().split_whitespace().nth(9).unwrap().to_owned()
 }
 
 #[test]

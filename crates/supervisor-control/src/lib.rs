@@ -82,5 +82,5 @@ pub mod wire;
 
 pub use crate::client::{Action, Client, ClientError, Follow, Wait};
 pub use crate::http_prober::HttpProber;
-pub use crate::server::{Builder, Limits, Server, UpgradeRequest};
+pub use crate::server::{Builder, HandedOver, Limits, Server, UpgradeRequest};
 pub use crate::token::Token;

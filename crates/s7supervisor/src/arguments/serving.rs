@@ -11,7 +11,7 @@ pub(crate) struct Serving {
     #[arg(long, value_name = "GROUP", env = "S7_GROUP", hide_env_values = true)]
     pub(crate) group: Option<String>,
 
-    /// Listen on this address for the control port (`tcpport`) instead of 127.0.0.1 and ::1; may be given several times
+    /// Listen on this address for the control port (`tcpport`) instead of the loopback interface; may be given several times
     ///
     /// What is sent there can be read on its way, the token too.
     #[arg(long, value_name = "ADDRESS", env = "S7_BIND", hide_env_values = true, value_delimiter = ',')]

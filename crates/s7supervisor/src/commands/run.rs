@@ -32,9 +32,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, never, select};
 use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Request, Supervisor};
-use supervisor_control::Server;
 use supervisor_control::journal::Journal;
 use supervisor_control::wire::UpgradeDocument;
+use supervisor_control::{HandedOver, Server};
 use tracing::{debug, error, info, warn};
 
 use self::beginning::begin;
@@ -207,13 +207,14 @@ impl Supervision {
         };
         info!("upgrading to version {} ({}), asked for by {}", upgrade.to, path.display(), upgrade.by);
         request.answer(Ok(upgrade.clone()));
-        let listener = self.server.take().and_then(|server| server.hand_over(DRAIN, &upgrade.to));
+        let server = self.server.take();
+        let listeners = server.map(|server| server.hand_over(DRAIN, &upgrade.to)).unwrap_or_default();
         if let Err(error) = self.handle.leave(format!("{}, to upgrade to version {}", upgrade.by, upgrade.to))
         {
             warn!("the upgrade was not begun: {error}");
             upgrade.failure = Some(error.to_string());
             self.upgrade = Some(upgrade);
-            self.serve(listener);
+            self.serve(listeners);
             return Ok(self);
         }
         while let Ok(event) = self.events.recv() {
@@ -236,7 +237,8 @@ impl Supervision {
         note.descriptor_limit = self.descriptor_limit;
         let mut estate = Estate {
             locks: self.home.locks(),
-            listener: listener.as_ref().map(AsFd::as_fd),
+            listener: listeners.socket.as_ref().map(AsFd::as_fd),
+            tcp: listeners.tcp.iter().map(AsFd::as_fd).collect(),
             kept: &kept,
             way_back: Some((own.as_fd(), &self.examiner.path)),
         };
@@ -292,7 +294,7 @@ impl Supervision {
         if self.home.temp.has(SOCKET) {
             return;
         }
-        self.serve(None);
+        self.serve(HandedOver::default());
     }
 
     fn tell_statistics(&mut self) {

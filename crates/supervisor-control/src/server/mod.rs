@@ -43,6 +43,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::pin::{Pin, pin};
@@ -68,7 +69,7 @@ use self::health::Health;
 use self::peer::Accounts;
 use self::reading::Reading;
 use self::stream::Listener;
-use self::tcp::{Endpoint, Trouble};
+use self::tcp::{Endpoint, Open, Trouble};
 use self::trace_level::TraceLevel;
 pub use self::upgrade::UpgradeRequest;
 use self::upgrade::Upgrader;
@@ -86,7 +87,16 @@ use crate::wire::UpgradeDocument;
 /// [`Server::finish`] when the answers under way have been sent; both close all connections and remove the socket.
 pub struct Server {
     stop: Option<oneshot::Sender<Farewell>>,
-    thread: Option<JoinHandle<Option<UnixListener>>>,
+    thread: Option<JoinHandle<HandedOver>>,
+}
+
+/// Where a server listened that has made way for another one, which goes on there: see [`Server::hand_over`].
+#[derive(Debug, Default)]
+pub struct HandedOver {
+    /// The local socket; `None`: it had none, or had broken off before.
+    pub socket: Option<UnixListener>,
+    /// The ports.
+    pub tcp: Vec<TcpListener>,
 }
 
 /// How the server ends.
@@ -191,22 +201,20 @@ impl Server {
         self.end(Farewell { limit, successor: None });
     }
 
-    /// Likewise, but for another server that goes on with the socket: whoever connects meanwhile waits for that one. Those
-    /// who follow events are told this last: that the supervisor is replaced, by what version.
-    ///
-    /// `None`: the server had broken off before.
+    /// Likewise, but for another server that goes on with the socket and the ports: whoever connects meanwhile waits for that
+    /// one. Those who follow events are told this last: that the supervisor is replaced, by what version.
     #[must_use]
-    pub fn hand_over(mut self, limit: Duration, to: &str) -> Option<UnixListener> {
+    pub fn hand_over(mut self, limit: Duration, to: &str) -> HandedOver {
         self.end(Farewell { limit, successor: Some(to.to_owned()) })
     }
 
-    fn end(&mut self, farewell: Farewell) -> Option<UnixListener> {
+    fn end(&mut self, farewell: Farewell) -> HandedOver {
         if let Some(stop) = self.stop.take() {
             // The thread is gone already if nobody hears this.
             let _ = stop.send(farewell);
         }
         // A panic in it has been told by the panic hook; there is nothing to add.
-        self.thread.take()?.join().ok()?
+        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
     }
 }
 
@@ -238,21 +246,16 @@ struct Socket {
     bound: Option<BoundSocket>,
 }
 
-/// The control thread: takes connections in until it is told to stop, and then ends those that are there. Gives the socket
-/// where another server is to go on with it.
-fn run(
-    runtime: Runtime,
-    places: Places,
-    stopped: oneshot::Receiver<Farewell>,
-    app: App,
-) -> Option<UnixListener> {
+/// The control thread: takes connections in until it is told to stop, and then ends those that are there. Gives what it
+/// has listened on where another server is to go on there.
+fn run(runtime: Runtime, places: Places, stopped: oneshot::Receiver<Farewell>, app: App) -> HandedOver {
     let served = LocalSet::new().block_on(&runtime, serve(places, stopped, app));
     // A disk that hangs while something is read must not hold up the end.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(places: Places, stopped: oneshot::Receiver<Farewell>, app: App) -> Option<UnixListener> {
+async fn serve(places: Places, stopped: oneshot::Receiver<Farewell>, app: App) -> HandedOver {
     let (feed, limits) = (Arc::clone(&app.feed), app.limits);
     let router = routes::router(app);
     let (socket, bound) = places.socket.map_or((None, None), |socket| (Some(socket.listener), socket.bound));
@@ -262,24 +265,30 @@ async fn serve(places: Places, stopped: oneshot::Receiver<Farewell>, app: App) -
         (endpoints, Connections::new(limits, router, Guard::Token(Rc::new(Lock::new(token)))))
     });
     let (endpoints, by_tcp) = by_tcp.unzip();
+    let open = Open::default();
     let farewell = {
         let mut accepting: Vec<Pin<Box<dyn Future<Output = Infallible> + '_>>> = Vec::new();
         accepting.extend(socket.iter().map(|listener| Box::pin(on_socket.accept(listener)) as _));
         if let (Some(endpoints), Some(connections)) = (endpoints, &by_tcp) {
             let endpoints = endpoints.into_iter();
-            accepting.extend(endpoints.map(|(at, trouble)| Box::pin(at.serve(trouble, connections)) as _));
+            accepting
+                .extend(endpoints.map(|(at, trouble)| Box::pin(at.serve(trouble, connections, &open)) as _));
         }
         until_told(stopped, &mut accepting).await
     };
     let Farewell { limit, successor } = farewell;
-    let listener = if let Some(version) = successor {
+    let handed_over = if let Some(version) = successor {
         bound.into_iter().for_each(BoundSocket::leave);
         // Not before nobody is taken in any more: whoever hears it connects again, and must not come to us.
         feed.end_for(&version);
-        socket.map(AsyncFd::into_inner)
+        let socket = socket.map(AsyncFd::into_inner).and_then(|listener| match listener {
+            Listener::Unix(listener) => Some(listener),
+            Listener::Tcp(_) => None,
+        });
+        HandedOver { socket, tcp: open.into_listeners() }
     } else {
-        drop((bound, socket));
-        None
+        drop((bound, socket, open));
+        HandedOver::default()
     };
     // Both at the same time, so that neither takes from the time of the other.
     let mut finishing: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![Box::pin(on_socket.finish(limit))];
@@ -289,10 +298,7 @@ async fn serve(places: Places, stopped: oneshot::Receiver<Farewell>, app: App) -
         if finishing.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    match listener {
-        Some(Listener::Unix(listener)) => Some(listener),
-        _ => None,
-    }
+    handed_over
 }
 
 /// Takes connections in until it is told how to end.

@@ -1,8 +1,10 @@
 //! TCP ports: listened on as soon as they are free, and what stands in the way until then.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +26,22 @@ pub(super) enum Endpoint {
     Listener(Arc<TcpListener>),
 }
 
+/// The ports that are listened on.
+#[derive(Default)]
+pub(super) struct Open(RefCell<Vec<Rc<AsyncFd<Listener>>>>);
+
+impl Open {
+    /// They, for another server, once nobody is taken in any more.
+    pub(super) fn into_listeners(self) -> Vec<TcpListener> {
+        let open = self.0.into_inner().into_iter();
+        let listener = |open| match Rc::into_inner(open).map(AsyncFd::into_inner)? {
+            Listener::Tcp(listener) => Some(listener),
+            Listener::Unix(_) => None,
+        };
+        open.filter_map(listener).collect()
+    }
+}
+
 /// Why a port cannot be listened on, while that is so. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trouble(Arc<Mutex<Option<String>>>);
@@ -41,11 +59,11 @@ impl Trouble {
 
 impl Endpoint {
     /// Takes in who comes here, from when that can be on.
-    pub(super) async fn serve(self, trouble: Trouble, connections: &Connections) -> Infallible {
-        match self.listen(&trouble).await {
-            Some(listener) => connections.accept(&listener).await,
-            None => std::future::pending().await,
-        }
+    pub(super) async fn serve(self, trouble: Trouble, connections: &Connections, open: &Open) -> Infallible {
+        let Some(listener) = self.listen(&trouble).await else { return std::future::pending().await };
+        let listener = Rc::new(listener);
+        open.0.borrow_mut().push(Rc::clone(&listener));
+        connections.accept(&listener).await
     }
 
     /// `None`: the machine has no such address, and nobody misses it.

@@ -1,6 +1,6 @@
 //! From a registry to a supervisor that is told of, answers, and keeps a journal.
 
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -165,9 +165,8 @@ fn serve_first(
     served: &Served<'_>,
     handed: Option<&Handed>,
 ) -> Result<Server, Failure> {
-    let listener = handed.map(Handed::listener).transpose();
-    let server =
-        listener.and_then(|listener| serve(handle, home, served, listener.flatten().map(UnixListener::from)));
+    let listeners = handed.map(Handed::listeners).transpose();
+    let server = listeners.and_then(|listeners| serve(handle, home, served, listeners.unwrap_or_default()));
     let socket = home.temp.path().join(SOCKET);
     server.map_err(|error| cannot(&format!("make the control socket {}", socket.display()), &error))
 }

@@ -15,14 +15,17 @@
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 use serde::{Deserialize, Serialize};
 use supervisor::KeptOpen;
+use supervisor_control::HandedOver;
 use supervisor_control::wire::UpgradeDocument;
 
 use super::signals::Signal;
@@ -52,6 +55,9 @@ pub(super) struct Note {
     pub(super) descriptor_limit: Option<u64>,
     locks: [RawFd; 2],
     listener: Option<RawFd>,
+    /// The control port.
+    #[serde(default)]
+    tcp: Vec<RawFd>,
     /// Where components are heard.
     #[serde(default)]
     kept: Vec<RawFd>,
@@ -63,6 +69,7 @@ pub(super) struct Note {
 pub(super) struct Estate<'a> {
     pub(super) locks: [BorrowedFd<'a>; 2],
     pub(super) listener: Option<BorrowedFd<'a>>,
+    pub(super) tcp: Vec<BorrowedFd<'a>>,
     pub(super) kept: &'a KeptOpen,
     pub(super) way_back: Option<(BorrowedFd<'a>, &'a Path)>,
 }
@@ -80,6 +87,7 @@ impl Note {
             descriptor_limit: None,
             locks: [-1; 2],
             listener: None,
+            tcp: Vec::new(),
             kept: Vec::new(),
             way_back: None,
         }
@@ -89,10 +97,12 @@ impl Note {
     pub(super) fn pass_on(mut self, program: BorrowedFd<'_>, estate: &Estate<'_>) -> io::Error {
         self.locks = estate.locks.map(|lock| lock.as_raw_fd());
         self.listener = estate.listener.map(|listener| listener.as_raw_fd());
+        self.tcp = estate.tcp.iter().map(AsRawFd::as_raw_fd).collect();
         self.kept = estate.kept.descriptors().map(|kept| kept.as_raw_fd()).collect();
         self.way_back = estate.way_back.map(|(program, path)| (program.as_raw_fd(), path.to_owned()));
         let way_back = estate.way_back.map(|(program, _)| program);
-        let kept = estate.locks.into_iter().chain(estate.listener).chain(way_back);
+        let kept =
+            estate.locks.into_iter().chain(estate.listener).chain(way_back).chain(estate.tcp.iter().copied());
         self.try_pass_on(program, kept.chain(estate.kept.descriptors())).unwrap_or_else(|error| error)
     }
 
@@ -128,6 +138,7 @@ pub(super) struct Handed {
     pub(super) note: Note,
     locks: [OwnedFd; 2],
     listener: Option<OwnedFd>,
+    tcp: Vec<OwnedFd>,
     /// Where components are heard.
     pub(super) kept: KeptOpen,
     way_back: Option<(OwnedFd, PathBuf)>,
@@ -162,7 +173,8 @@ impl Handed {
         Ok(Self {
             locks: [os::adopt_descriptor(lock)?, os::adopt_descriptor(log_lock)?],
             listener: note.listener.map(os::adopt_descriptor).transpose()?,
-            // One that is missing is made again.
+            // What is missing is made again.
+            tcp: note.tcp.iter().filter_map(|number| os::adopt_descriptor(*number).ok()).collect(),
             kept: note.kept.iter().filter_map(|number| os::adopt_descriptor(*number).ok()).collect(),
             way_back,
             note,
@@ -184,9 +196,11 @@ impl Handed {
         Ok([lock.try_clone()?, log_lock.try_clone()?])
     }
 
-    /// The socket once more.
-    pub(super) fn listener(&self) -> io::Result<Option<OwnedFd>> {
-        self.listener.as_ref().map(OwnedFd::try_clone).transpose()
+    /// Where control is listened for once more.
+    pub(super) fn listeners(&self) -> io::Result<HandedOver> {
+        let socket = self.listener.as_ref().map(OwnedFd::try_clone).transpose()?;
+        let tcp = self.tcp.iter().map(|port| port.try_clone().map(TcpListener::from));
+        Ok(HandedOver { socket: socket.map(UnixListener::from), tcp: tcp.collect::<io::Result<_>>()? })
     }
 
     /// This program cannot begin: the one before goes on, and knows why. Returns only if there is none, or it cannot either:
@@ -200,6 +214,7 @@ impl Handed {
         let estate = Estate {
             locks: [lock.as_fd(), log_lock.as_fd()],
             listener: self.listener.as_ref().map(AsFd::as_fd),
+            tcp: self.tcp.iter().map(AsFd::as_fd).collect(),
             kept: &self.kept,
             way_back: None,
         };

@@ -1,6 +1,6 @@
 //! Whom the supervisor answers beside root and its own user: a group, and who comes by TCP with the token.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use supervisor::registry::Config;
 use supervisor_control::{Builder, Token};
@@ -61,13 +61,20 @@ impl Reach {
         Ok(Self { group, tcp: Some((addresses, token)) })
     }
 
-    /// A server that such people reach.
-    pub(super) fn extend(&self, mut builder: Builder) -> Builder {
+    /// A server that such people reach. `open`: ports that are listened on already.
+    pub(super) fn extend(&self, mut builder: Builder, open: Vec<TcpListener>) -> Builder {
         if let Some(group) = self.group {
             builder = builder.readers(group);
         }
         if let Some((addresses, token)) = &self.tcp {
-            builder = builder.tcp(addresses.iter().copied(), token.clone());
+            let is_open =
+                |address: &SocketAddr, open: &TcpListener| open.local_addr().is_ok_and(|its| its == *address);
+            let missing = addresses.iter().filter(|address| !open.iter().any(|open| is_open(address, open)));
+            builder = builder.tcp(missing.copied(), token.clone());
+            for open in open.into_iter().filter(|open| addresses.iter().any(|address| is_open(address, open)))
+            {
+                builder = builder.tcp_listener(open, token.clone());
+            }
         }
         builder
     }

@@ -1,15 +1,14 @@
 //! The control socket and the journal of a supervisor that runs.
 
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use serde_json::Value;
 use supervisor::{Event, Handle};
-use supervisor_control::Server;
 use supervisor_control::journal::{Header, Journal};
 use supervisor_control::wire::UpgradeDocument;
+use supervisor_control::{HandedOver, Server};
 use tracing::{error, info};
 
 use super::Supervision;
@@ -31,12 +30,12 @@ pub(super) struct Served<'a> {
 
 /// Serves control at the socket in the `temp` folder. We hold the lock, so that nobody listens on one that is there.
 ///
-/// `listener`: that socket, where it is there already.
+/// `listeners`: that socket, and ports, where they are there already.
 pub(super) fn serve(
     handle: &Handle,
     home: &Home,
     served: &Served<'_>,
-    listener: Option<UnixListener>,
+    listeners: HandedOver,
 ) -> std::io::Result<Server> {
     let Served { registry, journal, upgrade, .. } = *served;
     let (trouble, asked) = (journal.trouble(), served.status_asked.clone());
@@ -63,8 +62,8 @@ pub(super) fn serve(
             level.now()
         })
         .replace_socket(true);
-    let builder = home.reach.extend(builder);
-    match listener {
+    let builder = home.reach.extend(builder, listeners.tcp);
+    match listeners.socket {
         Some(listener) => builder.resume_in(folder, SOCKET, listener),
         None => builder.bind_in(folder, SOCKET),
     }
@@ -72,7 +71,7 @@ pub(super) fn serve(
 
 impl Supervision {
     /// Makes the control socket again, or goes on with this one.
-    pub(super) fn serve(&mut self, listener: Option<UnixListener>) {
+    pub(super) fn serve(&mut self, listeners: HandedOver) {
         // Its ports are not free before.
         drop(self.server.take());
         let served = Served {
@@ -83,7 +82,7 @@ impl Supervision {
             examiner: &self.examiner,
             upgrade: self.upgrade.as_ref(),
         };
-        match serve(&self.handle, &self.home, &served, listener) {
+        match serve(&self.handle, &self.home, &served, listeners) {
             Ok(server) => self.server = Some(server),
             Err(error) => error!("cannot make the control socket again: {error}"),
         }

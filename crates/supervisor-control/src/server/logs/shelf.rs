@@ -149,8 +149,11 @@ fn opened(stored: &StoredLog) -> io::Result<Option<File>> {
     }
 }
 
-/// The last whole lines of a file, each with where it ends, and where the last of all does.
-fn last_of(file: &File, count: usize, most: usize) -> io::Result<(Vec<(u64, Vec<u8>)>, u64)> {
+/// A line of a file, and where that ends.
+type Ended = (u64, Vec<u8>);
+
+/// The last whole lines of a file, and where the last of all ends.
+fn last_of(file: &File, count: usize, most: usize) -> io::Result<(Vec<Ended>, u64)> {
     let length = file.metadata()?.len();
     let begin = length.saturating_sub(most as u64);
     let mut text = vec![0; usize::try_from(length - begin).unwrap_or(most)];
