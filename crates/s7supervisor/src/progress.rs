@@ -125,8 +125,9 @@ impl Line {
         let what = &self.what;
         match self.limit {
             _ if elapsed.is_zero() => what.clone(),
-            Some(limit) => format!("{what} … {} of {}", Short(elapsed), Short(limit)),
-            None => format!("{what} … {}", Short(elapsed)),
+            Some(limit) if elapsed <= limit => format!("{what} … {} of {}", Short(elapsed), Short(limit)),
+            // It takes longer than it should: whom it needs comes first, perhaps.
+            _ => format!("{what} … {}", Short(elapsed)),
         }
     }
 }
@@ -181,6 +182,7 @@ mod tests {
     fn it_tells_what_is_waited_for_how_long_and_of_how_long() {
         assert_eq!(text(Some(60), 0), "waiting for ps to be ready");
         assert_eq!(text(Some(90), 12), "waiting for ps to be ready … 12s of 1m 30s");
+        assert_eq!(text(Some(60), 61), "waiting for ps to be ready … 1m 1s");
         assert_eq!(text(None, 125), "waiting for ps to be ready … 2m 5s");
     }
 
