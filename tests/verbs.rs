@@ -259,6 +259,21 @@ fn a_start_says_whom_else_it_started() {
 }
 
 #[test]
+fn a_start_ends_with_1_at_the_first_that_fails_and_says_that_the_others_go_on() {
+    let slow = stand_in("slow", "", "<autostart>false</autostart><startDelay>3600</startDelay>");
+    let house = House::with(&(fails_until_mended("bad", "<autostart>false</autostart>") + &slow));
+    house.start();
+    let started = house.s7(&["start", "bad", "slow"]);
+    assert_eq!(code(&started), 1);
+    let told = stderr(&started);
+    assert!(
+        told.contains("bad: did not start: exit code 3") && told.contains("slow: its start goes on"),
+        "{told}"
+    );
+    assert_eq!(component(&house, "slow")["state"], "starting");
+}
+
+#[test]
 fn what_is_blocked_says_by_whom_and_why() {
     let house = House::with(&(fails_until_mended("is", "") + &stand_in("ps", "", &depends_on("is"))));
     start_anyhow(&house);

@@ -99,7 +99,7 @@ pub(crate) enum Command {
     #[command(after_long_help = verbs::WAIT)]
     Wait(Wait),
 
-    /// Show state, pid, uptime, memory, processor time, restarts and last exit
+    /// Show state, pid, uptime, memory, processor time, restarts and last exit; of one component, all there is to know
     #[command(after_long_help = STATUS)]
     Status(Status),
 
@@ -279,7 +279,8 @@ already, starts those that should run and do not: those that start by
 themselves, and those that somebody has started. The others stay as they are.
 
 With ID: starts these components now, whatever backoff, trip or failure says,
-and before them those that they depend on.
+and before them those that they depend on. Ends with 1 at the first that does
+not start; the supervisor keeps trying, and the others go on.
 
 Examples:
   s7supervisor start
@@ -306,8 +307,11 @@ Examples:
 
 const STATUS: &str = "\
 The components stand in the order in which they start. MEMORY and CPU are those
-of all processes of a component. Of a single component, what it says of itself
-and which rule it breaks are told as well.
+of all processes of a component.
+
+A single component is shown from all sides: command, processes, last exits,
+dependencies and dependants, why it is in its state, and the last lines of its
+output. With --json, it is the same document as for all.
 
 Exit codes; of several components, the worst counts, in the order 4, 1, 3, 150,
 0; without ID, only components that are wanted count:

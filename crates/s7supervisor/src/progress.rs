@@ -1,10 +1,10 @@
 //! What a command is waiting for: on a terminal a line that tells how long it has been, redrawn each second and gone at the
 //! end; elsewhere a plain line, once.
 //!
-//! Whoever writes something else meanwhile [hides](hide) the line first, so that nothing is written into it.
+//! Whatever else is written meanwhile is written [in its place](in_place_of_line), so that nothing is written into it.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,17 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The columns of a terminal that does not tell how many it has.
 const USUAL_WIDTH: usize = 80;
 
-/// Whether a line stands on the terminal now that is to be cleared.
-static IS_SHOWN: Mutex<bool> = Mutex::new(false);
+/// Whether a line is redrawn, and stands on the terminal now.
+static STATE: Mutex<State> = Mutex::new(State::None);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// There is none.
+    None,
+    /// It comes back.
+    Cleared,
+    Shown,
+}
 
 /// Somebody waits for something, until this is dropped.
 #[must_use]
@@ -60,16 +69,28 @@ impl Drop for Progress {
             // It panics nowhere; and if it did, there would be nothing to do about it.
             let _ = thread.join();
         }
-        hide();
+        in_place_of_line(|| ());
+        *state() = State::None;
     }
 }
 
-/// Clears the line, if one is shown. It comes back within a second if what it tells of goes on.
-pub(crate) fn hide() {
-    let mut is_shown = IS_SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if std::mem::take(&mut *is_shown) {
-        write(CLEAR);
+/// Clears the line, if one is shown, and writes something else. The line comes back within a second if what it tells of goes on.
+pub(crate) fn in_place_of_line<T>(write_else: impl FnOnce() -> T) -> T {
+    let mut state = state();
+    if *state == State::None {
+        // A supervisor writes in several threads, and none of them may wait for another one's reader.
+        drop(state);
+        return write_else();
     }
+    if *state == State::Shown {
+        write(CLEAR);
+        *state = State::Cleared;
+    }
+    write_else()
+}
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is told.
@@ -94,9 +115,9 @@ impl Line {
 
     fn draw(&self) {
         let text = cut(&self.text(Duration::from_secs(self.since.elapsed().as_secs())), width());
-        let mut is_shown = IS_SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = state();
         write(&[CLEAR, text.as_bytes()].concat());
-        *is_shown = true;
+        *state = State::Shown;
     }
 
     /// `waiting for ps to be ready … 12s of 1m`
@@ -104,8 +125,9 @@ impl Line {
         let what = &self.what;
         match self.limit {
             _ if elapsed.is_zero() => what.clone(),
-            Some(limit) => format!("{what} … {} of {}", Short(elapsed), Short(limit)),
-            None => format!("{what} … {}", Short(elapsed)),
+            Some(limit) if elapsed <= limit => format!("{what} … {} of {}", Short(elapsed), Short(limit)),
+            // It takes longer than it should: whom it needs comes first, perhaps.
+            _ => format!("{what} … {}", Short(elapsed)),
         }
     }
 }
@@ -160,6 +182,7 @@ mod tests {
     fn it_tells_what_is_waited_for_how_long_and_of_how_long() {
         assert_eq!(text(Some(60), 0), "waiting for ps to be ready");
         assert_eq!(text(Some(90), 12), "waiting for ps to be ready … 12s of 1m 30s");
+        assert_eq!(text(Some(60), 61), "waiting for ps to be ready … 1m 1s");
         assert_eq!(text(None, 125), "waiting for ps to be ready … 2m 5s");
     }
 

@@ -10,16 +10,17 @@ use std::sync::{Mutex, PoisonError};
 
 use supervisor::registry::RegistryError;
 
-use crate::progress;
+use crate::progress::in_place_of_line;
 
 /// Why the first answer that was lost could not be written.
 static LOST: Mutex<Option<Error>> = Mutex::new(None);
 
 /// Writes a part of the answer as it is.
 pub(crate) fn answer_bytes(bytes: &[u8]) {
-    progress::hide();
-    let mut stdout = std::io::stdout().lock();
-    note(stdout.write_all(bytes).and_then(|()| stdout.flush()));
+    note(in_place_of_line(|| {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush())
+    }));
 }
 
 /// Remembers whether an answer was written.
@@ -38,13 +39,14 @@ static GONE: AtomicBool = AtomicBool::new(false);
 
 /// Writes the answer of a command, colours only where a terminal shows them.
 pub(crate) fn answer(text: &str) {
-    progress::hide();
-    // What has no colours needs none taken out, which would cost a long answer a millisecond.
-    note(if text.contains('\u{1b}') {
-        write_line(anstream::stdout(), text)
-    } else {
-        write_line(std::io::stdout(), text)
-    });
+    note(in_place_of_line(|| {
+        // What has no colours needs none taken out, which would cost a long answer a millisecond.
+        if text.contains('\u{1b}') {
+            write_line(anstream::stdout(), text)
+        } else {
+            write_line(std::io::stdout(), text)
+        }
+    }));
 }
 
 /// Whether whoever read the answers has gone away, so that there is no use in more of them.
@@ -59,9 +61,8 @@ pub(crate) fn lost() -> Option<Error> {
 
 /// Tells people what is going on.
 pub(crate) fn tell(text: &str) {
-    progress::hide();
     // Nobody is left to be told that nobody reads.
-    let _gone = write_line(anstream::stderr(), text);
+    let _gone = in_place_of_line(|| write_line(anstream::stderr(), text));
 }
 
 /// The problems of a registry as standard error shows them: on a terminal each with its line of the file, the place

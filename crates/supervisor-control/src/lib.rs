@@ -53,7 +53,7 @@
 //! | `POST /v1/upgrade` with a [`wire::UpgradeOrderDocument`], where the host [can](Builder::upgrader) | [`wire::UpgradeDocument`] |
 //!
 //! A name is an id, the common name of several instances, or a glob. A `POST` is answered when what was asked for has
-//! happened or can no longer happen; with `?timeout=SECONDS` no later than that, and with `?wait=false` at once. What
+//! happened or can no longer happen, a start at the latest when one has failed; with `?timeout=SECONDS` no later than that, and with `?wait=false` at once. What
 //! was taken up goes on, also when the client goes away; only a `wait`, which changes nothing, is over then.
 //!
 //! | status | meaning |

@@ -41,7 +41,7 @@
 //! soon as the supervisor has taken the request up; [`Pending::wait`] waits until it has happened, and says of each
 //! component what came of it. So do [`reset`](Handle::reset), which forgets what went wrong, [`reload`](Handle::reload),
 //! [`signal`](Handle::signal), and [`wait_for`](Handle::wait_for), which changes nothing. Requests are welcome at any moment, also in the middle of starting or stopping; the
-//! later one wins. [`Handle::status`] is what is true now; [`Handle::subscribe`] and [`Builder::subscribe`] tell
+//! later one wins. [`Handle::status`] is what is true now, and [`Handle::detail`] shows one component from all sides; [`Handle::subscribe`] and [`Builder::subscribe`] tell
 //! everything that happens, as [`Event`]s on a bounded channel.
 //!
 //! # A guest in its host

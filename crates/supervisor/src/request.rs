@@ -167,6 +167,8 @@ pub enum Achieved {
     AlreadySo,
     /// The first try failed; if its policy says so, the tries go on.
     FailedStart(End),
+    /// Its start goes on: another one that was asked for with it has failed, so that the answer did not wait.
+    UnderWay,
     /// It waits for whom it needs: this component, of which this is true instead.
     Blocked {
         /// Whom it needs: of several, that of which there is the least hope. If that one waits for another in turn, that other, and so on.

@@ -731,6 +731,33 @@ mod asking {
     }
 
     #[test]
+    fn a_start_of_several_is_answered_at_the_first_that_fails_and_the_others_go_on() {
+        let slow = |id: &str| {
+            Mock::new(id).with(|spec| {
+                spec.autostart = false;
+                spec.start_delay = seconds(60);
+            })
+        };
+        for restart in [false, true] {
+            let mut world = World::new([
+                slow("quick").with(|spec| spec.start_delay = seconds(1)),
+                slow("bad").behaves(steady().crashes_after(seconds(2))),
+                slow("slow"),
+            ]);
+            let start = if restart { world.restart("*") } else { world.start("*") };
+            world.run_for(seconds(1));
+            assert_eq!(world.outcome(start), None);
+            world.run_for(seconds(1));
+            let failed = Achieved::FailedStart(End::Exited(Exit::Code(1)));
+            assert_eq!(achieved(&world, start), [Achieved::Done, failed, Achieved::UnderWay]);
+            // Whoever asks again waits for them as before.
+            let again = world.start("slow");
+            world.run_for(seconds(58));
+            assert_eq!(achieved(&world, again), [Achieved::Done]);
+        }
+    }
+
+    #[test]
     fn a_start_of_what_has_failed_or_completed_runs_it_again() {
         let mut world = World::new([Mock::new("job")
             .with(|spec| spec.restart = Arc::new(Never))
@@ -784,6 +811,7 @@ mod detail {
         ]);
         world.run_for(seconds(1));
         world.stop("web");
+        world.run_for(seconds(1));
         let detail = world.detail("ps");
         let [(condition, db)] = detail.depends_on.as_slice() else { panic!("{:?}", detail.depends_on) };
         assert_eq!((*condition, db.id.as_str(), db.state.word()), (Condition::Ready, "db", "up"));

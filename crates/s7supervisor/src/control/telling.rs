@@ -46,6 +46,7 @@ fn line(action: Action, component: &ComponentOutcome) -> Option<String> {
         OutcomeKind::FailedStart => format!(
             "did not start: {why}; if its policy says so, the tries go on: see `s7supervisor why {id}`"
         ),
+        OutcomeKind::UnderWay => format!("its start goes on: see `s7supervisor status {id}`"),
         OutcomeKind::Blocked => {
             let on = component.waiting_for.as_deref().unwrap_or(id);
             return Some(format!("{id} {why}; see `s7supervisor why {on}`"));
@@ -121,6 +122,7 @@ mod tests {
         assert_eq!(told(Action::WaitFor(Until::Ready), OutcomeKind::Already), "ps: ready");
         assert_eq!(told(Action::Reload, OutcomeKind::Failed), "ps: not reloaded: exit code 1");
         assert!(told(Action::Restart, OutcomeKind::FailedStart).contains("exit code 1"));
+        assert!(told(Action::Start, OutcomeKind::UnderWay).contains("status ps"));
         assert!(told(Action::Stop, OutcomeKind::Unkillable).contains("41"));
         assert!(told(Action::Reload, OutcomeKind::NotRunning).contains("start ps"));
     }

@@ -49,6 +49,8 @@ pub enum OutcomeKind {
     Already,
     /// The first try failed; if its policy says so, the tries go on.
     FailedStart,
+    /// Its start goes on: another one that was asked for with it has failed, so that the answer did not wait.
+    UnderWay,
     /// It waits for a component that it needs, and that may never come to what is needed of it by itself.
     Blocked,
     /// It has no process that could be told.
@@ -148,6 +150,7 @@ impl ComponentOutcome {
                     },
                 )
             },
+            Achieved::UnderWay => told(OutcomeKind::UnderWay, "its start goes on"),
             Achieved::NotRunning => told(OutcomeKind::NotRunning, "it has no process that could be told"),
             Achieved::Failed(why) => told(OutcomeKind::Failed, why),
             Achieved::Overtaken => {

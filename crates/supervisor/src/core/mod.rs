@@ -202,6 +202,7 @@ impl Core {
         // One that leaves does nothing any more.
         if self.shutdown != Shutdown::Over {
             self.follow_up();
+            self.requests.answer_failed(&self.components, &mut self.actions);
             self.give_probes();
             self.end_if_done();
             self.end_if_over();

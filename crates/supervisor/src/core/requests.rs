@@ -29,6 +29,8 @@ pub(super) enum Goal {
 pub(super) struct Requests {
     open: HashMap<RequestId, Open>,
     waiting: Vec<Vec<(RequestId, Goal)>>,
+    /// Those of which a start has failed in this step.
+    failed: Vec<RequestId>,
 }
 
 /// An open request: what has come of each of its components so far.
@@ -49,7 +51,7 @@ impl Requests {
 
     /// For so many components, with none open.
     pub(super) fn new(components: usize) -> Self {
-        Self { open: HashMap::new(), waiting: vec![Vec::new(); components] }
+        Self { open: HashMap::new(), waiting: vec![Vec::new(); components], failed: Vec::new() }
     }
 
     /// Opens a request about these components, given in start order.
@@ -82,11 +84,30 @@ impl Requests {
     ) {
         let Some(open) = self.open.get_mut(&request) else { return };
         let Ok(index) = open.components.binary_search_by_key(&component, |(key, _)| *key) else { return };
+        if matches!(achieved, Achieved::FailedStart(_)) {
+            self.failed.push(request);
+        }
         let slot = &mut open.components[index].1;
         if slot.replace(achieved).is_none() {
             open.missing -= 1;
         }
         self.answer_if_complete(request, names, actions);
+    }
+
+    /// Answers those of which a start has failed, when all that follows from that has been told: whoever waits is not kept
+    /// waiting for the others, whose starts go on.
+    pub(super) fn answer_failed(&mut self, names: &[Component], actions: &mut Vec<Action>) {
+        for request in std::mem::take(&mut self.failed) {
+            let Some(open) = self.open.get_mut(&request) else { continue };
+            for (component, achieved) in &mut open.components {
+                if achieved.is_none() {
+                    *achieved = Some(Achieved::UnderWay);
+                    self.waiting[*component as usize].retain(|(its, _)| *its != request);
+                }
+            }
+            open.missing = 0;
+            self.answer_if_complete(request, names, actions);
+        }
     }
 
     /// Answers the request if nothing of it is missing.
