@@ -489,3 +489,57 @@ fn whoever_reads_slowly_or_no_more_holds_up_nothing() {
         assert_eq!(house.wait(child), Some(0), "{is_gone}");
     }
 }
+
+#[test]
+fn files_end_when_somebody_asks_and_the_own_log_too_where_nobody_is_named() {
+    let says = |id: &str, elements: &str| {
+        server(id, &format!("echo {id} speaks; echo {id} $$ &gt; BELL; exec sleep 3600"), elements)
+    };
+    let house = House::with(
+        &(says("a-1", "<output file=\"logs/a-1.log\"/>")
+            + &says("a-2", "<output file=\"logs/a-2.log\" stderr=\"file\" compress=\"true\"/>")
+            + &quiet("off", "")),
+    );
+    let text = |name: &str| fs::read_to_string(house.path(&format!("logs/{name}"))).unwrap_or_default();
+    append_to_new(&house, "off.log", "from an earlier life\n");
+    assert_eq!(code(&house.s7(&["rotate"])), 7);
+    house.start();
+    house.bell("a-1");
+    house.bell("a-2");
+
+    let rotated = house.s7(&["rotate", "a-*", "off"]);
+    assert_eq!(code(&rotated), 0, "{}", stderr(&rotated));
+    assert_eq!(stdout(&rotated), "a-1: rotated\na-2: rotated\noff: rotated\n");
+    assert_eq!((text("a-1.log.1").as_str(), text("a-1.log").as_str()), ("a-1 speaks\n", ""));
+    assert_eq!((text("off.log.1").as_str(), text("off.log").as_str()), ("from an earlier life\n", ""));
+    let again = house.s7(&["rotate", "a-1"]);
+    assert_eq!((code(&again), stdout(&again).as_str()), (0, "a-1: there is nothing in it\n"));
+    let lines = stdout(&house.s7(&["logs", "a-1", "a-2"]));
+    assert!(lines.contains("a-1 speaks") && lines.contains("a-2 speaks"), "{lines}");
+
+    assert_eq!(code(&house.s7(&["rotate", "a-3"])), 2);
+    fs::write(house.path(&format!("logs/off.log.{}", "9".repeat(15))), "").unwrap();
+    append_to_new(&house, "off.log", "more\n");
+    let refused = house.s7(&["rotate", "off"]);
+    assert_eq!(code(&refused), 1);
+    assert!(stderr(&refused).contains("off: not rotated: cannot rename"), "{}", stderr(&refused));
+    assert_eq!(text("off.log"), "more\n");
+    fs::remove_file(house.path("logs/off.log")).unwrap();
+
+    let everything = house.json(&["rotate", "--json"]);
+    assert_eq!(everything["ownLog"], json!({"result": "done", "message": null}));
+    assert_eq!(everything["components"].as_array().unwrap().len(), 3);
+    assert_eq!(everything["finished"], true);
+    let ended = |path: &Path| path.extension().is_some_and(|end| end == "1");
+    let own: Vec<_> = fs::read_dir(house.path("logs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let own = own
+        .iter()
+        .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("Supervisor-") && ended(path));
+    assert!(fs::read_to_string(own.unwrap()).unwrap().contains("a-1: up"));
+    assert!(stdout(&house.s7(&["rotate"])).ends_with("the supervisor's own log: rotated\n"));
+}
+
+fn append_to_new(house: &House, name: &str, text: &str) {
+    fs::create_dir_all(house.path("logs")).unwrap();
+    append(&house.path(&format!("logs/{name}")), text);
+}

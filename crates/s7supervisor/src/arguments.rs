@@ -107,6 +107,10 @@ pub(crate) enum Command {
     #[command(after_long_help = commands::logs::HELP)]
     Logs(commands::logs::Logs),
 
+    /// End log files and begin others: of components, or of all and the supervisor
+    #[command(after_long_help = commands::rotate::HELP)]
+    Rotate(commands::rotate::Rotate),
+
     /// Tell what happened, and with -f what happens
     #[command(after_long_help = commands::events::HELP)]
     Events(commands::events::Events),
@@ -356,6 +360,7 @@ mod tests {
             commands::events::HELP,
             commands::logs::HELP,
             commands::why::HELP,
+            commands::rotate::HELP,
             commands::tracelevel::HELP,
             commands::upgrade::HELP,
             commands::simulate::HELP,

@@ -10,6 +10,7 @@ use supervisor::Until;
 use supervisor_control::wire::{OutcomeDocument, StatusDocument};
 use supervisor_control::{Action, Client, ClientError, Wait};
 
+pub(crate) use self::telling::tell;
 use crate::arguments::{Patience, Place};
 use crate::exit::{Ended, Exit, Failure};
 use crate::presence::Presence;
@@ -54,11 +55,14 @@ pub(crate) fn listening(temp: &Path) -> Result<Option<Client>, Failure> {
 
 /// Asks components for something, waits as long as wanted, and tells what came of it.
 pub(crate) fn act(place: &Place, action: Action, ids: &[String], patience: Patience) -> Ended {
-    let Some(client) = connect(place)? else {
-        let advice = "start it with `s7supervisor start`";
-        return Err(Failure::new(Exit::NotRunning, format!("the supervisor is not running: {advice}")));
-    };
-    act_on(&client, action, ids, patience)
+    act_on(&connected(place)?, action, ids, patience)
+}
+
+/// Connects to the supervisor of this place, which must be running.
+pub(crate) fn connected(place: &Place) -> Result<Client, Failure> {
+    let advice = "start it with `s7supervisor start`";
+    let not_running = || Failure::new(Exit::NotRunning, format!("the supervisor is not running: {advice}"));
+    connect(place)?.ok_or_else(not_running)
 }
 
 /// Asks these components for something, waits as long as wanted, and tells what came of it.
@@ -81,14 +85,9 @@ pub(crate) fn act_on(client: &Client, action: Action, ids: &[String], patience: 
         let limit = patience.timeout.or_else(|| limits::of(client, action, &meant));
         progress = Some(Progress::show(&format!("waiting for {awaited}"), limit));
     }
-    let mut outcome = client.act(action, Some(ids), patience.left(since).wait());
-    while matches!(outcome, Err(ClientError::Closed { .. }))
-        && let Some((next, action)) = ask_again(client, action)
-    {
-        outcome = next.act(action, Some(ids), patience.left(since).wait());
-    }
+    let outcome = ask(client, action, Some(ids), patience.left(since));
     drop(progress);
-    let outcome = outcome.map_err(|error| failure_in_time(&error, patience))?;
+    let outcome = outcome?;
     if !outcome.finished {
         return match (action, awaited) {
             (Action::WaitFor(_), Some(awaited)) => in_vain(patience, &format!(" for {awaited}")),
@@ -102,10 +101,29 @@ pub(crate) fn act_on(client: &Client, action: Action, ids: &[String], patience: 
     Ok(if outcome.is_success() { Exit::Done } else { Exit::Failed })
 }
 
+/// Asks these components for something, or all, and waits as long as wanted for what comes of it.
+pub(crate) fn ask(
+    client: &Client,
+    action: Action,
+    ids: Option<&[String]>,
+    patience: Patience,
+) -> Result<OutcomeDocument, Failure> {
+    let since = waiting::now();
+    let mut outcome = client.act(action, ids, patience.wait());
+    while matches!(outcome, Err(ClientError::Closed { .. }))
+        && let Some((next, action)) = ask_again(client, action)
+    {
+        outcome = next.act(action, ids, patience.left(since).wait());
+    }
+    outcome.map_err(|error| failure_in_time(&error, patience))
+}
+
 /// Whom to ask, and for what, where the supervisor was replaced before it had answered: what it had taken up goes on.
 fn ask_again(client: &Client, action: Action) -> Option<(Client, Action)> {
     let action = match action {
         Action::Start | Action::Stop | Action::StopWith(_) | Action::Reset | Action::WaitFor(_) => action,
+        // What has ended already is empty now, and stays.
+        Action::Rotate => action,
         Action::Restart => Action::WaitFor(Until::Started),
         // Twice is not the same as once.
         Action::Reload | Action::Signal(_) => return None,

@@ -32,8 +32,8 @@ use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{
-    check, completions, events, logs, man, restart, run, show, simulate, stand_in, start, status, stop,
-    takeover_check, tracelevel, upgrade, why,
+    check, completions, events, logs, man, restart, rotate, run, show, simulate, stand_in, start, status,
+    stop, takeover_check, tracelevel, upgrade, why,
 };
 use crate::exit::Exit;
 
@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         Command::Stop(asked) => stop::stop(&place, asked),
         Command::Reset(asked) => control::act(&place, Action::Reset, &asked.ids, asked.patience),
         Command::Reload(asked) => control::act(&place, Action::Reload, &asked.ids, asked.patience),
+        Command::Rotate(asked) => rotate::rotate(&place, asked),
         Command::Signal(asked) => {
             control::act(&place, Action::Signal(asked.signal), &asked.to.ids, asked.to.patience)
         }

@@ -71,6 +71,11 @@ impl OwnLog {
         Ok(log)
     }
 
+    /// Ends the file, and begins another; says whether there was anything in it.
+    pub(crate) fn rotate(&self) -> io::Result<bool> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).inner.rotate()
+    }
+
     /// Opens the file anew, after somebody has moved it away.
     pub(crate) fn reopen(&self) -> io::Result<()> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner).inner.reopen()

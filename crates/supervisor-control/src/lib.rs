@@ -42,7 +42,7 @@
 //! | `GET /v1/journal`, where there [is one](Builder::journal) | a list of [`wire::EventDocument`] |
 //! | `GET /v1/openapi.json` | all of this, for programs |
 //! | `GET /v1/components/{id}/detail`: command line, processes, last exits, dependencies | [`wire::DetailDocument`] |
-//! | `POST /v1/start`, `restart`, `reset`, `reload` with a [`wire::SelectionDocument`] | [`wire::OutcomeDocument`] |
+//! | `POST /v1/start`, `restart`, `reset`, `reload`, `rotate` with a [`wire::SelectionDocument`] | [`wire::OutcomeDocument`] |
 //! | `POST /v1/stop` with a [`wire::StopDocument`] | [`wire::OutcomeDocument`] |
 //! | `POST /v1/signal` with a [`wire::SignalDocument`] | [`wire::OutcomeDocument`] |
 //! | `POST /v1/wait` with a [`wire::WaitDocument`] | [`wire::OutcomeDocument`] |
@@ -50,6 +50,7 @@
 //! | `GET /v1/events` | a stream of [`wire::EventDocument`] as Server-Sent Events, until the supervisor ends |
 //! | `POST /v1/shutdown` with a [`wire::ShutdownDocument`] | [`wire::OutcomeDocument`] |
 //! | `GET /v1/tracelevel`, `POST /v1/tracelevel` with a [`wire::TraceLevelDocument`], where the host [has one](Builder::trace_level) | [`wire::TraceLevelDocument`] |
+//! | `POST /v1/log/rotate`, where the host [has a log of its own](Builder::own_log) | [`wire::OwnLogDocument`] |
 //! | `POST /v1/upgrade` with a [`wire::UpgradeOrderDocument`], where the host [can](Builder::upgrader) | [`wire::UpgradeDocument`] |
 //!
 //! A name is an id, the common name of several instances, or a glob. A `POST` is answered when what was asked for has

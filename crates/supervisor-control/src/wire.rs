@@ -11,6 +11,7 @@ mod health;
 mod line;
 mod order;
 mod outcome;
+mod own_log;
 mod sentence;
 mod trace_level;
 mod upgrade;
@@ -32,6 +33,7 @@ pub use self::detail::{
 };
 pub use self::event::{EventDocument, FaultDocument, What};
 pub(crate) use self::event::{Numbering, wall_clock};
+pub use self::own_log::{NothingDocument, OwnLogDocument};
 pub use self::sentence::{Sentence, fact_in_words};
 pub use self::trace_level::TraceLevelDocument;
 pub use self::upgrade::{UpgradeDocument, UpgradeOrderDocument};

@@ -32,6 +32,8 @@ pub enum Request {
         /// Which signal.
         signal: Signal,
     },
+    /// The files that the output of these goes to shall end, and others begin: see [`Handle::rotate`](crate::Handle::rotate).
+    Rotate(Targets),
     /// Nothing shall change, but the answer comes when this is true of these.
     Wait {
         /// Of which.
@@ -57,6 +59,7 @@ impl Request {
             Self::Reset(_) => "reset",
             Self::Reload(_) => "reload",
             Self::Signal { .. } => "signal",
+            Self::Rotate(_) => "rotate",
             Self::Wait { .. } => "wait",
             Self::Shutdown { .. } => "shutdown",
         }
@@ -72,6 +75,7 @@ impl Request {
             | Self::Reset(targets)
             | Self::Reload(targets)
             | Self::Signal { targets, .. }
+            | Self::Rotate(targets)
             | Self::Wait { targets, .. } => Some(targets),
             Self::Shutdown { .. } => None,
         }
@@ -176,6 +180,8 @@ pub enum Achieved {
         /// What that one is doing: `tripped`.
         state: &'static str,
     },
+    /// Its output is stored nowhere: there is no file that could end.
+    NotStored,
     /// It has no process that could be told.
     NotRunning,
     /// It was tried, and failed for this reason.
@@ -190,7 +196,7 @@ impl Achieved {
     /// Whether what was asked for is so.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        matches!(self, Self::Done | Self::AlreadySo)
+        matches!(self, Self::Done | Self::AlreadySo | Self::NotStored)
     }
 }
 

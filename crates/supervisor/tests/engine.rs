@@ -6,12 +6,12 @@ mod simulated;
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervisor::testing::{Behaviour, Circumstances, Mock, World};
+use supervisor::testing::{Behaviour, Circumstances, Hostility, Mock, World};
 use supervisor::{
     Achieved, Cleanup, Command, ComponentId, Condition, Dependants, Dependency, EventKind, Exit, ExitAction,
-    ExitMatch, ExitRule, Fault, GuardAction, Health, Intensity, MemoryLimit, Never, OnGiveUp, Probe,
-    Readiness, ReadyWhen, Recipient, RequestError, RestartBudget, RestartGroup, Signal, Step, Strategy,
-    Until, WaitReason,
+    ExitMatch, ExitRule, Fault, GuardAction, Health, Intensity, LogSettings, MemoryLimit, Never, OnGiveUp,
+    Output, Probe, Readiness, ReadyWhen, Recipient, RequestError, RestartBudget, RestartGroup, Signal,
+    Stderr, Step, Strategy, Until, WaitReason,
 };
 
 use crate::simulated::{millis, seconds, steady};
@@ -1479,6 +1479,37 @@ mod asking {
         world.run_for(seconds(1));
         let reload = world.reload("is");
         assert_eq!(achieved(&world, reload, "is"), Achieved::NotRunning);
+    }
+
+    #[test]
+    fn the_files_of_the_output_end_for_each_who_asks_whether_it_runs_or_not() {
+        let stored = |name: &str| {
+            let output = Output::File { log: LogSettings::new("ps.log"), stderr: Stderr::Join };
+            Mock::new(name).with(|spec| spec.output = output)
+        };
+        let stopped = stored("ps").with(|spec| spec.autostart = false);
+        let mut world =
+            World::new([stored("is"), stopped, Mock::new("svg").with(|spec| spec.output = Output::Null)]);
+        let (one, other) = (world.rotate(["is", "ps", "svg"]), world.rotate("is"));
+        assert_eq!((world.outcome(one), world.outcome(other)), (None, None), "it has not happened yet");
+        world.run_for(seconds(0));
+        assert_eq!(achieved(&world, one, "ps"), Achieved::Done);
+        assert_eq!(achieved(&world, one, "svg"), Achieved::NotStored);
+        assert!(world.outcome(one).unwrap().is_success() && world.outcome(other).unwrap().is_success());
+        assert_eq!(world.trace().iter().filter(|line| line.contains("Rotate {")).count(), 3);
+    }
+
+    #[test]
+    fn whoever_waits_for_the_end_of_a_file_is_answered_when_all_is_over() {
+        let mut hostility = Hostility::default();
+        hostility.late = true;
+        let output = Output::File { log: LogSettings::new("ps.log"), stderr: Stderr::Join };
+        let mock = Mock::new("ps").with(|spec| (spec.output, spec.autostart) = (output, false));
+        let mut world = World::hostile([mock], 1, hostility);
+        let rotate = world.rotate("ps");
+        world.shutdown();
+        assert!(world.has_ended());
+        assert!(matches!(achieved(&world, rotate, "ps"), Achieved::Failed(_)));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use supervisor::{
-    Builder, EventKind, Handle, LineForm, LogSettings, Never, Output, ProcessSpec, Stderr, Supervisor,
-    WhenFull,
+    Achieved, Builder, EventKind, Handle, LineForm, LogSettings, Never, Output, ProcessSpec, Stderr,
+    Supervisor, WhenFull,
 };
 
 /// Longer than anything here should take.
@@ -88,6 +88,45 @@ fn no_line_is_missing_doubled_or_torn_over_a_thousand_files() {
             .map(|line| format!("{}\n", &line[prefix..prefix + LINE - 1]))
             .collect();
         assert!(numbers == expected(0..count), "{form:?}");
+    }
+}
+
+#[test]
+fn no_line_is_missing_doubled_or_torn_over_a_hundred_files_that_end_because_somebody_asks() {
+    // Each line comes in two pieces, so that many a file ends in the middle of one.
+    let script = format!(
+        "i={FIRST}; while :; do printf %s $((i / 1000)); printf '%03d\\n' $((i % 1000)); i=$((i + 1)); done"
+    );
+    for (form, end) in
+        [(LineForm::Raw, "".len()), (LineForm::Timestamps, "".len()), (LineForm::Json, "\"}".len())]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut counts = ProcessSpec::new("counts", "/bin/sh").unwrap();
+        counts.arguments = vec!["-c".into(), script.clone().into()];
+        let log = LogSettings { form, ..LogSettings::new(folder.path().join("counts.log")) };
+        counts.output = Output::File { log, stderr: Stderr::Join };
+        let builder = Supervisor::builder().state_dir(folder.path().join("state")).components([counts]);
+        let supervisor = builder.start().unwrap();
+        let mut ended = 0;
+        while ended < 100 {
+            let outcome = supervisor.handle().rotate("counts").unwrap().wait().unwrap();
+            match &outcome.components[0].1 {
+                Achieved::Done => ended += 1,
+                Achieved::AlreadySo => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        supervisor.handle().shutdown().unwrap();
+        supervisor.wait().unwrap();
+        let files = files(folder.path());
+        assert_eq!(files.len(), 101);
+        assert!(files[..100].iter().all(|file| file.ends_with('\n')), "{form:?}");
+        let number = |line: &str| line[line.len() - end - (LINE - 1)..line.len() - end].to_owned() + "\n";
+        let whole: String = files.concat();
+        // It was ended in the middle of its last line, perhaps.
+        let whole = &whole[..whole.rfind('\n').unwrap()];
+        let numbers: String = whole.lines().take(whole.lines().count() - 1).map(number).collect();
+        assert!(numbers == expected(0..numbers.len() / LINE), "{form:?}");
     }
 }
 

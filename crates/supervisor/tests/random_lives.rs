@@ -11,9 +11,9 @@ use std::time::Duration;
 use supervisor::testing::{Behaviour, Circumstances, Hostility, Mock, Ticket, World};
 use supervisor::{
     Achieved, Backoff, Cleanup, Command, ComponentId, Condition, Dependants, Dependency, Exit, ExitAction,
-    ExitMatch, ExitRule, Fixed, GuardAction, Health, Intensity, Limit, MemoryLimit, Never, OnFailure,
-    OnGiveUp, Probe, ProcessSpec, Readiness, ReadyWhen, Recipient, RestartBudget, RestartGroup,
-    RestartPolicy, Signal, Step, Strategy, Targets,
+    ExitMatch, ExitRule, Fixed, GuardAction, Health, Intensity, Limit, LogSettings, MemoryLimit, Never,
+    OnFailure, OnGiveUp, Output, Probe, ProcessSpec, Readiness, ReadyWhen, Recipient, RestartBudget,
+    RestartGroup, RestartPolicy, Signal, Stderr, Step, Strategy, Targets,
 };
 
 const LIVES: u64 = 10_000;
@@ -131,6 +131,9 @@ fn watch(spec: &mut ProcessSpec, draws: &mut Draws) {
     if draws.one_in(4) {
         spec.reload = vec![signal(Signal::HUP, draws.up_to_millis(300)), run(draws.up_to_millis(500))];
     }
+    if draws.one_in(2) {
+        spec.output = Output::File { log: LogSettings::new("ps.log"), stderr: Stderr::Join };
+    }
     if draws.one_in(4) {
         spec.cleanup = Some(Cleanup { command: Command::default(), timeout: draws.up_to_millis(500) });
     }
@@ -206,7 +209,7 @@ fn ask(world: &mut World, draws: &mut Draws, names: &[&str]) -> Ticket {
     let some: BTreeSet<_> =
         (0..=draws.below(2)).map(|_| names[draws.below(names.len() as u64) as usize]).collect();
     let targets = if draws.one_in(4) { Targets::All } else { Targets::from(&Vec::from_iter(some)[..]) };
-    match draws.below(12) {
+    match draws.below(13) {
         0..=2 => world.start(targets),
         3..=5 => world.restart(targets),
         6 => world.stop(targets),
@@ -214,6 +217,7 @@ fn ask(world: &mut World, draws: &mut Draws, names: &[&str]) -> Ticket {
         8 => world.stop_with(targets, Dependants::Leave),
         9 => world.reset(targets),
         10 => world.reload(targets),
+        11 => world.rotate(targets),
         _ => world.signal(targets, Signal::HUP),
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod restart;
+pub(crate) mod rotate;
 pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod simulate;

@@ -27,8 +27,12 @@ fn limit(detail: &DetailDocument, action: Action) -> Option<Duration> {
         // It is stopped first; how long that takes of it all is not known.
         Action::Restart if is_up => Some(detail.stop_timeout + start().unwrap_or(0.0)),
         Action::Restart => start(),
-        // Nothing says when it will be stopped, or what it does to reload.
-        Action::WaitFor(Until::Stopped) | Action::Reload | Action::Reset | Action::Signal(_) => None,
+        // Nothing says when it will be stopped, what it does to reload, or how slow a disk is.
+        Action::WaitFor(Until::Stopped)
+        | Action::Reload
+        | Action::Reset
+        | Action::Rotate
+        | Action::Signal(_) => None,
     };
     seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }

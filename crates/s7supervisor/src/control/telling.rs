@@ -15,14 +15,14 @@ pub(super) fn awaited(action: Action, ids: &[String]) -> Option<String> {
         Action::Reload => "reload",
         Action::WaitFor(Until::Ready) => "be ready",
         Action::WaitFor(Until::Started) => "start",
-        Action::Reset | Action::Signal(_) => return None,
+        Action::Reset | Action::Rotate | Action::Signal(_) => return None,
     };
     Some(say::printable(format!("{} to {to}", ids.join(", "))))
 }
 
 /// Tells of each component what came of it: what is well to standard output, unless that has the JSON document, and the
 /// rest to standard error.
-pub(super) fn tell(action: Action, outcome: &OutcomeDocument, json: bool) {
+pub(crate) fn tell(action: Action, outcome: &OutcomeDocument, json: bool) {
     for component in &outcome.components {
         let Some(line) = line(action, component).map(say::printable) else { continue };
         match component.result.is_success() {
@@ -42,7 +42,7 @@ fn line(action: Action, component: &ComponentOutcome) -> Option<String> {
         OutcomeKind::Done if *asked => done,
         OutcomeKind::Done => format!("{done} too: {}", sake(action)),
         OutcomeKind::Already if !asked => return None,
-        OutcomeKind::Already => already(action),
+        OutcomeKind::Already => component.message.clone().unwrap_or_else(|| already(action)),
         OutcomeKind::FailedStart => format!(
             "did not start: {why}; if its policy says so, the tries go on: see `s7supervisor why {id}`"
         ),
@@ -69,6 +69,7 @@ fn done(action: Action) -> String {
         Action::Restart => "restarted".to_owned(),
         Action::Reset => "reset".to_owned(),
         Action::Reload => "reloaded".to_owned(),
+        Action::Rotate => "rotated".to_owned(),
         Action::Signal(signal) => format!("sent {signal}"),
         Action::WaitFor(Until::Ready) => "ready".to_owned(),
     }
@@ -80,6 +81,7 @@ fn already(action: Action) -> String {
         Action::Start | Action::Restart => "already up".to_owned(),
         Action::Stop | Action::StopWith(_) => "already stopped".to_owned(),
         Action::Reset => "there was nothing to forget".to_owned(),
+        Action::Rotate => "there is nothing in it".to_owned(),
         Action::Reload | Action::Signal(_) | Action::WaitFor(_) => done(action),
     }
 }
@@ -102,7 +104,7 @@ mod tests {
             id: "ps".into(),
             asked: true,
             result: kind,
-            message: Some("exit code 1".into()),
+            message: (!kind.is_success()).then(|| "exit code 1".into()),
             waiting_for: None,
             waiting_for_state: None,
             pids: Some(vec![41]),
@@ -121,6 +123,11 @@ mod tests {
         assert_eq!(told(Action::Signal(Signal::HUP), OutcomeKind::Done), "ps: sent SIGHUP");
         assert_eq!(told(Action::WaitFor(Until::Ready), OutcomeKind::Already), "ps: ready");
         assert_eq!(told(Action::Reload, OutcomeKind::Failed), "ps: not reloaded: exit code 1");
+        let unstored = ComponentOutcome {
+            message: Some("its output is not stored".into()),
+            ..outcome(OutcomeKind::Already)
+        };
+        assert_eq!(line(Action::Rotate, &unstored).unwrap(), "ps: its output is not stored");
         assert!(told(Action::Restart, OutcomeKind::FailedStart).contains("exit code 1"));
         assert!(told(Action::Start, OutcomeKind::UnderWay).contains("status ps"));
         assert!(told(Action::Stop, OutcomeKind::Unkillable).contains("41"));

@@ -6,6 +6,7 @@
 mod answer;
 mod detail;
 mod follow;
+mod own_log;
 mod trace_level;
 
 use std::fmt;
@@ -59,6 +60,8 @@ pub enum Action {
     Reset,
     /// Read its configuration again.
     Reload,
+    /// End the files that its output goes to, and begin others.
+    Rotate,
     /// Take a signal.
     Signal(Signal),
     /// Nothing: the answer comes when this is true.
@@ -213,7 +216,7 @@ impl Client {
         let components = names.map(<[String]>::to_vec);
         let path = action.path();
         match action {
-            Action::Start | Action::Restart | Action::Reset | Action::Reload => {
+            Action::Start | Action::Restart | Action::Reset | Action::Reload | Action::Rotate => {
                 self.post(path, &SelectionDocument { components }, wait)
             }
             Action::Stop => self.post(path, &StopDocument { components, ..StopDocument::default() }, wait),
@@ -371,6 +374,7 @@ impl Action {
             Self::Restart => "/v1/restart",
             Self::Reset => "/v1/reset",
             Self::Reload => "/v1/reload",
+            Self::Rotate => "/v1/rotate",
             Self::Signal(_) => "/v1/signal",
             Self::WaitFor(_) => "/v1/wait",
         }

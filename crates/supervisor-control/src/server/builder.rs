@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::feed::Feed;
 use super::health::Health;
+use super::own_log::OwnLog;
 use super::reading::{self, Reading};
 use super::registry::About;
 use super::stream::Listener;
@@ -56,6 +57,7 @@ impl Builder {
             upgrader: Upgrader::default(),
             upgrade: None,
             trace_level: TraceLevel::default(),
+            own_log: OwnLog::default(),
         };
         Self { app, replace: false, readers: None, tcp: Vec::new(), token: None }
     }
@@ -127,6 +129,14 @@ impl Builder {
     #[must_use]
     pub fn trace_level(mut self, ask: impl Fn(Option<u8>, &str) -> u8 + Send + Sync + 'static) -> Self {
         self.app.trace_level = TraceLevel(Some(Arc::new(ask)));
+        self
+    }
+
+    /// Ends the file of the host's own log where somebody asks for that, and says whether there was anything to end:
+    /// [`LogFile::rotate`](supervisor::LogFile::rotate) does. It must answer at once. Default: such requests are refused.
+    #[must_use]
+    pub fn own_log(mut self, rotate: impl Fn() -> io::Result<bool> + Send + Sync + 'static) -> Self {
+        self.app.own_log = OwnLog(Some(Arc::new(rotate)));
         self
     }
 

@@ -13,7 +13,7 @@
 //! - `feed`: events for those who follow them; `resume`: for those who were away for a while
 //! - `journal`, `logs`: what was written down; `reading`: beside this thread, because a disk may hang
 //! - `registry`: what runs, as it was declared
-//! - `upgrade`, `trace_level`: what the host is asked for
+//! - `upgrade`, `trace_level`, `own_log`: what the host is asked for
 
 mod builder;
 mod connection;
@@ -27,6 +27,7 @@ mod health;
 mod journal;
 mod logs;
 mod order;
+mod own_log;
 mod paced;
 mod peer;
 mod problem;
@@ -66,6 +67,7 @@ use self::connections::{Connections, Guard};
 use self::feed::Feed;
 use self::gate::Lock;
 use self::health::Health;
+use self::own_log::OwnLog;
 use self::peer::Accounts;
 use self::reading::Reading;
 use self::stream::Listener;
@@ -159,6 +161,7 @@ struct App {
     upgrader: Upgrader,
     upgrade: Option<Arc<UpgradeDocument>>,
     trace_level: TraceLevel,
+    own_log: OwnLog,
 }
 
 /// What tells of conditions that the supervisor itself does not know of.

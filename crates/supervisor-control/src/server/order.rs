@@ -49,6 +49,10 @@ pub(super) fn signal(document: &SignalDocument, targets: Targets) -> Result<Requ
     }
 }
 
+pub(super) fn rotate(_: &SelectionDocument, targets: Targets) -> Result<Request, Problem> {
+    Ok(Request::Rotate(targets))
+}
+
 pub(super) fn wait(document: &WaitDocument, targets: Targets) -> Result<Request, Problem> {
     Ok(Request::Wait { targets, until: document.until })
 }

@@ -20,7 +20,7 @@ use super::problem::{Problem, json};
 use super::resume::Resumed;
 use super::{App, document, health, journal, logs, registry};
 use crate::wire::{
-    ComponentsAnswer, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument,
+    ComponentsAnswer, NothingDocument, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument,
     TraceLevelDocument, UpgradeOrderDocument, rfc3339, wall_clock,
 };
 
@@ -57,7 +57,8 @@ impl Routes {
             .with("/v1/registry", get(registry::registry))
             .with("/v1/shutdown", post(shutdown))
             .with("/v1/upgrade", post(upgrade))
-            .with("/v1/tracelevel", get(trace_level).post(set_trace_level));
+            .with("/v1/tracelevel", get(trace_level).post(set_trace_level))
+            .with("/v1/log/rotate", post(rotate_log));
         routes
             .verb("start", order::start)
             .verb("stop", order::stop)
@@ -65,6 +66,7 @@ impl Routes {
             .verb("reset", order::reset)
             .verb("reload", order::reload)
             .verb("signal", order::signal)
+            .verb("rotate", order::rotate)
             .verb("wait", order::wait)
     }
 
@@ -222,6 +224,13 @@ async fn set_trace_level(
     Document(document): Document<TraceLevelDocument>,
 ) -> Result<Response, Problem> {
     app.trace_level.ask(Some(document.level), &peer.0)
+}
+
+async fn rotate_log(
+    State(app): State<App>,
+    Document(_): Document<NothingDocument>,
+) -> Result<Response, Problem> {
+    app.own_log.rotate()
 }
 
 /// Asks for something about components, and tells of each what came of it.

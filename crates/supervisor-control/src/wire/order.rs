@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use supervisor::{Dependants, Until};
 
-/// The body of `POST /v1/start`, `/v1/restart`, `/v1/reset` and `/v1/reload`; an empty body is the same as `{}`.
+/// The body of `POST /v1/start`, `/v1/restart`, `/v1/reset`, `/v1/reload` and `/v1/rotate`; an empty body is the same as `{}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SelectionDocument {

@@ -27,7 +27,7 @@ pub struct ComponentOutcome {
     pub asked: bool,
     /// What came of it.
     pub result: OutcomeKind,
-    /// Where it did not come to be: why, in words.
+    /// Where it did not come to be: why, in words; of a `rotate`, also where there is no file to end.
     pub message: Option<String>,
     /// Of `blocked`: the component that it waits for.
     #[serde(default)]
@@ -151,6 +151,7 @@ impl ComponentOutcome {
                 )
             },
             Achieved::UnderWay => told(OutcomeKind::UnderWay, "its start goes on"),
+            Achieved::NotStored => told(OutcomeKind::Already, "its output is not stored"),
             Achieved::NotRunning => told(OutcomeKind::NotRunning, "it has no process that could be told"),
             Achieved::Failed(why) => told(OutcomeKind::Failed, why),
             Achieved::Overtaken => {
@@ -185,6 +186,7 @@ mod tests {
         let on = ComponentId::new("is").unwrap();
         assert!(document(Achieved::Done).is_success());
         assert!(document(Achieved::AlreadySo).is_success());
+        assert!(document(Achieved::NotStored).is_success());
         for achieved in [
             Achieved::Overtaken,
             Achieved::Unkillable(vec![7]),

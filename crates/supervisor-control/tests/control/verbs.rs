@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use supervisor::{
-    ComponentId, Condition, Dependants, Dependency, EventKind, ProcessSpec, Recipient, Signal, Step, Until,
+    ComponentId, Condition, Dependants, Dependency, EventKind, LogSettings, Output, ProcessSpec, Recipient,
+    Signal, Stderr, Step, Until,
 };
 use supervisor_control::wire::OutcomeKind;
 use supervisor_control::{Action, Client, ClientError, Server, Wait};
@@ -59,6 +60,31 @@ fn a_reload_is_refused_where_nothing_says_how_and_done_where_something_does() {
     assert!(refused.problem(409).contains("ps has no <reload>"));
     let outcome = client.act(Action::Reload, Some(&names(["reloads"])), Wait::Forever).unwrap();
     assert_eq!(outcome.components[0].result, OutcomeKind::Done);
+}
+
+#[test]
+fn files_of_the_output_end_where_there_are_any_and_the_own_log_is_the_affair_of_the_host() {
+    let mut stored = steady("stored");
+    let folder = tempfile::tempdir().unwrap();
+    let log = LogSettings::new(folder.path().join("stored.log"));
+    std::fs::write(&log.path, "one\n").unwrap();
+    stored.output = Output::File { log, stderr: Stderr::Join };
+    let mut silent = steady("silent");
+    silent.output = Output::Null;
+    let running = Running::with([stored, silent]);
+    let answer = running.ask(&post("/v1/components/stored/rotate", ""));
+    assert_eq!((answer.status, &answer.body["components"][0]["result"]), (200, &json!("done")));
+    let outcome = running.client().act(Action::Rotate, None, Wait::Forever).unwrap();
+    assert!(outcome.is_success());
+    let silent = outcome.components.iter().find(|one| one.id == "silent").unwrap();
+    assert_eq!(silent.message.as_deref(), Some("its output is not stored"));
+
+    let error = running.client().rotate_log().unwrap_err();
+    assert!(matches!(error, ClientError::Refused { status: 404, .. }), "{error}");
+    let socket = running.folder.path().join("another.sock");
+    let server = Server::builder(running.supervisor.as_ref().unwrap().handle());
+    let _server = server.own_log(|| Ok(true)).bind(&socket).unwrap();
+    assert_eq!(Client::connect(&socket).unwrap().rotate_log().unwrap().result, OutcomeKind::Done);
 }
 
 #[test]

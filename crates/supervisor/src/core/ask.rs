@@ -59,6 +59,7 @@ impl Core {
             Ask::Reset(keys) => self.for_each(request, keys, Self::reset),
             Ask::Reload(keys) => self.for_each(request, keys, Self::reload),
             Ask::Signal { keys, signal } => self.signal(request, &keys, signal),
+            Ask::Rotate(keys) => self.rotate(request, &keys),
             Ask::Wait { keys, until } => self.wait(request, &keys, until),
             Ask::Shutdown { immediately } => self.shut_down(request, immediately, None),
             Ask::Leave => {
@@ -137,6 +138,7 @@ impl Core {
             Ask::Reset(keys) => ("reset", Some(keys)),
             Ask::Reload(keys) => ("reload", Some(keys)),
             Ask::Signal { keys, .. } => ("signal", Some(keys)),
+            Ask::Rotate(keys) => ("rotate", Some(keys)),
             // It changes nothing, and so explains nothing.
             Ask::Wait { .. } => return,
             Ask::Shutdown { immediately: false } => ("shutdown", None),
@@ -322,7 +324,7 @@ impl Core {
         self.requests.answer_if_complete(request, &self.components, &mut self.actions);
     }
 
-    fn resolve(&mut self, request: RequestId, key: u32, achieved: Achieved) {
+    pub(super) fn resolve(&mut self, request: RequestId, key: u32, achieved: Achieved) {
         self.requests.resolve(request, key, achieved, &self.components, &mut self.actions);
     }
 

@@ -132,7 +132,7 @@ impl Core {
             Goal::Started => component.has_started() || component.rests_as(Rest::Completed),
             Goal::Ready => component.satisfies(Condition::Ready) || component.rests_as(Rest::Completed),
             Goal::Down => component.is_down(),
-            Goal::Start | Goal::Stop | Goal::Reload => false,
+            Goal::Start | Goal::Stop | Goal::Reload | Goal::Rotate => false,
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) enum Ask {
     Reset(Vec<u32>),
     Reload(Vec<u32>),
     Signal { keys: Vec<u32>, signal: Signal },
+    Rotate(Vec<u32>),
     Wait { keys: Vec<u32>, until: Until },
     Shutdown { immediately: bool },
     Leave,
@@ -110,6 +111,9 @@ pub(crate) enum Input {
     NotBegun { task: TaskId, why: Arc<str> },
     /// So much memory, in bytes, is used by a run's processes.
     Measured { run: RunId, memory: u64 },
+    /// The files of a component's output have ended for this request; or, with `false`, there was nothing in them; or why they
+    /// could not.
+    Rotated { request: RequestId, key: u32, result: Result<bool, Arc<str>> },
     /// Whoever made this request does not wait for its answer any more.
     Forget { request: RequestId },
     /// These processes of an ending run live on beside, or after, its main process.
@@ -140,6 +144,8 @@ pub(crate) enum Action {
     Kill { run: RunId },
     /// Look again what is left of a run: `Left` or `Gone` will follow, as far as that can be told.
     Look { run: RunId },
+    /// End the files that the output of a component goes to; `Rotated` will follow.
+    Rotate { request: RequestId, key: u32 },
     /// Write down what is to be remembered of a component now: see [`Core::memory`].
     Remember { key: u32 },
     /// Tell the readers of events.

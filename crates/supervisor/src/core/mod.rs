@@ -26,6 +26,7 @@ mod groups;
 mod message;
 mod probes;
 mod requests;
+mod rotation;
 mod sequence;
 mod shutdown;
 mod turns;
@@ -161,6 +162,7 @@ impl Core {
             // Only when all news has been told: what is gone need not be killed, though its time was up as well.
             Input::Tick => self.handle_due(),
             Input::Request { request, ask, by } => self.request(request, ask, &by),
+            Input::Rotated { request, key, result } => self.rotated(request, key, result),
             Input::Forget { request } => self.requests.forget(request),
             Input::Spawned { run, pid } => self.spawned(run, pid),
             Input::NotSpawned { run, error } => {

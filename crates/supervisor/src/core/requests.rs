@@ -16,6 +16,8 @@ pub(super) enum Goal {
     Stop,
     /// That it has been told to read its configuration again.
     Reload,
+    /// That the files of its output have ended.
+    Rotate,
     /// That it has started, whoever asks for that.
     Started,
     /// That it is ready, whoever asks for that.
@@ -125,6 +127,13 @@ impl Requests {
             |(key, achieved): (u32, Option<Achieved>)| Some((names[key as usize].spec.id.clone(), achieved?));
         let components = open.components.into_iter().filter_map(named).collect();
         actions.push(Action::Done { request, outcome: Outcome { components, ..Outcome::default() } });
+    }
+
+    /// Takes this request if it waits for this of the component; says whether it did.
+    pub(super) fn take(&mut self, request: RequestId, component: u32, goal: Goal) -> bool {
+        let waiting = &mut self.waiting[component as usize];
+        let found = waiting.iter().position(|waits| *waits == (request, goal));
+        found.map(|index| waiting.swap_remove(index)).is_some()
     }
 
     /// Takes those that wait for this of the component.

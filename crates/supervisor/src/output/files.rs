@@ -45,13 +45,13 @@ impl StoredLog {
         self.is_compressed
     }
 
-    /// Whether it was ended for its size. One that was keeps its name, but that it may be compressed.
+    /// Whether it was ended for its size, or because somebody asked for that. One that was keeps its name, but that it may be compressed.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.number.is_some()
     }
 
-    /// What it is called once it is ended for its size, where these are the files of the log.
+    /// What it is called once it is ended, where these are the files of the log.
     #[must_use]
     pub fn once_ended(&self, files: &[Self]) -> Self {
         if self.number.is_some() || self.is_compressed {

@@ -1,6 +1,7 @@
 //! A log file that is appended to, and the new one that takes its place when its day is over or its size reached.
 
 mod current;
+mod ending;
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -15,8 +16,6 @@ use self::current::Current;
 use super::clock::{Calendar, unix_now};
 use super::folder::Folder;
 use super::housekeeping::{Housekeeper, Job};
-use super::names::with_end;
-use super::retention::retain;
 use super::{LogSettings, failed};
 use crate::os::Lens;
 
@@ -214,38 +213,8 @@ impl LogFile {
             if is_alone && room > 0 {
                 return Ok(room);
             }
-            self.end_for_size(now)?;
+            self.end_current(now)?;
         }
-    }
-
-    /// Ends the current file for its size: it is renamed, and a new one takes its name.
-    fn end_for_size(&mut self, now: i64) -> io::Result<()> {
-        let folder = Folder::of(&self.settings.path)?;
-        if !self.is_in_place(&folder)? {
-            // Somebody has ended it already, as logrotate does: what has its name is not ours to rename.
-            return self.reopen();
-        }
-        let mut existing = folder.names()?;
-        let names = self.settings.names();
-        let number = names.highest_number(&self.current.name, &existing) + 1;
-        let ended = with_end(&self.current.name, &format!(".{number}"));
-        if names.parse(&ended).is_none() {
-            let reason = io::Error::other("no higher number is left; remove the file that has the highest");
-            return Err(failed("rename", &self.path(), &reason));
-        }
-        folder.rename(&self.current.name, &ended)?;
-        let next =
-            Current::open(&folder, self.current.name.clone(), self.current.date).inspect_err(|_| {
-                // All is as before, and is tried again.
-                let _ = folder.rename(&ended, &self.current.name);
-            })?;
-        self.switch_to(next);
-        existing.push(ended);
-        // At once, not in the background, so that a flood cannot outrun it. What cannot be removed now is tried again in
-        // the background, which reports it.
-        let _ = retain(&folder, &self.settings, &existing, Some(&self.current.name));
-        self.tidy(now);
-        Ok(())
     }
 
     fn turn_day(&mut self, now: i64) -> io::Result<()> {
@@ -285,33 +254,6 @@ impl LogFile {
             let _ = self.current.file.set_len(self.current.size - unfinished);
         }
         self.current = next;
-    }
-
-    /// Takes a line along that an earlier life left in the file that it had just ended for its size: whoever is killed
-    /// there has stored none of it in the current file, or the beginning, or all. It is best effort: what cannot be read
-    /// or written stays torn, or doubled.
-    fn mend(&mut self) {
-        if self.settings.max_size.is_none() {
-            return;
-        }
-        let Ok(folder) = Folder::of(&self.settings.path) else { return };
-        let Ok(existing) = folder.names() else { return };
-        let number = self.settings.names().highest_number(&self.current.name, &existing);
-        let ended = with_end(&self.current.name, &format!(".{number}"));
-        if folder.look_at(&ended).is_none() {
-            return;
-        }
-        let Ok(ended) = Current::open(&folder, ended, self.current.date) else { return };
-        let unfinished = ended.unfinished_line();
-        if unfinished == 0 || unfinished == ended.size {
-            return;
-        }
-        let moved = self.current.size.min(unfinished);
-        if self.current.begins_as_ended(&ended, unfinished, moved)
-            && (moved == unfinished || ended.copy_end_to(&mut self.current, unfinished - moved).is_ok())
-        {
-            let _ = ended.file.set_len(ended.size - unfinished);
-        }
     }
 
     /// Has old files deleted and ended ones compressed, in the background.

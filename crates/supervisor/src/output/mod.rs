@@ -48,7 +48,7 @@ pub(crate) use pump::{News, Notice, Pump};
 
 /// A log file: where it is, when a new one begins, and how long old ones are kept.
 ///
-/// A file that is ended for its size is renamed: `ps.log` to `ps.log.1`, the next one to `ps.log.2`, and so on; the
+/// A file that is ended, for its size or because somebody [asks](crate::Handle::rotate), is renamed: `ps.log` to `ps.log.1`, the next one to `ps.log.2`, and so on; the
 /// highest number is the newest. No file is ever copied, cut short or renumbered. Only files that are named exactly
 /// so are ever deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub struct LogSettings {
     ///
     /// No file is ever larger. A line is torn only if it fits into no file, or is longer than 1 MiB. Zero is none.
     pub max_size: Option<u64>,
-    /// How many files that were ended for their size are kept beside the current one. Default: all.
+    /// How many files that were ended (but for those whose day was over) are kept beside the current one. Default: all.
     pub keep: Option<u32>,
     /// For how many days files are kept. Default: for ever.
     ///

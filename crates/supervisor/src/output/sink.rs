@@ -166,6 +166,17 @@ impl Sink {
         reopened
     }
 
+    /// Ends the file that is written to; says whether there was anything in it. `goes_on`: the line may that was begun there.
+    pub(super) fn rotate(&mut self, goes_on: bool) -> io::Result<bool> {
+        self.open().map_err(io::Error::other)?;
+        let Some(log) = &mut self.log else { return Ok(false) };
+        if !goes_on {
+            // Where the disk has no room for its end, it moves on to the next file.
+            let _ = log.end_line(unix_now());
+        }
+        log.rotate()
+    }
+
     /// When [`Sink::retry`] is due; `None` if nothing failed.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.failure.as_ref().map(|failure| failure.retry_at)

@@ -303,6 +303,7 @@ impl Driver {
             Action::Inspect { run } => self.inspect(run, now),
             Action::Kill { run } => self.runs.kill(Owner::Run(run)),
             Action::Look { run } => self.runs.look_again(Owner::Run(run)),
+            Action::Rotate { request, key } => return self.rotate(request, key),
             Action::Remember { key } => {
                 self.changed.insert(key);
             }

@@ -198,6 +198,16 @@ impl Handle {
         self.ask(Request::Signal { targets: targets.into(), signal })
     }
 
+    /// Ends the files that the output of these components goes to, each at the end of a line, as if it had reached its size: it gets
+    /// the next number, and another begins. What a component had written before this is in the ended one. One that does not run
+    /// may have a file as well; an empty file goes on ([`Achieved::AlreadySo`](crate::Achieved::AlreadySo)).
+    ///
+    /// # Errors
+    /// [`RequestError`]; no file has ended then. One that cannot end goes on, and the answer says why.
+    pub fn rotate(&self, targets: impl Into<Targets>) -> Result<Pending, RequestError> {
+        self.ask(Request::Rotate(targets.into()))
+    }
+
     /// Changes nothing; [`Pending::wait`] then waits until this is true of these components, or can no longer be.
     ///
     /// # Errors
@@ -360,6 +370,7 @@ impl Handle {
             Request::Signal { targets, signal } => {
                 Ask::Signal { keys: self.names.resolve(&targets)?, signal }
             }
+            Request::Rotate(targets) => Ask::Rotate(self.names.resolve(&targets)?),
             Request::Wait { targets, until } => Ask::Wait { keys: self.names.resolve(&targets)?, until },
             Request::Shutdown { immediately } => Ask::Shutdown { immediately },
         };

@@ -133,13 +133,16 @@ impl Witness {
     pub(super) fn told(&self, input: &Input) -> Vec<u32> {
         match input {
             Input::Tick | Input::Forget { .. } => Vec::new(),
-            Input::Recalled { key, .. } => vec![*key],
+            Input::Recalled { key, .. } | Input::Rotated { key, .. } => vec![*key],
             Input::Begin | Input::Request { ask: Ask::Shutdown { .. }, .. } => {
                 self.by_id.values().copied().collect()
             }
             Input::Request { ask, .. } => match ask {
                 Ask::Start(keys) | Ask::Restart(keys) | Ask::Reset(keys) | Ask::Reload(keys) => keys.clone(),
-                Ask::Stop { keys, .. } | Ask::Signal { keys, .. } | Ask::Wait { keys, .. } => keys.clone(),
+                Ask::Stop { keys, .. }
+                | Ask::Signal { keys, .. }
+                | Ask::Rotate(keys)
+                | Ask::Wait { keys, .. } => keys.clone(),
                 Ask::Shutdown { .. } | Ask::Leave => Vec::new(),
             },
             Input::Spawned { run, .. }
@@ -210,6 +213,7 @@ impl Witness {
             Action::Forward { .. }
             | Action::Measure { .. }
             | Action::Inspect { .. }
+            | Action::Rotate { .. }
             | Action::Remember { .. } => {}
             Action::Accepted { request } => {
                 let once = self.accepted.insert(*request);
@@ -263,7 +267,14 @@ impl Witness {
                 self.stopping_everything = true;
                 ((0..).zip(&self.books).map(|(key, _)| key).collect(), true)
             }
-            Some(Ask::Reset(_) | Ask::Reload(_) | Ask::Signal { .. } | Ask::Wait { .. } | Ask::Leave) => {
+            Some(
+                Ask::Reset(_)
+                | Ask::Reload(_)
+                | Ask::Signal { .. }
+                | Ask::Rotate(_)
+                | Ask::Wait { .. }
+                | Ask::Leave,
+            ) => {
                 return;
             }
             None => return self.check(false, "S13", format_args!("a request is accepted that nobody made")),

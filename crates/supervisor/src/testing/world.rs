@@ -221,6 +221,11 @@ impl World {
         self.ask_for(&targets.into(), |keys| Ask::Signal { keys, signal })
     }
 
+    /// Asks for the files of components' output to end.
+    pub fn rotate(&mut self, targets: impl Into<Targets>) -> Ticket {
+        self.ask_for(&targets.into(), Ask::Rotate)
+    }
+
     /// Asks to be told when this is true of components.
     pub fn wait_for(&mut self, targets: impl Into<Targets>, until: Until) -> Ticket {
         self.ask_for(&targets.into(), |keys| Ask::Wait { keys, until })

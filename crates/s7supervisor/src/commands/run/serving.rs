@@ -39,7 +39,7 @@ pub(super) fn serve(
 ) -> std::io::Result<Server> {
     let Served { registry, journal, upgrade, .. } = *served;
     let (trouble, asked) = (journal.trouble(), served.status_asked.clone());
-    let (examiner, level) = (Arc::clone(served.examiner), home.log.level.clone());
+    let (examiner, level, log) = (Arc::clone(served.examiner), home.log.level.clone(), home.log.clone());
     let about = served.about.clone();
     let folder = home.temp.folder().try_clone_to_owned()?;
     let builder = Server::builder(handle.clone())
@@ -61,6 +61,7 @@ pub(super) fn serve(
             }
             level.now()
         })
+        .own_log(move || log.rotate())
         .replace_socket(true);
     let builder = home.reach.extend(builder, listeners.tcp);
     match listeners.socket {

@@ -40,6 +40,16 @@ impl Current {
         Ok(current)
     }
 
+    /// Takes note of how large it is, which somebody may have changed by cutting it.
+    pub(super) fn look_again(&mut self) -> io::Result<()> {
+        let size = self.file.metadata()?.len();
+        if size != self.size {
+            self.size = size;
+            self.is_at_line_start = None;
+        }
+        Ok(())
+    }
+
     pub(super) fn is_at_line_start(&self) -> bool {
         self.is_at_line_start.unwrap_or_else(|| {
             let mut last = [b'\n'];

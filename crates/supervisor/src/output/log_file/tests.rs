@@ -464,6 +464,15 @@ fn a_line_that_was_on_its_way_to_the_next_file_when_we_were_killed_is_in_one_fil
         let bench = Bench::in_folder(folder, |log| log.max_size = Some(20));
         assert_eq!((&*bench.text("ps.log.1"), &*bench.text("ps.log")), (ended_then, current_then));
     }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("ps.log.1"), "one\nbeginn").unwrap();
+    let bench = Bench::in_folder(folder, |_| ());
+    let holds = (bench.text("ps.log.1"), bench.text("ps.log"));
+    assert_eq!(
+        holds,
+        ("one\n".to_owned(), "beginn".to_owned()),
+        "a file that was ended because somebody asked"
+    );
 }
 
 #[test]
@@ -479,4 +488,58 @@ fn a_file_that_somebody_has_replaced_is_not_ended_for_its_size() {
         [bench.text("moved"), bench.text("ps.log.1"), bench.text("ps.log")],
         ["one\n", "two\n", "new\n"]
     );
+}
+
+#[test]
+fn a_file_ends_when_somebody_asks_for_it_and_a_line_that_was_begun_moves_on() {
+    let mut bench = Bench::new(|log| log.compress = true);
+    assert!(!bench.log.rotate_at(bench.now).unwrap(), "there is nothing in it");
+    bench.draw(b"one\ntwo\nbeg");
+    assert!(bench.log.rotate_at(bench.now).unwrap());
+    assert!(!bench.log.rotate_at(bench.now).unwrap(), "there is no whole line in it");
+    bench.draw(b"inning\n");
+    assert_eq!(bench.text("ps.log"), "beginning\n");
+    assert!(bench.log.rotate_at(bench.now).unwrap());
+    assert_eq!(bench.settled().names(), ["ps.log", "ps.log.1.gz", "ps.log.2.gz"]);
+    assert_eq!(unzipped(&bench.folder.path().join("ps.log.1.gz")), "one\ntwo\n");
+    assert_eq!(unzipped(&bench.folder.path().join("ps.log.2.gz")), "beginning\n");
+}
+
+#[test]
+fn of_a_dated_log_the_day_of_which_is_over_that_file_has_ended() {
+    let mut bench = Bench::new(|log| log.dated = true);
+    bench.put("yesterday\n");
+    bench.now = at("2026-11-23 10:00");
+    assert!(bench.log.rotate_at(bench.now).unwrap());
+    assert_eq!(bench.names(), ["ps-2026-11-22.log", "ps-2026-11-23.log"]);
+    bench.put("today\n");
+    assert!(bench.log.rotate_at(bench.now).unwrap());
+    assert_eq!(bench.names(), ["ps-2026-11-22.log", "ps-2026-11-23.log", "ps-2026-11-23.log.1"]);
+}
+
+#[test]
+fn a_file_that_somebody_has_cut_or_moved_away_is_not_ended_as_what_it_was() {
+    let mut bench = Bench::new(|_| ());
+    let folder = bench.folder.path().to_owned();
+    bench.put("one\n");
+    File::options().write(true).open(folder.join("ps.log")).unwrap().set_len(0).unwrap();
+    assert!(!bench.log.rotate_at(bench.now).unwrap(), "it is empty");
+    bench.put("two\n");
+    fs::rename(folder.join("ps.log"), folder.join("moved")).unwrap();
+    assert!(bench.log.rotate_at(bench.now).unwrap());
+    bench.put("three\n");
+    assert_eq!(bench.names(), ["moved", "ps.log"]);
+    assert_eq!((bench.text("moved"), bench.text("ps.log")), ("two\n".to_owned(), "three\n".to_owned()));
+}
+
+#[test]
+fn a_file_that_cannot_end_goes_on() {
+    let mut bench = Bench::new(|_| ());
+    bench.put("one\n");
+    // The highest number that there is.
+    fs::write(bench.folder.path().join(format!("ps.log.{}", "9".repeat(15))), "").unwrap();
+    let error = bench.log.rotate_at(bench.now).unwrap_err().to_string();
+    assert!(error.contains("ps.log: no higher number is left"), "{error}");
+    bench.put("two\n");
+    assert_eq!(bench.text("ps.log"), "one\ntwo\n");
 }

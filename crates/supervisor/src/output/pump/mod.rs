@@ -20,6 +20,7 @@ use self::stream::StreamId;
 use self::worker::Worker;
 use super::housekeeping::Housekeeper;
 use super::{Fifo, Fifos, LogSettings, Purpose};
+use crate::core::RequestId;
 use crate::os::pipe;
 use crate::run::RunId;
 use crate::spec::{ComponentId, Output, ProcessSpec, ReadyWhen, Stderr};
@@ -55,8 +56,21 @@ enum Command {
     Ended(RunId),
     /// Log files may have been moved away.
     Reopen,
+    /// The files of a component's output are to end.
+    Rotate(Box<Rotation>),
     /// Store what the pipes hold by now, in this time, and end.
     Finish(Duration),
+}
+
+/// The files of a component's output are to end, for this request.
+#[derive(Debug)]
+struct Rotation {
+    request: RequestId,
+    component: u32,
+    /// Where its output is stored.
+    stdout: LogSettings,
+    /// Where its standard error is, if not there.
+    stderr: Option<LogSettings>,
 }
 
 #[derive(Debug)]
@@ -97,6 +111,8 @@ pub(crate) enum News {
     Stored { component: u32, problem: Option<String> },
     /// This run has written the line by which it says that it is ready.
     Ready(RunId),
+    /// The files of a component's output have ended for this request; or there was nothing in them; or why they could not.
+    Rotated { request: RequestId, component: u32, result: Result<bool, Arc<str>> },
     /// This run has ended, and these were its last lines, the oldest first. Never none.
     LastWords { run: RunId, lines: Vec<String> },
 }
@@ -275,6 +291,16 @@ impl Pump {
     /// Has all log files opened again that somebody moved or deleted, as logrotate does.
     pub(crate) fn reopen(&self) -> io::Result<()> {
         self.thread.get().map_or(Ok(()), |thread| thread.send(Command::Reopen).map(|()| thread.wake()))
+    }
+
+    /// Has the files end that a component's output goes to. What came of it is told with the request; nothing is where its output
+    /// is not stored.
+    pub(crate) fn rotate(&self, request: RequestId, component: u32, spec: &ProcessSpec) -> io::Result<()> {
+        let Output::File { log, stderr } = &spec.output else { return Ok(()) };
+        let stderr = (*stderr == Stderr::File).then(|| log.for_stderr());
+        let rotation = Rotation { request, component, stdout: log.clone(), stderr };
+        let thread = self.thread()?;
+        thread.send(Command::Rotate(Box::new(rotation))).map(|()| thread.wake())
     }
 
     /// What is wrong with logs, a sentence for each.

@@ -1,6 +1,7 @@
 mod adoption;
 mod forms;
 mod full_disk;
+mod rotating;
 
 use std::fs::{self, File};
 use std::io::Write;

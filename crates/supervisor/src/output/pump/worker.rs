@@ -7,6 +7,7 @@
 
 mod hearing;
 mod retrying;
+mod rotating;
 mod runs;
 mod shedding;
 
@@ -124,6 +125,7 @@ impl Worker {
                     Command::Attach(run) => self.attach(*run),
                     Command::Ended(run) => self.ended(run),
                     Command::Reopen => self.reopen(),
+                    Command::Rotate(rotation) => self.rotate(*rotation),
                     Command::Finish(limit) => return self.finish(limit),
                 }
             }

@@ -49,6 +49,9 @@ impl Driver {
     pub(super) fn hear_of_output(&mut self, news: News) {
         let (component, kind) = match news {
             News::Ready(run) => return self.tell(Input::Ready { run }),
+            News::Rotated { request, component: key, result } => {
+                return self.tell(Input::Rotated { request, key, result });
+            }
             News::Stored { component, problem } => (component, EventKind::OutputStored { problem }),
             News::LastWords { run, mut lines } => {
                 let environment = &self.core.spec(run.component).environment;

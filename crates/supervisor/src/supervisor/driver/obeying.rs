@@ -87,6 +87,12 @@ impl Driver {
         self.tell(Input::Request { request, ask, by });
     }
 
+    /// Has the files of a component's output end; or why that cannot even be tried.
+    pub(super) fn rotate(&mut self, request: RequestId, key: u32) -> Option<Input> {
+        let asked = self.means.pump.rotate(request, key, self.core.spec(key));
+        asked.err().map(|error| Input::Rotated { request, key, result: Err(error.to_string().into()) })
+    }
+
     pub(super) fn tell_done(&mut self, request: RequestId, outcome: Outcome) {
         if let Some(done) = self.done.remove(&request) {
             // A fault of the host's must not end supervision.

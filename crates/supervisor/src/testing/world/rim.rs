@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::processes::Process;
 use super::{CHECKED_AS_A_WHOLE, Happening, Reported, World};
-use crate::core::{Action, Input, Said, Task, TaskId};
+use crate::core::{Action, Input, RequestId, Said, Task, TaskId};
 use crate::error::{SpawnError, SpawnStep};
 use crate::os;
 use crate::run::{Exit, RunId};
@@ -89,6 +89,7 @@ impl World {
                 self.look(run);
             }
             Action::Look { run } => self.look(run),
+            Action::Rotate { request, key } => self.rotate_output(request, key),
             Action::Remember { key } => self.remember(key),
             Action::Emit(event) => self.events.push(event),
             Action::Accepted { request } => drop(self.answers.insert(request, Ok(None))),
@@ -129,6 +130,16 @@ impl World {
         for child in children {
             self.add_process(run, child, false);
         }
+    }
+
+    /// Each time there is something to end, unless the world is hostile.
+    fn rotate_output(&mut self, request: RequestId, key: u32) {
+        let draws = &mut self.draws[key as usize];
+        let is_hostile = self.hostility.tasks_fail;
+        let fails = is_hostile && draws.one_in(3);
+        let result = if fails { Err("the disk is full".into()) } else { Ok(!is_hostile || draws.one_in(2)) };
+        let late = if self.hostility.late { draws.up_to(Duration::from_millis(50)) } else { Duration::ZERO };
+        self.plan(late, Happening::News(Input::Rotated { request, key, result }));
     }
 
     /// Plans what the run will say of itself.
