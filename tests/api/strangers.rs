@@ -180,6 +180,26 @@ fn the_group_reads_everything_and_changes_nothing() {
     assert_eq!(stdout(&files), "");
     assert_eq!(code(&s7(&[], &["status"])), 4, "who is not in the group is a stranger");
 
+    // However many of them wait, nobody else is kept out.
+    let socket = served.house.path("temp/s7supervisor.sock");
+    let waiting = std::thread::scope(|scope| {
+        let connect = || {
+            let group = rustix::process::Gid::from_raw(READERS);
+            let user = rustix::process::Uid::from_raw(STRANGER);
+            rustix::thread::set_thread_groups(&[group]).unwrap();
+            rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+            let wait = |_| {
+                let mut stream = UnixStream::connect(&socket).unwrap();
+                stream.write_all(b"GET /v1/status?wait=stopped HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                stream
+            };
+            (0..100).map(wait).collect::<Vec<_>>()
+        };
+        scope.spawn(connect).join().unwrap()
+    });
+    assert_eq!(code(&served.house.s7(&["status"])), 0);
+    drop(waiting);
+
     // An upgrade changes nothing in that.
     let upgrade = served.house.s7(&["upgrade"]);
     assert_eq!(code(&upgrade), 0, "{}", stderr(&upgrade));

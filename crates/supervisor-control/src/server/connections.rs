@@ -1,6 +1,7 @@
 //! All connections: taken in, counted, closed when there are too many, ended together.
 //!
-//! Those by TCP and those on the socket are counted apart, so that a stranger can keep nobody out of the socket.
+//! Those by TCP and those on the socket are counted apart, and there those of the group that reads: so that nobody keeps out
+//! who may do more.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use super::Limits;
 use super::connection::{self, Activity, Desk};
 use super::gate::{Gate, Lock};
 use super::paced::Paced;
-use super::peer::{Accounts, Peer};
+use super::peer::{Access, Accounts, Peer};
 use super::problem::Problem;
 use super::stream::{Listener, Stream};
 
@@ -58,6 +59,7 @@ struct Open {
 }
 
 struct Entry {
+    is_reader: bool,
     activity: Rc<Activity>,
     task: AbortHandle,
 }
@@ -101,14 +103,15 @@ impl Connections {
                 return refuse(&stream, Problem::new(StatusCode::FORBIDDEN, error.to_string()));
             }
         };
-        if !self.make_room() {
+        let is_reader = matches!(gate, Gate::Known(Access::Reader));
+        if !self.make_room(is_reader) {
             let detail = "too many requests are waiting already; try again later";
             return refuse(&stream, Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
         }
         let activity = Rc::new(Activity::new(self.limits, matches!(gate, Gate::Token(_))));
         let is_crowded = {
             let (open, most) = (Rc::clone(&self.open), self.most());
-            move || open.waiting() > most
+            move || open.waiting(is_reader) > most
         };
         let number = self.open.next.replace(self.open.next.get() + 1);
         let slot = Slot { number, open: Rc::clone(&self.open) };
@@ -118,17 +121,17 @@ impl Connections {
             let _slot = slot;
             serving.await;
         });
-        let entry = Entry { activity, task: task.abort_handle() };
+        let entry = Entry { is_reader, activity, task: task.abort_handle() };
         self.open.entries.borrow_mut().insert(number, entry);
     }
 
-    /// Closes connections that may give way until there is room for one more. Whether there is: who waits for an answer
-    /// gets it.
-    fn make_room(&self) -> bool {
-        let all_wait = self.open.waiting() >= self.most();
+    /// Closes connections of the same kind that may give way until there is room for one more. Whether there is: who waits
+    /// for an answer gets it.
+    fn make_room(&self, is_reader: bool) -> bool {
+        let all_wait = self.open.waiting(is_reader) >= self.most();
         let most = if all_wait { self.most() + SPARE } else { self.most() };
-        while self.open.entries.borrow().len() >= most {
-            if !self.open.close_least() {
+        while self.open.count(is_reader, |_| true) >= most {
+            if !self.open.close_one(|entry| entry.is_reader == is_reader && entry.activity.may_give_way()) {
                 return false;
             }
         }
@@ -142,7 +145,7 @@ impl Connections {
     /// Ends every connection: at once where nothing is under way, else when the answer has been sent, and after
     /// `limit` in any case.
     pub(super) async fn finish(self, limit: Duration) {
-        while self.open.close_one(Activity::is_fresh) {}
+        while self.open.close_one(|entry| entry.activity.is_fresh()) {}
         let _ = tokio::time::timeout(limit, self.graceful.shutdown()).await;
         while self.open.close_one(|_| true) {}
     }
@@ -199,21 +202,28 @@ fn refuse(stream: &Stream, problem: Problem) {
 }
 
 impl Open {
-    /// How many connections wait for an answer that they will get.
-    fn waiting(&self) -> usize {
-        self.entries.borrow().values().filter(|entry| !entry.activity.may_give_way()).count()
+    /// How many connections of this kind there are of which this is true.
+    fn count(&self, is_reader: bool, is_so: impl Fn(&Activity) -> bool) -> usize {
+        let entries = self.entries.borrow();
+        let of_kind = entries.values().filter(|entry| entry.is_reader == is_reader);
+        of_kind.filter(|entry| is_so(&entry.activity)).count()
+    }
+
+    /// How many wait for an answer that they will get.
+    fn waiting(&self, is_reader: bool) -> usize {
+        self.count(is_reader, |activity| !activity.may_give_way())
     }
 
     /// Closes the one among those that may give way which is worth least. Whether there was one.
     fn close_least(&self) -> bool {
-        self.close_one(Activity::may_give_way)
+        self.close_one(|entry| entry.activity.may_give_way())
     }
 
     /// Likewise among the `eligible`.
-    fn close_one(&self, eligible: impl Fn(&Activity) -> bool) -> bool {
+    fn close_one(&self, eligible: impl Fn(&Entry) -> bool) -> bool {
         let entry = {
             let mut entries = self.entries.borrow_mut();
-            let eligible = entries.iter().filter(|(_, entry)| eligible(&entry.activity));
+            let eligible = entries.iter().filter(|(_, entry)| eligible(entry));
             let least = eligible.min_by_key(|(_, entry)| entry.activity.worth());
             let number = least.map(|(number, _)| *number);
             number.and_then(|number| entries.remove(&number))

@@ -116,7 +116,8 @@ struct Farewell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many connections there may be at once, at least 1, on the socket and as many by TCP. When there is one more, the
+    /// How many connections there may be at once, at least 1, on the socket, and as many by TCP, and as many of the group
+    /// that reads. When there is one more, the
     /// longest idle one is closed; by TCP first one that has not presented the token.
     /// One that waits for an answer never is: if all do, a few more are taken in, on which everything can be asked for
     /// but to wait (503). Default: 64.
