@@ -8,6 +8,7 @@
 #[expect(dead_code, reason = "the other tests of the command line need more of it")]
 mod house;
 
+use std::io::Write;
 use std::process::{Output, Stdio};
 
 use house::{House, PROGRAM, code, kill, server, stand_in, stderr, stdout};
@@ -23,7 +24,7 @@ fn two() -> House {
 }
 
 /// Every command that answers, where all is well and a supervisor runs: in this order, so that each can do what it says.
-const ANSWERS: [&[&str]; 16] = [
+const ANSWERS: [&[&str]; 18] = [
     &["check"],
     &["show"],
     &["start"],
@@ -36,6 +37,8 @@ const ANSWERS: [&[&str]; 16] = [
     &["status"],
     &["status", "ps"],
     &["logs", "is"],
+    &["rotate"],
+    &["rotate", "is"],
     &["events"],
     &["why", "ps"],
     &["tracelevel"],
@@ -123,6 +126,7 @@ fn names_may_be_patterns_wherever_an_id_may_stand() {
         &["wait", "?s"],
         &["status", "?s"],
         &["logs", "?s"],
+        &["rotate", "?s"],
         &["events", "?s"],
         &["why", "p*"],
         &["show", "?s"],
@@ -156,6 +160,7 @@ fn an_id_that_looks_like_another_is_answered_with_that_by_every_command() {
         &["wait"],
         &["status"],
         &["logs"],
+        &["rotate"],
         &["events"],
         &["why"],
         &["show"],
@@ -227,7 +232,9 @@ fn on_a_terminal(house: &House, command: &str) -> Option<String> {
     let script = || house.command("script");
     if script().arg("--version").output().is_err() {
         assert!(std::env::var_os("CI").is_none(), "there is no `script` (package bsdutils)");
-        eprintln!("skipped: there is no `script` (package bsdutils)");
+        // Straight to the descriptor: what a passing test prints is not shown.
+        writeln!(std::io::stderr(), "skipped: there is no `script` (package bsdutils)")
+            .expect("stderr is open");
         return None;
     }
     let mut script = script();

@@ -49,7 +49,8 @@ fn has(shell: &str) -> bool {
     assert!(is_there || std::env::var_os("CI").is_none(), "there is no {shell} (package {shell})");
     if !is_there {
         // Straight to the descriptor: what a passing test prints is not shown.
-        writeln!(std::io::stderr(), "skipped: there is no {shell} (package {shell})").unwrap();
+        writeln!(std::io::stderr(), "skipped: there is no {shell} (package {shell})")
+            .expect("stderr is open");
     }
     is_there
 }

@@ -62,9 +62,11 @@ pub(crate) enum Command {
     Run(Run),
 
     /// Check the registry: name every problem, or summarize the components
+    #[command(after_long_help = commands::check::HELP)]
     Check(Check),
 
     /// Show what will really be run, after settings and profiles
+    #[command(after_long_help = commands::show::HELP)]
     Show(Show),
 
     /// Show what would happen, in virtual time: nothing is started
@@ -365,6 +367,8 @@ mod tests {
             commands::upgrade::HELP,
             commands::simulate::HELP,
             commands::stand_in::HELP,
+            commands::check::HELP,
+            commands::show::HELP,
             commands::completions::HELP,
             commands::man::HELP,
         ] {

@@ -108,3 +108,26 @@ fn typed_place() -> Option<Place> {
     let matches = Arguments::command().ignore_errors(true).try_get_matches_from(words).ok()?;
     Place::from_arg_matches(&matches).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wherever_an_id_may_stand_ids_are_offered() {
+        let program = Arguments::command();
+        let of_ids = |argument: &&clap::Arg| {
+            let names = argument.get_value_names().unwrap_or_default();
+            names.iter().any(|name| name.split('|').any(|name| name == "ID"))
+        };
+        let mut found = 0;
+        for command in program.get_subcommands() {
+            for argument in command.get_arguments().filter(of_ids) {
+                let its = argument.get::<ArgValueCompleter>();
+                assert!(its.is_some(), "{} of {}", argument.get_id(), command.get_name());
+                found += 1;
+            }
+        }
+        assert!(found > 10, "{found}");
+    }
+}

@@ -11,6 +11,18 @@ use crate::exit::{Ended, Exit, Failure};
 use crate::say;
 use crate::shell;
 
+pub(crate) const HELP: &str = "\
+Each problem is a line file:line:column: what, why; all of them are told at
+once, those of included files too. On a terminal, the line of the file is shown.
+
+Exit codes:
+  0  the registry is valid; there may be warnings on standard error
+  2  it is not, or cannot be read
+
+Examples:
+  s7supervisor check
+  s7supervisor check /srv/ps/conf/SupervisorRegistry.xml --json";
+
 /// Names every problem of the registry, or summarizes its components and names what is probably not meant.
 pub(crate) fn check(place: &Place, asked: &Check) -> Ended {
     let loaded = Registry::load(&place.find_registry(asked.file.as_deref())?, &place.options());

@@ -160,6 +160,12 @@ mod tests {
         for fact in [".SH NAME", ".SH SYNOPSIS", ".SH EXAMPLES\n.nf\n", "\\-\\-no\\-wait", "SEE ALSO"] {
             assert!(page.contains(fact), "{fact} in {page}");
         }
+        let manual = include_str!("../../../../docs/manual.md");
+        for command in program.get_subcommands().filter(|command| !command.is_hide_set()) {
+            let name = command.get_name();
+            assert!(read(&format!("s7supervisor-{name}.1")).contains("\n.SH EXAMPLES\n"), "{name}");
+            assert!(manual.contains(&format!("\n| `{name}")), "{name} is not in docs/manual.md");
+        }
         assert!(read("s7supervisor.1").contains("s7supervisor\\-restart(1)"));
         assert!(!folder.path().join("s7supervisor-takeover-check.1").exists(), "nobody is to call it");
     }

@@ -7,13 +7,13 @@ use supervisor_control::{Action, Client};
 
 use crate::arguments::{Patience, Place};
 use crate::exit::{Ended, Exit, Failure};
-use crate::{control, say};
+use crate::{completing, control, say};
 
 /// `rotate`
 #[derive(Args, Debug)]
 pub(crate) struct Rotate {
     /// The components: ids, names of several instances, or patterns ('web-*') [default: all, and the supervisor's own log]
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completing::ids())]
     ids: Vec<String>,
 
     /// How long to wait, and how to tell

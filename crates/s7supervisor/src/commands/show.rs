@@ -18,6 +18,15 @@ use crate::say;
 
 use paragraph::paragraph;
 
+pub(crate) const HELP: &str = "\
+The registry is read as `run` would read it now; a supervisor that runs may have
+read it when it was another one. Secrets are named and not shown.
+
+Examples:
+  s7supervisor show
+  s7supervisor show 'web-*' --set SV::PsHeapSize=1g
+  s7supervisor show conf/SupervisorRegistry.xml ps --json";
+
 /// Shows these components of the registry, or all.
 pub(crate) fn show(place: &Place, asked: &Show) -> Ended {
     let (file, ids) = split(&asked.names);

@@ -23,10 +23,10 @@ pub(super) fn show(temp: &Path, detail: &DetailDocument, began: Option<&str>) {
     let now = wall_clock();
     let why = why::in_a_line(temp, &detail.component, began, now);
     say::answer(&page(detail, why.as_deref(), now));
-    if let Some(log) = &detail.log {
-        if let Err(failure) = logs::last_lines(&detail.component.id, log, LINES) {
-            say::tell(&failure.message);
-        }
+    if let Some(log) = &detail.log
+        && let Err(failure) = logs::last_lines(&detail.component.id, log, LINES)
+    {
+        say::tell(&failure.message);
     }
 }
 
