@@ -99,6 +99,23 @@ fn a_wait_for_the_next_try_is_neither_shortened_nor_begun_anew() {
 }
 
 #[test]
+fn what_a_start_has_forgiven_stays_forgiven() {
+    let crashes = |run| match run {
+        1..=5 => Behaviour::steady().crashes_after(Duration::ZERO),
+        _ => Behaviour::steady(),
+    };
+    // It has not started yet when somebody asks, so that nothing but its past changes.
+    let mut world =
+        World::new([Mock::new("a").with(|spec| spec.start_delay = seconds(9)).behaves_by_run(crashes)]);
+    assert!(world.run_until(seconds(60), |world| world.runs("a") == 6));
+    world.run_for(seconds(1));
+    world.start("a");
+    world.kill_supervisor(seconds(1));
+    world.crash("a");
+    assert_eq!(world.runs("a"), 7, "at once, as after the first crash");
+}
+
+#[test]
 fn what_has_tripped_rests_on() {
     let intensity = Intensity { max: 3, within: seconds(60), retry_after: seconds(600) };
     let mock = Mock::new("a").behaves(Behaviour::steady().crashes_after(Duration::ZERO));

@@ -257,6 +257,22 @@ mod dependencies {
     }
 
     #[test]
+    fn who_is_to_be_stopped_too_does_not_stand_in_the_way_of_a_stop() {
+        let mut world = World::new([
+            Mock::new("is"),
+            needs("ps", &[("is", Condition::Ready)]),
+            needs("web", &[("ps", Condition::Ready)]),
+        ]);
+        world.run_for(seconds(1));
+        let refused = world.stop(["is", "ps"]);
+        let expected = RequestError::Dependants { id: id("is"), dependants: vec![id("web")] };
+        assert_eq!(world.refusal(refused), Some(&expected));
+        let stop = world.stop(["is", "ps", "web"]);
+        world.run_for(Duration::ZERO);
+        assert!(world.outcome(stop).is_some_and(supervisor::Outcome::is_success));
+    }
+
+    #[test]
     fn what_needed_it_only_to_complete_does_not_stand_in_the_way_of_its_stop() {
         let setup = Mock::new("setup").behaves_by_run(|run| match run {
             1 => steady().ends_after(seconds(1), Exit::Code(0)),
@@ -1398,6 +1414,17 @@ mod stopping {
     }
 
     #[test]
+    fn the_next_step_of_a_stop_follows_as_soon_as_a_command_has_ended() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| spec.stop = vec![command(seconds(20)), signal(Signal::TERM, seconds(3))])
+            .behaves(steady().ignores_stop())]);
+        world.stop("is");
+        world.run_for(seconds(60));
+        let killed = times(&world, "is", |kind| matches!(kind, EventKind::Killed { .. }));
+        assert_eq!(killed, [seconds(3)]);
+    }
+
+    #[test]
     fn a_command_can_stop_it_and_what_it_brings_about_is_given_the_rest_of_its_time() {
         let mut world = World::new([Mock::new("is")
             .with(|spec| spec.stop = vec![command(seconds(20))])
@@ -1488,6 +1515,20 @@ mod asking {
         assert_eq!(achieved(&world, sent, "is"), Achieved::Done);
         assert_eq!(achieved(&world, sent, "ps"), Achieved::NotRunning);
         assert!(world.trace().iter().any(|line| line.contains("Forward")));
+    }
+
+    #[test]
+    fn a_signal_reaches_what_is_being_stopped_as_long_as_its_main_process_lives() {
+        let worker = steady().slow_to_stop(seconds(4));
+        let mut world =
+            World::new([Mock::new("is").behaves(steady().slow_to_stop(seconds(2)).forks(worker))]);
+        world.stop("is");
+        world.run_for(seconds(1));
+        let sent = world.signal("is", Signal::HUP);
+        assert_eq!(achieved(&world, sent, "is"), Achieved::Done);
+        world.run_for(seconds(2));
+        let sent = world.signal("is", Signal::HUP);
+        assert_eq!(achieved(&world, sent, "is"), Achieved::NotRunning, "what it has left is not asked");
     }
 
     #[test]

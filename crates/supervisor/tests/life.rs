@@ -361,6 +361,22 @@ mod stopping {
     }
 
     #[test]
+    fn while_everything_stops_a_stop_of_one_comes_in_its_turn() {
+        let mock = |id: &str, priority| {
+            Mock::new(id)
+                .with(|spec| spec.start_priority = priority)
+                .behaves(steady().slow_to_stop(seconds(2)))
+        };
+        let mut world = World::new([mock("is", 1), mock("ps", 2)]);
+        world.shutdown();
+        world.run_for(seconds(1));
+        let stop = world.stop("is");
+        assert_eq!((world.state("is").as_str(), world.outcome(stop)), ("up", None));
+        world.run_for(seconds(3));
+        assert!(world.has_ended() && world.outcome(stop).unwrap().is_success());
+    }
+
+    #[test]
     fn a_stop_out_of_backoff_is_immediate_and_final() {
         let mut world = World::new([Mock::new("ps").behaves(steady().crashes_after(Duration::ZERO))]);
         world.run_for(seconds(1));
@@ -703,6 +719,20 @@ mod asking {
         let stop = world.stop("is");
         world.run_for(Duration::ZERO);
         assert_eq!(achieved(&world, stop), [Achieved::Done], "though what stands above it still stops");
+    }
+
+    #[test]
+    fn a_stop_of_one_does_not_wait_for_its_turn_in_an_earlier_stop_of_all() {
+        let mut world = World::new([
+            Mock::new("is"),
+            Mock::new("ps").with(|spec| spec.start_priority = 2).behaves(steady().slow_to_stop(seconds(5))),
+        ]);
+        let all = world.stop(supervisor::Targets::All);
+        world.run_for(seconds(1));
+        assert_eq!(world.state("is"), "up");
+        let stop = world.stop("is");
+        world.run_for(Duration::ZERO);
+        assert_eq!((achieved(&world, stop), world.outcome(all)), (vec![Achieved::Done], None));
     }
 
     #[test]

@@ -147,6 +147,7 @@ impl World {
             end: None,
             touched: BTreeSet::new(),
         };
+        world.begin_books();
         world.tell(Input::Begin);
         world.run_for(Duration::ZERO);
         world

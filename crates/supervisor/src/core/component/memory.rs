@@ -101,7 +101,7 @@ pub(in crate::core) struct Essence {
     started: Option<Duration>,
     /// Whether it is being ended, and has ended.
     ending: Option<(Discriminant<Why>, bool)>,
-    failures: (u32, usize, u32),
+    record: (Option<RunId>, u32),
 }
 
 impl Memory {
@@ -167,7 +167,7 @@ impl Component {
             pid: process.map(|process| process.pid),
             started,
             ending,
-            failures: self.record.size(),
+            record: self.record.essence(),
         }
     }
 

@@ -95,6 +95,7 @@ impl World {
             Action::Refused { request, why } => drop(self.answers.insert(request, Err(why))),
             Action::Done { request, outcome } => {
                 // Whoever is answered may rely on it.
+                self.check_memories();
                 self.memories.write();
                 self.answers.insert(request, Ok(Some(outcome)));
             }
