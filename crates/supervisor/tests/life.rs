@@ -486,6 +486,35 @@ mod stopping {
     }
 
     #[test]
+    fn a_second_shutdown_in_the_same_moment_means_the_same() {
+        let mut world = World::new([Mock::new("ps").behaves(steady().slow_to_stop(seconds(5)))]);
+        let first = world.shutdown();
+        world.run_for(millis(900));
+        let second = world.shutdown();
+        world.run_for(seconds(4));
+        assert_eq!(world.state("ps"), "stopping 4s/1m");
+        world.run_for(seconds(1));
+        assert!(world.has_ended());
+        assert!(world.outcome(first).unwrap().is_success() && world.outcome(second).unwrap().is_success());
+    }
+
+    #[test]
+    fn what_is_being_stopped_is_shown_with_its_pid_and_uptime_as_long_as_its_main_process_lives() {
+        let worker = steady().slow_to_stop(seconds(4));
+        let mut world =
+            World::new([Mock::new("ps").behaves(steady().slow_to_stop(seconds(2)).forks(worker))]);
+        world.run_for(seconds(1));
+        let pid = world.component("ps").pid;
+        world.stop("ps");
+        world.run_for(seconds(1));
+        let status = world.component("ps");
+        assert_eq!((status.pid, status.uptime), (pid, Some(seconds(2))));
+        world.run_for(seconds(2));
+        let status = world.component("ps");
+        assert_eq!((status.state.word(), status.pid, status.uptime), ("stopping", None, None));
+    }
+
+    #[test]
     fn nothing_can_be_started_while_shutting_down() {
         let mut world = World::new([Mock::new("ps").behaves(steady().slow_to_stop(seconds(5)))]);
         world.shutdown();

@@ -68,6 +68,30 @@ fn a_signal_that_somebody_asked_for_is_named_and_was_sent_by_the_supervisor() {
 }
 
 #[test]
+fn a_signal_of_ours_does_not_explain_an_end_by_another() {
+    let mut world = World::new([Mock::new("ps")]);
+    world.signal("ps", Signal::HUP);
+    world.crash("ps");
+    assert_eq!(told(&world, "ps", sent), [false]);
+}
+
+#[test]
+fn what_a_program_says_of_itself_is_told_and_shown_when_it_changes() {
+    let mut world = World::new([Mock::new("ps")]);
+    for text in ["one", "two", "two"] {
+        world.notify("ps", &format!("STATUS={text}"));
+    }
+    let notes = told(&world, "ps", |kind| match kind {
+        EventKind::Noted { text, .. } => Some(text.to_string()),
+        _ => None,
+    });
+    assert_eq!(notes, ["one", "two"]);
+    assert_eq!(world.component("ps").note.as_deref(), Some("two"));
+    world.crash("ps");
+    assert_eq!(world.component("ps").note, None, "the next run has said nothing");
+}
+
+#[test]
 fn the_rule_that_decides_after_an_end_is_told() {
     for (action, state) in
         [(ExitAction::Stop, "stopped"), (ExitAction::GiveUp, "failed"), (ExitAction::Restart, "up")]

@@ -193,13 +193,14 @@ impl World {
             Task::Health => main.is_some(),
             Task::Stop(_) | Task::Reload(_) | Task::Evidence(_) | Task::Cleanup => true,
         };
+        let late = main.map_or(Duration::ZERO, |process| process.behaviour.answers_after);
         if let Task::Stop(_) = task.task {
             self.end_by(run, |_| true, |behaviour| behaviour.obeys_after, 15);
         }
         if !never_ends {
             let result =
                 if succeeds && !fails { Ok("well".into()) } else { Err("connection refused".into()) };
-            self.plan(Duration::ZERO, Happening::News(Input::Finished { task, result }));
+            self.plan(late, Happening::News(Input::Finished { task, result }));
         }
     }
 
