@@ -1649,6 +1649,24 @@ mod stopping {
     }
 
     #[test]
+    fn who_asks_for_the_end_of_what_is_ending_for_a_fault_already_is_the_first_to_ask() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| spec.watchdog = Some(seconds(10)))
+            .behaves(steady().hangs_after(Duration::ZERO).ignores_stop())]);
+        world.run_for(seconds(20));
+        assert!(world.state("is").starts_with("stopping"));
+        world.stop("is");
+        world.run_for(millis(900));
+        world.stop("is");
+        world.run_for(millis(50));
+        assert!(world.state("is").starts_with("stopping"), "two that ask at the same time mean the same");
+        world.run_for(millis(100));
+        world.stop("is");
+        world.run_for(Duration::ZERO);
+        assert_eq!(world.state("is"), "stopped");
+    }
+
+    #[test]
     fn the_cleanup_runs_after_every_end_and_before_the_next_run() {
         let mut world = World::new([Mock::new("is").with(|spec| {
             spec.cleanup = Some(Cleanup { command: Command::default(), timeout: seconds(5) });
@@ -1698,6 +1716,38 @@ mod asking {
         world.run_for(seconds(1));
         let reload = world.reload("is");
         assert_eq!(achieved(&world, reload, "is"), Achieved::NotRunning);
+    }
+
+    #[test]
+    fn a_late_answer_of_a_probe_is_not_taken_for_the_end_of_a_reload() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| {
+                spec.health = Some(health(GuardAction::Report));
+                spec.reload = vec![command(seconds(5))];
+            })
+            .behaves(steady().answers_after(seconds(3)))]);
+        let failed = |world: &World| {
+            times(world, "is", |kind| matches!(kind, EventKind::ProbeFailed { .. })).len() == 1
+        };
+        assert!(world.run_until(seconds(60), failed), "after 2 s, while the answer comes after 3");
+        let reload = world.reload("is");
+        world.run_for(seconds(2));
+        assert_eq!(world.outcome(reload), None);
+        world.run_for(seconds(1));
+        assert_eq!(achieved(&world, reload, "is"), Achieved::Done);
+    }
+
+    #[test]
+    fn a_reload_waits_between_its_steps_and_not_after_the_last_signal() {
+        let mut world = World::new([Mock::new("is").with(|spec| {
+            spec.reload = vec![signal(Signal::HUP, seconds(3)), signal(Signal::QUIT, seconds(60))];
+        })]);
+        let reload = world.reload("is");
+        world.run_for(seconds(2));
+        assert_eq!(world.outcome(reload), None);
+        world.run_for(seconds(1));
+        assert_eq!(achieved(&world, reload, "is"), Achieved::Done);
+        assert_eq!(times(&world, "is", |kind| matches!(kind, EventKind::Step { .. })), [0, 3].map(seconds));
     }
 
     #[test]
