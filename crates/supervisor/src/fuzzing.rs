@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::core::{Action, Ask, Core, Found, Input, Memory, RequestId, Rules};
 use crate::registry::{RegistryError, problems_of_structure};
 use crate::run::Exit;
+use crate::said::parse;
 use crate::spec::{ComponentId, ProcessSpec};
-use crate::supervisor::{StartError, check, is_record, parse};
+use crate::supervisor::{StartError, check, is_record};
 
 /// What a datagram of `sd_notify` is taken to say.
 #[derive(Debug, PartialEq, Eq)]

@@ -95,6 +95,7 @@ pub mod registry;
 mod relations;
 mod request;
 mod run;
+mod said;
 mod signal;
 mod spec;
 mod status;

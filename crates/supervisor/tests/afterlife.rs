@@ -81,6 +81,24 @@ fn a_restart_that_is_under_way_goes_on_and_ends_in_the_next_run() {
 }
 
 #[test]
+fn what_was_to_end_and_has_ended_meanwhile_has_ended_for_that_reason() {
+    let slow = || Behaviour::steady().slow_to_stop(seconds(5));
+    let hangs = move |run| if run == 1 { slow().hangs_after(Duration::ZERO) } else { slow() };
+    let mut world = World::new([
+        Mock::new("asked").behaves(slow()),
+        Mock::new("judged").with(|spec| spec.watchdog = Some(seconds(10))).behaves_by_run(hangs),
+    ]);
+    assert!(world.run_until(seconds(60), |world| world.state("judged").starts_with("stopping")));
+    world.restart("asked");
+    world.run_for(seconds(2));
+    world.kill_supervisor(seconds(10));
+    assert_eq!(["asked", "judged"].map(|name| world.runs(name)), [2, 2]);
+    assert_eq!(["asked", "judged"].map(|name| world.component(name).restarts), [0, 1]);
+    let end = world.component("judged").last_end.unwrap();
+    assert_eq!(end.to_string(), "no sign of life for 10s");
+}
+
+#[test]
 fn a_wait_for_the_next_try_is_neither_shortened_nor_begun_anew() {
     let mut world = World::new([Mock::new("a").behaves(Behaviour::steady().crashes_after(Duration::ZERO))]);
     // `backoff 24s (7)`
@@ -96,6 +114,23 @@ fn a_wait_for_the_next_try_is_neither_shortened_nor_begun_anew() {
     assert_eq!(world.runs("a"), runs);
     world.run_for(seconds(2));
     assert_eq!(world.runs("a"), runs + 1);
+}
+
+#[test]
+fn what_a_start_has_forgiven_stays_forgiven() {
+    let crashes = |run| match run {
+        1..=5 => Behaviour::steady().crashes_after(Duration::ZERO),
+        _ => Behaviour::steady(),
+    };
+    // It has not started yet when somebody asks, so that nothing but its past changes.
+    let mut world =
+        World::new([Mock::new("a").with(|spec| spec.start_delay = seconds(9)).behaves_by_run(crashes)]);
+    assert!(world.run_until(seconds(60), |world| world.runs("a") == 6));
+    world.run_for(seconds(1));
+    world.start("a");
+    world.kill_supervisor(seconds(1));
+    world.crash("a");
+    assert_eq!(world.runs("a"), 7, "at once, as after the first crash");
 }
 
 #[test]

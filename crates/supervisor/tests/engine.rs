@@ -11,7 +11,7 @@ use supervisor::{
     Achieved, Cleanup, Command, ComponentId, Condition, Dependants, Dependency, EventKind, Exit, ExitAction,
     ExitMatch, ExitRule, Fault, GuardAction, Health, Intensity, LogSettings, MemoryLimit, Never, OnGiveUp,
     Output, Probe, Readiness, ReadyWhen, Recipient, RequestError, RestartBudget, RestartGroup, Signal,
-    Stderr, Step, Strategy, Until, WaitReason,
+    Stderr, Step, Strategy, Unready, Until, WaitReason,
 };
 
 use crate::simulated::{millis, seconds, steady};
@@ -257,6 +257,22 @@ mod dependencies {
     }
 
     #[test]
+    fn who_is_to_be_stopped_too_does_not_stand_in_the_way_of_a_stop() {
+        let mut world = World::new([
+            Mock::new("is"),
+            needs("ps", &[("is", Condition::Ready)]),
+            needs("web", &[("ps", Condition::Ready)]),
+        ]);
+        world.run_for(seconds(1));
+        let refused = world.stop(["is", "ps"]);
+        let expected = RequestError::Dependants { id: id("is"), dependants: vec![id("web")] };
+        assert_eq!(world.refusal(refused), Some(&expected));
+        let stop = world.stop(["is", "ps", "web"]);
+        world.run_for(Duration::ZERO);
+        assert!(world.outcome(stop).is_some_and(supervisor::Outcome::is_success));
+    }
+
+    #[test]
     fn what_needed_it_only_to_complete_does_not_stand_in_the_way_of_its_stop() {
         let setup = Mock::new("setup").behaves_by_run(|run| match run {
             1 => steady().ends_after(seconds(1), Exit::Code(0)),
@@ -481,6 +497,53 @@ mod readiness {
         world.run_for(seconds(1));
         let end = world.component("is").last_end.expect("an end");
         assert_eq!(end.to_string(), "not ready within 1m 30s");
+    }
+
+    #[test]
+    fn one_that_reads_its_configuration_or_ends_by_itself_is_not_ready_meanwhile_and_says_so() {
+        let mut world = World::new([
+            declares("is", ReadyWhen::Notified),
+            needs("ps", &[("is", Condition::Ready)]).with(|spec| spec.autostart = false),
+        ]);
+        world.run_for(seconds(5));
+        world.notify("is", "RELOADING=1");
+        assert_eq!((world.state("is").as_str(), world.component("is").since), ("unready", seconds(5)));
+        world.run_for(seconds(1));
+        let start = world.start("ps");
+        world.run_for(seconds(1));
+        assert_eq!((world.state("ps").as_str(), world.outcome(start)), ("waiting for is", None));
+        world.notify("is", "STATUS=nearly");
+        assert_eq!(world.state("is"), "unready", "nothing else makes it ready");
+        world.notify("is", "READY=1");
+        world.run_for(Duration::ZERO);
+        assert_eq!((world.state("is").as_str(), world.component("is").since), ("up", seconds(7)));
+        assert_eq!(achieved(&world, start, "ps"), Achieved::Done);
+        world.notify("is", "STOPPING=1\nRELOADING=1");
+        world.notify("is", "STOPPING=1");
+        let told = |event: &supervisor::Event| match event.kind {
+            EventKind::Unready { why, .. } => Some(Some(why)),
+            EventKind::ReadyAgain { .. } => Some(None),
+            _ => None,
+        };
+        let told: Vec<_> = world.events().iter().filter_map(told).collect();
+        assert_eq!(told, [Some(Unready::Reloading), None, Some(Unready::Ending)], "each once");
+    }
+
+    #[test]
+    fn ready_is_said_by_those_alone_whose_readiness_is_declared_so() {
+        let mut world = World::new([
+            declares("is", ReadyWhen::Descriptor(3)).behaves(steady().never_ready()),
+            Mock::new("ps").with(|spec| spec.start_delay = seconds(9)),
+            declares("web", ReadyWhen::Notified).behaves(steady().never_ready()),
+        ]);
+        world.run_for(seconds(1));
+        for name in ["is", "ps", "web"] {
+            world.notify(name, "RELOADING=1");
+            assert_eq!(world.state(name), "starting", "it has not been ready yet");
+            world.notify(name, "READY=1");
+        }
+        let states = ["is", "ps", "web"].map(|name| world.state(name));
+        assert_eq!(states, ["starting", "starting", "up"]);
     }
 
     #[test]
@@ -744,6 +807,35 @@ mod guards {
         }
 
         #[test]
+        fn the_wait_for_the_next_try_begins_anew_after_a_run() {
+            let mut world = World::new([Mock::new("is")]);
+            for _ in 0..2 {
+                world.run_short(true);
+                world.crash("is");
+                let first = world.now();
+                world.run_for(seconds(60));
+                let waits = |event: &supervisor::Event| match event.kind {
+                    EventKind::Backoff { delay, in_a_row, .. } => Some((event.at, delay, in_a_row)),
+                    _ => None,
+                };
+                let waits = world.events().iter().filter_map(waits).find(|(at, ..)| *at == first);
+                let (_, delay, in_a_row) = waits.expect("a wait");
+                assert!((millis(90)..=millis(110)).contains(&delay) && in_a_row == 1, "{delay:?}");
+                world.run_short(false);
+                world.run_for(seconds(60));
+                assert_eq!(world.state("is"), "up");
+            }
+        }
+
+        #[test]
+        fn one_that_cannot_be_spawned_for_a_fault_of_its_own_is_no_condition_of_the_supervisor() {
+            let mut world = World::new([Mock::new("is").behaves(steady().fails_to_start())]);
+            world.run_for(seconds(1));
+            assert_eq!(world.component("is").state.word(), "backoff");
+            assert_eq!(world.status().conditions, [""; 0]);
+        }
+
+        #[test]
         fn the_others_of_its_group_run_on_when_one_cannot_be_spawned() {
             let members = ["a", "b"].map(|name| in_group(name, Strategy::RestForOne));
             let mut world = World::new(members);
@@ -987,6 +1079,15 @@ mod restarting {
         let mut world = World::new([limited(1, 60, 0).behaves(steady().crashes_after(Duration::ZERO))]);
         world.run_for(seconds(100));
         assert_eq!((world.state("is").as_str(), world.runs("is")), ("failed", 2));
+    }
+
+    #[test]
+    fn of_no_restarts_at_all_none_is_too_many() {
+        let mut world = World::new([limited(0, 60, 300)
+            .with(|spec| spec.restart = Arc::new(supervisor::Fixed(Duration::ZERO)))
+            .behaves(steady().crashes_after(millis(100)))]);
+        world.run_for(seconds(10));
+        assert_eq!(world.runs("is"), 101);
     }
 
     #[test]
@@ -1317,6 +1418,73 @@ mod groups {
     }
 
     #[test]
+    fn groups_that_restart_at_the_same_time_do_not_wait_for_each_other() {
+        let member = |name: &str, group: &str, priority, stop| {
+            let restart_group = RestartGroup { name: group.into(), strategy: Strategy::OneForAll };
+            Mock::new(name)
+                .with(|spec| (spec.restart_group, spec.start_priority) = (Some(restart_group), priority))
+                .behaves(steady().slow_to_stop(seconds(stop)))
+        };
+        let mut world = World::new([
+            member("a", "first", 1, 0),
+            member("b", "first", 3, 9),
+            member("c", "second", 1, 0),
+            member("d", "second", 2, 1),
+        ]);
+        world.run_for(seconds(5));
+        world.crash("a");
+        world.crash("c");
+        world.run_for(seconds(1));
+        assert_eq!((world.state("b").as_str(), world.state("d").as_str()), ("stopping 1s/1m", "up"));
+        assert_eq!(["b", "d"].map(|name| world.runs(name)), [1, 2]);
+    }
+
+    #[test]
+    fn a_request_does_not_wait_for_a_group_that_restarts_nor_a_group_for_a_request() {
+        let mut world = World::new([
+            Mock::new("is"),
+            in_group("a", Strategy::OneForAll),
+            in_group("b", Strategy::OneForAll)
+                .with(|spec| spec.start_priority = 2)
+                .behaves(steady().slow_to_stop(seconds(9))),
+        ]);
+        // As many restarts of the group, and as many requests, as there may have been before.
+        for _ in 0..3 {
+            world.run_for(seconds(5));
+            world.crash("a");
+            world.run_for(seconds(1));
+            for _ in 0..3 {
+                let restart = world.restart("is");
+                world.run_for(Duration::ZERO);
+                assert_eq!(achieved(&world, restart, "is"), Achieved::Done);
+            }
+            assert_eq!(world.state("b"), "stopping 1s/1m");
+            world.run_for(seconds(10));
+            assert_eq!(world.state("b"), "up");
+        }
+        assert_eq!(["is", "a", "b"].map(|name| world.runs(name)), [10, 4, 4]);
+    }
+
+    #[test]
+    fn after_a_restart_of_the_group_nobody_waits_for_the_one_that_began_it() {
+        let mut world = World::new([
+            in_group("a", Strategy::OneForAll).with(|spec| {
+                spec.restart = Arc::new(supervisor::Fixed(seconds(30)));
+            }),
+            in_group("b", Strategy::OneForAll),
+        ]);
+        world.run_for(seconds(5));
+        world.crash("a");
+        world.run_for(seconds(40));
+        world.stop("b");
+        world.run_for(seconds(1));
+        world.crash("a");
+        world.start("b");
+        world.run_for(Duration::ZERO);
+        assert_eq!((world.component("a").state.word(), world.state("b").as_str()), ("backoff", "up"));
+    }
+
+    #[test]
     fn members_that_were_stopped_have_completed_or_never_restart_stay_as_they_are() {
         let once = in_group("once", Strategy::OneForAll).with(|spec| spec.restart = Arc::new(Never));
         let done = in_group("done", Strategy::OneForAll)
@@ -1398,6 +1566,57 @@ mod stopping {
     }
 
     #[test]
+    fn the_next_step_of_a_stop_follows_as_soon_as_a_command_has_ended() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| spec.stop = vec![command(seconds(20)), signal(Signal::TERM, seconds(3))])
+            .behaves(steady().ignores_stop())]);
+        world.stop("is");
+        world.run_for(seconds(60));
+        let killed = times(&world, "is", |kind| matches!(kind, EventKind::Killed { .. }));
+        assert_eq!(killed, [seconds(3)]);
+    }
+
+    #[test]
+    fn no_step_is_taken_when_the_time_of_the_stop_is_up_but_the_first() {
+        let told = |timeout: Duration| {
+            let mut world = World::new([Mock::new("is")
+                .with(|spec| {
+                    let steps = [(Signal::HUP, 3), (Signal::TERM, 30), (Signal::QUIT, 5)];
+                    spec.stop = steps.map(|(name, wait)| signal(name, seconds(wait))).to_vec();
+                    spec.stop_timeout = timeout;
+                })
+                .behaves(steady().ignores_stop())]);
+            world.stop("is");
+            world.run_for(seconds(60));
+            let its = |event: &supervisor::Event| match &event.kind {
+                EventKind::Step { step, .. } => Some((event.at.as_secs(), step.to_string())),
+                EventKind::Killed { .. } => Some((event.at.as_secs(), "killed".to_owned())),
+                _ => None,
+            };
+            world.events().iter().filter_map(its).collect::<Vec<_>>()
+        };
+        let owned = |steps: &[(u64, &str)]| -> Vec<_> {
+            steps.iter().map(|(time, step)| (*time, (*step).to_owned())).collect()
+        };
+        assert_eq!(told(seconds(5)), owned(&[(0, "SIGHUP"), (3, "SIGTERM"), (5, "killed")]));
+        assert_eq!(told(seconds(3)), owned(&[(0, "SIGHUP"), (3, "killed")]));
+        assert_eq!(told(Duration::ZERO), owned(&[(0, "SIGHUP"), (0, "killed")]));
+    }
+
+    #[test]
+    fn a_run_is_not_over_when_the_command_that_stops_it_ends_but_when_nothing_is_left() {
+        let worker = steady().slow_to_stop(seconds(9));
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| spec.stop = vec![command(seconds(20))])
+            .behaves(steady().answers_after(seconds(3)).slow_to_stop(seconds(1)).forks(worker))]);
+        let stop = world.stop("is");
+        world.run_for(seconds(8));
+        assert_eq!((world.outcome(stop), world.alive("is").len()), (None, 1));
+        world.run_for(seconds(1));
+        assert_eq!(achieved(&world, stop, "is"), Achieved::Done);
+    }
+
+    #[test]
     fn a_command_can_stop_it_and_what_it_brings_about_is_given_the_rest_of_its_time() {
         let mut world = World::new([Mock::new("is")
             .with(|spec| spec.stop = vec![command(seconds(20))])
@@ -1427,6 +1646,24 @@ mod stopping {
         world.shutdown();
         world.run_for(Duration::ZERO);
         assert!(world.has_ended());
+    }
+
+    #[test]
+    fn who_asks_for_the_end_of_what_is_ending_for_a_fault_already_is_the_first_to_ask() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| spec.watchdog = Some(seconds(10)))
+            .behaves(steady().hangs_after(Duration::ZERO).ignores_stop())]);
+        world.run_for(seconds(20));
+        assert!(world.state("is").starts_with("stopping"));
+        world.stop("is");
+        world.run_for(millis(900));
+        world.stop("is");
+        world.run_for(millis(50));
+        assert!(world.state("is").starts_with("stopping"), "two that ask at the same time mean the same");
+        world.run_for(millis(100));
+        world.stop("is");
+        world.run_for(Duration::ZERO);
+        assert_eq!(world.state("is"), "stopped");
     }
 
     #[test]
@@ -1513,12 +1750,58 @@ mod asking {
     }
 
     #[test]
+    fn a_late_answer_of_a_probe_is_not_taken_for_the_end_of_a_reload() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| {
+                spec.health = Some(health(GuardAction::Report));
+                spec.reload = vec![command(seconds(5))];
+            })
+            .behaves(steady().answers_after(seconds(3)))]);
+        let failed = |world: &World| {
+            times(world, "is", |kind| matches!(kind, EventKind::ProbeFailed { .. })).len() == 1
+        };
+        assert!(world.run_until(seconds(60), failed), "after 2 s, while the answer comes after 3");
+        let reload = world.reload("is");
+        world.run_for(seconds(2));
+        assert_eq!(world.outcome(reload), None);
+        world.run_for(seconds(1));
+        assert_eq!(achieved(&world, reload, "is"), Achieved::Done);
+    }
+
+    #[test]
+    fn a_reload_waits_between_its_steps_and_not_after_the_last_signal() {
+        let mut world = World::new([Mock::new("is").with(|spec| {
+            spec.reload = vec![signal(Signal::HUP, seconds(3)), signal(Signal::QUIT, seconds(60))];
+        })]);
+        let reload = world.reload("is");
+        world.run_for(seconds(2));
+        assert_eq!(world.outcome(reload), None);
+        world.run_for(seconds(1));
+        assert_eq!(achieved(&world, reload, "is"), Achieved::Done);
+        assert_eq!(times(&world, "is", |kind| matches!(kind, EventKind::Step { .. })), [0, 3].map(seconds));
+    }
+
+    #[test]
     fn a_signal_goes_to_the_main_process_of_what_runs() {
         let mut world = World::new([Mock::new("is"), Mock::new("ps").with(|spec| spec.autostart = false)]);
         let sent = world.signal(["is", "ps"], Signal::HUP);
         assert_eq!(achieved(&world, sent, "is"), Achieved::Done);
         assert_eq!(achieved(&world, sent, "ps"), Achieved::NotRunning);
         assert!(world.trace().iter().any(|line| line.contains("Forward")));
+    }
+
+    #[test]
+    fn a_signal_reaches_what_is_being_stopped_as_long_as_its_main_process_lives() {
+        let worker = steady().slow_to_stop(seconds(4));
+        let mut world =
+            World::new([Mock::new("is").behaves(steady().slow_to_stop(seconds(2)).forks(worker))]);
+        world.stop("is");
+        world.run_for(seconds(1));
+        let sent = world.signal("is", Signal::HUP);
+        assert_eq!(achieved(&world, sent, "is"), Achieved::Done);
+        world.run_for(seconds(2));
+        let sent = world.signal("is", Signal::HUP);
+        assert_eq!(achieved(&world, sent, "is"), Achieved::NotRunning, "what it has left is not asked");
     }
 
     #[test]
@@ -1577,6 +1860,24 @@ mod ending_when_done {
         assert!(!world.has_ended());
         world.run_for(seconds(20));
         assert!(world.has_ended() && told(&world));
+    }
+
+    #[test]
+    fn it_does_not_end_while_something_waits_for_its_turn_or_for_the_budget() {
+        let budget = Some(RestartBudget { max: 1, within: seconds(100) });
+        let circumstances =
+            Circumstances { restart_budget: budget, ends_when_done: true, ..Circumstances::default() };
+        let fails_once = |name: &str| {
+            let again = supervisor::OnFailure(supervisor::Fixed(Duration::ZERO));
+            Mock::new(name).with(|spec| spec.restart = Arc::new(again)).behaves_by_run(|run| {
+                Behaviour::steady().ends_after(seconds(5), Exit::Code(i32::from(run == 1)))
+            })
+        };
+        let mut world = World::under([fails_once("a"), fails_once("b")], circumstances);
+        world.run_for(seconds(104));
+        assert!(!world.has_ended(), "b waits for the budget");
+        world.run_for(seconds(7));
+        assert_eq!(world.end().map(|end| end.unsuccessful.len()), Some(0));
     }
 
     #[test]

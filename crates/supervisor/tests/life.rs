@@ -361,6 +361,22 @@ mod stopping {
     }
 
     #[test]
+    fn while_everything_stops_a_stop_of_one_comes_in_its_turn() {
+        let mock = |id: &str, priority| {
+            Mock::new(id)
+                .with(|spec| spec.start_priority = priority)
+                .behaves(steady().slow_to_stop(seconds(2)))
+        };
+        let mut world = World::new([mock("is", 1), mock("ps", 2)]);
+        world.shutdown();
+        world.run_for(seconds(1));
+        let stop = world.stop("is");
+        assert_eq!((world.state("is").as_str(), world.outcome(stop)), ("up", None));
+        world.run_for(seconds(3));
+        assert!(world.has_ended() && world.outcome(stop).unwrap().is_success());
+    }
+
+    #[test]
     fn a_stop_out_of_backoff_is_immediate_and_final() {
         let mut world = World::new([Mock::new("ps").behaves(steady().crashes_after(Duration::ZERO))]);
         world.run_for(seconds(1));
@@ -467,6 +483,35 @@ mod stopping {
         world.run_for(Duration::ZERO);
         assert!(world.has_ended());
         assert!(world.outcome(first).unwrap().is_success() && world.outcome(second).unwrap().is_success());
+    }
+
+    #[test]
+    fn a_second_shutdown_in_the_same_moment_means_the_same() {
+        let mut world = World::new([Mock::new("ps").behaves(steady().slow_to_stop(seconds(5)))]);
+        let first = world.shutdown();
+        world.run_for(millis(900));
+        let second = world.shutdown();
+        world.run_for(seconds(4));
+        assert_eq!(world.state("ps"), "stopping 4s/1m");
+        world.run_for(seconds(1));
+        assert!(world.has_ended());
+        assert!(world.outcome(first).unwrap().is_success() && world.outcome(second).unwrap().is_success());
+    }
+
+    #[test]
+    fn what_is_being_stopped_is_shown_with_its_pid_and_uptime_as_long_as_its_main_process_lives() {
+        let worker = steady().slow_to_stop(seconds(4));
+        let mut world =
+            World::new([Mock::new("ps").behaves(steady().slow_to_stop(seconds(2)).forks(worker))]);
+        world.run_for(seconds(1));
+        let pid = world.component("ps").pid;
+        world.stop("ps");
+        world.run_for(seconds(1));
+        let status = world.component("ps");
+        assert_eq!((status.pid, status.uptime), (pid, Some(seconds(2))));
+        world.run_for(seconds(2));
+        let status = world.component("ps");
+        assert_eq!((status.state.word(), status.pid, status.uptime), ("stopping", None, None));
     }
 
     #[test]
@@ -703,6 +748,20 @@ mod asking {
         let stop = world.stop("is");
         world.run_for(Duration::ZERO);
         assert_eq!(achieved(&world, stop), [Achieved::Done], "though what stands above it still stops");
+    }
+
+    #[test]
+    fn a_stop_of_one_does_not_wait_for_its_turn_in_an_earlier_stop_of_all() {
+        let mut world = World::new([
+            Mock::new("is"),
+            Mock::new("ps").with(|spec| spec.start_priority = 2).behaves(steady().slow_to_stop(seconds(5))),
+        ]);
+        let all = world.stop(supervisor::Targets::All);
+        world.run_for(seconds(1));
+        assert_eq!(world.state("is"), "up");
+        let stop = world.stop("is");
+        world.run_for(Duration::ZERO);
+        assert_eq!((achieved(&world, stop), world.outcome(all)), (vec![Achieved::Done], None));
     }
 
     #[test]

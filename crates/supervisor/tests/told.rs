@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use supervisor::testing::{Behaviour, Circumstances, Mock, World};
 use supervisor::{
-    Achieved, Command, EventKind, Exit, ExitAction, ExitMatch, ExitRule, Fixed, GuardAction, Health, Probe,
-    Readiness, ReadyWhen, Recipient, RestartBudget, Signal, Step, WaitReason,
+    Achieved, Cleanup, Command, EventKind, Exit, ExitAction, ExitMatch, ExitRule, Fixed, GuardAction, Health,
+    Probe, Readiness, ReadyWhen, Recipient, RestartBudget, Signal, Step, StepOf, WaitReason,
 };
 
 fn seconds(seconds: u64) -> Duration {
@@ -65,6 +65,30 @@ fn a_signal_that_somebody_asked_for_is_named_and_was_sent_by_the_supervisor() {
     // The next run has not been sent anything.
     world.run_for(seconds(2));
     assert_eq!(told(&world, "ps", sent), [true, false]);
+}
+
+#[test]
+fn a_signal_of_ours_does_not_explain_an_end_by_another() {
+    let mut world = World::new([Mock::new("ps")]);
+    world.signal("ps", Signal::HUP);
+    world.crash("ps");
+    assert_eq!(told(&world, "ps", sent), [false]);
+}
+
+#[test]
+fn what_a_program_says_of_itself_is_told_and_shown_when_it_changes() {
+    let mut world = World::new([Mock::new("ps")]);
+    for text in ["one", "two", "two"] {
+        world.notify("ps", &format!("STATUS={text}"));
+    }
+    let notes = told(&world, "ps", |kind| match kind {
+        EventKind::Noted { text, .. } => Some(text.to_string()),
+        _ => None,
+    });
+    assert_eq!(notes, ["one", "two"]);
+    assert_eq!(world.component("ps").note.as_deref(), Some("two"));
+    world.crash("ps");
+    assert_eq!(world.component("ps").note, None, "the next run has said nothing");
 }
 
 #[test]
@@ -163,4 +187,61 @@ fn a_signal_of_the_steps_of_a_stop_is_one_that_was_sent() {
     assert_eq!(exits.len(), 1);
     let (exit, sent) = exits[0];
     assert_eq!(sent, exit.signal().is_some(), "{exit:?}");
+}
+
+#[test]
+fn each_step_is_told_by_name_and_of_a_command_what_came_of_it() {
+    let command = |program: &str| Command { program: program.into(), ..Command::default() };
+    let run = |program: &str| Step::Run { command: command(program), timeout: seconds(5) };
+    let signal = |signal| Step::Signal { signal, wait: seconds(1), to: Recipient::Group };
+    let mock = Mock::new("ps").with(|spec| {
+        spec.reload = vec![signal(Signal::HUP), run("/reload")];
+        spec.watchdog = Some(seconds(10));
+        spec.evidence = vec![signal(Signal::QUIT), run("/look")];
+        spec.stop = vec![run("/ask"), signal(Signal::TERM)];
+        spec.cleanup = Some(Cleanup { command: command("/clean"), timeout: seconds(5) });
+    });
+    let deaf = steady().hangs_after(seconds(5)).ignores_stop();
+    let mut world =
+        World::new([mock.behaves_by_run(move |run| if run == 1 { deaf.clone() } else { steady() })]);
+    world.reload("ps");
+    world.run_for(seconds(30));
+    let steps = told(&world, "ps", |kind| match kind {
+        EventKind::Step { of, step, result, .. } => {
+            Some((*of, step.to_string(), result.as_ref().map(Result::is_ok)))
+        }
+        _ => None,
+    });
+    let steps: Vec<_> = steps.iter().map(|(of, step, result)| (*of, step.as_str(), *result)).collect();
+    let ended = Some(true);
+    assert_eq!(
+        steps,
+        [
+            (StepOf::Reload, "SIGHUP", None),
+            (StepOf::Reload, "/reload", None),
+            (StepOf::Reload, "/reload", ended),
+            (StepOf::Evidence, "SIGQUIT", None),
+            (StepOf::Evidence, "/look", None),
+            (StepOf::Evidence, "/look", ended),
+            (StepOf::Stop, "/ask", None),
+            (StepOf::Stop, "/ask", ended),
+            (StepOf::Stop, "SIGTERM", None),
+            (StepOf::Cleanup, "/clean", None),
+            (StepOf::Cleanup, "/clean", ended),
+        ]
+    );
+}
+
+#[test]
+fn the_stop_signal_that_nobody_has_specified_is_not_told_as_a_step_but_evidence_is() {
+    let quit = Step::Signal { signal: Signal::QUIT, wait: seconds(1), to: Recipient::Group };
+    let mock = Mock::new("ps").with(|spec| (spec.evidence, spec.stop_timeout) = (vec![quit], seconds(5)));
+    let mut world = World::new([mock.behaves(steady().ignores_stop())]);
+    world.stop("ps");
+    world.run_for(seconds(10));
+    let steps = told(&world, "ps", |kind| match kind {
+        EventKind::Step { of, .. } => Some(*of),
+        _ => None,
+    });
+    assert_eq!(steps, [StepOf::Evidence]);
 }

@@ -230,9 +230,8 @@ impl Core {
     /// Takes part in the start sequence with its past forgiven, now or when its run is gone.
     fn launch_anew(&mut self, request: RequestId, key: u32) {
         self.join_launch(key, Wave::of_request(request));
-        let component = self.component_mut(key);
-        component.forgive();
-        if component.run().is_none() {
+        self.transition(key, |component, _| component.forgive());
+        if self.component(key).run().is_none() {
             self.transition(key, Component::queue);
         }
     }

@@ -1,6 +1,16 @@
 use super::*;
 use crate::run::{End, Exit, PastRun, RunId};
 
+/// One of somebody's own, which says nothing about itself.
+#[derive(Debug)]
+struct Own;
+
+impl RestartPolicy for Own {
+    fn decide(&self, _: &History, _: Jitter) -> Decision {
+        Decision::GiveUp
+    }
+}
+
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -81,13 +91,6 @@ fn a_limit_counts_only_restarts_and_only_those_within_its_window() {
 
 #[test]
 fn each_policy_is_shown_as_many_past_runs_as_it_needs() {
-    #[derive(Debug)]
-    struct Own;
-    impl RestartPolicy for Own {
-        fn decide(&self, _: &History, _: Jitter) -> Decision {
-            Decision::GiveUp
-        }
-    }
     assert_eq!(Own.memory(), 8);
     let limit = |max| Limit { max, within: Duration::ZERO, policy: Own };
     assert_eq!((limit(3).memory(), limit(20).memory(), OnFailure(limit(20)).memory()), (8, 21, 21));
@@ -99,11 +102,13 @@ fn a_policy_says_what_it_does_in_the_words_of_the_registry() {
     let backoff = Backoff { delay: millis(250), ..Backoff::default() };
     let limit = Limit { max: 5, within: Duration::from_secs(60), policy: OnFailure(Fixed(millis(1_500))) };
     for (policy, description, restarts) in [
-        (&Never as &dyn RestartPolicy, "never", false),
+        (&Own as &dyn RestartPolicy, "Own", true),
+        (&Never, "never", false),
         (&Fixed(Duration::ZERO), "always, delay 0s, maxDelay 0s", true),
         (&backoff, "always, delay 250ms, maxDelay 60s, factor 2, jitter 0.1", true),
         (&OnFailure(backoff), "onFailure, delay 250ms, maxDelay 60s, factor 2, jitter 0.1", true),
         (&OnFailure(Never), "onFailure, never", false),
+        (&Limit { max: 5, within: millis(50), policy: Never }, "never, max 5 within 50ms", false),
         (&limit, "onFailure, delay 1.5s, maxDelay 1.5s, max 5 within 60s", true),
     ] {
         assert_eq!((policy.describe().as_str(), policy.restarts()), (description, restarts));

@@ -11,7 +11,6 @@ mod prober;
 mod readers;
 mod records;
 mod runs;
-mod said;
 mod takeover;
 mod tasks;
 mod voices;
@@ -26,8 +25,6 @@ pub use handle::{Handle, Pending, Submitted};
 pub use prober::{HttpQuestion, ProbeAnswer, Prober};
 #[cfg(fuzzing)]
 pub(crate) use records::is_record;
-#[cfg(fuzzing)]
-pub(crate) use said::parse;
 pub use voices::KeptOpen;
 
 use crate::request::{Outcome, RequestError};

@@ -21,11 +21,11 @@ use rustix::io::Errno;
 
 pub use self::kept::KeptOpen;
 use self::kept::Resumed;
-use super::said;
 use crate::core::Said;
 use crate::os::{NotifySocket, Sender, Watched, pipe};
 use crate::output::{Fifo, Fifos, Purpose};
 use crate::run::RunId;
+use crate::said;
 use crate::spec::{ProcessSpec, ReadyWhen};
 
 /// The keys of the poller from here on are given here; those below to processes, and those with the highest bit to tasks.

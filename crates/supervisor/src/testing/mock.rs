@@ -77,6 +77,8 @@ pub struct Behaviour {
     pub(super) ready_after: Option<Duration>,
     /// How long after its start it hangs: it lives on, but answers no probe and gives no sign of life.
     pub(super) hangs_after: Option<Duration>,
+    /// How long a probe of it, or a command that is run for it, takes.
+    pub(super) answers_after: Duration,
     /// How much memory it uses, in bytes.
     pub(super) memory: u64,
     /// The signal by which it stops.
@@ -96,6 +98,7 @@ impl Behaviour {
             children: Vec::new(),
             ready_after: Some(Duration::ZERO),
             hangs_after: None,
+            answers_after: Duration::ZERO,
             memory: 1 << 20,
             stops_by: Signal::TERM,
             unwatched: false,
@@ -118,6 +121,12 @@ impl Behaviour {
     /// it is to stop.
     pub fn hangs_after(mut self, time: Duration) -> Self {
         self.hangs_after = Some(time);
+        self
+    }
+
+    /// Takes so long to answer a probe, and so do the commands that are run for it. Otherwise they take no time.
+    pub fn answers_after(mut self, time: Duration) -> Self {
+        self.answers_after = time;
         self
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use self::book::Book;
-use crate::core::{Action, Ask, Input, RequestId, Task, TaskId};
+use crate::core::{Action, Ask, Input, Memory, RequestId, Task, TaskId};
 use crate::event::EventKind;
 use crate::run::RunId;
 use crate::spec::{ProcessSpec, RestartBudget};
@@ -35,6 +35,8 @@ pub(super) struct Witness {
     restarts: VecDeque<Duration>,
     /// The tasks that are under way.
     tasks: BTreeSet<TaskId>,
+    /// What was written down last of each component.
+    remembered: BTreeMap<u32, Memory>,
 }
 
 impl Witness {
@@ -55,6 +57,7 @@ impl Witness {
             budget,
             restarts: VecDeque::new(),
             tasks: BTreeSet::new(),
+            remembered: BTreeMap::new(),
             asks: BTreeMap::new(),
             accepted: HashSet::new(),
             answered: HashSet::new(),

@@ -3,6 +3,7 @@
 mod afterlife;
 mod processes;
 mod rim;
+mod saying;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use self::processes::{Process, Processes};
 use super::hostility::{Draws, Hostility};
 use super::mock::Mock;
 use super::witness::Witness;
-use crate::core::{Ask, Core, Input, RequestId, Rules, Said};
+use crate::core::{Ask, Core, Input, RequestId, Rules};
 use crate::event::Event;
 use crate::names::Names;
 use crate::request::{Dependants, Outcome, RequestError, Targets, Until};
@@ -147,6 +148,7 @@ impl World {
             end: None,
             touched: BTreeSet::new(),
         };
+        world.begin_books();
         world.tell(Input::Begin);
         world.run_for(Duration::ZERO);
         world
@@ -243,14 +245,6 @@ impl World {
             if let Some(process) = self.processes.get_mut(serial) {
                 process.behaviour.hangs_after = Some(now.saturating_sub(process.born));
             }
-        }
-    }
-
-    /// Has the main process of a component ask for so much time from now on, for what it is doing (`EXTEND_TIMEOUT_USEC`). Does
-    /// nothing if there is none.
-    pub fn extend(&mut self, id: &str, time: Duration) {
-        if let Some(run) = self.component(id).run {
-            self.tell(Input::Notified { run, said: Said { extend: Some(time), ..Said::default() } });
         }
     }
 

@@ -87,8 +87,7 @@ impl Ending {
     }
 
     fn because(why: Why, now: Duration) -> Self {
-        let asked_at = (why == Why::Asked).then_some(now);
-        Self { why, asked_at, exit: None, ..Self::by_itself(Exit::Unknown, now) }
+        Self { why, exit: None, ..Self::by_itself(Exit::Unknown, now) }
     }
 
     /// Whether it is not known yet what comes of it: nobody has asked for it, and nothing withstands it.
@@ -153,10 +152,11 @@ impl Ending {
 impl Component {
     /// Its turn to stop has come. A run that is not up yet, or is ending already, is left to that.
     pub(in crate::core) fn stop(&mut self, context: &mut Context<'_>) {
+        let run = self.end_run(Why::Asked, context);
         if let State::Ending { ending, .. } = &mut self.state {
             ending.asked_at.get_or_insert(context.now);
         }
-        let Some(run) = self.end_run(Why::Asked, context) else { return };
+        let Some(run) = run else { return };
         self.begin_stopping(context);
         self.emit(EventKind::Stopping { run, timeout: self.stop_time() }, context);
     }

@@ -104,7 +104,7 @@ pub(in crate::core) struct Essence {
     started: Option<Duration>,
     /// Whether it is being ended, and has ended.
     ending: Option<(Discriminant<Why>, bool)>,
-    failures: (u32, usize, u32),
+    record: (Option<RunId>, u32),
 }
 
 impl Memory {
@@ -170,7 +170,7 @@ impl Component {
             pid: process.map(|process| process.pid),
             started,
             ending,
-            failures: self.record.size(),
+            record: self.record.essence(),
         }
     }
 
@@ -321,5 +321,36 @@ impl Component {
             let kind = EventKind::Exited { run: run.id, exit, uptime, asked, sent: false, peak_memory: None };
             self.emit(kind, context);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::core::{Core, Found, Input, Rules};
+    use crate::run::{Exit, RunId};
+    use crate::spec::ProcessSpec;
+    use std::time::Duration;
+
+    #[test]
+    fn past_runs_are_those_of_the_component_though_it_has_another_key_now() {
+        let core = |names: [&str; 2]| {
+            let specs = names.map(|name| ProcessSpec::new(name, "/mock").expect("a name"));
+            Core::new(specs.to_vec(), Rules::default(), 0)
+        };
+        let mut before = core(["a", "b"]);
+        let run = RunId { component: 0, number: 1 };
+        for input in [
+            Input::Begin,
+            Input::Spawned { run, pid: 1 },
+            Input::Exited { run, exit: Exit::Code(1), peak_memory: None },
+            Input::Gone { run },
+        ] {
+            before.step(Duration::ZERO, input);
+        }
+        let memory = Box::new(before.memory(0));
+        assert_eq!(memory.record.essence().0, Some(run));
+        let mut after = core(["b", "a"]);
+        after.step(Duration::ZERO, Input::Recalled { key: 1, memory, found: Found::Nothing });
+        assert_eq!(after.memory(1).record.essence().0, Some(RunId { component: 1, number: 1 }));
     }
 }

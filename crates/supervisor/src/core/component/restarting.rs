@@ -11,7 +11,7 @@ use super::{Component, Context, Milestone, Rest, State};
 use crate::error::SpawnError;
 use crate::event::{EventKind, WaitReason};
 use crate::policy::{Backoff, Decision, Jitter, RestartPolicy};
-use crate::run::{End, History, PastRun};
+use crate::run::{End, History, PastRun, RunId};
 use crate::spec::{ExitAction, ExitRule, OnGiveUp};
 use crate::status::Detail;
 
@@ -39,9 +39,9 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// By which it is seen whether it has changed.
-    pub(super) fn size(&self) -> (u32, usize, u32) {
-        (self.history.in_a_row(), self.decided.len(), self.failed_trials)
+    /// By which it is seen whether it has changed: the newest run, and how often there was none for a want of ours.
+    pub(super) fn essence(&self) -> (Option<RunId>, u32) {
+        (self.history.last().map(|past| past.run), self.wants)
     }
 
     /// The past runs are of the component of this key.

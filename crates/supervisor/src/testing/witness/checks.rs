@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Witness;
 use super::book::Book;
+use crate::core::Memory;
 use crate::run::RunId;
 use crate::spec::Condition;
 use crate::status::{ComponentState, ComponentStatus};
@@ -25,6 +26,26 @@ impl Witness {
             let true_pid = main_process.is_some() && component.pid == main_process;
             self.check(true_pid, "S17", format_args!("{} is shown as up with another pid", component.id));
         }
+    }
+
+    /// A supervisor begins that knows this of a component.
+    pub(in crate::testing) fn begins_with(&mut self, key: u32, memory: Memory) {
+        self.remembered.insert(key, memory);
+    }
+
+    /// Checks that what is written down of a component is news. Where all is to stop it need not be: that nobody is wanted any
+    /// more is not remembered.
+    pub(in crate::testing) fn check_news(&mut self, key: u32, memory: &Memory, stops: bool) {
+        let is_news = self.remembered.insert(key, memory.clone()).as_ref() != Some(memory);
+        let id = &self.books[key as usize].id;
+        self.check(is_news || stops, "S14", format_args!("{id} is written down again as it was"));
+    }
+
+    /// Checks that all is written down that is to be remembered of a component.
+    pub(in crate::testing) fn check_memory(&self, key: u32, memory: &Memory) {
+        let is_known = self.remembered.get(&key) == Some(memory);
+        let id = &self.books[key as usize].id;
+        self.check(is_known, "S14", format_args!("{id} has changed, which is not written down"));
     }
 
     /// Checks that what was told to stop is killed when its time is up.

@@ -29,6 +29,7 @@ impl World {
         if self.has_ended() {
             return;
         }
+        self.check_memories();
         let end = self.now + away;
         self.memories.pending.clear();
         for answer in self.answers.values_mut().filter(|answer| matches!(answer, Ok(None))) {
@@ -59,9 +60,29 @@ impl World {
     /// What is to be remembered is written down at once, or a little later.
     pub(super) fn remember(&mut self, key: u32) {
         let memory = self.core.memory(key);
+        let stops = self.core.status(self.now, &[]).shutting_down;
+        self.witness.check_news(key, &memory, stops);
         self.memories.pending.insert(key, memory);
         if !self.hostility.forgetful || self.draws[key as usize].one_in(2) {
             self.memories.write();
+        }
+    }
+
+    /// A supervisor begins, which knows nothing yet.
+    pub(super) fn begin_books(&mut self) {
+        for key in self.names.all() {
+            self.witness.begins_with(key, self.core.memory(key));
+        }
+    }
+
+    /// Checks that all that is to be remembered is written down, or will be. With a budget that includes when it would be full
+    /// again, which changes without a component.
+    pub(super) fn check_memories(&self) {
+        if self.rules.budget.is_none() {
+            self.names
+                .all()
+                .into_iter()
+                .for_each(|key| self.witness.check_memory(key, &self.core.memory(key)));
         }
     }
 
@@ -98,6 +119,7 @@ impl World {
     fn go_on(&mut self) {
         let specs = self.mocks.iter().map(|mock| mock.spec.clone()).collect();
         self.core = Core::new(specs, self.rules, self.seed);
+        self.begin_books();
         let keys: Vec<_> = (0..).take(self.mocks.len()).collect();
         let all: Vec<_> = keys.into_iter().map(|key| (key, self.find(key))).collect();
         for (key, found) in &all {

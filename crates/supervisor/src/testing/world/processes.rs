@@ -76,6 +76,14 @@ impl Processes {
         self.by_serial.get_mut(&serial)
     }
 
+    /// The main process of a run is that of this pid from now on.
+    pub(super) fn has_main(&mut self, run: RunId, pid: u32) {
+        let serials: Vec<_> = self.of_run(run).map(|process| process.serial).collect();
+        for serial in serials {
+            self.by_serial.entry(serial).and_modify(|process| process.is_main = process.pid == pid);
+        }
+    }
+
     /// Reaps one.
     pub(super) fn remove(&mut self, serial: u64) -> Option<Process> {
         let process = self.by_serial.remove(&serial)?;

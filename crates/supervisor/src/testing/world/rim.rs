@@ -96,6 +96,7 @@ impl World {
             Action::Refused { request, why } => drop(self.answers.insert(request, Err(why))),
             Action::Done { request, outcome } => {
                 // Whoever is answered may rely on it.
+                self.check_memories();
                 self.memories.write();
                 self.answers.insert(request, Ok(Some(outcome)));
             }
@@ -203,13 +204,14 @@ impl World {
             Task::Health => main.is_some(),
             Task::Stop(_) | Task::Reload(_) | Task::Evidence(_) | Task::Cleanup => true,
         };
+        let late = main.map_or(Duration::ZERO, |process| process.behaviour.answers_after);
         if let Task::Stop(_) = task.task {
             self.end_by(run, |_| true, |behaviour| behaviour.obeys_after, 15);
         }
         if !never_ends {
             let result =
                 if succeeds && !fails { Ok("well".into()) } else { Err("connection refused".into()) };
-            self.plan(Duration::ZERO, Happening::News(Input::Finished { task, result }));
+            self.plan(late, Happening::News(Input::Finished { task, result }));
         }
     }
 
