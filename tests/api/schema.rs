@@ -34,7 +34,7 @@ fn the_document_is_true() {
         // These two end what is asked.
         .args(["--exclude-operation-id", "shutdown", "--exclude-operation-id", "upgrade"])
         .args(["--exclude-operation-id", "events", "--request-timeout", "10"])
-        .args(["--checks", "all", "--exclude-checks", "ignored_auth"])
+        .args(["--checks", "all"])
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1"])
         .args(["--no-color", "--workers", "1", "--suppress-health-check", "all"])
         .env("SCHEMATHESIS_HOOKS", "hooks")

@@ -145,7 +145,7 @@ mod tests {
         let text = "Prose, with an end:\nmore prose.\n\nExit codes:\n  0  done\n\nAt the end:\nprose\n\nExamples:\n  run";
         let found: Vec<_> =
             sections(text).iter().map(|section| (section.heading, section.lines.len())).collect();
-        assert_eq!(found, [("", 3), ("Exit codes", 4), ("Examples", 1)]);
+        assert_eq!(found, [("", 3), ("Exit codes", 5), ("Examples", 1)]);
     }
 
     #[test]
