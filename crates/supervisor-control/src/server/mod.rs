@@ -13,9 +13,10 @@
 //! - `feed`: events for those who follow them; `resume`: for those who were away for a while
 //! - `journal`, `logs`: what was written down; `reading`: beside this thread, because a disk may hang
 //! - `registry`: what runs, as it was declared
-//! - `upgrade`, `trace_level`, `own_log`: what the host is asked for
+//! - `change`, `upgrade`, `trace_level`, `own_log`: what the host is asked for
 
 mod builder;
+mod change;
 mod connection;
 mod connections;
 mod detail;
@@ -63,6 +64,8 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 pub use self::builder::Builder;
+use self::change::Changer;
+pub use self::change::{Change, ChangeRefusal, ChangeRequest};
 use self::connections::{Connections, Guard};
 use self::feed::Feed;
 use self::gate::Lock;
@@ -116,7 +119,8 @@ struct Farewell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many connections there may be at once, at least 1, on the socket and as many by TCP. When there is one more, the
+    /// How many connections there may be at once, at least 1, on the socket, and as many by TCP, and as many of the group
+    /// that reads. When there is one more, the
     /// longest idle one is closed; by TCP first one that has not presented the token.
     /// One that waits for an answer never is: if all do, a few more are taken in, on which everything can be asked for
     /// but to wait (503). Default: 64.
@@ -158,6 +162,7 @@ struct App {
     conditions: Conditions,
     limits: Limits,
     feed: Arc<Feed>,
+    changer: Changer,
     upgrader: Upgrader,
     upgrade: Option<Arc<UpgradeDocument>>,
     trace_level: TraceLevel,
