@@ -23,7 +23,7 @@ fn two() -> House {
 }
 
 /// Every command that answers, where all is well and a supervisor runs: in this order, so that each can do what it says.
-const ANSWERS: [&[&str]; 16] = [
+const ANSWERS: [&[&str]; 18] = [
     &["check"],
     &["show"],
     &["start"],
@@ -39,6 +39,8 @@ const ANSWERS: [&[&str]; 16] = [
     &["events"],
     &["why", "ps"],
     &["tracelevel"],
+    &["plan"],
+    &["apply"],
     &["stop", "ps"],
 ];
 

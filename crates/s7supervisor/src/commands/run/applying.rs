@@ -20,6 +20,9 @@ use crate::own_log::TraceLevel;
 /// What the files held by which the supervisor goes: `None` where no file says so.
 pub(super) type Source = Arc<Mutex<Option<Fingerprint>>>;
 
+/// Tells whoever has asked what has come of it.
+type Answer = Box<dyn FnOnce()>;
+
 /// Reads registries, compares and applies them.
 pub(super) struct Applier {
     pub(super) handle: Handle,
@@ -57,24 +60,26 @@ impl Applier {
     /// Applies the registry as it is now, because of a signal.
     pub(super) fn apply_for(self: &Arc<Self>, signal: &'static str) {
         let applier = Arc::clone(self);
-        let apply = move |()| match applier.load(&applier.registry) {
-            Ok(registry) => {
-                if let Err(refusal) = applier.apply(registry, None, signal.into(), drop) {
-                    warn!("{signal}: the registry is not applied: {}", sentence(&refusal));
+        let apply = move |()| -> Answer {
+            let registry = applier.load(&applier.registry);
+            let applied = registry.and_then(|registry| applier.apply(registry, None, signal.into(), drop));
+            Box::new(move || {
+                if let Err(refusal) = applied {
+                    error!("{signal}: the registry is not applied: {}", sentence(&refusal));
                 }
-            }
-            Err(refusal) => error!("{signal}: the registry is not applied: {}", sentence(&refusal)),
+            })
         };
         if let Err(((), why)) = self.in_a_thread((), apply) {
             warn!("{signal}: the registry is not applied: {why}");
         }
     }
 
-    /// Does this in a thread of its own, unless another one is at work. Otherwise gives back what it was to work on, and why.
+    /// Does this in a thread of its own, unless another one is at work, and answers. Otherwise gives back what it was to work on,
+    /// and why.
     fn in_a_thread<T: Send + 'static>(
         self: &Arc<Self>,
         with: T,
-        work: impl FnOnce(T) + Send + 'static,
+        work: impl FnOnce(T) -> Answer + Send + 'static,
     ) -> Result<(), (T, String)> {
         if self.is_busy.swap(true, Ordering::AcqRel) {
             return Err((with, "another registry is being read; try again".to_owned()));
@@ -83,10 +88,10 @@ impl Applier {
         let (hand, taken) = crossbeam_channel::bounded(1);
         #[expect(clippy::disallowed_methods, reason = "files that hang must hold nobody up")]
         let thread = std::thread::Builder::new().name("registry".to_owned()).spawn(move || {
-            if let Ok(with) = taken.recv() {
-                work(with);
-            }
+            let answer = taken.recv().map(work);
+            // Whoever is answered may ask for the next thing at once.
             applier.is_busy.store(false, Ordering::Release);
+            answer.into_iter().for_each(|answer| answer());
         });
         match thread {
             // There is room for it, and somebody who waits.
@@ -98,7 +103,7 @@ impl Applier {
         }
     }
 
-    fn answer(&self, mut request: ChangeRequest) {
+    fn answer(&self, mut request: ChangeRequest) -> Answer {
         let path = request.registry.clone().unwrap_or_else(|| self.registry.clone());
         let answer = self.load(&path).and_then(|registry| match request.change {
             Change::Plan => self.plan(&registry),
@@ -108,7 +113,7 @@ impl Applier {
                 self.apply(registry, confirm_ready, by, done).map(|()| plan)
             }
         });
-        request.answer(answer);
+        Box::new(move || request.answer(answer))
     }
 
     fn load(&self, path: &Path) -> Result<Registry, ChangeRefusal> {
