@@ -42,6 +42,8 @@ const ANSWERS: [&[&str]; 18] = [
     &["events"],
     &["why", "ps"],
     &["tracelevel"],
+    &["plan"],
+    &["apply"],
     &["stop", "ps"],
 ];
 

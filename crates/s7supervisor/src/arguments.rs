@@ -125,6 +125,14 @@ pub(crate) enum Command {
     #[command(after_long_help = commands::tracelevel::HELP)]
     Tracelevel(commands::tracelevel::Tracelevel),
 
+    /// Show what a changed registry would do to the running components; nothing is touched
+    #[command(after_long_help = commands::plan::HELP)]
+    Plan(commands::plan::PlanOf),
+
+    /// Do what `plan` shows: touch only what has changed
+    #[command(after_long_help = commands::apply::HELP)]
+    Apply(commands::apply::Apply),
+
     /// Replace the running supervisor by another version; no component is touched
     #[command(after_long_help = commands::upgrade::HELP)]
     Upgrade(commands::upgrade::Upgrade),
@@ -261,7 +269,8 @@ Exit codes:
 
 const RUN: &str = "\
 The first SIGTERM or SIGINT stops the components in order, the second kills what
-is left. SIGHUP stops in order where standard input was a terminal at the start.
+is left. SIGHUP applies the changed registry, as `apply` does; where standard
+input was a terminal at the start, it stops in order.
 SIGUSR1 opens the log anew and makes the control socket again if it is gone. On
 a terminal, the lines of the supervisor's log are shown as well.
 
@@ -301,7 +310,7 @@ with the registry as it is now. If none runs, it starts.
 A supervisor that runs in the foreground (`run`: on a terminal, in a container,
 under a service manager) belongs to whoever started it and stays: those of its
 components that should run are restarted, with the registry that it has. To give
-it the changed registry, end it and run it again there.
+it a changed registry, use `apply`.
 
 With ID: restarts these components.
 
@@ -365,6 +374,8 @@ mod tests {
             commands::rotate::HELP,
             commands::tracelevel::HELP,
             commands::upgrade::HELP,
+            commands::plan::HELP,
+            commands::apply::HELP,
             commands::simulate::HELP,
             commands::stand_in::HELP,
             commands::check::HELP,

@@ -193,6 +193,7 @@ pub(crate) fn failure(error: &ClientError) -> Failure {
         ClientError::NotRunning { .. } => (Exit::NotRunning, "; start it with `s7supervisor start`"),
         ClientError::PermissionDenied { .. } => (Exit::Unknown, ""),
         ClientError::Refused { status: 404, .. } => (Exit::Invalid, "; `s7supervisor status` names all"),
+        ClientError::Invalid { .. } => (Exit::Invalid, "; nothing was touched"),
         ClientError::Refused { status: 401 | 403, .. } => (Exit::Unknown, ""),
         ClientError::HasDependants { .. } => {
             (Exit::Failed, "; stop those too (--with-dependants), or let them run on (--only)")
@@ -201,7 +202,12 @@ pub(crate) fn failure(error: &ClientError) -> Failure {
         ClientError::Closed { .. } => (Exit::Failed, "; try again, and see its log"),
         _ => (Exit::Failed, ""),
     };
-    Failure::new(exit, say::printable(format!("{error}{advice}")))
+    let mut message = say::printable(format!("{error}{advice}"));
+    if let ClientError::Invalid { problems, .. } = error {
+        let problems = problems.iter().map(|problem| say::printable(problem.clone()));
+        message = problems.chain([message]).collect::<Vec<_>>().join("\n");
+    }
+    Failure::new(exit, message)
 }
 
 impl Patience {

@@ -26,6 +26,8 @@ pub(crate) enum Exit {
     OnItsWay = 150,
     /// Waited in vain; what was asked for may still happen.
     TimedOut = 151,
+    /// `plan` only: there are changes.
+    Changes = 152,
 }
 
 impl Exit {
@@ -37,7 +39,12 @@ impl Exit {
             Self::Down => 2,
             Self::Failed => 3,
             Self::Unknown => 4,
-            Self::Invalid | Self::NotRunning | Self::GivenUp | Self::Forced | Self::TimedOut => 5,
+            Self::Invalid
+            | Self::NotRunning
+            | Self::GivenUp
+            | Self::Forced
+            | Self::TimedOut
+            | Self::Changes => 5,
         }
     }
 
@@ -115,6 +122,7 @@ mod tests {
             (Exit::Forced, 11),
             (Exit::OnItsWay, 150),
             (Exit::TimedOut, 151),
+            (Exit::Changes, 152),
         ];
         assert!(codes.iter().all(|(exit, code)| exit.code() == *code));
     }

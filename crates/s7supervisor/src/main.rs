@@ -32,8 +32,8 @@ use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{
-    check, completions, events, logs, man, restart, rotate, run, show, simulate, stand_in, start, status,
-    stop, takeover_check, tracelevel, upgrade, why,
+    apply, check, completions, events, logs, man, plan, restart, rotate, run, show, simulate, stand_in,
+    start, status, stop, takeover_check, tracelevel, upgrade, why,
 };
 use crate::exit::Exit;
 
@@ -63,6 +63,8 @@ fn main() -> ExitCode {
         Command::Logs(asked) => logs::logs(&place, asked),
         Command::Why(asked) => why::why(&place, asked),
         Command::Tracelevel(asked) => tracelevel::tracelevel(&place, asked),
+        Command::Plan(asked) => plan::plan(&place, asked),
+        Command::Apply(asked) => apply::apply(&place, asked),
         Command::Upgrade(asked) => upgrade::upgrade(&place, asked),
         Command::Completions(asked) => completions::completions(asked),
         Command::Man(asked) => man::man(asked),

@@ -51,6 +51,8 @@
 //! | `POST /v1/shutdown` with a [`wire::ShutdownDocument`] | [`wire::OutcomeDocument`] |
 //! | `GET /v1/tracelevel`, `POST /v1/tracelevel` with a [`wire::TraceLevelDocument`], where the host [has one](Builder::trace_level) | [`wire::TraceLevelDocument`] |
 //! | `POST /v1/log/rotate`, where the host [has a log of its own](Builder::own_log) | [`wire::OwnLogDocument`] |
+//! | `POST /v1/plan` with a [`wire::PlanOrderDocument`], where the host [can](Builder::changer) | [`wire::PlanDocument`] |
+//! | `POST /v1/apply` with a [`wire::ApplyOrderDocument`], likewise | [`wire::ApplyDocument`] |
 //! | `POST /v1/upgrade` with a [`wire::UpgradeOrderDocument`], where the host [can](Builder::upgrader) | [`wire::UpgradeDocument`] |
 //!
 //! A name is an id, the common name of several instances, or a glob. A `POST` is answered when what was asked for has
@@ -64,6 +66,7 @@
 //! | 409 | finished, but not all of it came to be: the outcome tells what; or refused, as a problem: running components depend on what was to stop, it has no `<reload>`, too many requests wait |
 //! | 400, 415, 413, 431, 408 | the request cannot be understood, is no JSON, too large, or too slow |
 //! | 401, 403, 421 | no token or a wrong one; this account, or a page of another server, may not do that; the `Host` may be anybody's |
+//! | 422 | a registry is not in order: the problem tells everything that is wrong with it |
 //! | 404, 405 | there is no such component or path, or the host does not offer this; it does not take this method |
 //! | 500 | a file cannot be read |
 //! | 503 | the supervisor is shutting down or has ended, or too much is under way already |
@@ -83,5 +86,7 @@ pub mod wire;
 
 pub use crate::client::{Action, Client, ClientError, Follow, Wait};
 pub use crate::http_prober::HttpProber;
-pub use crate::server::{Builder, HandedOver, Limits, Server, UpgradeRequest};
+pub use crate::server::{
+    Builder, Change, ChangeRefusal, ChangeRequest, HandedOver, Limits, Server, UpgradeRequest,
+};
 pub use crate::token::Token;

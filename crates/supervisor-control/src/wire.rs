@@ -12,6 +12,7 @@ mod line;
 mod order;
 mod outcome;
 mod own_log;
+mod plan;
 mod sentence;
 mod trace_level;
 mod upgrade;
@@ -34,6 +35,9 @@ pub use self::detail::{
 pub use self::event::{EventDocument, FaultDocument, What};
 pub(crate) use self::event::{Numbering, wall_clock};
 pub use self::own_log::{NothingDocument, OwnLogDocument};
+pub use self::plan::{
+    ApplyDocument, ApplyOrderDocument, ChangedFieldDocument, PlanDocument, PlanOrderDocument, PlannedDocument,
+};
 pub use self::sentence::{Sentence, fact_in_words};
 pub use self::trace_level::TraceLevelDocument;
 pub use self::upgrade::{UpgradeDocument, UpgradeOrderDocument};

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::SpawnError;
+use crate::plan::PlannedAction;
+use crate::request::GoneBack;
 use crate::run::{End, Exit, Fault, RunId};
 use crate::signal::Signal;
 use crate::spec::{ComponentId, Condition, ExitRule};
@@ -229,6 +231,22 @@ pub enum EventKind {
     },
     /// Its restart policy panicked; the default decided instead.
     PolicyPanicked,
+    /// A changed registry was applied, by which it is not what it was.
+    Applied {
+        /// What is done about it.
+        action: PlannedAction,
+        /// What of it has changed, by the names of a registry; nothing of one that is new or no more.
+        fields: Vec<&'static str>,
+        /// By whom, in the words of whoever passed the request on.
+        by: Arc<str>,
+    },
+    /// All that was begun because of a changed registry that was to be confirmed is ready: it holds.
+    Confirmed,
+    /// A changed registry was to be confirmed and was not: everything goes back to what was there before.
+    GoneBack {
+        /// For which component, and why.
+        failure: GoneBack,
+    },
     /// Its output cannot be stored as its specification says, or can be again.
     OutputStored {
         /// What is wrong, as a sentence; `None`: nothing any more.

@@ -90,6 +90,7 @@ pub mod fuzzing;
 mod names;
 mod os;
 mod output;
+mod plan;
 mod policy;
 pub mod registry;
 mod relations;
@@ -106,9 +107,10 @@ mod tokens;
 pub use crate::error::{SpawnError, SpawnStep};
 pub use crate::event::{Event, EventKind, KillReason, StepOf, Unready, WaitReason};
 pub use crate::output::{LineForm, LogFile, LogSettings, StoredLog, WhenFull};
+pub use crate::plan::{ChangedField, Effect, Plan, Planned, PlannedAction, Setup};
 pub use crate::policy::{Backoff, Decision, Fixed, Jitter, Limit, Never, OnFailure, RestartPolicy};
 pub use crate::relations::{RelationError, RelationProblem};
-pub use crate::request::{Achieved, Dependants, Outcome, Request, RequestError, Targets, Until};
+pub use crate::request::{Achieved, Dependants, GoneBack, Outcome, Request, RequestError, Targets, Until};
 pub use crate::run::{End, Exit, Fault, History, PastRun, RunId};
 pub use crate::signal::Signal;
 pub use crate::spec::{
@@ -119,6 +121,6 @@ pub use crate::spec::{
 };
 pub use crate::status::{ComponentState, ComponentStatus, Detail, ProcessStatus, Short, Status, Usage};
 pub use crate::supervisor::{
-    Builder, Handle, HttpQuestion, KeptOpen, Pending, ProbeAnswer, Prober, STATE_VERSION, StartError,
-    Submitted, Supervisor,
+    ApplyError, Builder, Handle, HttpQuestion, KeptOpen, Pending, ProbeAnswer, Prober, STATE_VERSION,
+    StartError, Submitted, Supervisor,
 };

@@ -5,19 +5,25 @@ use std::collections::HashMap;
 use crate::request::{RequestError, Targets};
 use crate::spec::{ComponentId, ProcessSpec};
 
-/// The names of all components. A key is a component's place in the start order.
-#[derive(Debug)]
+/// The names of all components.
+#[derive(Debug, Default)]
 pub(crate) struct Names {
-    ids: Vec<ComponentId>,
+    /// In start order.
+    ids: Vec<(u32, ComponentId)>,
+    /// Those that are about to be no more.
+    leaving: Vec<(u32, ComponentId)>,
+    /// By key: the place among them.
+    places: HashMap<u32, usize>,
     by_name: HashMap<ComponentId, Vec<u32>>,
 }
 
 impl Names {
-    /// The names of these components, given in start order.
-    pub(crate) fn new<'a>(specs: impl IntoIterator<Item = &'a ProcessSpec>) -> Self {
-        let mut names = Self { ids: Vec::new(), by_name: HashMap::new() };
-        for (key, spec) in (0..).zip(specs) {
-            names.ids.push(spec.id.clone());
+    /// The names of these components, given by their keys and in start order.
+    pub(crate) fn new<'a>(specs: impl IntoIterator<Item = (u32, &'a ProcessSpec)>) -> Self {
+        let mut names = Self::default();
+        for (key, spec) in specs {
+            names.places.insert(key, names.ids.len());
+            names.ids.push((key, spec.id.clone()));
             names.by_name.entry(spec.id.clone()).or_default().push(key);
             if let Some(common) = &spec.instance_of {
                 names.by_name.entry(common.clone()).or_default().push(key);
@@ -26,9 +32,17 @@ impl Names {
         names
     }
 
-    /// The component of this key.
-    pub(crate) fn id(&self, key: u32) -> Option<&ComponentId> {
-        self.ids.get(key as usize)
+    /// With those that are about to be no more: they are found by their ids, and not among all or by what they have in common.
+    pub(crate) fn with_leaving<'a>(
+        mut self,
+        specs: impl IntoIterator<Item = (u32, &'a ProcessSpec)>,
+    ) -> Self {
+        for (place, (key, spec)) in (self.ids.len()..).zip(specs) {
+            self.places.insert(key, place);
+            self.leaving.push((key, spec.id.clone()));
+            self.by_name.entry(spec.id.clone()).or_insert_with(|| vec![key]);
+        }
+        self
     }
 
     /// The key of the component of this id.
@@ -41,14 +55,25 @@ impl Names {
         })
     }
 
-    /// The components that this name means, in ascending order: one by its id, or instances by what they share.
+    /// The component of this key.
+    pub(crate) fn id(&self, key: u32) -> Option<&ComponentId> {
+        let (_, id) = self.ids.iter().chain(&self.leaving).nth(*self.places.get(&key)?)?;
+        Some(id)
+    }
+
+    /// The components that this name means, in start order: one by its id, or instances by what they share.
     pub(crate) fn named(&self, name: &ComponentId) -> Option<&[u32]> {
         self.by_name.get(name).map(Vec::as_slice)
     }
 
-    /// Every key.
+    /// Every key, in start order.
     pub(crate) fn all(&self) -> Vec<u32> {
-        (0..).zip(&self.ids).map(|(key, _)| key).collect()
+        self.ids.iter().map(|(key, _)| *key).collect()
+    }
+
+    /// The same, and those that are about to be no more.
+    pub(crate) fn all_and_leaving(&self) -> Vec<u32> {
+        self.ids.iter().chain(&self.leaving).map(|(key, _)| *key).collect()
     }
 
     /// The components that are meant, each once and in start order.
@@ -58,7 +83,7 @@ impl Names {
         for name in names {
             keys.extend(self.meant_by(name)?);
         }
-        keys.sort_unstable();
+        keys.sort_by_key(|key| self.places.get(key));
         keys.dedup();
         Ok(keys)
     }
@@ -71,8 +96,8 @@ impl Names {
         if name.contains(['*', '?', '['])
             && let Ok(pattern) = glob::Pattern::new(name)
         {
-            let matching = (0..).zip(&self.ids).filter(|(_, id)| pattern.matches(id.as_str()));
-            let keys: Vec<_> = matching.map(|(key, _)| key).collect();
+            let matching = self.ids.iter().filter(|(_, id)| pattern.matches(id.as_str()));
+            let keys: Vec<_> = matching.map(|(key, _)| *key).collect();
             if !keys.is_empty() {
                 return Ok(keys);
             }
@@ -90,7 +115,7 @@ impl Names {
         };
         self.ids
             .iter()
-            .map(|id| (likeness(id), id))
+            .map(|(_, id)| (likeness(id), id))
             .filter(|(likeness, _)| *likeness > 0.7)
             .max_by(|(one, _), (other, _)| one.total_cmp(other))
             .map(|(_, id)| id.clone())
@@ -107,7 +132,7 @@ mod tests {
             spec.instance_of = id.starts_with("web").then(|| ComponentId::new("web").unwrap());
             spec
         });
-        Names::new(&specs)
+        Names::new((0..).zip(&specs))
     }
 
     #[test]

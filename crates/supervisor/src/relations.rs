@@ -79,7 +79,7 @@ pub(crate) enum Relation {
 
 /// Everything that is wrong, but no more than anybody would read.
 pub(crate) fn check(specs: &[ProcessSpec]) -> Vec<Wrong> {
-    let names = Names::new(specs);
+    let names = Names::new((0..).zip(specs));
     let mut wrong = check_names(specs, &names);
     wrong.extend(circles::find(specs, &names));
     check_groups(specs, &mut wrong);
@@ -137,7 +137,7 @@ fn check_groups(specs: &[ProcessSpec], wrong: &mut Vec<Wrong>) {
 
 /// What can be meant so, but hardly is, a sentence each: what starts by itself needs what does not, and will wait for it.
 pub(crate) fn doubts(specs: &[ProcessSpec]) -> Vec<String> {
-    let names = Names::new(specs);
+    let names = Names::new((0..).zip(specs));
     let is_off = |key: &u32| specs.get(*key as usize).is_some_and(|spec| !spec.autostart);
     let mut seen = HashSet::new();
     let mut doubts = Vec::new();

@@ -1,5 +1,6 @@
 //! What can be asked of a running supervisor, and what comes of it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::run::End;
@@ -149,6 +150,9 @@ pub struct Outcome {
     pub given_up: Option<ComponentId>,
     /// Of a shutdown because nothing would have run again: those that had been started and have not done their work.
     pub unsuccessful: Vec<ComponentId>,
+    /// Of an [apply](crate::Handle::apply) that was to be confirmed: why everything is as it was before. The components are then those that
+    /// were touched to go back.
+    pub gone_back: Option<GoneBack>,
     /// Nothing was stopped: everything was [left running](crate::Handle::leave) for another supervisor.
     pub left: bool,
 }
@@ -157,7 +161,23 @@ impl Outcome {
     /// Whether all that was asked for is so.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        self.components.iter().all(|(_, achieved)| achieved.is_success())
+        self.gone_back.is_none() && self.components.iter().all(|(_, achieved)| achieved.is_success())
+    }
+}
+
+/// Why a changed registry was taken back: displayed as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GoneBack {
+    /// The component for which.
+    pub component: ComponentId,
+    /// What became of that: `was not ready within 60s`.
+    pub why: Arc<str>,
+}
+
+impl fmt::Display for GoneBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.component, self.why)
     }
 }
 
@@ -226,6 +246,18 @@ pub enum RequestError {
         /// The component.
         id: ComponentId,
     },
+    /// It is no component any more, as soon as nothing of it is left.
+    #[error("{id} is no longer in the registry, and is about to be gone")]
+    Leaving {
+        /// Which.
+        id: ComponentId,
+    },
+    /// Other components were there a moment later than those whose names were looked up.
+    #[error("the registry was changed at this very moment; ask again")]
+    Changed,
+    /// What was applied last is not confirmed yet, and may have to be taken back.
+    #[error("a changed registry was applied and is not confirmed yet; wait for that")]
+    OnTrial,
     /// The supervisor is ending: nothing can be started any more.
     #[error("the supervisor is shutting down")]
     ShuttingDown,

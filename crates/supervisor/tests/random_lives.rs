@@ -47,6 +47,10 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
 fn draws(seed: u64, purpose: u64) -> Draws {
     let mut draws = Draws((seed << 8 | purpose).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     draws.next();
@@ -204,6 +208,54 @@ fn mock(seed: u64, name: &str, heals: u64) -> Mock {
     })
 }
 
+/// Somebody applies a changed registry: some of these are left out, some are not what they were, and some come back.
+fn apply(world: &mut World, draws: &mut Draws, all: &[Mock]) -> Ticket {
+    let mut mocks = Vec::new();
+    for mock in all {
+        if draws.one_in(4) {
+            continue;
+        }
+        mocks.push(mock.clone().with(|spec| {
+            match draws.below(4) {
+                0 => spec.arguments = vec![draws.below(3).to_string().into()],
+                1 => watch(spec, draws),
+                2 => limit(spec, draws),
+                _ => {}
+            }
+            spec.start_priority = u16::try_from(draws.below(3)).unwrap();
+        }));
+    }
+    if draws.one_in(3) {
+        mocks.reverse();
+    }
+    // Nobody may need what is not there any more.
+    let ids: Vec<_> = mocks.iter().map(Mock::id).collect();
+    let has = |id: &ComponentId| ids.contains(id);
+    let mocks = mocks.into_iter().map(|mock| mock.with(|spec| spec.depends_on.retain(|need| has(&need.on))));
+    let mocks: Vec<_> = mocks.collect();
+    let plan = world.plan(mocks.clone());
+    let before: Vec<_> = world.status().components.into_iter().map(|its| (its.id, its.run)).collect();
+    let is_confirmed = draws.one_in(3);
+    let ticket = if is_confirmed {
+        world.apply_confirming(mocks.clone(), draws.up_to_millis(5_000))
+    } else {
+        world.apply(mocks.clone())
+    };
+    if world.refusal(ticket).is_none() && !world.has_ended() && !is_confirmed {
+        assert!(world.plan(mocks).is_empty(), "S15: what was applied is not what there is");
+        // At this very moment, nothing but what was planned may have been touched.
+        for component in &world.status().components {
+            let run = before.iter().find(|(id, _)| *id == component.id).map(|(_, run)| *run);
+            let planned = plan.components.iter().find(|planned| planned.id == component.id);
+            let is_touched = planned.is_some_and(|planned| planned.action.touches());
+            // What has waited for one that it does not need any more begins.
+            let is_same = run.flatten().is_none_or(|run| Some(run) == component.run);
+            assert!(is_same || is_touched, "S15: {} is touched though nobody planned that", component.id);
+        }
+    }
+    ticket
+}
+
 /// Somebody asks for something.
 fn ask(world: &mut World, draws: &mut Draws, names: &[&str]) -> Ticket {
     let some: BTreeSet<_> =
@@ -223,11 +275,12 @@ fn ask(world: &mut World, draws: &mut Draws, names: &[&str]) -> Ticket {
 }
 
 fn life(seed: u64) {
-    live(seed, false);
+    live(seed, false, false);
 }
 
-/// `mortal`: whether the supervisor is killed now and then.
-fn live(seed: u64, mortal: bool) {
+/// `mortal`: whether the supervisor is killed now and then; `changing`: whether the registry is changed.
+fn live(seed: u64, mortal: bool, changing: bool) {
+    let mut changes = draws(seed, 11);
     let mut deaths = draws(seed, 10);
     let mut draws = draws(seed, 0);
     let names = &["a", "b", "c", "d"][..=draws.below(4) as usize];
@@ -242,13 +295,24 @@ fn live(seed: u64, mortal: bool) {
         on_give_up: if draws.one_in(4) { OnGiveUp::Shutdown } else { OnGiveUp::Continue },
         ends_when_done: false,
     };
-    let mut world = World::under(mocks, circumstances);
+    let mut world = World::under(mocks.clone(), circumstances);
     let mut open = Vec::new();
     for _ in 0..draws.below(12) {
         world.run_for(draws.up_to_millis(3_000));
+        if changing && changes.one_in(2) && !world.has_ended() {
+            open.push(apply(&mut world, &mut changes, &mocks));
+            if changes.one_in(2) {
+                world.run_for(changes.up_to_millis(1_000));
+            }
+        }
         if mortal && deaths.one_in(3) {
             world.kill_supervisor(deaths.up_to_millis(3_000));
         }
+        let names: Vec<_> = names.iter().copied().filter(|name| world.has(name)).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let names = &names[..];
         match draws.below(4) {
             0 => world.crash(names[draws.below(names.len() as u64) as usize]),
             1 if draws.one_in(2) => world.hang(names[draws.below(names.len() as u64) as usize]),
@@ -264,7 +328,9 @@ fn live(seed: u64, mortal: bool) {
             assert!(answered, "S13: in the life of seed {seed}, a request waits though all is at rest");
         }
     }
-    ends(&mut world, seed, &mut draws);
+    // What is in no registry any more is stopped as components are by default.
+    let longest = seconds(if mortal && changing { 60 } else { 0 });
+    ends(&mut world, seed, &mut draws, longest);
     for ticket in open {
         let answered = world.outcome(ticket).is_some() || world.refusal(ticket).is_some();
         assert!(answered, "S13: a request of the life of seed {seed} has no answer");
@@ -289,7 +355,7 @@ fn heals(world: &mut World, seed: u64) {
 }
 
 /// A shutdown ends everything from any state, in bounded time.
-fn ends(world: &mut World, seed: u64, draws: &mut Draws) {
+fn ends(world: &mut World, seed: u64, draws: &mut Draws, longer: Duration) {
     if world.has_ended() {
         // An essential component was given up.
         return;
@@ -301,7 +367,7 @@ fn ends(world: &mut World, seed: u64, draws: &mut Draws) {
         world.shutdown_now();
     }
     // Four components, each at most 3 s of its own, 5 s of grace, 4 s of news that is late, 1 s of evidence and cleanup.
-    let in_time = world.run_until(Duration::from_secs(4 * 13), World::has_ended);
+    let in_time = world.run_until(seconds(4 * 13) + longer, World::has_ended);
     assert!(in_time, "L2, L3: the shutdown in the life of seed {seed} from {began:?} does not end");
     let outcome = world.outcome(shutdown).expect("the shutdown was answered");
     for (id, achieved) in &outcome.components {
@@ -321,7 +387,17 @@ fn every_life_keeps_the_invariants_and_ends() {
 #[test]
 fn every_life_goes_on_over_the_death_of_the_supervisor() {
     // Each takes longer: of more than the usual number, a fifth.
-    each_seed(5, |seed| live(seed, true));
+    each_seed(5, |seed| live(seed, true, false));
+}
+
+#[test]
+fn every_life_goes_on_over_changes_of_the_registry() {
+    each_seed(5, |seed| live(seed, false, true));
+}
+
+#[test]
+fn every_life_goes_on_over_changes_of_the_registry_and_the_death_of_the_supervisor() {
+    each_seed(5, |seed| live(seed, true, true));
 }
 
 #[expect(clippy::print_stderr, reason = "the seed that fails is told to whoever runs the tests")]
@@ -341,7 +417,7 @@ fn each_seed(share: u64, life: fn(u64)) {
 #[test]
 fn lives_that_once_broke_an_invariant_keep_it() {
     // With a supervisor that dies. 19921: gone before anybody heard that it lived. 22472: judged before a death.
-    [19_921, 22_472].into_iter().for_each(|seed| live(seed, true));
+    [19_921, 22_472].into_iter().for_each(|seed| live(seed, true, false));
     // 451: a stop that is told again for the sake of leftovers. 18366: gone in the moment its time was up. 22029: a trial run that fails
     // where the window of the limit has no length. 39308: a second stop that means another, on which it depends.
     [451, 18_366, 22_029, 39_308].into_iter().for_each(life);

@@ -1,10 +1,12 @@
 //! The commands, one file each.
 
+pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod events;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod plan;
 pub(crate) mod restart;
 pub(crate) mod rotate;
 pub(crate) mod run;

@@ -27,7 +27,7 @@ pub(crate) fn restart(place: &Place, asked: &Change) -> Ended {
     };
     if !is_in_background(&temp) {
         say::tell(
-            "the supervisor runs in the foreground and stays; to give it a changed registry, run it again there",
+            "the supervisor runs in the foreground and stays; to give it a changed registry: `s7supervisor apply`",
         );
         let status = control::status(&client, asked.patience);
         let status = status.map_err(|error| control::failure_in_time(&error, asked.patience))?;

@@ -1,5 +1,6 @@
 //! `run`: the components, supervised in the foreground (or, hidden, in the background for `start`).
 //!
+//! - `applying`: a changed registry
 //! - `beginning`: from a registry to a supervisor that is told of, answers and keeps a journal
 //! - `handover`, `successor`: how another program goes on for this one, and whether it can
 //! - `home`: the folders, locks and files that make this the one supervisor of its place
@@ -12,6 +13,7 @@
 //! The main thread waits in one place, in [`Supervision::watch`]; supervision itself goes on in the library's thread
 //! whatever happens here.
 
+mod applying;
 mod beginning;
 mod handover;
 mod home;
@@ -37,6 +39,7 @@ use supervisor_control::wire::UpgradeDocument;
 use supervisor_control::{HandedOver, Server};
 use tracing::{debug, error, info, warn};
 
+use self::applying::{Applier, News};
 use self::beginning::begin;
 use self::handover::{Estate, Handed, Note};
 use self::home::Home;
@@ -94,6 +97,8 @@ struct Supervision {
     about: serde_json::Value,
     examiner: Arc<Examiner>,
     successors: Receiver<Successor>,
+    applier: Arc<Applier>,
+    changes: Receiver<News>,
     /// The last one.
     upgrade: Option<UpgradeDocument>,
     /// None where it could not be made again.
@@ -148,6 +153,9 @@ impl Supervision {
                     Err(_) => self.signals.forget(),
                 },
                 recv(self.statistics) -> _ => self.tell_statistics(),
+                recv(self.changes) -> news => if let Ok(news) = news {
+                    self.note_change(news);
+                },
                 recv(self.successors) -> successor => if let Ok(successor) = successor {
                     self = self.give_way(successor)?;
                 }
@@ -265,7 +273,7 @@ impl Supervision {
             Signal::Terminate => self.stop("SIGTERM"),
             Signal::Interrupt => self.stop("SIGINT"),
             Signal::HangUp if self.signals.on_terminal() => self.stop("SIGHUP"),
-            Signal::HangUp => warn!("SIGHUP: not supported yet: apply"),
+            Signal::HangUp => self.applier.apply_for("SIGHUP"),
             Signal::Reopen => self.reopen(),
         }
     }

@@ -72,6 +72,10 @@ impl Answer {
         let refused = |detail| Err(ClientError::Refused { status: self.status, detail });
         if self.is_problem {
             let problem: ProblemDocument = serde_json::from_slice(&self.body).map_err(unreadable)?;
+            if !problem.problems.is_empty() {
+                let (detail, problems) = (problem.detail, problem.problems);
+                return Err(ClientError::Invalid { detail, problems });
+            }
             if problem.dependants.is_empty() {
                 return refused(problem.detail);
             }

@@ -4,6 +4,7 @@
 //! an answer is read straight into the buffer that it is parsed from.
 
 mod answer;
+mod change;
 mod detail;
 mod follow;
 mod own_log;
@@ -131,6 +132,14 @@ pub enum ClientError {
         detail: String,
         /// Those components.
         dependants: Vec<String>,
+    },
+    /// A registry is not in order, and nothing was touched.
+    #[error("{detail}")]
+    Invalid {
+        /// In one sentence, for people.
+        detail: String,
+        /// Everything that is wrong, a text each with its place.
+        problems: Vec<String>,
     },
     /// The answer makes no sense.
     #[error("cannot understand the supervisor's answer: {0}")]

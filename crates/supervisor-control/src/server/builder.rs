@@ -13,6 +13,7 @@ use rustix::process::Gid;
 use supervisor::Handle;
 use tokio::sync::oneshot;
 
+use super::change::{ChangeRequest, Changer};
 use super::feed::Feed;
 use super::health::Health;
 use super::own_log::OwnLog;
@@ -54,6 +55,7 @@ impl Builder {
             log_places: logs::Places::new(limits.streams),
             conditions: Conditions::default(),
             limits,
+            changer: Changer::default(),
             upgrader: Upgrader::default(),
             upgrade: None,
             trace_level: TraceLevel::default(),
@@ -106,6 +108,14 @@ impl Builder {
     #[must_use]
     pub fn condition(mut self, condition: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         self.app.conditions.0.push(Arc::new(condition));
+        self
+    }
+
+    /// What is done when somebody wants to know what a registry would change, or wants it applied. It must return at once, and
+    /// [answer](ChangeRequest::answer) later. Default: such requests are refused.
+    #[must_use]
+    pub fn changer(mut self, begin: impl Fn(ChangeRequest) + Send + Sync + 'static) -> Self {
+        self.app.changer = Changer(Some(Arc::new(begin)));
         self
     }
 

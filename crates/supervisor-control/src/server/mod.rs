@@ -13,9 +13,10 @@
 //! - `feed`: events for those who follow them; `resume`: for those who were away for a while
 //! - `journal`, `logs`: what was written down; `reading`: beside this thread, because a disk may hang
 //! - `registry`: what runs, as it was declared
-//! - `upgrade`, `trace_level`, `own_log`: what the host is asked for
+//! - `change`, `upgrade`, `trace_level`, `own_log`: what the host is asked for
 
 mod builder;
+mod change;
 mod connection;
 mod connections;
 mod detail;
@@ -63,6 +64,8 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 pub use self::builder::Builder;
+use self::change::Changer;
+pub use self::change::{Change, ChangeRefusal, ChangeRequest};
 use self::connections::{Connections, Guard};
 use self::feed::Feed;
 use self::gate::Lock;
@@ -159,6 +162,7 @@ struct App {
     conditions: Conditions,
     limits: Limits,
     feed: Arc<Feed>,
+    changer: Changer,
     upgrader: Upgrader,
     upgrade: Option<Arc<UpgradeDocument>>,
     trace_level: TraceLevel,

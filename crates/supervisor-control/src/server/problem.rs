@@ -16,11 +16,17 @@ pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     dependants: Vec<String>,
+    problems: Vec<String>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), dependants: Vec::new() }
+        Self { status, detail: detail.into(), dependants: Vec::new(), problems: Vec::new() }
+    }
+
+    /// A registry cannot be used, for these reasons.
+    pub(super) fn of_registry(detail: String, problems: Vec<String>) -> Self {
+        Self { problems, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
     }
 
     /// Whoever asks has to say first who it is.
@@ -56,6 +62,7 @@ impl Problem {
             status: self.status.as_u16(),
             detail: self.detail,
             dependants: self.dependants,
+            problems: self.problems,
         }
     }
 }

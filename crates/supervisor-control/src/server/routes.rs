@@ -1,6 +1,7 @@
 //! What can be asked for, by path and method.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,6 +12,7 @@ use axum::routing::{MethodRouter, get, post};
 use supervisor::{ComponentId, Outcome, Request, RequestError, Status, Submitted, Targets};
 use tokio::sync::oneshot;
 
+use super::change::Change;
 use super::connection::{Crowded, Endless};
 use super::detail::detail;
 use super::extract::{Awaited, BODY_SIZE, Document, LastEvent, Name, Patience, named};
@@ -20,8 +22,9 @@ use super::problem::{Problem, json};
 use super::resume::Resumed;
 use super::{App, document, health, journal, logs, registry};
 use crate::wire::{
-    ComponentsAnswer, NothingDocument, OutcomeDocument, ShutdownDocument, StatusAnswer, SupervisorDocument,
-    TraceLevelDocument, UpgradeOrderDocument, rfc3339, wall_clock,
+    ApplyOrderDocument, ComponentsAnswer, NothingDocument, OutcomeDocument, PlanOrderDocument,
+    ShutdownDocument, StatusAnswer, SupervisorDocument, TraceLevelDocument, UpgradeOrderDocument, rfc3339,
+    wall_clock,
 };
 
 /// Every path, each of which is in `docs/openapi.json` too.
@@ -56,6 +59,8 @@ impl Routes {
             .with("/v1/journal", get(journal::journal))
             .with("/v1/registry", get(registry::registry))
             .with("/v1/shutdown", post(shutdown))
+            .with("/v1/plan", post(plan))
+            .with("/v1/apply", post(apply))
             .with("/v1/upgrade", post(upgrade))
             .with("/v1/tracelevel", get(trace_level).post(set_trace_level))
             .with("/v1/log/rotate", post(rotate_log));
@@ -204,6 +209,28 @@ async fn shutdown(
     Document(document): Document<ShutdownDocument>,
 ) -> Result<Response, Problem> {
     act(&app, Request::Shutdown { immediately: document.immediately }, peer, patience).await
+}
+
+async fn plan(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    Document(document): Document<PlanOrderDocument>,
+) -> Result<Response, Problem> {
+    app.changer.ask(document.registry, Change::Plan, peer.0, Patience::None).await
+}
+
+async fn apply(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    patience: Patience,
+    Document(document): Document<ApplyOrderDocument>,
+) -> Result<Response, Problem> {
+    let confirm_ready =
+        document.confirm_ready.map(Duration::try_from_secs_f64).transpose().map_err(|_| {
+            let detail = "cannot read the body: confirmReady must be a number of seconds";
+            Problem::new(StatusCode::BAD_REQUEST, detail)
+        })?;
+    app.changer.ask(document.registry, Change::Apply { confirm_ready }, peer.0, patience).await
 }
 
 async fn upgrade(

@@ -254,6 +254,24 @@ pub enum What {
     },
     /// Its restart policy panicked; the default decided instead.
     PolicyPanicked,
+    /// A changed registry was applied, by which it is not what it was.
+    Applied {
+        /// What is done about it: `restart`, `start`, `stop`, `change`, `add`, `remove`.
+        action: String,
+        /// What of it has changed, by the names of a registry; nothing of one that is new or no more.
+        fields: Vec<String>,
+        /// Who applied it.
+        by: String,
+    },
+    /// All that was begun because of a changed registry that was to be confirmed is ready: it holds.
+    Confirmed,
+    /// A changed registry was to be confirmed and was not: everything goes back to what there was before.
+    GoneBack {
+        /// The component because of which.
+        because_of: String,
+        /// What became of that: `was not ready within 60s`.
+        why: String,
+    },
     /// Its output cannot be stored, or can be again.
     OutputStored {
         /// What is wrong; `None`: nothing any more.

@@ -14,6 +14,10 @@ pub struct OutcomeDocument {
     /// Of a shutdown: the essential component that was given up, where that is its reason.
     #[serde(default)]
     pub given_up: Option<String>,
+    /// Of an apply that was to be confirmed: why everything is as it was before. The components are then those that were touched to
+    /// go back.
+    #[serde(default)]
+    pub gone_back: Option<String>,
 }
 
 /// What came of a request for one component.
@@ -83,6 +87,9 @@ pub struct ProblemDocument {
     /// Only where a stop was refused because of them: the running components that depend on what was to stop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependants: Vec<String>,
+    /// Only where a registry was refused: everything that is wrong with it, a text each with its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 fn about_blank() -> String {
@@ -105,13 +112,15 @@ impl OutcomeDocument {
             finished: true,
             components: components.map(document).collect(),
             given_up: outcome.given_up.as_ref().map(ToString::to_string),
+            gone_back: outcome.gone_back.as_ref().map(ToString::to_string),
         }
     }
 
     /// Whether all that was asked for is so.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        self.finished && self.components.iter().all(|component| component.result.is_success())
+        let is_well = self.components.iter().all(|component| component.result.is_success());
+        self.finished && self.gone_back.is_none() && is_well
     }
 }
 

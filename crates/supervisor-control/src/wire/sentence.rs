@@ -133,6 +133,15 @@ fn fmt_ending(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         EventKind::Stopped => f.write_str("stopped"),
         EventKind::Completed => f.write_str("completed"),
         EventKind::GivenUp { end } => write!(f, "given up: {end}"),
+        EventKind::Applied { action, fields, by } => {
+            let fields = fields.join(", ");
+            let colon = if fields.is_empty() { "" } else { ": " };
+            write!(f, "{action}, by a changed registry{colon}{fields}; applied by {by}")
+        }
+        EventKind::Confirmed => f.write_str("the changed registry holds: all that was begun for it is ready"),
+        EventKind::GoneBack { failure } => {
+            write!(f, "going back to what there was before the changed registry: {failure}")
+        }
         EventKind::PolicyPanicked => f.write_str("its restart policy panicked; the default decided"),
         EventKind::OutputStored { problem: Some(problem) } => f.write_str(problem),
         EventKind::OutputStored { problem: None } => f.write_str("its output is stored again"),

@@ -1,10 +1,10 @@
 //! What somebody asks for, and what that means for each component.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::component::Component;
-use super::graph::Graph;
 use super::message::{Action, Ask};
 use super::requests::Goal;
 use super::sequence::Wave;
@@ -26,11 +26,15 @@ impl Core {
             self.actions.push(Action::Refused { request, why });
             return;
         }
+        if let Ask::Apply { .. } = ask {
+            // Before anybody can be told that it is so.
+            self.actions.push(Action::Lineup);
+        }
         self.actions.push(Action::Accepted { request });
         self.tell_of(&ask, by);
         match ask {
             Ask::Start(keys) => {
-                let all = Graph::closure(keys.clone(), |key| self.missing(key));
+                let all = self.graph.closure(keys.clone(), |key| self.missing(key));
                 self.tell_of_others("start", &all, &keys, by);
                 let keys = all;
                 self.for_each(request, keys, Self::want);
@@ -39,7 +43,7 @@ impl Core {
                 self.hurry(&keys);
                 let keys = match dependants {
                     Dependants::Stop => {
-                        let all = Graph::closure(keys.clone(), |key| self.running_dependants(key));
+                        let all = self.graph.closure(keys.clone(), |key| self.running_dependants(key));
                         self.tell_of_others("stop", &all, &keys, by);
                         all
                     }
@@ -49,11 +53,11 @@ impl Core {
             }
             Ask::Restart(keys) => {
                 // A restart ends as a start does, which begins with whom it needs and does not find.
-                let all = Graph::closure(keys.clone(), |key| self.missing(key));
+                let all = self.graph.closure(keys.clone(), |key| self.missing(key));
                 self.tell_of_others("start", &all, &keys, by);
+                let named: BTreeSet<_> = keys.into_iter().collect();
                 self.for_each(request, all, |core, request, key| {
-                    let is_named = keys.binary_search(&key).is_ok();
-                    if is_named { core.want_anew(request, key) } else { core.want(request, key) }
+                    if named.contains(&key) { core.want_anew(request, key) } else { core.want(request, key) }
                 });
             }
             Ask::Reset(keys) => self.for_each(request, keys, Self::reset),
@@ -61,6 +65,7 @@ impl Core {
             Ask::Signal { keys, signal } => self.signal(request, &keys, signal),
             Ask::Rotate(keys) => self.rotate(request, &keys),
             Ask::Wait { keys, until } => self.wait(request, &keys, until),
+            Ask::Apply { setup, confirm } => self.apply(request, &setup, confirm, by),
             Ask::Shutdown { immediately } => self.shut_down(request, immediately, None),
             Ask::Leave => {
                 // What is to be remembered is written down already: nothing has changed since.
@@ -80,12 +85,23 @@ impl Core {
         if self.requests.is_full() && changes_nothing {
             return Some(RequestError::TooMany);
         }
+        // Whoever has looked up their names may have done so a moment before others were there.
+        if ask.keys().is_some_and(|keys| keys.iter().any(|key| !self.has(*key))) {
+            return Some(RequestError::Changed);
+        }
         match ask {
-            Ask::Start(_) | Ask::Restart(_) | Ask::Leave if self.shutdown != Shutdown::No => {
+            Ask::Start(_) | Ask::Restart(_) | Ask::Apply { .. } | Ask::Leave
+                if self.shutdown != Shutdown::No =>
+            {
                 Some(RequestError::ShuttingDown)
             }
-            Ask::Leave if !self.remembers => Some(RequestError::Forgetful),
-            Ask::Leave if self.ends_with_us => Some(RequestError::Bound),
+            Ask::Start(keys) | Ask::Restart(keys) => {
+                let leaving = keys.iter().find(|key| self.component(**key).is_leaving);
+                leaving.map(|key| RequestError::Leaving { id: self.id(*key) })
+            }
+            Ask::Leave if !self.rules.remembers => Some(RequestError::Forgetful),
+            Ask::Leave if self.rules.ends_with_us => Some(RequestError::Bound),
+            Ask::Leave if self.trial.is_some() => Some(RequestError::OnTrial),
             Ask::Stop { keys, dependants: Dependants::Refuse } => self.dependants_in_the_way(keys),
             Ask::Reload(keys) => {
                 let speechless = keys.iter().find(|key| self.component(**key).spec.reload.is_empty());
@@ -115,13 +131,14 @@ impl Core {
     }
 
     fn dependants_in_the_way(&self, keys: &[u32]) -> Option<RequestError> {
-        let all = Graph::closure(keys.to_vec(), |key| self.running_dependants(key));
+        let all = self.graph.closure(keys.to_vec(), |key| self.running_dependants(key));
         if all.len() == keys.len() {
             return None;
         }
+        let named: BTreeSet<_> = keys.iter().copied().collect();
         let others = |key: u32| -> Vec<ComponentId> {
-            let all = Graph::closure(vec![key], |key| self.running_dependants(key));
-            let others = all.into_iter().filter(|other| *other != key && keys.binary_search(other).is_err());
+            let all = self.graph.closure(vec![key], |key| self.running_dependants(key));
+            let others = all.into_iter().filter(|other| *other != key && !named.contains(other));
             others.map(|other| self.id(other)).collect()
         };
         let needed = |key: &u32| Some((*key, others(*key))).filter(|(_, others)| !others.is_empty());
@@ -131,21 +148,22 @@ impl Core {
 
     fn tell_of(&mut self, ask: &Ask, by: &Arc<str>) {
         let signal = if let Ask::Signal { signal, .. } = ask { Some(*signal) } else { None };
-        let (verb, keys) = match ask {
-            Ask::Start(keys) => ("start", Some(keys)),
-            Ask::Stop { keys, .. } => ("stop", Some(keys)),
-            Ask::Restart(keys) => ("restart", Some(keys)),
-            Ask::Reset(keys) => ("reset", Some(keys)),
-            Ask::Reload(keys) => ("reload", Some(keys)),
-            Ask::Signal { keys, .. } => ("signal", Some(keys)),
-            Ask::Rotate(keys) => ("rotate", Some(keys)),
+        let verb = match ask {
+            Ask::Start(_) => "start",
+            Ask::Stop { .. } => "stop",
+            Ask::Restart(_) => "restart",
+            Ask::Reset(_) => "reset",
+            Ask::Reload(_) => "reload",
+            Ask::Signal { .. } => "signal",
+            Ask::Rotate(_) => "rotate",
             // It changes nothing, and so explains nothing.
             Ask::Wait { .. } => return,
-            Ask::Shutdown { immediately: false } => ("shutdown", None),
-            Ask::Shutdown { immediately: true } => ("shutdown now", None),
-            Ask::Leave => ("leave", None),
+            Ask::Apply { .. } => "apply",
+            Ask::Shutdown { immediately: false } => "shutdown",
+            Ask::Shutdown { immediately: true } => "shutdown now",
+            Ask::Leave => "leave",
         };
-        let some = keys.filter(|keys| keys.len() != self.components.len());
+        let some = ask.keys().filter(|keys| keys.len() != self.graph.order().len());
         let about = some.map_or(vec![None], |keys| keys.iter().map(|key| Some(self.id(*key))).collect());
         for component in about {
             let kind = EventKind::Requested { verb, signal, by: Arc::clone(by) };
@@ -155,8 +173,11 @@ impl Core {
 
     /// Tells of those that nobody has named, but that those who were named bring with them.
     fn tell_of_others(&mut self, verb: &'static str, all: &[u32], named: &[u32], by: &Arc<str>) {
-        for key in all.iter().filter(|key| named.binary_search(key).is_err()) {
-            let by = format!("{by}, with {}", self.id(named[0])).into();
+        let Some(first) = named.first() else { return };
+        let with = self.id(*first);
+        let named: BTreeSet<_> = named.iter().collect();
+        for key in all.iter().filter(|key| !named.contains(key)) {
+            let by = format!("{by}, with {with}").into();
             let kind = EventKind::Requested { verb, signal: None, by };
             self.actions.push(Action::Emit(Event { at: self.now, component: Some(self.id(*key)), kind }));
         }
@@ -169,9 +190,21 @@ impl Core {
         keys: Vec<u32>,
         what: impl Fn(&mut Self, RequestId, u32),
     ) {
+        let mut keys = keys;
+        self.graph.sort(&mut keys);
         if request != NOBODY {
-            self.requests.open(request, &keys);
+            self.open(request, &keys);
         }
+        self.carry_out(request, keys, what);
+    }
+
+    /// The same, where the request is open already and the components are in start order.
+    pub(super) fn carry_out(
+        &mut self,
+        request: RequestId,
+        keys: Vec<u32>,
+        what: impl Fn(&mut Self, RequestId, u32),
+    ) {
         for key in &keys {
             what(self, request, *key);
         }
@@ -187,7 +220,7 @@ impl Core {
         for key in halting.into_iter().rev().chain(others) {
             self.take_turn(key);
         }
-        self.requests.answer_if_complete(request, &self.components, &mut self.actions);
+        self.requests.answer_if_complete(request, &mut self.actions);
     }
 
     fn want(&mut self, request: RequestId, key: u32) {
@@ -213,7 +246,7 @@ impl Core {
         self.launch_anew(request, key);
     }
 
-    fn want_anew(&mut self, request: RequestId, key: u32) {
+    pub(super) fn want_anew(&mut self, request: RequestId, key: u32) {
         self.resolve_waiting(key, Goal::Stop, &Achieved::Overtaken);
         self.want_it(key, true);
         let component = self.component(key);
@@ -298,12 +331,12 @@ impl Core {
     }
 
     fn signal(&mut self, request: RequestId, keys: &[u32], signal: Signal) {
-        self.requests.open(request, keys);
+        self.open(request, keys);
         for key in keys {
             let is_told = self.transition(*key, |component, context| component.forward(signal, context));
             self.resolve(request, *key, if is_told { Achieved::Done } else { Achieved::NotRunning });
         }
-        self.requests.answer_if_complete(request, &self.components, &mut self.actions);
+        self.requests.answer_if_complete(request, &mut self.actions);
     }
 
     fn wait(&mut self, request: RequestId, keys: &[u32], until: Until) {
@@ -312,7 +345,7 @@ impl Core {
             Until::Ready => Goal::Ready,
             Until::Stopped => Goal::Down,
         };
-        self.requests.open(request, keys);
+        self.open(request, keys);
         for key in keys {
             if self.is_so(*key, goal) {
                 self.resolve(request, *key, Achieved::AlreadySo);
@@ -320,11 +353,16 @@ impl Core {
                 self.requests.wait(request, *key, goal);
             }
         }
-        self.requests.answer_if_complete(request, &self.components, &mut self.actions);
+        self.requests.answer_if_complete(request, &mut self.actions);
+    }
+
+    pub(super) fn open(&mut self, request: RequestId, keys: &[u32]) {
+        let components = &self.components;
+        self.requests.open(request, keys.iter().map(|key| (*key, components[key].spec.id.clone())));
     }
 
     pub(super) fn resolve(&mut self, request: RequestId, key: u32, achieved: Achieved) {
-        self.requests.resolve(request, key, achieved, &self.components, &mut self.actions);
+        self.requests.resolve(request, key, achieved, &mut self.actions);
     }
 
     /// Tells those who wait for this what has come of it.

@@ -36,6 +36,12 @@ impl Budget {
         })
     }
 
+    /// Goes on for another one, whose places and waits it keeps: with no more tokens missing than this one has.
+    pub(super) fn follow(&mut self, before: Self, now: Duration) {
+        self.full_at = before.full_at.min(now.saturating_add(self.whole));
+        (self.owing, self.places, self.last_place) = (before.owing, before.places, before.last_place);
+    }
+
     /// Takes a token for this one, if there is one and nobody has come before it. Otherwise it has to wait: for so long, unless
     /// others leave.
     pub(super) fn take(&mut self, key: u32, now: Duration) -> Result<(), Duration> {

@@ -9,6 +9,7 @@ mod memory;
 mod probing;
 mod reloading;
 mod restarting;
+mod revising;
 mod sent;
 mod shown;
 mod steps;
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Action;
 use super::message::{Task, TaskId};
-use super::sequence::Wave;
+use super::sequence::Turn;
 use crate::event::{Event, EventKind};
 use crate::run::{End, Fault, PastRun, RunId};
 use crate::signal::Signal;
@@ -127,16 +128,21 @@ pub(super) struct Context<'a> {
 /// One component: what it is, what is wanted of it, and what it does.
 #[derive(Debug)]
 pub(super) struct Component {
+    /// What it is; of one that has a run, what that is by.
     pub(super) spec: ProcessSpec,
+    /// What it is as soon as it has no run.
+    next: Option<Box<ProcessSpec>>,
+    /// It is no more as soon as it has no run.
+    pub(super) is_leaving: bool,
     key: u32,
     state: State,
     since: Duration,
     /// Whether it should run.
     pub(super) wanted: bool,
-    /// The wave of the start sequence in which it takes part, until it has settled.
-    pub(super) launching: Option<Wave>,
-    /// The wave of the stop sequence in which its run is to be ended, or is being ended.
-    pub(super) halting: Option<Wave>,
+    /// Its part in the start sequence, until it has settled.
+    pub(super) launching: Option<Turn>,
+    /// Its part in the stop sequence, in which its run is to be ended, or is being ended.
+    pub(super) halting: Option<Turn>,
     /// Its run is to be killed as soon as everything else that the same request is about has been looked at.
     pub(super) hurry: bool,
     /// What is remembered of its restarts.
@@ -153,14 +159,16 @@ pub(super) struct Component {
     past_runs: VecDeque<PastRun>,
     /// Whether its last run ended by itself, with success.
     has_done_its_work: bool,
-    /// Its run has begun to end before it had read its configuration again.
-    reload_is_broken: bool,
+    /// Why it will not have read its configuration again, which is told next.
+    broken_reload: Option<&'static str>,
 }
 
 impl Component {
     pub(super) fn new(key: u32, spec: ProcessSpec) -> Self {
         Self {
             spec,
+            next: None,
+            is_leaving: false,
             key,
             state: State::Down(Rest::Stopped),
             since: Duration::ZERO,
@@ -177,8 +185,12 @@ impl Component {
             last_end: None,
             past_runs: VecDeque::new(),
             has_done_its_work: false,
-            reload_is_broken: false,
+            broken_reload: None,
         }
+    }
+
+    pub(super) fn key(&self) -> u32 {
+        self.key
     }
 
     fn guards(&self) -> &Guards {
@@ -293,9 +305,9 @@ impl Component {
         }
     }
 
-    /// Whether a reload has come to nothing, which is said once.
-    pub(super) fn take_broken_reload(&mut self) -> bool {
-        std::mem::take(&mut self.reload_is_broken)
+    /// Why a reload has come to nothing, which is said once.
+    pub(super) fn take_broken_reload(&mut self) -> Option<&'static str> {
+        self.broken_reload.take()
     }
 
     /// When it must be looked at though nothing has happened.
@@ -333,6 +345,9 @@ impl Component {
         self.since = context.now;
         if self.run().is_none() {
             self.guards = None;
+            if let Some(next) = self.next.take() {
+                self.spec = *next;
+            }
         }
     }
 

@@ -16,7 +16,7 @@ impl Core {
         let name = |component: &Component| component.spec.id.to_string();
         let mut unspawned: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut unasked: BTreeMap<&str, (Duration, Vec<String>)> = BTreeMap::new();
-        for component in &self.components {
+        for component in self.components.values() {
             if let Some(why) = component.lacks() {
                 unspawned.entry(why).or_default().push(name(component));
             }
@@ -33,8 +33,11 @@ impl Core {
             let (time, names) = (passing(now.saturating_sub(since)), named(names.into_iter()));
             format!("not asked how they are for {time}, and not judged ({why}): {names}")
         });
+        let gone_back = self.gone_back.as_ref().map(|why| {
+            format!("what was applied last does not hold, all is as it was before: {why}; mend the registry and apply it")
+        });
         let waiting = self.probes.conditions(now, |key| self.id(key).to_string());
-        unspawned.chain(unasked).chain(waiting).collect()
+        gone_back.into_iter().chain(unspawned).chain(unasked).chain(waiting).collect()
     }
 }
 

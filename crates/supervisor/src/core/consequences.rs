@@ -13,6 +13,7 @@ use crate::spec::{Condition, OnGiveUp};
 impl Core {
     /// What one component has reached is answered, and where it was an end, that may be one for others as well.
     pub(super) fn reached(&mut self, key: u32, milestone: Option<Milestone>) {
+        self.note_for_trial(key);
         match milestone {
             None => {}
             Some(Milestone::Started) => {
@@ -54,7 +55,7 @@ impl Core {
         let component = self.component(key);
         let is_fatal = component.rests_as(Rest::Failed)
             && component.spec.essential
-            && self.on_give_up == OnGiveUp::Shutdown;
+            && self.rules.on_give_up == OnGiveUp::Shutdown;
         if component.will_restart() {
             self.restart_companions(key);
         }
@@ -70,7 +71,7 @@ impl Core {
         let component = self.component(key);
         if component.wanted {
             // One whose start was answered while its old run could not be killed begins by itself.
-            let wave = component.launching.unwrap_or(Wave::LATER);
+            let wave = component.launching.map_or(Wave::LATER, |turn| turn.wave);
             self.join_launch(key, wave);
             self.transition(key, Component::queue);
         }
@@ -80,6 +81,8 @@ impl Core {
     /// in: in the middle of a request that stops everything, nobody is to begin.
     pub(super) fn follow_up(&mut self) {
         loop {
+            // Before anybody else begins for what does not hold.
+            self.go_back_if_failed();
             let halting = self.halt.take_called();
             let launching = self.launch.take_called();
             let changed = std::mem::take(&mut self.changed);
@@ -97,7 +100,11 @@ impl Core {
 
     /// Everything that may follow from a change of this component.
     fn consider(&mut self, key: u32) {
+        if !self.has(key) {
+            return;
+        }
         self.answer_waits(key);
+        self.note_for_trial(key);
         if !self.component(key).is_busy() {
             self.groups.ended(key);
         }
@@ -107,12 +114,16 @@ impl Core {
         for index in 0..self.graph.needed_by(key).len() {
             self.go_on(self.graph.needed_by(key)[index]);
         }
-        // Those that it needs may stop.
-        for index in 0..self.graph.needs(key).len() {
-            let (needed, _) = self.graph.needs(key)[index];
-            if self.component(needed).halting.is_some() {
+        // Those that it needs may stop, or that it needed when it was begun.
+        let old = self.old_order.iter().flat_map(|old| old.graph.needs(key));
+        let needs: Vec<_> = self.graph.needs(key).iter().chain(old).map(|(needed, _)| *needed).collect();
+        for needed in needs {
+            if self.components.get(&needed).is_some_and(|needed| needed.halting.is_some()) {
                 self.take_turn(needed);
             }
+        }
+        if self.component(key).is_leaving && self.component(key).run().is_none() {
+            self.dismiss(key);
         }
     }
 

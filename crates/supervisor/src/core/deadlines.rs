@@ -1,34 +1,32 @@
 //! When something must happen by itself: at most one deadline for each component.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The deadlines of all components, the next one first.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     by_time: BTreeSet<(Duration, u32)>,
-    by_component: Vec<Option<Duration>>,
+    by_component: BTreeMap<u32, Duration>,
 }
 
 impl Deadlines {
-    /// For so many components, with none set.
-    pub(super) fn new(components: usize) -> Self {
-        Self { by_time: BTreeSet::new(), by_component: vec![None; components] }
-    }
-
     /// Replaces the component's deadline.
     pub(super) fn set(&mut self, component: u32, deadline: Option<Duration>) {
-        let slot = &mut self.by_component[component as usize];
-        if *slot == deadline {
+        let before = self.by_component.get(&component).copied();
+        if before == deadline {
             return;
         }
-        if let Some(old) = slot.take() {
-            self.by_time.remove(&(old, component));
+        if let Some(before) = before {
+            self.by_time.remove(&(before, component));
         }
-        if let Some(new) = deadline {
-            self.by_time.insert((new, component));
+        match deadline {
+            Some(deadline) => {
+                self.by_time.insert((deadline, component));
+                self.by_component.insert(component, deadline);
+            }
+            None => drop(self.by_component.remove(&component)),
         }
-        *slot = deadline;
     }
 
     /// The next deadline of all.

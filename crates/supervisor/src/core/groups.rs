@@ -1,16 +1,17 @@
 //! Components that restart together.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::sequence::Wave;
 use crate::spec::{ProcessSpec, Strategy};
 
 /// The groups, and which of them are restarting.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Groups {
-    /// By component: its group.
-    of: HashMap<u32, usize>,
-    groups: Vec<Group>,
+    /// By component: the name of its group.
+    of: HashMap<u32, Arc<str>>,
+    groups: BTreeMap<Arc<str>, Group>,
     waves: u64,
 }
 
@@ -32,41 +33,54 @@ pub(super) struct Restart {
 }
 
 impl Groups {
-    pub(super) fn new(specs: &[ProcessSpec]) -> Self {
-        let mut groups = Self { of: HashMap::new(), groups: Vec::new(), waves: 0 };
-        let mut by_name = HashMap::new();
-        for (key, spec) in (0..).zip(specs) {
+    /// Who restarts together from now on, of these components in start order. A restart that is under way goes on among those that still
+    /// belong to the group, unless its leader does not.
+    pub(super) fn regroup<'a>(&mut self, members: impl Iterator<Item = (u32, &'a ProcessSpec)>) {
+        let mut before = std::mem::take(&mut self.groups);
+        self.of.clear();
+        for (key, spec) in members {
             let Some(group) = &spec.restart_group else { continue };
-            let index = *by_name.entry(group.name.as_str()).or_insert_with(|| {
-                groups.groups.push(Group { strategy: group.strategy, members: Vec::new(), restart: None });
-                groups.groups.len() - 1
+            let name: Arc<str> = Arc::from(group.name.as_str());
+            let of_this_name = self.groups.entry(Arc::clone(&name));
+            let of_this_name = of_this_name.or_insert_with_key(|name| Group {
+                strategy: group.strategy,
+                members: Vec::new(),
+                restart: before.remove(name).and_then(|group| group.restart),
             });
-            groups.groups[index].members.push(key);
-            groups.of.insert(key, index);
+            of_this_name.members.push(key);
+            self.of.insert(key, name);
         }
-        groups
+        for group in self.groups.values_mut() {
+            let members = &group.members;
+            group.restart = group.restart.take().filter(|restart| members.contains(&restart.leader));
+            if let Some(restart) = &mut group.restart {
+                restart.running.retain(|key| members.contains(key));
+            }
+        }
     }
 
     /// Who may have to restart with this member.
     pub(super) fn companions(&self, key: u32) -> Vec<u32> {
-        let Some(group) = self.of.get(&key).map(|index| &self.groups[*index]) else { return Vec::new() };
-        let restarts_too = |other: &u32| match group.strategy {
-            Strategy::OneForOne => false,
-            Strategy::OneForAll => *other != key,
-            Strategy::RestForOne => *other > key,
-        };
-        group.members.iter().copied().filter(restarts_too).collect()
+        let Some(group) = self.group(key) else { return Vec::new() };
+        let mut members = group.members.iter().copied();
+        match group.strategy {
+            Strategy::OneForOne => Vec::new(),
+            Strategy::OneForAll => members.filter(|other| *other != key).collect(),
+            Strategy::RestForOne => {
+                members.by_ref().find(|other| *other == key);
+                members.collect()
+            }
+        }
     }
 
     /// All members of its group, in start order.
     pub(super) fn members(&self, key: u32) -> Vec<u32> {
-        self.of.get(&key).map_or_else(Vec::new, |index| self.groups[*index].members.clone())
+        self.group(key).map_or_else(Vec::new, |group| group.members.clone())
     }
 
     /// Begins a restart that this member leads, and gives it a wave of its own.
     pub(super) fn begin(&mut self, leader: u32, running: BTreeSet<u32>) -> Wave {
-        if let Some(index) = self.of.get(&leader) {
-            let group = &mut self.groups[*index];
+        if let Some(group) = self.group_mut(leader) {
             let mut running = running;
             // One that has begun already goes on within this one.
             running.extend(group.restart.take().into_iter().flat_map(|restart| restart.running));
@@ -79,20 +93,28 @@ impl Groups {
 
     /// The restart that a member takes part in.
     pub(super) fn restart(&self, key: u32) -> Option<&Restart> {
-        self.of.get(&key).and_then(|index| self.groups[*index].restart.as_ref())
+        self.group(key)?.restart.as_ref()
     }
 
     /// Takes note that nothing of a member runs any more, or that it need not be waited for.
     pub(super) fn ended(&mut self, key: u32) {
-        if let Some(restart) = self.of.get(&key).and_then(|index| self.groups[*index].restart.as_mut()) {
+        if let Some(restart) = self.group_mut(key).and_then(|group| group.restart.as_mut()) {
             restart.running.remove(&key);
         }
     }
 
     /// The restart is over: its members may begin.
     pub(super) fn finish(&mut self, key: u32) {
-        if let Some(index) = self.of.get(&key) {
-            self.groups[*index].restart = None;
+        if let Some(group) = self.group_mut(key) {
+            group.restart = None;
         }
+    }
+
+    fn group(&self, key: u32) -> Option<&Group> {
+        self.groups.get(self.of.get(&key)?)
+    }
+
+    fn group_mut(&mut self, key: u32) -> Option<&mut Group> {
+        self.groups.get_mut(self.of.get(&key)?)
     }
 }

@@ -8,6 +8,7 @@ use super::Core;
 use super::component::{Found, Memory};
 use crate::error::SpawnError;
 use crate::event::Event;
+use crate::plan::Setup;
 use crate::request::{Dependants, Outcome, RequestError, Until};
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
@@ -19,19 +20,53 @@ use crate::spec::Recipient;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct RequestId(pub(crate) u64);
 
-/// What is asked for; components are named by their place in the start order, each once and ascending.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is asked for; components are named by their keys, each once.
+#[derive(Clone, Debug)]
 pub(crate) enum Ask {
     Start(Vec<u32>),
-    Stop { keys: Vec<u32>, dependants: Dependants },
+    Stop {
+        keys: Vec<u32>,
+        dependants: Dependants,
+    },
     Restart(Vec<u32>),
     Reset(Vec<u32>),
     Reload(Vec<u32>),
-    Signal { keys: Vec<u32>, signal: Signal },
+    Signal {
+        keys: Vec<u32>,
+        signal: Signal,
+    },
     Rotate(Vec<u32>),
-    Wait { keys: Vec<u32>, until: Until },
-    Shutdown { immediately: bool },
+    Wait {
+        keys: Vec<u32>,
+        until: Until,
+    },
+    /// This is to be supervised from now on; and, if `confirm` is a time, what there was before again, unless all that is
+    /// begun for that becomes ready within it.
+    Apply {
+        setup: Arc<Setup>,
+        confirm: Option<Duration>,
+    },
+    Shutdown {
+        immediately: bool,
+    },
     Leave,
+}
+
+impl Ask {
+    /// Which components it is about, if it is about some.
+    pub(crate) fn keys(&self) -> Option<&[u32]> {
+        match self {
+            Self::Start(keys)
+            | Self::Stop { keys, .. }
+            | Self::Restart(keys)
+            | Self::Reset(keys)
+            | Self::Reload(keys)
+            | Self::Rotate(keys)
+            | Self::Signal { keys, .. }
+            | Self::Wait { keys, .. } => Some(keys),
+            Self::Apply { .. } | Self::Shutdown { .. } | Self::Leave => None,
+        }
+    }
 }
 
 /// Something that takes time and is done outside of the core for a run: a probe, or a step that is a command. What exactly is
@@ -148,6 +183,10 @@ pub(crate) enum Action {
     Rotate { request: RequestId, key: u32 },
     /// Write down what is to be remembered of a component now: see [`Core::memory`].
     Remember { key: u32 },
+    /// Other components are there, or in another order: see [`Core::specs`] and [`Core::leaving`].
+    Lineup,
+    /// Forget all about a component that is no more. Nothing of it is left.
+    Dismiss { key: u32 },
     /// Tell the readers of events.
     Emit(Event),
     /// The request is taken up; `Done` will follow.

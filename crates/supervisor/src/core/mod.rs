@@ -6,6 +6,7 @@
 //!
 //! - `message`: facts and decisions
 //! - `ask`, `requests`: what somebody asks for, and who waits for what
+//! - `applying`, `trial`: what a changed registry means, and how it is taken back
 //! - `consequences`: what the change of one means for the others, all in one place
 //! - `turns`: who may begin, and who may stop
 //! - `shutdown`: how everything is stopped, and why
@@ -14,6 +15,7 @@
 //! - `deadlines`: what must happen by itself, and when
 //! - `probes`: who may be asked whether it is ready or well, and who has to wait
 
+mod applying;
 mod ask;
 mod budget;
 mod component;
@@ -29,11 +31,13 @@ mod requests;
 mod rotation;
 mod sequence;
 mod shutdown;
+mod trial;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use applying::OldOrder;
 use budget::Budget;
 use component::{Component, Context, Milestone, Waits};
 pub(crate) use component::{Found, Memory};
@@ -45,8 +49,9 @@ use probes::Probes;
 use requests::{Goal, Requests};
 use sequence::{Sequence, Wave};
 use shutdown::Shutdown;
+use trial::Trial;
 
-use crate::request::Achieved;
+use crate::request::{Achieved, GoneBack};
 use crate::run::RunId;
 use crate::spec::{ComponentId, OnGiveUp, ProcessSpec, ReadyWhen, RestartBudget};
 use crate::status::{ComponentStatus, Status};
@@ -67,14 +72,18 @@ pub(crate) struct Rules {
 /// All components, and the order between them.
 #[derive(Debug)]
 pub(crate) struct Core {
-    components: Vec<Component>,
+    /// By key. A key is never given twice.
+    components: BTreeMap<u32, Component>,
+    next_key: u32,
     graph: Graph,
     groups: Groups,
     budget: Option<Budget>,
-    on_give_up: OnGiveUp,
-    remembers: bool,
-    ends_with_us: bool,
-    ends_when_done: bool,
+    rules: Rules,
+    /// The order that some stop by that stop because of a change.
+    old_order: Option<OldOrder>,
+    trial: Option<Trial>,
+    /// Why what was applied last is not what is supervised.
+    gone_back: Option<GoneBack>,
     /// Those of whom something is to be written down.
     to_remember: BTreeSet<u32>,
     /// Those that go on where an earlier supervisor left off, until this one begins; and whether their runs are to be ended.
@@ -110,26 +119,34 @@ pub(crate) struct Core {
 
 impl Core {
     /// Components in the order given, except that whom one needs comes before it, and those of lower priority before others.
-    /// Nothing happens before [`Input::Begin`].
-    pub(crate) fn new(specs: Vec<ProcessSpec>, rules: Rules, seed: u64) -> Self {
-        let (specs, graph) = Graph::order(specs);
-        let groups = Groups::new(&specs);
-        let components: Vec<_> = (0..).zip(specs).map(|(key, spec)| Component::new(key, spec)).collect();
+    /// The strangers are no more as soon as nothing of them is left. Nothing happens before [`Input::Begin`].
+    pub(crate) fn new(specs: Vec<ProcessSpec>, strangers: Vec<ProcessSpec>, rules: Rules, seed: u64) -> Self {
+        let members = (0..).zip(graph::in_start_order(specs)).collect::<Vec<_>>();
+        let in_order: Vec<_> = members.iter().map(|(key, spec)| (*key, spec)).collect();
+        let strangers = (members.len() as u32..).zip(strangers).collect::<Vec<_>>();
+        let leaving: Vec<_> = strangers.iter().map(|(key, _)| *key).collect();
+        let graph = Graph::new(&in_order).with_leaving(&leaving, &Graph::default());
+        let mut groups = Groups::default();
+        groups.regroup(in_order.iter().copied());
+        let all = members.into_iter().chain(strangers).map(|(key, spec)| (key, Component::new(key, spec)));
+        let mut components: BTreeMap<_, _> = all.collect();
+        leaving.iter().for_each(|key| of_key(&mut components, *key).is_leaving = true);
         Self {
             graph,
             groups,
+            next_key: components.len() as u32,
             budget: rules.budget.and_then(Budget::new),
-            on_give_up: rules.on_give_up,
-            remembers: rules.remembers,
-            ends_with_us: rules.ends_with_us,
-            ends_when_done: rules.ends_when_done,
+            rules,
+            old_order: None,
+            trial: None,
+            gone_back: None,
             to_remember: BTreeSet::new(),
             recalled: BTreeMap::new(),
             began: Duration::ZERO,
             launch: Sequence::default(),
             halt: Sequence::default(),
-            deadlines: Deadlines::new(components.len()),
-            requests: Requests::new(components.len()),
+            deadlines: Deadlines::default(),
+            requests: Requests::default(),
             changed: BTreeSet::new(),
             probes: Probes::new(),
             busy: 0,
@@ -204,7 +221,8 @@ impl Core {
         // One that leaves does nothing any more.
         if self.shutdown != Shutdown::Over {
             self.follow_up();
-            self.requests.answer_failed(&self.components, &mut self.actions);
+            self.confirm_if_ready();
+            self.requests.answer_failed(&mut self.actions);
             self.give_probes();
             self.end_if_done();
             self.end_if_over();
@@ -218,15 +236,27 @@ impl Core {
     /// When the next step is due though nothing has happened.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let token = self.budget.as_ref().and_then(Budget::next);
-        self.deadlines.next().into_iter().chain(token).min()
+        let trial = self.trial.as_ref().map(|trial| trial.until);
+        self.deadlines.next().into_iter().chain(token).chain(trial).min()
     }
 
-    /// The specifications, in start order: the place of each is its key.
-    pub(crate) fn specs(&self) -> impl Iterator<Item = &ProcessSpec> {
-        self.components.iter().map(|component| &component.spec)
+    /// The specifications and their keys, in start order, as they are to be. At first the keys count up from 0.
+    pub(crate) fn specs(&self) -> impl Iterator<Item = (u32, &ProcessSpec)> {
+        self.graph.order().iter().map(|key| (*key, self.component(*key).latest()))
     }
 
-    /// What the component of this key is.
+    /// Those that are no more as soon as nothing of them is left, likewise.
+    pub(crate) fn leaving(&self) -> impl Iterator<Item = (u32, &ProcessSpec)> {
+        let leaving = self.components.values().filter(|component| component.is_leaving);
+        leaving.map(|component| (component.key(), &component.spec))
+    }
+
+    /// Whether there is a component of this key.
+    pub(crate) fn has(&self, key: u32) -> bool {
+        self.components.contains_key(&key)
+    }
+
+    /// What the component of this key is; of one that runs, what its run is by.
     pub(crate) fn spec(&self, key: u32) -> &ProcessSpec {
         &self.component(key).spec
     }
@@ -247,12 +277,12 @@ impl Core {
         let now = self.now.max(now);
         let tokens: HashMap<_, _> = self.budget.iter().flat_map(|budget| budget.waits(now)).collect();
         let status = |key: &u32| {
-            let component = self.component(*key);
+            let component = self.components.get(key)?;
             let waits_for = component.is_queued().then(|| self.waits_for(*key)).flatten();
             let waits = waits_for.or_else(|| tokens.get(key).copied().map(Waits::ForAToken));
-            component.status(now, waits)
+            Some(component.status(now, waits))
         };
-        keys.iter().map(status).collect()
+        keys.iter().filter_map(status).collect()
     }
 
     /// What is to be remembered of a component.
@@ -291,6 +321,8 @@ impl Core {
         for key in self.keys() {
             self.take_turn(key);
         }
+        let leaving = self.components.values().filter(|component| component.is_leaving);
+        self.changed.extend(leaving.map(Component::key));
     }
 
     /// Whether a component should run.
@@ -304,6 +336,7 @@ impl Core {
             self.reached(key, milestone);
         }
         self.give_tokens();
+        self.trial_due();
     }
 
     /// Lets probes begin whose time has come, as far as that may be.
@@ -316,7 +349,7 @@ impl Core {
     /// News of a run. That of an old run, or of one that never was, is dropped here and nowhere else.
     fn news(&mut self, run: RunId, tell: impl FnOnce(&mut Component, &mut Context<'_>) -> Option<Milestone>) {
         let key = run.component;
-        if self.components.get(key as usize).and_then(Component::run) != Some(run) {
+        if self.components.get(&key).and_then(Component::run) != Some(run) {
             return;
         }
         // What has been up for its start delay has started, whatever the news.
@@ -336,7 +369,7 @@ impl Core {
 
     /// Lets the component change, and keeps what is derived from its state. Every change of one passes through here.
     fn transition<R>(&mut self, key: u32, change: impl FnOnce(&mut Component, &mut Context<'_>) -> R) -> R {
-        let component = &mut self.components[key as usize];
+        let component = of_key(&mut self.components, key);
         let (face, essence) = (component.face(), component.essence());
         self.busy -= usize::from(component.is_busy());
         self.stirring -= usize::from(component.is_stirring());
@@ -344,7 +377,7 @@ impl Core {
         let mut context = Context {
             now: self.now,
             seed: self.seed,
-            on_give_up: self.on_give_up,
+            on_give_up: self.rules.on_give_up,
             actions: &mut self.actions,
         };
         let result = change(component, &mut context);
@@ -352,7 +385,7 @@ impl Core {
         self.stirring += usize::from(component.is_stirring());
         self.probes.note(key, component.asking());
         self.deadlines.set(key, component.deadline());
-        if self.remembers && component.essence() != essence {
+        if self.rules.remembers && component.essence() != essence {
             self.to_remember.insert(key);
         }
         if component.face() != face {
@@ -363,27 +396,39 @@ impl Core {
         {
             budget.leave(key);
         }
-        if component.take_broken_reload() {
-            let achieved = Achieved::Failed("it ended meanwhile".into());
+        if let Some(why) = component.take_broken_reload() {
+            let achieved = Achieved::Failed(why.into());
             self.resolve_waiting(key, Goal::Reload, &achieved);
         }
         result
     }
 
-    fn keys(&self) -> std::ops::Range<u32> {
-        // Keys are made from a `u32` counter, so that their number fits one.
-        0..self.components.len() as u32
+    /// Every component, in start order; last those that are leaving.
+    fn keys(&self) -> Vec<u32> {
+        let mut keys: Vec<_> = self.components.keys().copied().collect();
+        self.graph.sort(&mut keys);
+        keys
+    }
+
+    /// Every component, in the order of their keys' places.
+    fn members(&self) -> impl Iterator<Item = &Component> {
+        self.keys().into_iter().map(|key| self.component(key))
     }
 
     fn component(&self, key: u32) -> &Component {
-        &self.components[key as usize]
+        &self.components[&key]
     }
 
     fn component_mut(&mut self, key: u32) -> &mut Component {
-        &mut self.components[key as usize]
+        of_key(&mut self.components, key)
     }
 
     fn id(&self, key: u32) -> ComponentId {
         self.component(key).spec.id.clone()
     }
+}
+
+/// The component of this key. What keys come from outside are looked up first, so that there is one.
+fn of_key(components: &mut BTreeMap<u32, Component>, key: u32) -> &mut Component {
+    components.get_mut(&key).expect("a key is of a component")
 }

@@ -9,7 +9,7 @@ use crate::spec::Output;
 
 impl Core {
     pub(super) fn rotate(&mut self, request: RequestId, keys: &[u32]) {
-        self.requests.open(request, keys);
+        self.open(request, keys);
         for key in keys {
             match self.component(*key).spec.output {
                 Output::File { .. } => {
@@ -19,7 +19,7 @@ impl Core {
                 Output::Null | Output::Inherit => self.resolve(request, *key, Achieved::NotStored),
             }
         }
-        self.requests.answer_if_complete(request, &self.components, &mut self.actions);
+        self.requests.answer_if_complete(request, &mut self.actions);
     }
 
     pub(super) fn rotated(&mut self, request: RequestId, key: u32, result: Result<bool, Arc<str>>) {

@@ -26,28 +26,44 @@ impl Wave {
     }
 }
 
+/// Where a component comes in an order: by its rank, and within that by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Seat {
+    pub(super) rank: u32,
+    pub(super) place: u32,
+    pub(super) key: u32,
+}
+
+/// The part that a component takes in a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) wave: Wave,
+    pub(super) seat: Seat,
+}
+
 /// Components that take their turn by rank, the lowest first. Starting and stopping both go through one of these.
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
-    ranks: BTreeMap<(Wave, u16), BTreeSet<u32>>,
+    waves: BTreeMap<Wave, BTreeSet<Seat>>,
     called: BTreeSet<Wave>,
 }
 
 impl Sequence {
     /// Lets a component take part. It is its turn as soon as nobody of a lower rank takes part in its wave.
-    pub(super) fn join(&mut self, wave: Wave, rank: u16, component: u32) {
-        self.ranks.entry((wave, rank)).or_default().insert(component);
+    pub(super) fn join(&mut self, turn: Turn) {
+        self.waves.entry(turn.wave).or_default().insert(turn.seat);
     }
 
     /// The component is through, or no longer takes part.
-    pub(super) fn leave(&mut self, wave: Wave, rank: u16, component: u32) {
-        let Some(members) = self.ranks.get_mut(&(wave, rank)) else { return };
-        members.remove(&component);
-        if members.is_empty() {
-            self.ranks.remove(&(wave, rank));
-            if self.is_turn_of(wave, rank) {
-                self.called.insert(wave);
-            }
+    pub(super) fn leave(&mut self, Turn { wave, seat }: Turn) {
+        let Some(seats) = self.waves.get_mut(&wave) else { return };
+        seats.remove(&seat);
+        // The last of its rank, while there was none below.
+        if seats.first().is_some_and(|first| first.rank > seat.rank) {
+            self.called.insert(wave);
+        }
+        if seats.is_empty() {
+            self.waves.remove(&wave);
         }
     }
 
@@ -57,14 +73,17 @@ impl Sequence {
         called.into_iter().flat_map(|wave| self.front(wave)).collect()
     }
 
-    /// Whether it is the turn of this rank of the wave.
-    pub(super) fn is_turn_of(&self, wave: Wave, rank: u16) -> bool {
-        self.ranks.range((wave, 0)..(wave, rank)).next().is_none()
+    /// Whether nobody of a lower rank takes part in the wave.
+    pub(super) fn has_come(&self, turn: Turn) -> bool {
+        let first = self.waves.get(&turn.wave).and_then(BTreeSet::first);
+        first.is_none_or(|first| first.rank >= turn.seat.rank)
     }
 
     /// Those of the wave whose turn it is, in start order.
     pub(super) fn front(&self, wave: Wave) -> impl Iterator<Item = u32> + '_ {
-        let first = self.ranks.range((wave, 0)..=(wave, u16::MAX)).next();
-        first.into_iter().flat_map(|(_, members)| members).copied()
+        let seats = self.waves.get(&wave);
+        let rank = seats.and_then(BTreeSet::first).map(|first| first.rank);
+        let seats = seats.into_iter().flatten();
+        seats.take_while(move |seat| Some(seat.rank) == rank).map(|seat| seat.key)
     }
 }

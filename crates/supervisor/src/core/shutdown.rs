@@ -34,8 +34,9 @@ impl Core {
         }
         let immediately = immediately || self.shutdown == Shutdown::InOrder && is_impatient;
         if self.shutdown == Shutdown::No {
+            self.end_trial();
             self.shutdown = Shutdown::InOrder;
-            self.wanted_before = self.keys().filter(|key| self.component(*key).wanted).collect();
+            self.wanted_before = self.keys().into_iter().filter(|key| self.component(*key).wanted).collect();
             self.given_up.clone_from(&given_up);
             let kind = EventKind::ShuttingDown { given_up };
             self.actions.push(Action::Emit(Event { at: self.now, component: None, kind }));
@@ -43,7 +44,7 @@ impl Core {
         if immediately {
             self.shutdown = Shutdown::Immediate;
         }
-        self.for_each(request, self.keys().collect(), Self::unwant);
+        self.for_each(request, self.keys(), Self::unwant);
         if immediately {
             for key in self.keys() {
                 let milestone: Option<Milestone> = self.transition(key, Component::kill);
@@ -54,15 +55,15 @@ impl Core {
 
     /// Ends supervision where nothing runs, will be tried again, or waits for anything but what never comes by itself.
     pub(super) fn end_if_done(&mut self) {
-        if !self.ends_when_done || self.shutdown != Shutdown::No || self.stirring > 0 {
+        if !self.rules.ends_when_done || self.shutdown != Shutdown::No || self.stirring > 0 {
             return;
         }
         let owes = |key| self.budget.as_ref().is_some_and(|budget| budget.is_owed_by(key));
         let waits = |key: &u32| self.component(*key).launching.is_some() || owes(*key);
-        if self.keys().any(|key| waits(&key)) {
+        if self.keys().iter().any(waits) {
             return;
         }
-        let unsuccessful = self.components.iter().filter(|component| component.has_failed_its_work());
+        let unsuccessful = self.members().filter(|component| component.has_failed_its_work());
         self.unsuccessful = unsuccessful.map(|component| component.spec.id.clone()).collect();
         self.actions.push(Action::Emit(Event { at: self.now, component: None, kind: EventKind::AllDone }));
         self.shut_down(NOBODY, false, None);
@@ -75,12 +76,12 @@ impl Core {
             let achieved =
                 |component: &Component| component.survivors().map_or(Achieved::Done, Achieved::Unkillable);
             let named = |component: &Component| (component.spec.id.clone(), achieved(component));
-            let components = self.components.iter().map(named).collect();
+            let components = self.members().map(named).collect();
             let outcome = Outcome {
                 components,
                 given_up: self.given_up.clone(),
                 unsuccessful: std::mem::take(&mut self.unsuccessful),
-                left: false,
+                ..Outcome::default()
             };
             self.actions.push(Action::End { outcome });
         }

@@ -1,13 +1,12 @@
 //! Whose turn it is: who may begin, who may stop, and who waits for whom.
 
-use std::collections::BTreeSet;
-
 use super::Core;
 use super::budget::Budget;
 use super::component::{Component, Hope, Waits};
+use super::graph::Graph;
 use super::message::Action;
 use super::requests::Goal;
-use super::sequence::{Sequence, Wave};
+use super::sequence::{Seat, Turn, Wave};
 use crate::event::{Event, EventKind};
 use crate::request::Achieved;
 use crate::spec::Condition;
@@ -27,35 +26,41 @@ enum Obstacle {
 impl Core {
     pub(super) fn join_launch(&mut self, key: u32, wave: Wave) {
         self.leave_launch(key);
-        self.component_mut(key).launching = Some(wave);
+        let seat = self.graph.start_seat(key);
+        // Those that leave hold up all others.
+        let rank = if self.component(key).is_leaving { 0 } else { seat.rank };
+        let turn = Turn { wave, seat: Seat { rank, ..seat } };
+        self.component_mut(key).launching = Some(turn);
         self.changed.insert(key);
-        self.launch.join(wave, self.graph.rank(key), key);
+        self.launch.join(turn);
     }
 
     pub(super) fn leave_launch(&mut self, key: u32) {
-        if let Some(wave) = self.component_mut(key).launching.take() {
+        if let Some(turn) = self.component_mut(key).launching.take() {
             self.changed.insert(key);
-            self.launch.leave(wave, self.graph.rank(key), key);
+            self.launch.leave(turn);
         }
     }
 
     pub(super) fn join_halt(&mut self, key: u32, wave: Wave) {
         self.leave_halt(key);
-        self.component_mut(key).halting = Some(wave);
+        let turn = Turn { wave, seat: self.order_of(wave).stop_seat(key) };
+        self.component_mut(key).halting = Some(turn);
         self.changed.insert(key);
-        self.halt.join(wave, self.halt_rank(key), key);
+        self.halt.join(turn);
     }
 
     pub(super) fn leave_halt(&mut self, key: u32) {
-        if let Some(wave) = self.component_mut(key).halting.take() {
+        if let Some(turn) = self.component_mut(key).halting.take() {
             self.changed.insert(key);
-            self.halt.leave(wave, self.halt_rank(key), key);
+            self.halt.leave(turn);
+            self.forget_old_order();
         }
     }
 
-    /// Components stop in descending priority.
-    fn halt_rank(&self, key: u32) -> u16 {
-        u16::MAX - self.graph.rank(key)
+    /// By which order those stop that stop in this wave.
+    fn order_of(&self, wave: Wave) -> &Graph {
+        self.old_order.as_ref().filter(|old| old.wave == wave).map_or(&self.graph, |old| &old.graph)
     }
 
     /// Lets one go on that waits to begin.
@@ -68,15 +73,13 @@ impl Core {
     /// Does what the component waits to do, if it is its turn.
     pub(super) fn take_turn(&mut self, key: u32) {
         let component = self.component(key);
-        let has_turn = |sequence: &Sequence, rank, wave| sequence.is_turn_of(wave, rank);
-        if let Some(wave) = component.halting {
-            if has_turn(&self.halt, self.halt_rank(key), wave) && !self.is_needed_yet(key) {
+        if let Some(turn) = component.halting {
+            if self.halt.has_come(turn) && !self.is_needed_yet(key, turn.wave) {
                 self.transition(key, Component::stop);
             }
             return;
         }
-        let is_its_turn =
-            component.launching.is_none_or(|wave| has_turn(&self.launch, self.graph.rank(key), wave));
+        let is_its_turn = component.launching.is_none_or(|turn| self.launch.has_come(turn));
         if component.is_queued() && is_its_turn {
             self.begin_or_wait(key);
         }
@@ -180,19 +183,22 @@ impl Core {
     }
 
     /// Whether one that needs it is to stop too, and has not yet.
-    fn is_needed_yet(&self, key: u32) -> bool {
-        self.graph.needed_by(key).iter().any(|other| {
-            let other = self.component(*other);
-            other.halting.is_some() && other.is_busy()
+    fn is_needed_yet(&self, key: u32, wave: Wave) -> bool {
+        let order = self.order_of(wave);
+        order.needed_by(key).iter().any(|other| {
+            let Some(other) = self.components.get(other) else { return false };
+            // Those that stop by another order do not wait for each other: they might do so for ever.
+            let is_to_stop = other.halting.is_some_and(|turn| std::ptr::eq(self.order_of(turn.wave), order));
+            is_to_stop && other.is_busy()
         })
     }
 
     /// Whom a component waits for, and what that one is doing, where it may never come to what is needed by itself.
     pub(super) fn waits_for(&self, key: u32) -> Option<Waits> {
-        if let Some(wave) = self.component(key).launching
-            && !self.launch.is_turn_of(wave, self.graph.rank(key))
+        if let Some(turn) = self.component(key).launching
+            && !self.launch.has_come(turn)
         {
-            return self.launch.front(wave).next().map(|first| Waits::For(self.id(first), None));
+            return self.launch.front(turn.wave).next().map(|first| Waits::For(self.id(first), None));
         }
         Some(match self.obstacle(key)? {
             Obstacle::Group(other) => Waits::For(self.id(other), None),
@@ -210,12 +216,11 @@ impl Core {
             let other = self.component(*other);
             other.wanted && other.is_busy() && other.spec.restart.restarts()
         };
-        let companions: BTreeSet<u32> =
-            self.groups.companions(key).into_iter().filter(restarts_too).collect();
+        let companions: Vec<u32> = self.groups.companions(key).into_iter().filter(restarts_too).collect();
         if companions.is_empty() {
             return;
         }
-        let wave = self.groups.begin(key, companions.clone());
+        let wave = self.groups.begin(key, companions.iter().copied().collect());
         self.join_launch(key, wave);
         for other in &companions {
             self.emit(*other, EventKind::Regrouped { with: self.id(key) });

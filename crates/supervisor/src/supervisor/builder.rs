@@ -12,7 +12,7 @@ use polling::Poller;
 
 use super::Supervisor;
 use super::driver::{Driver, Means};
-use super::handle::{Command, Handle, Mailbox, command_queue};
+use super::handle::{Command, Handle, Mailbox, SharedNames, command_queue};
 use super::launches::Launches;
 use super::ledger::Ledger;
 use super::measuring::Measuring;
@@ -23,7 +23,6 @@ use super::tasks::Tasks;
 use super::voices::{KeptOpen, Voices};
 use crate::core::{Core, Rules};
 use crate::event::Event;
-use crate::names::Names;
 use crate::os::{ControlGroups, LaunchPad, Terms};
 use crate::output::{Fifos, Notice, Pump};
 use crate::relations::{self, RelationError, Wrong};
@@ -207,12 +206,12 @@ impl Builder {
             None => getrandom::u64().map_err(|error| StartError::system("draw a random seed", &error))?,
         };
         let state_dir: Option<Arc<Path>> = self.state_dir.map(Arc::from);
-        let mut components = self.components;
+        let components = self.components;
         let mut conditions = Vec::new();
         let past = state_dir
             .as_deref()
             .and_then(|folder| Past::read(folder).map_err(|condition| conditions.push(condition)).ok());
-        components.extend(past.iter().flat_map(|past| past.strangers(&components)).collect::<Vec<_>>());
+        let strangers = past.iter().flat_map(|past| past.strangers(&components)).collect();
         let rules = Rules {
             budget: self.restart_budget,
             on_give_up: self.on_give_up,
@@ -220,8 +219,8 @@ impl Builder {
             ends_with_us: self.on_crash == OnCrash::Stop,
             ends_when_done: self.ends_when_done,
         };
-        let core = Core::new(components, rules, seed);
-        let names = Arc::new(Names::new(core.specs()));
+        let core = Core::new(components, strangers, rules, seed);
+        let names = SharedNames::of(&core);
         let poller = Arc::new(Poller::new().map_err(|error| StartError::system("make a poller", &error))?);
         let pad =
             LaunchPad::new().map_err(|error| StartError::system("prepare to start processes", &error))?;
@@ -231,7 +230,7 @@ impl Builder {
         let pump = Pump::start(notice(&commands, &poller), fifos.clone()).map_err(output)?;
         let mailbox = Mailbox::new(&commands, &poller);
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
-        let handle = Handle::new(commands, Arc::clone(&poller), names);
+        let handle = Handle::new(commands, Arc::clone(&poller), names.clone());
         let ends_with_us = self.on_crash == OnCrash::Stop;
         let terms = Terms { open_files: self.descriptor_limit, ends_with_us };
         let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), terms);
@@ -256,7 +255,7 @@ impl Builder {
         if let Some(past) = past {
             let left = |error| StartError::system("find out what an earlier supervisor has left", &error);
             let (records, its) = past.into_legacy(&core, groups.ok()).map_err(left)?;
-            ledger = Ledger::new(records, core.specs(), mailbox.clone())
+            ledger = Ledger::new(records, core.specs().chain(core.leaving()), mailbox.clone())
                 .map_err(|error| StartError::system("keep records of runs", &error))?;
             legacy = its;
             if self.on_crash == OnCrash::Stop {
@@ -269,7 +268,7 @@ impl Builder {
         legacy.conditions.append(&mut conditions);
         let means =
             Means { pump, pad, launches, tasks, measuring: Measuring::new(mailbox.clone()), voices, tokens };
-        let channels = (queue, mailbox);
+        let channels = (queue, mailbox, names);
         let mut driver =
             Driver::new(core, poller, channels, means, self.readers, self.sigchld, (ledger, age))
                 .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;

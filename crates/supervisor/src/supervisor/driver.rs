@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use polling::{Events, Poller};
 
-use super::handle::{Command, Done, Mailbox, TakenUp};
+use super::handle::{Command, Done, Mailbox, SharedNames, TakenUp};
 use super::launches::Launches;
 use super::ledger::Ledger;
 use super::measuring::Measuring;
@@ -69,6 +69,8 @@ pub(super) struct Driver {
     commands: Receiver<Command>,
     runs: Runs,
     means: Means,
+    /// Those by which handles find components.
+    names: SharedNames,
     readers: Readers,
     /// What has happened in this round: told when the round's work is done, so that nobody waits for the telling.
     outbox: Vec<Event>,
@@ -86,7 +88,7 @@ impl Driver {
     pub(super) fn new(
         core: Core,
         poller: Arc<Poller>,
-        (commands, mailbox): (Receiver<Command>, Mailbox),
+        (commands, mailbox, names): (Receiver<Command>, Mailbox, SharedNames),
         means: Means,
         readers: Readers,
         sigchld: Option<OwnedFd>,
@@ -105,6 +107,7 @@ impl Driver {
             poller,
             commands,
             means,
+            names,
             readers,
             outbox: Vec::new(),
             sigchld,
@@ -294,7 +297,10 @@ impl Driver {
 
     fn carry_out(&mut self, action: Action, now: Duration) -> Option<Input> {
         match action {
-            Action::Spawn { run } => return self.spawn(run, now),
+            Action::Spawn { run } => {
+                self.ledger.begins(run.component, self.core.spec(run.component));
+                return self.spawn(run, now);
+            }
             Action::Signal { run, signal, to } => self.runs.signal(run, signal, to),
             Action::Forward { run, signal } => self.runs.forward(run, signal),
             Action::Begin { task } => return self.begin(task),
@@ -307,6 +313,11 @@ impl Driver {
             Action::Remember { key } => {
                 self.changed.insert(key);
             }
+            Action::Lineup => {
+                self.names.renew(&self.core);
+                self.core.specs().for_each(|(key, spec)| self.ledger.knows(key, spec));
+            }
+            Action::Dismiss { key } => self.dismiss(key),
             Action::Emit(event) => self.outbox.push(event),
             Action::Accepted { request } => self.answer(request, Ok(request)),
             Action::Refused { request, why } => {
@@ -328,11 +339,24 @@ impl Driver {
 
     fn write_down(&mut self) {
         while let Some(key) = self.changed.pop_first() {
+            if !self.core.has(key) {
+                continue;
+            }
             let memory = self.core.memory(key);
             let run = memory.run().map(|(number, _)| RunId { component: key, number });
             let identity = run.and_then(|run| self.runs.identity(run));
             self.ledger.remember(key, &self.core.spec(key).id, memory, identity);
         }
+    }
+
+    /// Nothing of this component is left, and it is none any more.
+    fn dismiss(&mut self, key: u32) {
+        self.changed.remove(&key);
+        self.ledger.forget(key);
+        self.means.launches.forget(key);
+        self.means.tasks.forget(key);
+        self.means.pump.forget(key);
+        self.runs.forget_group(key);
     }
 
     fn begin(&mut self, task: TaskId) -> Option<Input> {

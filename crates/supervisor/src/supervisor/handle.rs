@@ -1,5 +1,8 @@
 //! How other threads ask the driver for things.
 
+mod applying;
+
+pub use self::applying::ApplyError;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,12 +15,13 @@ use polling::Poller;
 use super::launches::Named;
 use super::runs::Looked;
 use super::tasks::{Answer, Failure};
-use crate::core::{Ask, RequestId};
+use crate::core::{Ask, Core, RequestId};
 use crate::error::SpawnError;
 use crate::event::Event;
 use crate::names::Names;
 use crate::os::{self, Account, ControlGroup, Meter};
 use crate::output::News;
+use crate::plan::{Plan, Setup};
 use crate::request::{Dependants, Outcome, Request, RequestError, Targets, Until};
 use crate::run::RunId;
 use crate::signal::Signal;
@@ -39,6 +43,11 @@ pub(super) enum Command {
     Status {
         keys: Vec<u32>,
         answer: Sender<Status>,
+    },
+    /// What would happen if this were to be supervised?
+    Plan {
+        setup: Arc<Setup>,
+        answer: Sender<Plan>,
     },
     Specs {
         keys: Vec<u32>,
@@ -120,6 +129,29 @@ pub(super) fn command_queue() -> (Sender<Command>, Receiver<Command>) {
     unbounded()
 }
 
+/// The names by which components are found: others are put in their place as soon as other components are there.
+#[derive(Clone, Debug)]
+pub(super) struct SharedNames(Arc<Mutex<Arc<Names>>>);
+
+impl SharedNames {
+    pub(super) fn of(core: &Core) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(names_of(core)))))
+    }
+
+    /// Other components are there.
+    pub(super) fn renew(&self, core: &Core) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(names_of(core));
+    }
+
+    fn now(&self) -> Arc<Names> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn names_of(core: &Core) -> Names {
+    Names::new(core.specs()).with_leaving(core.leaving())
+}
+
 /// Asks a running supervisor for things, from any thread. Cheap to clone.
 ///
 /// Each request returns as soon as the supervisor has taken it up; [`Pending::wait`] waits until what was asked for
@@ -128,13 +160,13 @@ pub(super) fn command_queue() -> (Sender<Command>, Receiver<Command>) {
 pub struct Handle {
     commands: Sender<Command>,
     poller: Arc<Poller>,
-    names: Arc<Names>,
+    names: SharedNames,
     /// Shared by those who ask for a status, and by nobody else.
     meter: Arc<Mutex<Meter>>,
 }
 
 impl Handle {
-    pub(super) fn new(commands: Sender<Command>, poller: Arc<Poller>, names: Arc<Names>) -> Self {
+    pub(super) fn new(commands: Sender<Command>, poller: Arc<Poller>, names: SharedNames) -> Self {
         Self { commands, poller, names, meter: Arc::default() }
     }
 
@@ -279,7 +311,11 @@ impl Handle {
     /// # Errors
     /// As [`Handle::status_of`].
     pub fn states_of(&self, targets: impl Into<Targets>) -> Result<Status, RequestError> {
-        let keys = self.names.resolve(&targets.into())?;
+        let names = self.names.now();
+        let keys = match targets.into() {
+            Targets::All => names.all_and_leaving(),
+            targets => names.resolve(&targets)?,
+        };
         self.call(|answer| Command::Status { keys, answer })
     }
 
@@ -288,7 +324,7 @@ impl Handle {
     /// # Errors
     /// As [`Handle::status_of`].
     pub fn specs(&self, targets: impl Into<Targets>) -> Result<Vec<ProcessSpec>, RequestError> {
-        let keys = self.names.resolve(&targets.into())?;
+        let keys = self.names.now().resolve(&targets.into())?;
         self.call(|answer| Command::Specs { keys, answer })
     }
 
@@ -297,7 +333,7 @@ impl Handle {
     /// # Errors
     /// [`RequestError`] if there is no component of this id or the supervisor has ended.
     pub fn detail(&self, id: &ComponentId) -> Result<Detail, RequestError> {
-        let key = self.names.key(id)?;
+        let key = self.names.now().key(id)?;
         let (mut detail, group) = self.call(|answer| Command::Detail { key, answer })?;
         if let Some(pid) = detail.component.pid {
             let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
@@ -312,8 +348,9 @@ impl Handle {
     /// # Errors
     /// [`RequestError::Unknown`] if a name means nothing.
     pub fn meant_by(&self, targets: &Targets) -> Result<Vec<ComponentId>, RequestError> {
-        let keys = self.names.resolve(targets)?;
-        Ok(keys.into_iter().filter_map(|key| self.names.id(key)).cloned().collect())
+        let names = self.names.now();
+        let keys = names.resolve(targets)?;
+        Ok(keys.into_iter().filter_map(|key| names.id(key)).cloned().collect())
     }
 
     /// A reader of all that happens from now on, the oldest first.
@@ -359,19 +396,16 @@ impl Handle {
         by: impl Into<Arc<str>>,
         done: impl FnOnce(Outcome) + Send + 'static,
     ) -> Result<Submitted, RequestError> {
+        let names = self.names.now();
         let ask = match request {
-            Request::Start(targets) => Ask::Start(self.names.resolve(&targets)?),
-            Request::Stop { targets, dependants } => {
-                Ask::Stop { keys: self.names.resolve(&targets)?, dependants }
-            }
-            Request::Restart(targets) => Ask::Restart(self.names.resolve(&targets)?),
-            Request::Reset(targets) => Ask::Reset(self.names.resolve(&targets)?),
-            Request::Reload(targets) => Ask::Reload(self.names.resolve(&targets)?),
-            Request::Signal { targets, signal } => {
-                Ask::Signal { keys: self.names.resolve(&targets)?, signal }
-            }
-            Request::Rotate(targets) => Ask::Rotate(self.names.resolve(&targets)?),
-            Request::Wait { targets, until } => Ask::Wait { keys: self.names.resolve(&targets)?, until },
+            Request::Start(targets) => Ask::Start(names.resolve(&targets)?),
+            Request::Stop { targets, dependants } => Ask::Stop { keys: names.resolve(&targets)?, dependants },
+            Request::Restart(targets) => Ask::Restart(names.resolve(&targets)?),
+            Request::Reset(targets) => Ask::Reset(names.resolve(&targets)?),
+            Request::Reload(targets) => Ask::Reload(names.resolve(&targets)?),
+            Request::Signal { targets, signal } => Ask::Signal { keys: names.resolve(&targets)?, signal },
+            Request::Rotate(targets) => Ask::Rotate(names.resolve(&targets)?),
+            Request::Wait { targets, until } => Ask::Wait { keys: names.resolve(&targets)?, until },
             Request::Shutdown { immediately } => Ask::Shutdown { immediately },
         };
         let taken_up =

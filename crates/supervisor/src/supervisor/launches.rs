@@ -112,6 +112,11 @@ impl Launches {
         self.accounts.get(&component).cloned()
     }
 
+    /// A component is none any more.
+    pub(super) fn forget(&mut self, component: u32) {
+        self.accounts.remove(&component);
+    }
+
     /// Has the account of a run looked up; [`found`](Self::found) tells of it.
     ///
     /// # Errors

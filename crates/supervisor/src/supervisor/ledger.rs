@@ -1,26 +1,26 @@
 //! What is written down of components as they go, so that another supervisor can go on where this one is killed; and the
 //! answers that wait for that: whoever is told that something is stopped may rely on it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
 use super::handle::{Command, Mailbox};
-use super::records::{Held, Record, Recorded, Recorder, Records};
-use super::takeover;
+use super::records::{Held, Record, Recorded, Recorder, Records, digest};
 use crate::core::{Memory, RequestId};
 use crate::os::Identity;
 use crate::request::Outcome;
 use crate::spec::{ComponentId, ProcessSpec};
+use crate::tokens::Key;
 
 /// The records as the driver writes them. Without a folder for them it writes none, and nothing waits.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     recorder: Option<Recorder>,
-    /// By key: what the component is started with.
-    digests: Vec<Box<str>>,
-    /// Those that are only being stopped: they are components no longer.
-    strangers: HashSet<u32>,
+    /// By key: what the component is called, and what its run was started with, or will be.
+    digests: HashMap<u32, (ComponentId, Box<str>)>,
+    /// With which digests are made.
+    key: Option<Key>,
     held: Held<(RequestId, Outcome)>,
     /// What was wrong with what an earlier supervisor has left, or keeps us from writing: a sentence each.
     conditions: Vec<String>,
@@ -33,18 +33,42 @@ impl Ledger {
     /// If there can be no thread for it.
     pub(super) fn new<'a>(
         records: Records,
-        specs: impl Iterator<Item = &'a ProcessSpec>,
+        specs: impl Iterator<Item = (u32, &'a ProcessSpec)>,
         mailbox: Mailbox,
     ) -> io::Result<Self> {
-        let (mut digests, mut strangers) = (Vec::new(), HashSet::new());
-        for (key, spec) in (0..).zip(specs) {
-            digests.push(records.digest(spec).into());
-            if takeover::is_stranger(spec) {
-                strangers.insert(key);
-            }
-        }
+        let key = records.key();
+        let digests =
+            specs.map(|(component, spec)| (component, (spec.id.clone(), digest(spec, key).into()))).collect();
         let recorder = records.recorder(move || mailbox.send(Command::Recorded))?;
-        Ok(Self { recorder: Some(recorder), digests, strangers, ..Self::default() })
+        Ok(Self { recorder: Some(recorder), key: Some(key), digests, ..Self::default() })
+    }
+
+    /// The run of a component goes on that was started with something else than it would be now.
+    pub(super) fn goes_on_with(&mut self, key: u32, digest: String) {
+        if let Some((_, its)) = self.digests.get_mut(&key) {
+            *its = digest.into();
+        }
+    }
+
+    /// There is this component, of which something may be written down before it is begun.
+    pub(super) fn knows(&mut self, component: u32, spec: &ProcessSpec) {
+        if !self.digests.contains_key(&component) {
+            self.begins(component, spec);
+        }
+    }
+
+    /// A component is begun as this.
+    pub(super) fn begins(&mut self, component: u32, spec: &ProcessSpec) {
+        if let Some(key) = self.key {
+            self.digests.insert(component, (spec.id.clone(), digest(spec, key).into()));
+        }
+    }
+
+    /// There is nothing to be known of a component any more.
+    pub(super) fn forget(&mut self, key: u32) {
+        if let (Some((id, _)), Some(recorder)) = (self.digests.remove(&key), &self.recorder) {
+            recorder.forget(&id);
+        }
     }
 
     /// Tells people this from now on.
@@ -55,12 +79,9 @@ impl Ledger {
     /// Has this written down of a component.
     pub(super) fn remember(&self, key: u32, id: &ComponentId, memory: Memory, main: Option<Identity>) {
         let Some(recorder) = &self.recorder else { return };
-        if self.strangers.contains(&key) && memory.run().is_none() {
-            return recorder.forget(id);
-        }
         let run = memory.run().map(|(number, _)| number);
         let process = run.zip(main).map(|(run, identity)| Recorded { run, identity });
-        let digest = self.digests.get(key as usize).map_or_else(String::new, ToString::to_string);
+        let digest = self.digests.get(&key).map_or_else(String::new, |(_, digest)| digest.to_string());
         recorder.remember(id, &Record { memory, process, digest });
     }
 

@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 #[cfg(fuzzing)]
 pub(crate) use builder::check;
 pub use builder::{Builder, StartError};
-pub use handle::{Handle, Pending, Submitted};
+pub use handle::{ApplyError, Handle, Pending, Submitted};
 pub use prober::{HttpQuestion, ProbeAnswer, Prober};
 #[cfg(fuzzing)]
 pub(crate) use records::is_record;

@@ -25,6 +25,7 @@ use crate::os::{Identity, Place, words};
 use crate::spec::{ComponentId, ProcessSpec};
 use crate::tokens::{Key, Tokens};
 
+pub(super) use self::digest::digest;
 pub(super) use self::finding::{Found, Main, Sought, find};
 pub(super) use self::recorder::{Held, Recorder};
 
@@ -123,6 +124,11 @@ impl Records {
     /// to be what its specification says.
     pub(super) fn digest(&self, spec: &ProcessSpec) -> String {
         digest::digest(spec, self.key)
+    }
+
+    /// The key with which that is made.
+    pub(super) fn key(&self) -> Key {
+        self.key
     }
 
     /// Everything that is written down.

@@ -45,6 +45,8 @@ pub(super) struct Left {
     pub(super) run: Option<(u64, Main)>,
     /// Whether that was begun with another specification than the present one.
     pub(super) is_outdated: bool,
+    /// With what it was begun, in so many bits, if that is known.
+    pub(super) digest: Option<String>,
 }
 
 impl Past {
@@ -97,7 +99,7 @@ impl Past {
         core: &Core,
         groups: Option<ControlGroups>,
     ) -> io::Result<(Records, Legacy)> {
-        let keys: Vec<_> = (0..).zip(core.specs()).collect();
+        let keys: Vec<_> = core.specs().chain(core.leaving()).collect();
         let sought = keys.iter().map(|(_, spec)| {
             let record = self.by_id.get(&spec.id);
             Sought {
@@ -135,15 +137,16 @@ impl Past {
             if record.is_none() && found.is_none() {
                 continue;
             }
-            let digest = self.records.digest(spec);
-            let is_outdated = record.as_ref().is_some_and(|record| record.digest != digest);
-            let memory = record.map_or_else(Memory::of_nobody, |record| record.memory);
+            let present = self.records.digest(spec);
+            let is_outdated = record.as_ref().is_some_and(|record| record.digest != present);
+            let (memory, digest) = record
+                .map_or_else(|| (Memory::of_nobody(), None), |record| (record.memory, Some(record.digest)));
             let memory = if is_stranger(spec) { memory.unwanted() } else { memory };
             let run = found.map(|Found { run, main, leftovers: its, .. }| {
                 leftovers.extend(its);
                 (run, main)
             });
-            legacy.left.push(Left { key, memory, run, is_outdated });
+            legacy.left.push(Left { key, memory, run, is_outdated, digest });
         }
         legacy.conditions.extend(end_all(&leftovers));
         Ok((self.records, legacy))

@@ -111,6 +111,11 @@ impl Tasks {
         }
     }
 
+    /// A component is none any more.
+    pub(super) fn forget(&mut self, component: u32) {
+        self.last_runs.remove(&component);
+    }
+
     /// The main process of a run has ended: keeps what its cleanup will be told of it.
     pub(super) fn remember(&mut self, run: RunId, runs: &Runs, spec: &ProcessSpec) {
         if spec.cleanup.is_some()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::{SpawnError, SpawnStep};
 use crate::run::Exit;
 use crate::signal::Signal;
-use crate::spec::ProcessSpec;
+use crate::spec::{ComponentId, ProcessSpec};
 
 /// A component that is not there: it does what its [`Behaviour`] says.
 #[derive(Clone)]
@@ -40,6 +40,12 @@ impl Mock {
     pub fn with(mut self, change: impl FnOnce(&mut ProcessSpec)) -> Self {
         change(&mut self.spec);
         self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> ComponentId {
+        self.spec.id.clone()
     }
 
     /// Behaves so in every run.

@@ -17,7 +17,7 @@ use crate::spec::{ProcessSpec, RestartBudget};
 #[derive(Debug)]
 pub(super) struct Witness {
     seed: u64,
-    books: Vec<Book>,
+    books: BTreeMap<u32, Book>,
     by_id: HashMap<String, u32>,
     /// The members of each group.
     groups: HashMap<String, Vec<u32>>,
@@ -41,17 +41,11 @@ pub(super) struct Witness {
 
 impl Witness {
     pub(super) fn new(seed: u64, specs: &[ProcessSpec], budget: Option<RestartBudget>) -> Self {
-        let books = Book::of_all(specs, budget.is_some());
-        let mut groups: HashMap<_, Vec<_>> = HashMap::new();
-        for (key, book) in (0..).zip(&books) {
-            if let Some(group) = &book.group {
-                groups.entry(group.clone()).or_default().push(key);
-            }
-        }
-        Self {
+        let books = (0..).zip(specs).map(|(key, spec)| (key, Book::new(spec))).collect();
+        let mut witness = Self {
             seed,
-            by_id: (0..).zip(&books).map(|(key, book)| (book.id.clone(), key)).collect(),
-            groups,
+            by_id: HashMap::new(),
+            groups: HashMap::new(),
             books,
             stopping: BTreeSet::new(),
             budget,
@@ -64,11 +58,67 @@ impl Witness {
             stopping_everything: false,
             killing_everything: false,
             undisturbed: true,
+        };
+        witness.relate();
+        witness
+    }
+
+    /// Who is called how, who belongs to which group, and who needs whom.
+    fn relate(&mut self) {
+        book::relate(&mut self.books, self.budget.is_some());
+        self.by_id = self.books.iter().map(|(key, book)| (book.id.clone(), *key)).collect();
+        self.groups.clear();
+        for (key, book) in &self.books {
+            if let Some(group) = &book.group {
+                self.groups.entry(group.clone()).or_default().push(*key);
+            }
         }
     }
 
+    /// These are the components from now on, and those that leave.
+    pub(super) fn lineup(
+        &mut self,
+        specs: &[(u32, ProcessSpec)],
+        leaving: &[u32],
+        budget: Option<RestartBudget>,
+    ) {
+        self.undisturbed = false;
+        let is_there = |key: &u32| leaving.contains(key) || specs.iter().any(|(its, _)| its == key);
+        self.books.retain(|key, _| is_there(key));
+        self.stopping.retain(is_there);
+        self.remembered.retain(|key, _| is_there(key));
+        for key in leaving {
+            let book = self.book_mut(*key);
+            (book.is_leaving, book.forbidden, book.forbidden_before) = (true, true, true);
+        }
+        for (key, spec) in specs {
+            self.books.entry(*key).or_insert_with(|| Book::new(spec)).revise(spec);
+        }
+        if self.budget != budget {
+            self.budget = budget;
+            self.restarts.clear();
+        }
+        self.relate();
+    }
+
+    /// Another supervisor knows the components by other keys; those that have none there are none any more.
+    pub(super) fn rekey(&mut self, key_of: &dyn Fn(u32) -> Option<u32>) {
+        let books = std::mem::take(&mut self.books);
+        let known = books.into_iter().filter_map(|(key, book)| Some((key_of(key)?, book)));
+        self.books = known.collect();
+        for (key, book) in &mut self.books {
+            book.run.iter_mut().for_each(|run| run.component = *key);
+            book.exits_told = book.exits_told.iter().map(|run| RunId { component: *key, ..*run }).collect();
+        }
+        self.relate();
+    }
+
+    fn book_mut(&mut self, key: u32) -> &mut Book {
+        self.books.get_mut(&key).expect("a key is of a component")
+    }
+
     pub(super) fn runs(&self, key: u32) -> usize {
-        self.books[key as usize].runs
+        self.books[&key].runs
     }
 
     pub(super) fn asked(&mut self, request: RequestId, ask: &Ask) {
@@ -77,16 +127,17 @@ impl Witness {
 
     /// Nothing of the run is left, and its pids may be used again.
     pub(super) fn gone(&mut self, run: RunId) {
-        let book = &mut self.books[run.component as usize];
+        let Some(book) = self.books.get_mut(&run.component) else { return };
         if book.run == Some(run) {
             book.run = None;
             book.unkillable = false;
+            book.go_by_spec();
         }
     }
 
     /// This is the last run of a component that another supervisor knows of; later ones have left nothing behind.
     pub(super) fn is_found(&mut self, key: u32, run: Option<RunId>) {
-        self.books[key as usize].run = run;
+        self.book_mut(key).run = run;
     }
 
     /// The supervisor was killed: what it was doing about runs begins anew, and a shutdown is forgotten. `forgetful`: what it
@@ -98,15 +149,18 @@ impl Witness {
             // Only whoever was answered may rely on it.
             for request in self.accepted.difference(&self.answered) {
                 if let Some(Ask::Stop { keys, .. }) = self.asks.get(request) {
-                    keys.iter().for_each(|key| self.books[*key as usize].forbidden = false);
+                    for key in keys {
+                        self.books.get_mut(key).into_iter().for_each(|book| book.forbidden = false);
+                    }
                 }
             }
         }
         self.answered.extend(self.accepted.iter());
         self.undisturbed = false;
-        for book in &mut self.books {
+        for book in self.books.values_mut() {
             book.told_to_stop = None;
             book.killed = false;
+            book.is_recalled();
             book.impatient = false;
             book.unkillable = false;
             if self.stopping_everything {
@@ -146,6 +200,7 @@ impl Witness {
                 | Ask::Signal { keys, .. }
                 | Ask::Rotate(keys)
                 | Ask::Wait { keys, .. } => keys.clone(),
+                Ask::Apply { .. } => self.by_id.values().copied().collect(),
                 Ask::Shutdown { .. } | Ask::Leave => Vec::new(),
             },
             Input::Spawned { run, .. }
@@ -163,8 +218,8 @@ impl Witness {
     /// These, those that need them, and the others of their groups: whoever may have to do something because of these.
     pub(super) fn around(&self, keys: &BTreeSet<u32>) -> Vec<u32> {
         let mut all = keys.clone();
-        for book in keys.iter().map(|key| &self.books[*key as usize]) {
-            all.extend(book.needed_by.iter().map(|place| *place as u32));
+        for book in keys.iter().filter_map(|key| self.books.get(key)) {
+            all.extend(&book.needed_by);
             all.extend(book.group.iter().flat_map(|group| &self.groups[group]));
         }
         all.into_iter().collect()
@@ -191,7 +246,7 @@ impl Witness {
             Action::Signal { run, .. } => self.check_stop(*run, lives),
             Action::Kill { run } => self.check_kill(now, *run),
             Action::Begin { task } => {
-                let book = &self.books[task.run.component as usize];
+                let book = &self.books[&task.run.component];
                 let is_its_own =
                     book.run == Some(task.run) || task.task == Task::Cleanup && book.run.is_none();
                 self.check(is_its_own, "S2", format_args!("a task is for an old run of {}", book.id));
@@ -205,7 +260,7 @@ impl Witness {
                 self.check(was_there, "S10", format_args!("a task is given up that is not under way"));
             }
             Action::Look { run } => {
-                let book = &self.books[run.component as usize];
+                let book = &self.books[&run.component];
                 let is_its_own = book.run == Some(*run) && book.unkillable;
                 self.check(
                     is_its_own,
@@ -217,7 +272,9 @@ impl Witness {
             | Action::Measure { .. }
             | Action::Inspect { .. }
             | Action::Rotate { .. }
-            | Action::Remember { .. } => {}
+            | Action::Remember { .. }
+            | Action::Lineup
+            | Action::Dismiss { .. } => {}
             Action::Accepted { request } => {
                 let once = self.accepted.insert(*request);
                 self.check(once, "S13", format_args!("a request is accepted twice"));
@@ -244,8 +301,8 @@ impl Witness {
             // Nothing is stopped by that, and whoever waits for an answer gets none: as when it is killed.
             Action::Leave => {}
             Action::End { .. } => {
-                for (key, book) in (0..).zip(&self.books) {
-                    let left = lives(key) && !book.unkillable;
+                for (key, book) in &self.books {
+                    let left = lives(*key) && !book.unkillable;
                     self.check(
                         !left,
                         "S5",
@@ -268,7 +325,7 @@ impl Witness {
             Some(Ask::Shutdown { immediately }) => {
                 self.killing_everything |= *immediately || self.stopping_everything;
                 self.stopping_everything = true;
-                ((0..).zip(&self.books).map(|(key, _)| key).collect(), true)
+                (self.books.keys().copied().collect(), true)
             }
             Some(
                 Ask::Reset(_)
@@ -276,16 +333,16 @@ impl Witness {
                 | Ask::Signal { .. }
                 | Ask::Rotate(_)
                 | Ask::Wait { .. }
+                | Ask::Apply { .. }
                 | Ask::Leave,
-            ) => {
-                return;
-            }
+            ) => return,
             None => return self.check(false, "S13", format_args!("a request is accepted that nobody made")),
         };
         for key in keys {
-            let book = &mut self.books[key as usize];
+            let stopping_everything = self.stopping_everything;
+            let book = self.book_mut(key);
             book.forbidden = forbidden;
-            if !self.stopping_everything {
+            if !stopping_everything {
                 book.forbidden_before = forbidden;
             }
             book.next_try = None;
@@ -299,9 +356,9 @@ impl Witness {
         let mut all = keys.to_vec();
         let mut index = 0;
         while let Some(key) = all.get(index).copied() {
-            for (needed, _) in &self.books[key as usize].needs {
-                if !all.contains(&(*needed as u32)) {
-                    all.push(*needed as u32);
+            for (needed, _) in &self.books[&key].needs {
+                if !all.contains(needed) {
+                    all.push(*needed);
                 }
             }
             index += 1;
@@ -311,15 +368,16 @@ impl Witness {
 
     /// Takes note of what is told of a component.
     fn note(&mut self, now: Duration, key: u32, kind: &EventKind, alive: bool) {
-        let book = &mut self.books[key as usize];
+        let book = self.book_mut(key);
         let fault = book.note(now, kind, alive);
-        if book.told_to_stop.is_some() && !book.killed {
+        let is_told = book.told_to_stop.is_some() && !book.killed;
+        if is_told {
             self.stopping.insert(key);
         } else {
             self.stopping.remove(&key);
         }
         if let Some((invariant, text)) = fault {
-            self.check(false, invariant, format_args!("{}: {text}", self.books[key as usize].id));
+            self.check(false, invariant, format_args!("{}: {text}", self.books[&key].id));
         }
     }
 

@@ -17,10 +17,11 @@ use super::witness::Witness;
 use crate::core::{Ask, Core, Input, RequestId, Rules};
 use crate::event::Event;
 use crate::names::Names;
+use crate::plan::{self, Plan, Setup};
 use crate::request::{Dependants, Outcome, RequestError, Targets, Until};
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
-use crate::spec::{OnGiveUp, RestartBudget};
+use crate::spec::{OnGiveUp, ProcessSpec, RestartBudget};
 use crate::status::{ComponentStatus, Detail, Status};
 
 /// A world of more components is checked after each step only where the step was about them, and around that.
@@ -34,8 +35,13 @@ pub struct World {
     seed: u64,
     memories: Memories,
     names: Names,
-    mocks: Vec<Mock>,
-    draws: Vec<Draws>,
+    /// By key.
+    mocks: BTreeMap<u32, Mock>,
+    /// All that have ever been given, the last ones last.
+    cast: Vec<Mock>,
+    /// What the last run of each was begun as.
+    begun_as: BTreeMap<u32, ProcessSpec>,
+    draws: BTreeMap<u32, Draws>,
     hostility: Hostility,
     /// The supervisor lacks what it takes to begin anything.
     is_short: bool,
@@ -118,12 +124,14 @@ impl World {
             ends_when_done,
         };
         let mocks: Vec<_> = mocks.into_iter().collect();
-        let core = Core::new(mocks.iter().map(|mock| mock.spec.clone()).collect(), rules, seed);
-        let mut mocks: HashMap<_, _> = mocks.into_iter().map(|mock| (mock.spec.id.clone(), mock)).collect();
-        let mocks: Vec<_> = core.specs().filter_map(|spec| mocks.remove(&spec.id)).collect();
-        let specs: Vec<_> = mocks.iter().map(|mock| mock.spec.clone()).collect();
+        let specs = mocks.iter().map(|mock| mock.spec.clone()).collect();
+        let core = Core::new(specs, Vec::new(), rules, seed);
+        let by_id: HashMap<_, _> = mocks.iter().map(|mock| (mock.spec.id.clone(), mock.clone())).collect();
+        let in_order = core.specs().filter_map(|(key, spec)| Some((key, by_id.get(&spec.id)?.clone())));
+        let in_order: BTreeMap<_, _> = in_order.collect();
+        let specs: Vec<_> = core.specs().map(|(_, spec)| spec.clone()).collect();
         let witness = Witness::new(seed, &specs, restart_budget);
-        let draws = specs.iter().map(|spec| Draws::new(seed, spec.id.as_str())).collect();
+        let draws = (0..).zip(&specs).map(|(key, spec)| (key, Draws::new(seed, spec.id.as_str()))).collect();
         let mut world = Self {
             names: Names::new(core.specs()),
             witness,
@@ -132,7 +140,9 @@ impl World {
             seed,
             memories: Memories::default(),
             core,
-            mocks,
+            mocks: in_order,
+            cast: mocks,
+            begun_as: BTreeMap::new(),
             hostility,
             is_short: false,
             news_comes_late: hostility.late || hostility.early_deaths,
@@ -263,6 +273,26 @@ impl World {
         self.ask(Ask::Shutdown { immediately: true })
     }
 
+    /// What an [apply](Self::apply) of these would do.
+    #[must_use]
+    pub fn plan(&self, mocks: impl IntoIterator<Item = Mock>) -> Plan {
+        self.core.plan(&self.setup_of(mocks.into_iter().map(|mock| mock.spec)))
+    }
+
+    /// Asks for these to be supervised in the place of what there is. They are known by their ids.
+    pub fn apply(&mut self, mocks: impl IntoIterator<Item = Mock>) -> Ticket {
+        self.apply_for(mocks, None)
+    }
+
+    /// The same, and for everything to go back unless all that is begun for that is ready within so long.
+    pub fn apply_confirming(
+        &mut self,
+        mocks: impl IntoIterator<Item = Mock>,
+        ready_within: Duration,
+    ) -> Ticket {
+        self.apply_for(mocks, Some(ready_within))
+    }
+
     /// What has come of a request: `None` while it is open, or if it was refused.
     #[must_use]
     pub fn outcome(&self, ticket: Ticket) -> Option<&Outcome> {
@@ -279,7 +309,7 @@ impl World {
     pub fn crash(&mut self, id: &str) {
         let exit = Exit::Signal { signal: 9, core_dumped: false };
         for process in self.alive_of(id, |process| process.is_main.then_some(process.serial)) {
-            self.plan(Duration::ZERO, Happening::Ends { process, exit });
+            self.foresee(Duration::ZERO, Happening::Ends { process, exit });
         }
         self.run_for(Duration::ZERO);
     }
@@ -301,7 +331,13 @@ impl World {
     /// What is true of every component now, as a person would be told.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.core.status(self.now, &self.names.all())
+        self.core.status(self.now, &self.names.all_and_leaving())
+    }
+
+    /// Whether there is a component of this name, be it that it is about to be no more.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        self.names.resolve(&Targets::from(id)).is_ok()
     }
 
     /// One component from all sides, but for its processes.
@@ -380,6 +416,41 @@ impl World {
         }
     }
 
+    fn apply_for(&mut self, mocks: impl IntoIterator<Item = Mock>, confirm: Option<Duration>) -> Ticket {
+        let mocks: Vec<_> = mocks.into_iter().collect();
+        let setup = Arc::new(self.setup_of(mocks.iter().map(|mock| mock.spec.clone())));
+        self.cast.extend(mocks);
+        self.ask(Ask::Apply { setup, confirm })
+    }
+
+    fn setup_of(&self, specs: impl Iterator<Item = ProcessSpec>) -> Setup {
+        Setup {
+            components: specs.collect(),
+            restart_budget: self.rules.budget,
+            on_give_up: self.rules.on_give_up,
+        }
+    }
+
+    /// Other components are there: each behaves as the last one that was given with its id and its specification.
+    fn recast(&mut self) {
+        let specs: Vec<_> = self.core.specs().map(|(key, spec)| (key, spec.clone())).collect();
+        let leaving: Vec<_> = self.core.leaving().map(|(key, _)| key).collect();
+        for (key, spec) in &specs {
+            let is_meant =
+                |mock: &&Mock| mock.spec.id == spec.id && plan::differences(&mock.spec, spec).is_empty();
+            let mock = self.cast.iter().rev().find(is_meant).cloned();
+            self.mocks.insert(*key, mock.unwrap_or_else(|| Mock::of(spec.clone())));
+            self.draws
+                .entry(*key)
+                .or_insert_with(|| Draws::new(self.seed ^ u64::from(*key), spec.id.as_str()));
+        }
+        let is_there = |key: &u32| self.core.has(*key);
+        self.mocks.retain(|key, _| is_there(key));
+        self.begun_as.retain(|key, _| is_there(key));
+        self.names = Names::new(self.core.specs()).with_leaving(self.core.leaving());
+        self.witness.lineup(&specs, &leaving, self.rules.budget);
+    }
+
     fn ask(&mut self, ask: Ask) -> Ticket {
         self.requests += 1;
         let request = RequestId(self.requests);
@@ -390,4 +461,8 @@ impl World {
         }
         Ticket(request)
     }
+}
+
+fn draws_of(draws: &mut BTreeMap<u32, Draws>, key: u32) -> &mut Draws {
+    draws.get_mut(&key).expect("a key is of a component")
 }

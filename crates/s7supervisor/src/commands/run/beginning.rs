@@ -2,10 +2,10 @@
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
-use crossbeam_channel::{Receiver, bounded, never};
+use crossbeam_channel::{Receiver, bounded, never, unbounded};
 use signal_hook::consts::SIGCHLD;
 use supervisor::registry::{Config, Registry};
 use supervisor::{Builder, ComponentId, Handle, ProcessSpec, Supervisor};
@@ -13,6 +13,7 @@ use supervisor_control::wire::UpgradeDocument;
 use supervisor_control::{HttpProber, Server};
 use tracing::{error, info, warn};
 
+use super::applying::{Applier, Source};
 use super::handover::Handed;
 use super::home::Home;
 use super::narrate::Narrator;
@@ -45,7 +46,7 @@ pub(super) fn begin(place: &Place, asked: &Run, handed: Option<&Handed>) -> Resu
         }
     };
     let registry = place.load_for(asked.file.as_deref(), executable.clone())?;
-    let files = Fingerprint::of_registry(&registry);
+    let source: Source = Arc::new(Mutex::new(Some(Fingerprint::of_registry(&registry))));
     let locks =
         handed.map(Handed::locks).transpose().map_err(|error| cannot("take over the locks", &error))?;
     let is_heard = handed.is_some_and(|handed| !handed.kept.is_empty());
@@ -54,8 +55,9 @@ pub(super) fn begin(place: &Place, asked: &Run, handed: Option<&Handed>) -> Resu
     let signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
     let (found, successors) = bounded(1);
     let (temp, is_busy) = (home.temp.path().to_owned(), AtomicBool::new(false));
-    let examiner = Arc::new(Examiner { path, executable, temp, files, found, is_busy });
-    Supervision::begin(registry, home, signals, asked, (examiner, successors, handed))
+    let examiner = Arc::new(Examiner { path, executable, temp, source: Arc::clone(&source), found, is_busy });
+    let place = Place { temp: place.temp.clone(), ..place.absolute(&registry) };
+    Supervision::begin(registry, home, signals, asked, (examiner, successors, handed), (place, source))
 }
 
 impl Supervision {
@@ -65,6 +67,7 @@ impl Supervision {
         signals: Signals,
         asked: &Run,
         (examiner, successors, handed): (Arc<Examiner>, Receiver<Successor>, Option<&Handed>),
+        (place, source): (Place, Source),
     ) -> Result<Self, Failure> {
         let upgrade = handed.map(|handed| handed.note.upgrade.clone());
         let about = show::about(&registry, home.temp.path());
@@ -90,6 +93,18 @@ impl Supervision {
             Err(why) => info!("components run in no control groups of their own: {why}"),
         }
         let handle = supervisor.handle();
+        let (news, changes) = unbounded();
+        let applier = Arc::new(Applier {
+            handle: handle.clone(),
+            place,
+            executable: examiner.executable.clone(),
+            registry: registry.path.clone(),
+            source,
+            config: Mutex::new(registry.config.clone()),
+            level: home.log.level.clone(),
+            news,
+            is_busy: AtomicBool::new(false),
+        });
         let status_asked = bounded(1);
         let journal = keep_journal(to_journal, &home, &registry.path, upgrade.clone())
             .map_err(|error| cannot("keep a journal", &error));
@@ -100,6 +115,7 @@ impl Supervision {
                 journal: &journal,
                 status_asked: &status_asked.0,
                 examiner: &examiner,
+                applier: &applier,
                 upgrade: upgrade.as_ref(),
             };
             let server = serve_first(&handle, &home, &served, handed)?;
@@ -121,6 +137,8 @@ impl Supervision {
             about,
             examiner,
             successors,
+            applier,
+            changes,
             upgrade,
             server: Some(server),
             status_asked,

@@ -61,10 +61,12 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::Unwell { .. }
         | EventKind::Tripped { .. }
         | EventKind::OutputStored { problem: Some(_) }
+        | EventKind::GoneBack { .. }
         | EventKind::Lost { .. } => Level::WARN,
         EventKind::Started { .. }
         | EventKind::Exited { .. }
         | EventKind::Well { .. }
+        | EventKind::Confirmed
         | EventKind::Stopped
         | EventKind::Completed
         | EventKind::OutputStored { problem: None }

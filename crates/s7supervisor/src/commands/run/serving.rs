@@ -12,6 +12,7 @@ use supervisor_control::{HandedOver, Server};
 use tracing::{error, info};
 
 use super::Supervision;
+use super::applying::Applier;
 use super::home::Home;
 use super::successor::Examiner;
 use crate::temp_folder::SOCKET;
@@ -25,6 +26,7 @@ pub(super) struct Served<'a> {
     /// Is told of each status.
     pub(super) status_asked: &'a Sender<()>,
     pub(super) examiner: &'a Arc<Examiner>,
+    pub(super) applier: &'a Arc<Applier>,
     pub(super) upgrade: Option<&'a UpgradeDocument>,
 }
 
@@ -40,7 +42,7 @@ pub(super) fn serve(
     let Served { registry, journal, upgrade, .. } = *served;
     let (trouble, asked) = (journal.trouble(), served.status_asked.clone());
     let (examiner, level, log) = (Arc::clone(served.examiner), home.log.level.clone(), home.log.clone());
-    let about = served.about.clone();
+    let (about, applier) = (served.about.clone(), Arc::clone(served.applier));
     let folder = home.temp.folder().try_clone_to_owned()?;
     let builder = Server::builder(handle.clone())
         .condition(move || {
@@ -52,6 +54,7 @@ pub(super) fn serve(
         .about(move || about.clone())
         .registry(registry)
         .supervisor_version(env!("CARGO_PKG_VERSION"))
+        .changer(move |request| applier.change(request))
         .upgrader(move |request| examiner.examine(request))
         .upgrade(upgrade.cloned())
         .trace_level(move |asked, by| {
@@ -81,6 +84,7 @@ impl Supervision {
             journal: &self.journal,
             status_asked: &self.status_asked.0,
             examiner: &self.examiner,
+            applier: &self.applier,
             upgrade: self.upgrade.as_ref(),
         };
         match serve(&self.handle, &self.home, &served, listeners) {

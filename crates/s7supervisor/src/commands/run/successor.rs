@@ -7,8 +7,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -16,6 +16,7 @@ use rustix::fs::MemfdFlags;
 use supervisor::registry::Registry;
 use supervisor_control::UpgradeRequest;
 
+use super::applying::Source;
 use crate::commands::takeover_check::{Answer, HANDOVER_VERSION, Question};
 use crate::process::Process;
 
@@ -44,7 +45,8 @@ pub(super) struct Examiner {
     /// What `SV::supervisorExecutable` stands for.
     pub(super) executable: Option<PathBuf>,
     pub(super) temp: PathBuf,
-    pub(super) files: Fingerprint,
+    /// What the files held by which the supervisor goes.
+    pub(super) source: Source,
     pub(super) found: Sender<Successor>,
     pub(super) is_busy: AtomicBool,
 }
@@ -81,8 +83,13 @@ impl Examiner {
             // A script would pass any question on, and then be what the supervisor becomes.
             return Err("it is no program in machine code; name the program itself".to_owned());
         }
-        if self.files != Fingerprint::of(&self.files.paths) {
-            let advice = "take the change back, or stop the supervisor and start it again";
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(files) = source else {
+            let advice = "apply the registry that the supervisor was started with";
+            return Err(format!("what runs is by another registry; {advice}"));
+        };
+        if files != Fingerprint::of(&files.paths) {
+            let advice = "apply the change, or take it back";
             return Err(format!(
                 "the registry was changed since it was read, which touches components; {advice}"
             ));

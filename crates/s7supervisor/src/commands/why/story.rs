@@ -203,6 +203,9 @@ impl Reading<'_> {
 
     /// Whether what was asked for changed anything: a start of what is up already explains nothing.
     fn request(&mut self, document: &EventDocument) -> bool {
+        if let What::Applied { action, .. } = &document.what {
+            return self.was_applied(action);
+        }
         let What::Requested { verb, signal, .. } = &document.what else {
             let is_down = self.was_told_to_stop || self.next == Some(Part::State("stopped"));
             let is_why = is_down && matches!(document.what, What::ShuttingDown { given_up: Some(_) });
@@ -219,6 +222,20 @@ impl Reading<'_> {
             "reset" => self.story.complete = self.next == Some(Part::State("stopped")),
             "stop" | "shutdown" | "shutdown now" => return self.end_was_asked_for(),
             _ => {}
+        }
+        self.story.complete
+    }
+
+    /// Whether a changed registry is why it was begun, or was to end.
+    fn was_applied(&mut self, action: &str) -> bool {
+        if self.leader.is_some() {
+            return false;
+        }
+        match action {
+            "restart" => self.story.complete = self.could_begin() || self.was_told_to_stop,
+            "start" => self.story.complete = self.could_begin(),
+            "stop" => return self.end_was_asked_for(),
+            _ => return false,
         }
         self.story.complete
     }
@@ -297,7 +314,7 @@ fn part(what: &What) -> Part {
         What::SupervisorStarted { .. } => Part::Dawn,
         What::SupervisorEnded { .. } => Part::Dusk,
         What::Lost { .. } => Part::Gap,
-        What::Requested { .. } | What::ShuttingDown { .. } => Part::Request,
+        What::Requested { .. } | What::Applied { .. } | What::ShuttingDown { .. } => Part::Request,
         What::Spawned { .. } => Part::Birth,
         What::Exited { .. } | What::NotSpawned { .. } => Part::End,
         What::Judged { .. } | What::Regrouped { .. } => Part::Blow,

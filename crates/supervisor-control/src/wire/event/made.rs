@@ -121,6 +121,15 @@ impl What {
                 let end = LastExit::from(end);
                 Self::GivenUp { end: LastExit { message: clipped(&end.message), ..end } }
             }
+            EventKind::Applied { action, fields, by } => Self::Applied {
+                action: action.to_string(),
+                fields: fields.iter().map(ToString::to_string).collect(),
+                by: clipped(by),
+            },
+            EventKind::Confirmed => Self::Confirmed,
+            EventKind::GoneBack { failure } => {
+                Self::GoneBack { because_of: failure.component.to_string(), why: clipped(&failure.why) }
+            }
             EventKind::PolicyPanicked => Self::PolicyPanicked,
             EventKind::OutputStored { problem } => {
                 Self::OutputStored { problem: problem.as_ref().map(clipped) }

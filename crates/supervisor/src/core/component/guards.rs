@@ -48,7 +48,7 @@ pub(super) struct Guards {
 impl Guards {
     /// Those of a run that begins now; none if there is nothing to watch.
     pub(super) fn of_a_new_run(spec: &ProcessSpec, context: &Context<'_>) -> Option<Box<Self>> {
-        let (now, seed) = (context.now, context.seed);
+        let now = context.now;
         let is_watched = spec.readiness.is_some()
             || spec.health.is_some()
             || spec.watchdog.is_some()
@@ -63,9 +63,15 @@ impl Guards {
                 guards.probe = Some(Probe::of_readiness(now));
             }
         }
-        guards.measure_at =
-            spec.memory.map(|_| now.saturating_add(MEMORY_INTERVAL.mul_f64(share_of(spec, seed))));
+        guards.watch_memory(spec, context);
         Some(Box::new(guards))
+    }
+
+    /// It is watched how much memory it uses, or no longer.
+    pub(super) fn watch_memory(&mut self, spec: &ProcessSpec, context: &Context<'_>) {
+        let first = || context.now.saturating_add(MEMORY_INTERVAL.mul_f64(share_of(spec, context.seed)));
+        self.measure_at = spec.memory.map(|_| self.measure_at.unwrap_or_else(first));
+        self.too_large = None;
     }
 
     /// Readiness is no longer the question, but health is.
@@ -239,7 +245,9 @@ impl Component {
         }
         let Some(guards) = &mut self.guards else { return };
         let reload = guards.reload.take();
-        self.reload_is_broken |= reload.is_some();
+        if reload.is_some() {
+            self.broken_reload = Some("it ended meanwhile");
+        }
         let probe = match guards.probe.take() {
             Some(Probe::UnderWay { task, .. }) => Some(task),
             _ => None,

@@ -335,7 +335,7 @@ mod tests {
     fn past_runs_are_those_of_the_component_though_it_has_another_key_now() {
         let core = |names: [&str; 2]| {
             let specs = names.map(|name| ProcessSpec::new(name, "/mock").expect("a name"));
-            Core::new(specs.to_vec(), Rules::default(), 0)
+            Core::new(specs.to_vec(), Vec::new(), Rules::default(), 0)
         };
         let mut before = core(["a", "b"]);
         let run = RunId { component: 0, number: 1 };

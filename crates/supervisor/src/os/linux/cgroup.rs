@@ -142,7 +142,7 @@ impl ControlGroup {
     }
 
     /// Removes it and what groups somebody has made in it. It stays if anybody lives there.
-    fn remove(self) -> io::Result<()> {
+    pub(crate) fn remove(self) -> io::Result<()> {
         remove_below(&self.folder, DEEPEST);
         std::fs::remove_dir(&self.path)
     }

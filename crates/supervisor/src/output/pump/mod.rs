@@ -54,6 +54,8 @@ enum Command {
     Attach(Box<Run>),
     /// Nothing of this run is left.
     Ended(RunId),
+    /// This component is none any more: its logs are closed.
+    Forget(u32),
     /// Log files may have been moved away.
     Reopen,
     /// The files of a component's output are to end.
@@ -279,6 +281,15 @@ impl Pump {
         let has_pipes = matches!(spec.output, Output::File { .. }) || pattern_of(spec).is_some();
         // Refused only if the thread hangs or has ended, which `conditions` tells.
         has_pipes && self.thread.get().is_some_and(|thread| thread.send(Command::Ended(run)).is_ok())
+    }
+
+    /// A component is none any more, and nothing of it is left: its logs are closed.
+    pub(crate) fn forget(&self, component: u32) {
+        if let Some(thread) = self.thread.get() {
+            // Refused only if the thread hangs or has ended, which `conditions` tells.
+            let _ = thread.send(Command::Forget(component));
+            thread.wake();
+        }
     }
 
     /// Has the thread take up what was opened.

@@ -124,6 +124,7 @@ impl Worker {
                 match command {
                     Command::Attach(run) => self.attach(*run),
                     Command::Ended(run) => self.ended(run),
+                    Command::Forget(component) => self.dismiss(component),
                     Command::Reopen => self.reopen(),
                     Command::Rotate(rotation) => self.rotate(*rotation),
                     Command::Finish(limit) => return self.finish(limit),

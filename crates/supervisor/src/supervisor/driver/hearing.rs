@@ -47,6 +47,13 @@ impl Driver {
 
     /// Hears what the thread of the output has to tell.
     pub(super) fn hear_of_output(&mut self, news: News) {
+        let about = match &news {
+            News::Ready(run) | News::LastWords { run, .. } => run.component,
+            News::Stored { component, .. } | News::Rotated { component, .. } => *component,
+        };
+        if !self.core.has(about) {
+            return;
+        }
         let (component, kind) = match news {
             News::Ready(run) => return self.tell(Input::Ready { run }),
             News::Rotated { request, component: key, result } => {
@@ -74,6 +81,9 @@ impl Driver {
             Input::Notified { run, said: Said { status: Some(text), .. } } => (run.component, text),
             _ => return,
         };
+        if !self.core.has(component) {
+            return;
+        }
         if let Some(hidden) = self.core.spec(component).environment.hide_secrets(text) {
             *text = hidden.into();
         }

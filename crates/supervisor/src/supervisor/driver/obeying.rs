@@ -1,6 +1,6 @@
 //! What other threads send to the driver, and the answers that they get.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -29,10 +29,17 @@ impl Driver {
                 // Whoever asked may have gone away.
                 let _ = answer.try_send(status);
             }
-            Command::Specs { keys, answer } => {
-                // Whoever asked may have gone away.
-                let _ = answer.try_send(keys.iter().map(|key| self.core.spec(*key).clone()).collect());
+            Command::Plan { setup, answer } => {
+                let _ = answer.try_send(self.core.plan(&setup));
             }
+            Command::Specs { keys, answer } => {
+                let specs: HashMap<_, _> = self.core.specs().chain(self.core.leaving()).collect();
+                let specs = keys.iter().filter_map(|key| specs.get(key).copied().cloned());
+                // Whoever asked may have gone away.
+                let _ = answer.try_send(specs.collect());
+            }
+            // One that has left in this very moment is answered by nobody.
+            Command::Detail { key, .. } if !self.core.has(key) => {}
             Command::Detail { key, answer } => {
                 let detail = self.core.detail(self.now(), key);
                 let group = detail.component.run.and_then(|run| self.runs.control_group(run));
@@ -55,7 +62,7 @@ impl Driver {
             // Answers are released in each round.
             Command::Recorded => {
                 if self.ledger.is_bare() {
-                    self.changed.extend((0..).zip(self.core.specs()).map(|(key, _)| key));
+                    self.changed.extend(self.core.specs().chain(self.core.leaving()).map(|(key, _)| key));
                 }
             }
             Command::Measured { run, memory } => {
@@ -74,7 +81,7 @@ impl Driver {
     }
 
     fn ask(&mut self, ask: Ask, by: Arc<str>, taken_up: TakenUp, done: Done) {
-        if ask == Ask::Leave {
+        if let Ask::Leave = ask {
             // What was said until now, nobody can hear later.
             for run in self.means.voices.runs() {
                 self.hear_run(run);

@@ -19,7 +19,7 @@ impl Driver {
         self.runs.use_groups(legacy.groups);
         let goes_on: Vec<_> = legacy.left.iter().filter_map(Left::living).collect();
         for (id, number) in self.means.pump.standing()? {
-            let known = (0..).zip(self.core.specs()).find(|(_, spec)| spec.id == id);
+            let known = self.core.specs().chain(self.core.leaving()).find(|(_, spec)| spec.id == id);
             if known.is_some_and(|(component, _)| goes_on.contains(&RunId { component, number })) {
                 continue;
             }
@@ -44,7 +44,10 @@ impl Driver {
     }
 
     fn take_over_one(&mut self, left: Left) -> io::Result<()> {
-        let Left { key, memory, run, is_outdated } = left;
+        let Left { key, memory, run, is_outdated, digest } = left;
+        if let Some(digest) = digest {
+            self.ledger.goes_on_with(key, digest);
+        }
         if run.is_some() {
             // What is still to be run for it is run as it was.
             self.means.launches.learn(key, self.core.spec(key));

@@ -10,7 +10,7 @@ use crate::tokens::Key;
 
 /// Differs, for all that matters, where one of these would have to be started anew to become the other. It is the same in every
 /// version of this program, and with the key only: what is secret in the specification cannot be guessed from it.
-pub(super) fn digest(spec: &ProcessSpec, key: Key) -> String {
+pub(in crate::supervisor) fn digest(spec: &ProcessSpec, key: Key) -> String {
     // Whoever adds a field decides here.
     let ProcessSpec {
         executable,
@@ -113,6 +113,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::plan::takes_another_process;
     use crate::spec::{Readiness, Resource, ResourceLimit, Variable};
 
     fn with(change: impl FnOnce(&mut ProcessSpec)) -> ProcessSpec {
@@ -156,6 +157,12 @@ mod tests {
         let digests: HashSet<_> = specs.iter().map(|spec| digest(spec, key)).collect();
         assert_eq!(digests.len(), specs.len());
         assert!(!digests.contains(&digest(&specs[0], Key::random().unwrap())), "it takes the key");
+        for (one, other) in specs.iter().zip(&specs[1..]) {
+            assert!(
+                takes_another_process(one, other),
+                "a changed registry is dealt with likewise: {other:?}"
+            );
+        }
     }
 
     #[test]
@@ -169,6 +176,7 @@ mod tests {
             spec.essential = true;
         });
         assert_eq!(digest(&other, key), plain);
+        assert!(!takes_another_process(&with(|_| {}), &other));
     }
 
     #[test]

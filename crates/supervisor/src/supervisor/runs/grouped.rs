@@ -66,6 +66,13 @@ impl Runs {
         }
     }
 
+    /// A component is none any more: its group is removed.
+    pub(in crate::supervisor) fn forget_group(&mut self, component: u32) {
+        let group = self.groups.forget(component).and_then(|known| Arc::into_inner(known.group));
+        // One in which something is left is removed by an orderly end.
+        group.into_iter().for_each(|group| drop(group.remove()));
+    }
+
     /// What a run is to be started in after it could not be started in the group that it was to have: another group, if that
     /// one was of use before.
     pub(in crate::supervisor) fn instead_of_group(

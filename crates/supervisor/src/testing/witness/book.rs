@@ -1,9 +1,10 @@
 //! What the witness knows of one component, from the requests and the events alone.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use crate::event::{EventKind, WaitReason};
+use crate::plan::takes_another_process;
 use crate::run::RunId;
 use crate::spec::{Condition, ProcessSpec, Step};
 
@@ -14,13 +15,19 @@ pub(super) struct Book {
     /// That of the first to start among itself and those that need it.
     pub(super) priority: u16,
     /// Whom it needs, and how.
-    pub(super) needs: Vec<(usize, Condition)>,
+    pub(super) needs: Vec<(u32, Condition)>,
     /// Who needs it.
-    pub(super) needed_by: Vec<usize>,
+    pub(super) needed_by: Vec<u32>,
     /// The name of its group.
     pub(super) group: Option<String>,
     /// Whether nothing but its own wait can hold up its next try.
     pub(super) waits_exactly: bool,
+    /// It is no more as soon as nothing of it is left.
+    pub(super) is_leaving: bool,
+    /// What it is to be.
+    pub(super) spec: ProcessSpec,
+    /// What its run was begun as.
+    pub(super) begun_as: Option<ProcessSpec>,
     /// How much sooner than by its time its stop may be over, because commands end before theirs.
     pub(super) early: Duration,
     /// How long the taking of evidence may last.
@@ -59,45 +66,81 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// Those of these components, by place. `has_budget`: restarts may have to wait for tokens.
-    pub(super) fn of_all(specs: &[ProcessSpec], has_budget: bool) -> Vec<Self> {
-        let needs = needs(specs);
-        let mut needed_by = vec![Vec::new(); specs.len()];
-        for (place, needs) in (0..).zip(&needs) {
-            needs.iter().for_each(|(needed, _)| needed_by[*needed].push(place));
+    /// That of a component which nobody has asked for anything yet.
+    pub(super) fn new(spec: &ProcessSpec) -> Self {
+        let mut book = Self {
+            id: spec.id.to_string(),
+            priority: 0,
+            needs: Vec::new(),
+            needed_by: Vec::new(),
+            group: None,
+            waits_exactly: false,
+            is_leaving: false,
+            spec: spec.clone(),
+            begun_as: None,
+            early: Duration::ZERO,
+            evidence: Duration::ZERO,
+            started: false,
+            ready: false,
+            succeeded: false,
+            judged: false,
+            impatient: false,
+            is_restart: false,
+            run_is_restart: false,
+            autostart: spec.autostart,
+            forbidden: !spec.autostart,
+            forbidden_before: !spec.autostart,
+            runs: 0,
+            run: None,
+            exits_told: HashSet::new(),
+            settled: false,
+            told_to_stop: None,
+            killed: false,
+            next_try: None,
+            unkillable: false,
+        };
+        book.go_by_spec();
+        book
+    }
+
+    /// What is to be is so: nothing runs by what was before.
+    pub(super) fn go_by_spec(&mut self) {
+        self.early = early(&self.spec.stop);
+        self.evidence = self.spec.evidence.iter().map(Step::limit).sum();
+    }
+
+    /// It is to be this from now on. A run that is begun anew for that, or ends, goes by what it was until it is gone.
+    pub(super) fn revise(&mut self, spec: &ProcessSpec) {
+        let takes_another = takes_another_process(&self.spec, spec);
+        let comes_back = std::mem::take(&mut self.is_leaving);
+        self.spec = spec.clone();
+        self.autostart = spec.autostart;
+        if comes_back {
+            self.forbidden = !spec.autostart;
+            self.forbidden_before = !spec.autostart;
         }
-        let priorities: Vec<_> = (0..specs.len()).map(|place| priority(specs, &needed_by, place)).collect();
-        let books = specs.iter().zip(priorities).zip(needs.into_iter().zip(needed_by));
-        books
-            .map(|((spec, priority), (needs, needed_by))| Self {
-                id: spec.id.to_string(),
-                priority,
-                needs,
-                needed_by,
-                group: spec.restart_group.as_ref().map(|group| group.name.clone()),
-                waits_exactly: spec.depends_on.is_empty() && spec.restart_group.is_none() && !has_budget,
-                early: early(&spec.stop),
-                evidence: spec.evidence.iter().map(Step::limit).sum(),
-                started: false,
-                ready: false,
-                succeeded: false,
-                judged: false,
-                impatient: false,
-                is_restart: false,
-                run_is_restart: false,
-                autostart: spec.autostart,
-                forbidden: !spec.autostart,
-                forbidden_before: !spec.autostart,
-                runs: 0,
-                run: None,
-                exits_told: HashSet::new(),
-                settled: false,
-                told_to_stop: None,
-                killed: false,
-                next_try: None,
-                unkillable: false,
-            })
-            .collect()
+        if takes_another || comes_back {
+            self.next_try = None;
+            self.is_restart = false;
+        }
+        let is_replaced = self.begun_as.as_ref().is_some_and(|begun| takes_another_process(begun, spec));
+        let goes_on = self.run.is_some() && (is_replaced || self.is_ending());
+        if !goes_on {
+            self.go_by_spec();
+        }
+    }
+
+    /// Another supervisor goes by what it is to be, whatever its run was begun as; and by nothing where it is in no registry.
+    pub(super) fn is_recalled(&mut self) {
+        if self.is_leaving {
+            (self.spec.stop, self.spec.evidence) = (Vec::new(), Vec::new());
+        }
+        self.begun_as = Some(self.spec.clone());
+        self.go_by_spec();
+    }
+
+    fn is_ending(&self) -> bool {
+        self.judged || self.killed || self.told_to_stop.is_some()
     }
 
     /// Takes note of what is told of it, and says which invariant that breaks, and how, if it does. `alive`: something of it lives.
@@ -168,32 +211,55 @@ impl Book {
     }
 }
 
-/// By place: whom each component needs.
-fn needs(specs: &[ProcessSpec]) -> Vec<Vec<(usize, Condition)>> {
-    let mut meant: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (place, spec) in specs.iter().enumerate() {
-        for name in std::iter::once(&spec.id).chain(&spec.instance_of) {
-            meant.entry(name.as_str()).or_default().push(place);
-        }
+/// Writes into the books who needs whom, and what follows from that. `has_budget`: restarts may have to wait for tokens.
+pub(super) fn relate(books: &mut BTreeMap<u32, Book>, has_budget: bool) {
+    let needs = needs(books);
+    let mut needed_by: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for (key, needs) in &needs {
+        needs.iter().for_each(|(needed, _)| needed_by.entry(*needed).or_default().push(*key));
     }
-    let needs = |spec: &ProcessSpec| {
-        let each = spec.depends_on.iter().map(|need| (meant.get(need.on.as_str()), need.condition));
-        each.flat_map(|(places, condition)| {
-            places.into_iter().flatten().map(move |place| (*place, condition))
-        })
-        .collect()
-    };
-    specs.iter().map(needs).collect()
+    let priorities: BTreeMap<_, _> =
+        books.keys().map(|key| (*key, priority(books, &needed_by, *key))).collect();
+    for (key, book) in books {
+        book.priority = priorities[key];
+        book.needs = needs.get(key).cloned().unwrap_or_default();
+        book.needed_by = needed_by.remove(key).unwrap_or_default();
+        book.group =
+            book.spec.restart_group.as_ref().map(|group| group.name.clone()).filter(|_| !book.is_leaving);
+        book.waits_exactly =
+            book.spec.depends_on.is_empty() && book.spec.restart_group.is_none() && !has_budget;
+    }
 }
 
-/// The lowest priority among a component and all that need it.
-fn priority(specs: &[ProcessSpec], needed_by: &[Vec<usize>], place: usize) -> u16 {
-    let mut all = BTreeSet::from([place]);
-    let mut open = vec![place];
-    while let Some(place) = open.pop() {
-        open.extend(needed_by[place].iter().copied().filter(|other| all.insert(*other)));
+/// Whom each component needs: one that leaves, nobody but others that do.
+fn needs(books: &BTreeMap<u32, Book>) -> BTreeMap<u32, Vec<(u32, Condition)>> {
+    let mut meant: HashMap<(bool, &str), Vec<u32>> = HashMap::new();
+    for (key, book) in books {
+        for name in std::iter::once(&book.spec.id).chain(&book.spec.instance_of) {
+            meant.entry((book.is_leaving, name.as_str())).or_default().push(*key);
+        }
     }
-    all.iter().map(|place| specs[*place].start_priority).min().unwrap_or_default()
+    let needs = |book: &Book| {
+        let each = book.spec.depends_on.iter();
+        let each = each.map(|need| (meant.get(&(book.is_leaving, need.on.as_str())), need.condition));
+        each.flat_map(|(keys, condition)| keys.into_iter().flatten().map(move |key| (*key, condition)))
+            .collect()
+    };
+    books.iter().map(|(key, book)| (*key, needs(book))).collect()
+}
+
+/// The lowest priority among a component and all that need it. Those that leave stop before all others.
+fn priority(books: &BTreeMap<u32, Book>, needed_by: &BTreeMap<u32, Vec<u32>>, key: u32) -> u16 {
+    if books[&key].is_leaving {
+        return u16::MAX;
+    }
+    let mut all = BTreeSet::from([key]);
+    let mut open = vec![key];
+    while let Some(key) = open.pop() {
+        let others = needed_by.get(&key).into_iter().flatten().copied();
+        open.extend(others.filter(|other| all.insert(*other)));
+    }
+    all.iter().map(|key| books[key].spec.start_priority).min().unwrap_or_default()
 }
 
 /// How long the commands may take that are not the last step of stopping: what they leave over of it is not waited for.

@@ -17,7 +17,7 @@ impl Witness {
         key: u32,
         main_process: Option<u32>,
     ) {
-        let has_run = self.books[key as usize].runs > 0;
+        let has_run = self.books[&key].runs > 0;
         let adrift = component.wanted && component.state == ComponentState::Stopped && has_run;
         self.check(!adrift, "L1", format_args!("{} is wanted, but will never run", component.id));
         let idle = component.state == ComponentState::Starting && component.run.is_none();
@@ -37,20 +37,20 @@ impl Witness {
     /// more is not remembered.
     pub(in crate::testing) fn check_news(&mut self, key: u32, memory: &Memory, stops: bool) {
         let is_news = self.remembered.insert(key, memory.clone()).as_ref() != Some(memory);
-        let id = &self.books[key as usize].id;
+        let id = &self.books[&key].id;
         self.check(is_news || stops, "S14", format_args!("{id} is written down again as it was"));
     }
 
-    /// Checks that all is written down that is to be remembered of a component.
+    /// Checks that all is written down that is to be remembered of a component: of one that was added, once there is something.
     pub(in crate::testing) fn check_memory(&self, key: u32, memory: &Memory) {
-        let is_known = self.remembered.get(&key) == Some(memory);
-        let id = &self.books[key as usize].id;
+        let is_known = self.remembered.get(&key).is_none_or(|known| known == memory);
+        let id = &self.books[&key].id;
         self.check(is_known, "S14", format_args!("{id} has changed, which is not written down"));
     }
 
     /// Checks that what was told to stop is killed when its time is up.
     pub(in crate::testing) fn check_deadlines(&self, now: Duration, lives: &dyn Fn(u32) -> bool) {
-        for (key, book) in self.stopping.iter().map(|key| (*key, &self.books[*key as usize])) {
+        for (key, book) in self.stopping.iter().map(|key| (*key, &self.books[key])) {
             let overdue = book.told_to_stop.is_some_and(|(told, timeout)| {
                 now > told.saturating_add(timeout).saturating_add(book.evidence)
             });
@@ -60,7 +60,7 @@ impl Witness {
     }
 
     pub(super) fn check_spawn(&mut self, now: Duration, run: RunId, lives: &dyn Fn(u32) -> bool) {
-        let book = &self.books[run.component as usize];
+        let book = &self.books[&run.component];
         let free = book.run.is_none() && !lives(run.component);
         self.check(free, "S1", format_args!("{} is started though it runs", book.id));
         let is_clean = !self.tasks.iter().any(|task| task.run.component == run.component);
@@ -80,7 +80,7 @@ impl Witness {
         if self.undisturbed && book.runs == 0 {
             let unsettled =
                 |other: &&Book| other.autostart && other.priority < book.priority && !other.settled;
-            let first = self.books.iter().find(unsettled).map_or(String::new(), |other| other.id.clone());
+            let first = self.books.values().find(unsettled).map_or(String::new(), |other| other.id.clone());
             self.check(
                 first.is_empty(),
                 "S7",
@@ -88,7 +88,7 @@ impl Witness {
             );
         }
         for (needed, condition) in &book.needs {
-            let other = &self.books[*needed];
+            let other = &self.books[needed];
             let holds = match condition {
                 Condition::Started => other.started,
                 Condition::Ready => other.started && other.ready,
@@ -103,7 +103,8 @@ impl Witness {
         if book.is_restart {
             self.check_budget(now);
         }
-        let book = &mut self.books[run.component as usize];
+        let book = self.book_mut(run.component);
+        book.begun_as = Some(book.spec.clone());
         book.judged = false;
         book.impatient = false;
         book.run_is_restart = std::mem::take(&mut book.is_restart);
@@ -135,15 +136,16 @@ impl Witness {
     }
 
     pub(super) fn check_stop(&self, run: RunId, lives: &dyn Fn(u32) -> bool) {
-        let book = &self.books[run.component as usize];
+        let book = &self.books[&run.component];
         self.check(book.run == Some(run), "S2", format_args!("a stop goes to an old run of {}", book.id));
         // Told before, it is told again for the sake of leftovers that have not heard of it.
         let first = book.told_to_stop.is_none() && !book.judged;
         if first && self.stopping_everything && !self.killing_everything {
-            for (key, other) in (0..).zip(&self.books) {
+            for (key, other) in &self.books {
+                let lives = |key: &u32| lives(*key);
                 let later = other.priority > book.priority && lives(key) && !other.unkillable;
                 self.check(!later, "S7", format_args!("{} is stopped before {}", book.id, other.id));
-                let needs_it = other.needs.iter().any(|(needed, _)| *needed == run.component as usize);
+                let needs_it = other.needs.iter().any(|(needed, _)| *needed == run.component);
                 let too_early = needs_it && lives(key) && !other.unkillable;
                 self.check(
                     !too_early,
@@ -155,7 +157,7 @@ impl Witness {
     }
 
     pub(super) fn check_kill(&self, now: Duration, run: RunId) {
-        let book = &self.books[run.component as usize];
+        let book = &self.books[&run.component];
         self.check(book.run == Some(run), "S2", format_args!("a kill goes to an old run of {}", book.id));
         if let Some((told, timeout)) = book.told_to_stop {
             let early = now.saturating_add(book.early) < told.saturating_add(timeout)

@@ -1,12 +1,14 @@
 //! The supervisor of the simulated world dies, and another goes on from what it has written down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::{Happening, Reported, World};
+use super::{Happening, Reported, World, draws_of};
 use crate::core::{Ask, Core, Found, Input, Memory};
+use crate::plan::takes_another_process;
 use crate::request::RequestError;
 use crate::run::{Exit, RunId};
+use crate::spec::ProcessSpec;
 
 /// What has been written down of components.
 #[derive(Debug, Default)]
@@ -14,11 +16,27 @@ pub(super) struct Memories {
     written: BTreeMap<u32, Memory>,
     /// What will be, if the supervisor lives long enough.
     pending: BTreeMap<u32, Memory>,
+    /// Of whom nothing is to be known any more.
+    forgotten: BTreeSet<u32>,
 }
 
 impl Memories {
     pub(super) fn write(&mut self) {
         self.written.append(&mut self.pending);
+        for key in std::mem::take(&mut self.forgotten) {
+            self.written.remove(&key);
+        }
+    }
+
+    pub(super) fn forget(&mut self, key: u32) {
+        self.pending.remove(&key);
+        self.forgotten.insert(key);
+    }
+
+    fn rekey(&mut self, key_of: &dyn Fn(u32) -> Option<u32>) {
+        let written = std::mem::take(&mut self.written);
+        self.written = written.into_iter().filter_map(|(key, memory)| Some((key_of(key)?, memory))).collect();
+        self.forgotten.clear();
     }
 }
 
@@ -59,11 +77,14 @@ impl World {
 
     /// What is to be remembered is written down at once, or a little later.
     pub(super) fn remember(&mut self, key: u32) {
+        if !self.core.has(key) {
+            return;
+        }
         let memory = self.core.memory(key);
         let stops = self.core.status(self.now, &[]).shutting_down;
         self.witness.check_news(key, &memory, stops);
         self.memories.pending.insert(key, memory);
-        if !self.hostility.forgetful || self.draws[key as usize].one_in(2) {
+        if !self.hostility.forgetful || draws_of(&mut self.draws, key).one_in(2) {
             self.memories.write();
         }
     }
@@ -79,10 +100,8 @@ impl World {
     /// again, which changes without a component.
     pub(super) fn check_memories(&self) {
         if self.rules.budget.is_none() {
-            self.names
-                .all()
-                .into_iter()
-                .for_each(|key| self.witness.check_memory(key, &self.core.memory(key)));
+            let keys = self.names.all().into_iter();
+            keys.for_each(|key| self.witness.check_memory(key, &self.core.memory(key)));
         }
     }
 
@@ -107,20 +126,35 @@ impl World {
                 Happening::SignOfLife { process, again } => {
                     // Its next one after the new supervisor is there.
                     self.now = self.now.max(time);
-                    self.plan(end.saturating_sub(self.now) + again, Happening::SignOfLife { process, again });
+                    self.foresee(
+                        end.saturating_sub(self.now) + again,
+                        Happening::SignOfLife { process, again },
+                    );
                 }
             }
         }
         self.now = end;
-        later.into_iter().for_each(|happening| self.plan(Duration::ZERO, happening));
+        later.into_iter().for_each(|happening| self.foresee(Duration::ZERO, happening));
     }
 
     /// Another supervisor finds what is there, and goes on.
     fn go_on(&mut self) {
-        let specs = self.mocks.iter().map(|mock| mock.spec.clone()).collect();
-        self.core = Core::new(specs, self.rules, self.seed);
+        let before: BTreeMap<_, _> =
+            self.mocks.iter().map(|(key, mock)| (*key, mock.spec.id.clone())).collect();
+        let specs = self.core.specs().map(|(_, spec)| spec.clone()).collect();
+        // By whatever is written down of what is no more, it is found.
+        let strangers = self.core.leaving().filter(|(key, _)| self.memories.written.contains_key(key));
+        let strangers = strangers.filter_map(|(_, spec)| stranger(spec.id.as_str())).collect();
+        let core = Core::new(specs, strangers, self.rules, self.seed);
+        let all = core.specs().chain(core.leaving());
+        let keys: HashMap<_, _> = all.map(|(key, spec)| (spec.id.clone(), key)).collect();
+        self.core = core;
+        self.rekey(&|key| keys.get(before.get(&key)?).copied());
+        let leaving: BTreeSet<_> = self.core.leaving().map(|(key, _)| key).collect();
+        let mut keys: Vec<_> = self.core.specs().map(|(key, _)| key).collect();
+        keys.extend(&leaving);
+        self.recast();
         self.begin_books();
-        let keys: Vec<_> = (0..).take(self.mocks.len()).collect();
         let all: Vec<_> = keys.into_iter().map(|key| (key, self.find(key))).collect();
         for (key, found) in &all {
             let memory = self.memories.written.get(key).cloned();
@@ -129,6 +163,7 @@ impl World {
                 (None, _) => Memory::of_nobody(),
                 (Some(memory), _) => memory,
             };
+            let memory = if leaving.contains(key) { memory.unwanted() } else { memory };
             self.decide(Input::Recalled { key: *key, memory: Box::new(memory), found: *found });
         }
         self.tell(Input::Begin);
@@ -139,6 +174,30 @@ impl World {
                 self.look(run);
             }
         }
+    }
+
+    /// Another supervisor knows the components by other keys. What runs of those that it does not know, nobody will ever look for.
+    fn rekey(&mut self, key_of: &dyn Fn(u32) -> Option<u32>) {
+        fn rekeyed<T>(map: &mut BTreeMap<u32, T>, key_of: &dyn Fn(u32) -> Option<u32>) {
+            let all = std::mem::take(map).into_iter();
+            *map = all.filter_map(|(key, its)| Some((key_of(key)?, its))).collect();
+        }
+        rekeyed(&mut self.mocks, key_of);
+        rekeyed(&mut self.begun_as, key_of);
+        rekeyed(&mut self.draws, key_of);
+        self.memories.rekey(key_of);
+        self.processes.rekey(key_of);
+        self.witness.rekey(key_of);
+        self.agenda.retain(|_, happening| match happening {
+            Happening::News(Input::Ready { run }) => match key_of(run.component) {
+                Some(key) => {
+                    run.component = key;
+                    true
+                }
+                None => false,
+            },
+            _ => true,
+        });
     }
 
     /// What there is of a component, by its processes and what is written down. What has ended was reaped by init.
@@ -155,11 +214,14 @@ impl World {
             (Some((number, pid, None)), _) => {
                 self.witness.is_found(key, Some(run(number)));
                 self.reported.insert(run(number), Reported::default());
-                Found::Alive { number, pid, is_outdated: false }
+                let is_outdated = self.begun_as.get(&key).is_some_and(|begun| {
+                    self.mocks.get(&key).is_none_or(|mock| takes_another_process(begun, &mock.spec))
+                });
+                Found::Alive { number, pid, is_outdated }
             }
             (main, Some(number)) => {
                 self.witness.is_found(key, Some(run(number)));
-                let is_told = self.draws[key as usize].one_in(2);
+                let is_told = draws_of(&mut self.draws, key).one_in(2);
                 let exit = main.and_then(|(_, _, exit)| exit).filter(|_| is_told).unwrap_or(Exit::Unknown);
                 Found::Dead { number, exit }
             }
@@ -169,4 +231,11 @@ impl World {
             }
         }
     }
+}
+
+/// What a supervisor knows of one that is in no registry: that it is to be stopped.
+fn stranger(id: &str) -> Option<ProcessSpec> {
+    let mut spec = ProcessSpec::new(id, "").ok()?;
+    spec.autostart = false;
+    Some(spec)
 }

@@ -32,7 +32,9 @@ impl Process {
 #[derive(Debug)]
 pub(super) struct Processes {
     by_serial: BTreeMap<u64, Process>,
-    by_component: Vec<BTreeSet<u64>>,
+    by_component: BTreeMap<u32, BTreeSet<u64>>,
+    /// How many pids there are.
+    most_pids: u32,
     pids: HashSet<u32>,
     last_pid: u32,
     last_serial: u64,
@@ -43,7 +45,11 @@ impl Processes {
     pub(super) fn new(components: usize) -> Self {
         Self {
             by_serial: BTreeMap::new(),
-            by_component: vec![BTreeSet::new(); components],
+            by_component: BTreeMap::new(),
+            // A world of many components needs more pids than the fewest.
+            most_pids: u32::try_from(components)
+                .map_or(u32::MAX, |components| components.saturating_mul(4))
+                .max(FEWEST_PIDS),
             pids: HashSet::new(),
             last_pid: 0,
             last_serial: 0,
@@ -63,7 +69,7 @@ impl Processes {
         self.last_pid = pid;
         self.last_serial += 1;
         let serial = self.last_serial;
-        self.by_component[run.component as usize].insert(serial);
+        self.by_component.entry(run.component).or_default().insert(serial);
         let process = Process { serial, run, pid, is_main, born: now, behaviour, ended: None };
         Some(self.by_serial.entry(serial).or_insert(process))
     }
@@ -87,7 +93,9 @@ impl Processes {
     /// Reaps one.
     pub(super) fn remove(&mut self, serial: u64) -> Option<Process> {
         let process = self.by_serial.remove(&serial)?;
-        self.by_component[process.run.component as usize].remove(&serial);
+        if let Some(its) = self.by_component.get_mut(&process.run.component) {
+            its.remove(&serial);
+        }
         self.pids.remove(&process.pid);
         Some(process)
     }
@@ -111,7 +119,8 @@ impl Processes {
 
     /// Those of a component, the oldest first.
     pub(super) fn of(&self, component: u32) -> impl Iterator<Item = &Process> {
-        self.by_component[component as usize].iter().map(|serial| &self.by_serial[serial])
+        let its = self.by_component.get(&component).into_iter().flatten();
+        its.map(|serial| &self.by_serial[serial])
     }
 
     /// Those of a run, the oldest first.
@@ -124,11 +133,27 @@ impl Processes {
         self.of(component).any(Process::lives)
     }
 
+    /// Another supervisor knows the components by other keys.
+    pub(super) fn rekey(&mut self, key_of: &dyn Fn(u32) -> Option<u32>) {
+        self.by_component.clear();
+        for process in self.by_serial.values_mut() {
+            if let Some(key) = key_of(process.run.component) {
+                process.run.component = key;
+                self.by_component.entry(key).or_default().insert(process.serial);
+            }
+        }
+        let known: BTreeSet<u64> = self.by_component.values().flatten().copied().collect();
+        self.by_serial.retain(|serial, process| {
+            let is_known = known.contains(serial);
+            if !is_known {
+                self.pids.remove(&process.pid);
+            }
+            is_known
+        });
+    }
+
     fn free_pid(&self) -> Option<u32> {
-        // A world of many components needs more pids than the fewest.
-        let pids = u32::try_from(self.by_component.len())
-            .map_or(u32::MAX, |components| components.saturating_mul(4))
-            .max(FEWEST_PIDS);
+        let pids = self.most_pids;
         let mut after_last = (1..=pids).map(|step| (self.last_pid + step - 1) % pids + 1);
         after_last.find(|pid| !self.pids.contains(pid))
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::processes::Process;
-use super::{CHECKED_AS_A_WHOLE, Happening, Reported, World};
+use super::{CHECKED_AS_A_WHOLE, Happening, Reported, World, draws_of};
 use crate::core::{Action, Input, RequestId, Said, Task, TaskId};
 use crate::error::{SpawnError, SpawnStep};
 use crate::os;
@@ -41,7 +41,11 @@ impl World {
 
     pub(super) fn decide(&mut self, input: Input) {
         self.touched.extend(self.witness.told(&input));
-        for action in self.core.step(self.now, input) {
+        let actions = self.core.step(self.now, input);
+        if actions.contains(&Action::Lineup) {
+            self.recast();
+        }
+        for action in actions {
             self.trace.push(format!("{:?} {action:?}", self.now));
             let lives = |key| self.processes.lives(key);
             self.touched.extend(self.witness.decided(self.now, &action, &lives));
@@ -61,8 +65,8 @@ impl World {
         }
         let touched = std::mem::take(&mut self.touched);
         let keys = match self.mocks.len() {
-            0..=CHECKED_AS_A_WHOLE => self.names.all(),
-            _ => self.witness.around(&touched),
+            0..=CHECKED_AS_A_WHOLE => self.names.all_and_leaving(),
+            _ => self.witness.around(&touched).into_iter().filter(|key| self.core.has(*key)).collect(),
         };
         let main = |process: &&Process| process.is_main && process.lives();
         let main_process = |key| self.processes.of(key).find(main).map(|process| process.pid);
@@ -82,7 +86,7 @@ impl World {
             Action::Abandon { .. } => {}
             Action::Measure { run } => {
                 let memory = self.main_of(run).map_or(0, |process| process.behaviour.memory);
-                self.plan(Duration::ZERO, Happening::News(Input::Measured { run, memory }));
+                self.foresee(Duration::ZERO, Happening::News(Input::Measured { run, memory }));
             }
             Action::Kill { run } => {
                 self.end_by(run, |_| true, |behaviour| behaviour.dies_after, 9);
@@ -91,6 +95,9 @@ impl World {
             Action::Look { run } => self.look(run),
             Action::Rotate { request, key } => self.rotate_output(request, key),
             Action::Remember { key } => self.remember(key),
+            // Its end is known from the lineup, and what is written of it goes at once.
+            Action::Lineup => {}
+            Action::Dismiss { key } => self.memories.forget(key),
             Action::Emit(event) => self.events.push(event),
             Action::Accepted { request } => drop(self.answers.insert(request, Ok(None))),
             Action::Refused { request, why } => drop(self.answers.insert(request, Err(why))),
@@ -107,8 +114,9 @@ impl World {
     }
 
     pub(super) fn spawn(&mut self, run: RunId) {
-        let mut behaviour = (self.mocks[run.component as usize].behaviour)(run.number);
-        let draws = &mut self.draws[run.component as usize];
+        self.begun_as.insert(run.component, self.mocks[&run.component].spec.clone());
+        let mut behaviour = (self.mocks[&run.component].behaviour)(run.number);
+        let draws = draws_of(&mut self.draws, run.component);
         if self.hostility.spawns_fail && draws.one_in(4) {
             behaviour.spawn_error = Some(if draws.one_in(2) { shortage() } else { hostile() });
         }
@@ -135,17 +143,17 @@ impl World {
 
     /// Each time there is something to end, unless the world is hostile.
     fn rotate_output(&mut self, request: RequestId, key: u32) {
-        let draws = &mut self.draws[key as usize];
+        let draws = draws_of(&mut self.draws, key);
         let is_hostile = self.hostility.tasks_fail;
         let fails = is_hostile && draws.one_in(3);
         let result = if fails { Err("the disk is full".into()) } else { Ok(!is_hostile || draws.one_in(2)) };
         let late = if self.hostility.late { draws.up_to(Duration::from_millis(50)) } else { Duration::ZERO };
-        self.plan(late, Happening::News(Input::Rotated { request, key, result }));
+        self.foresee(late, Happening::News(Input::Rotated { request, key, result }));
     }
 
     /// Plans what the run will say of itself.
     fn plan_signs(&mut self, run: RunId, process: u64) {
-        let spec = &self.mocks[run.component as usize].spec;
+        let spec = &self.mocks[&run.component].spec;
         let when = spec.readiness.as_ref().map(|readiness| readiness.when.clone());
         let watchdog = spec.watchdog;
         let ready_after = self.processes.get(process).and_then(|process| process.behaviour.ready_after);
@@ -159,10 +167,10 @@ impl World {
             Some(ReadyWhen::Probed(_)) | None => None,
         };
         if let (Some(says), Some(after)) = (says, ready_after) {
-            self.plan(after.max(late), Happening::News(says));
+            self.foresee(after.max(late), Happening::News(says));
         }
         if let Some(timeout) = watchdog {
-            self.plan(timeout / 2, Happening::SignOfLife { process, again: timeout / 2 });
+            self.foresee(timeout / 2, Happening::SignOfLife { process, again: timeout / 2 });
         }
     }
 
@@ -170,7 +178,7 @@ impl World {
         let Some(process) = self.processes.get(serial).filter(|process| process.lives()) else { return };
         if !self.hangs(process) {
             let run = process.run;
-            self.plan(again, Happening::SignOfLife { process: serial, again });
+            self.foresee(again, Happening::SignOfLife { process: serial, again });
             self.tell(Input::Notified { run, said: Said { alive: true, ..Said::default() } });
         }
     }
@@ -186,12 +194,12 @@ impl World {
     /// A probe or a command is begun.
     fn begin(&mut self, task: TaskId) {
         let run = task.run;
-        let draws = &mut self.draws[run.component as usize];
+        let draws = draws_of(&mut self.draws, run.component);
         let is_hostile = self.hostility.tasks_fail;
         let (fails, never_ends) = (is_hostile && draws.one_in(8), is_hostile && draws.one_in(8));
         if self.is_short || is_hostile && draws.one_in(8) {
             let why = shortage().reason.into();
-            return self.plan(Duration::ZERO, Happening::News(Input::NotBegun { task, why }));
+            return self.foresee(Duration::ZERO, Happening::News(Input::NotBegun { task, why }));
         }
         let main = self.main_of(run);
         let is_ready = |process: &Process| {
@@ -211,7 +219,7 @@ impl World {
         if !never_ends {
             let result =
                 if succeeds && !fails { Ok("well".into()) } else { Err("connection refused".into()) };
-            self.plan(late, Happening::News(Input::Finished { task, result }));
+            self.foresee(late, Happening::News(Input::Finished { task, result }));
         }
     }
 
@@ -235,7 +243,7 @@ impl World {
         let process = self.processes.add(run, behaviour, is_main, self.now)?;
         let (serial, pid) = (process.serial, process.pid);
         if let Some((after, exit)) = ends {
-            self.plan(after, Happening::Ends { process: serial, exit });
+            self.foresee(after, Happening::Ends { process: serial, exit });
         }
         Some((serial, pid))
     }
@@ -255,7 +263,7 @@ impl World {
             .filter_map(|process| Some((process.serial, delay(&process.behaviour)?)))
             .collect();
         for (process, after) in ends {
-            self.plan(after, Happening::Ends { process, exit });
+            self.foresee(after, Happening::Ends { process, exit });
         }
     }
 
@@ -295,7 +303,7 @@ impl World {
 
     /// Puts news on its way to the core.
     pub(super) fn report(&mut self, run: RunId, input: Input) {
-        let draws = &mut self.draws[run.component as usize];
+        let draws = draws_of(&mut self.draws, run.component);
         let mut delay = Duration::ZERO;
         if self.hostility.late && !matches!(input, Input::Left { .. } | Input::Gone { .. }) {
             delay = draws.up_to(Duration::from_millis(50));
@@ -310,9 +318,9 @@ impl World {
                 Input::Gone { run } => Input::Exited { run, exit: Exit::Unknown, peak_memory: None },
                 other => other,
             };
-            self.plan(again, Happening::News(copy));
+            self.foresee(again, Happening::News(copy));
         }
-        self.plan(delay, Happening::News(input));
+        self.foresee(delay, Happening::News(input));
     }
 
     pub(super) fn deliver(&mut self, input: Input) {
@@ -337,7 +345,7 @@ impl World {
         }
     }
 
-    pub(super) fn plan(&mut self, after: Duration, happening: Happening) {
+    pub(super) fn foresee(&mut self, after: Duration, happening: Happening) {
         self.happenings += 1;
         self.agenda.insert((self.now.saturating_add(after), self.happenings), happening);
     }

@@ -58,6 +58,24 @@ impl Worker {
         }
     }
 
+    /// A component is none any more: its logs are closed, unless something of it is still to come or to be stored.
+    pub(super) fn dismiss(&mut self, component: u32) {
+        for is_stderr in [false, true] {
+            let id = StreamId { component, is_stderr };
+            for key in self.pipes_of(id) {
+                self.end_line(key);
+                self.drain(key, None, Self::read);
+                // Closes it if nobody has it any more.
+                self.read(key);
+            }
+            self.streams.remove_entry(&id).into_iter().for_each(|(id, stream)| {
+                if !stream.pipes.is_empty() || !stream.is_fine() {
+                    self.streams.insert(id, stream);
+                }
+            });
+        }
+    }
+
     /// Stores what the earlier runs of a component have left in their pipes, before its next run says something.
     fn make_way(&mut self, id: StreamId) {
         let old = self.pipes_of(id);
