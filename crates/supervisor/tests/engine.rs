@@ -608,6 +608,71 @@ mod guards {
     }
 
     #[test]
+    fn only_failures_in_a_row_count_and_one_answer_makes_it_well_again() {
+        let mut world = World::new([guarded(GuardAction::Report)]);
+        let failures =
+            |world: &World| times(world, "is", |kind| matches!(kind, EventKind::ProbeFailed { .. })).len();
+        world.hang("is");
+        assert!(world.run_until(seconds(60), |world| failures(world) == 2));
+        world.revive("is");
+        world.run_for(seconds(15));
+        world.hang("is");
+        assert!(world.run_until(seconds(60), |world| failures(world) == 4));
+        assert_eq!(world.state("is"), "up");
+        assert!(world.run_until(seconds(60), |world| world.state("is") == "unhealthy"));
+        world.revive("is");
+        assert!(world.run_until(seconds(10), |world| world.state("is") == "up"));
+        let status = world.component("is");
+        assert_eq!((status.fault, status.since, world.runs("is")), (None, world.now(), 1));
+        let well = times(&world, "is", |kind| matches!(kind, EventKind::Well { .. }));
+        assert_eq!(well, [world.now()]);
+    }
+
+    #[test]
+    fn an_answer_that_comes_too_late_is_not_taken_for_that_to_the_next_question() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| {
+                spec.health = Some(Health { interval: seconds(3), ..health(GuardAction::Restart) });
+            })
+            .behaves(steady().answers_after(seconds(4)))]);
+        world.run_for(seconds(20));
+        assert_eq!(world.runs("is"), 2);
+    }
+
+    #[test]
+    fn a_check_has_all_its_time_whatever_else_is_looked_at_meanwhile() {
+        let mut world = World::new([guarded(GuardAction::Restart)
+            .with(|spec| {
+                spec.health = Some(Health { timeout: seconds(6), ..health(GuardAction::Restart) });
+                spec.memory = Some(MemoryLimit { max: 1 << 30, action: GuardAction::Restart });
+            })
+            .behaves(steady().answers_after(seconds(5)))]);
+        world.run_for(seconds(100));
+        assert_eq!(times(&world, "is", |kind| matches!(kind, EventKind::ProbeFailed { .. })), []);
+    }
+
+    /// When the first probes and commands were begun, so many of them.
+    fn begins(world: &mut World, count: usize) -> Vec<Duration> {
+        let begun = |world: &World| world.trace().iter().filter(|line| line.contains("Begin")).count();
+        let begin = |n| world.run_until(seconds(1_000), |world| begun(world) >= n).then(|| world.now());
+        (1..=count).map_while(begin).collect()
+    }
+
+    #[test]
+    fn a_check_that_takes_longer_than_the_interval_leaves_out_those_that_were_due_meanwhile() {
+        for (takes, every) in [(4, 10), (10, 20), (23, 30)] {
+            let mut world = World::new([Mock::new("is")
+                .with(|spec| {
+                    spec.health = Some(Health { timeout: seconds(25), ..health(GuardAction::Restart) });
+                })
+                .behaves(steady().answers_after(seconds(takes)))]);
+            let begins = begins(&mut world, 3);
+            let spans: Vec<_> = begins.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert_eq!(spans, [seconds(every); 2], "{takes} s");
+        }
+    }
+
+    #[test]
     fn probes_of_many_are_spread_and_one_component_has_never_two_at_once() {
         let mocks = (0..100).map(|n| {
             Mock::new(&format!("c{n}")).with(|spec| spec.health = Some(health(GuardAction::Restart)))
@@ -714,6 +779,19 @@ mod guards {
             assert_eq!(world.runs("is"), 2);
             let end = world.component("is").last_end.expect("an end");
             assert_eq!(end.to_string().split(':').next(), Some("not ready within 1m"));
+        }
+
+        #[test]
+        fn the_last_moment_to_become_ready_stands_still_as_well() {
+            let mut world =
+                World::new([declares("is", ReadyWhen::Probed(tcp())).behaves(steady().never_ready())]);
+            world.run_for(seconds(59));
+            world.run_short(true);
+            world.run_for(seconds(3_600));
+            assert_eq!((world.runs("is"), world.state("is").as_str()), (1, "starting"));
+            world.run_short(false);
+            world.run_for(seconds(12));
+            assert_eq!(world.runs("is"), 2);
         }
 
         #[test]
