@@ -635,8 +635,7 @@ mod guards {
                 spec.health = Some(Health { interval: seconds(3), ..health(GuardAction::Restart) });
             })
             .behaves(steady().answers_after(seconds(4)))]);
-        world.run_for(seconds(20));
-        assert_eq!(world.runs("is"), 2);
+        assert!(world.run_until(seconds(20), |world| world.runs("is") == 2));
     }
 
     #[test]
