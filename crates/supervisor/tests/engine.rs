@@ -1041,6 +1041,56 @@ mod guards {
     }
 
     #[test]
+    fn one_may_say_itself_how_often_it_gives_a_sign_of_life_and_that_it_hangs() {
+        let watched = |name: &str| Mock::new(name).with(|spec| spec.watchdog = Some(seconds(10)));
+        let mut world = World::new([watched("is"), watched("ps"), Mock::new("web")]);
+        world.run_for(seconds(20));
+        world.notify("is", "WATCHDOG_USEC=60000000");
+        ["ps", "web"].iter().for_each(|name| world.notify(name, "WATCHDOG=trigger"));
+        world.run_for(Duration::ZERO);
+        assert_eq!(["is", "ps", "web"].map(|name| world.runs(name)), [1, 2, 1]);
+        assert_eq!(
+            world.component("ps").last_end.map(|end| end.to_string()),
+            Some("it says that it hangs".into())
+        );
+        // Those without a watchdog need not give any, whatever they say of it.
+        world.notify("web", "WATCHDOG_USEC=1000000");
+        ["is", "web"].iter().for_each(|name| world.hang(name));
+        world.run_for(seconds(54));
+        assert_eq!(["is", "web"].map(|name| world.runs(name)), [1, 1]);
+        world.run_for(seconds(6));
+        assert_eq!(["is", "web"].map(|name| world.runs(name)), [2, 1]);
+        assert_eq!(
+            world.component("is").last_end.map(|end| end.to_string()),
+            Some("no sign of life for 1m".into())
+        );
+        world.run_for(seconds(20));
+        world.hang("is");
+        world.run_for(seconds(10));
+        assert_eq!(world.runs("is"), 3, "what the run before has said does not count any more");
+    }
+
+    #[test]
+    fn a_check_that_is_under_way_is_given_up_when_its_run_ends() {
+        let mut world =
+            World::new([guarded(GuardAction::Restart).behaves(steady().answers_after(seconds(1)))]);
+        for end in ["crash", "restart"] {
+            let before = world.trace().len();
+            let has =
+                |world: &World, what: &str| world.trace()[before..].iter().any(|line| line.contains(what));
+            assert!(world.run_until(seconds(20), |world| has(world, "Begin")));
+            match end {
+                "crash" => world.crash("is"),
+                _ => drop(world.restart("is")),
+            }
+            world.run_for(Duration::ZERO);
+            assert!(has(&world, "Abandon"), "{end}");
+            world.run_for(millis(5_500));
+        }
+        assert_eq!(world.runs("is"), 3);
+    }
+
+    #[test]
     fn one_that_uses_too_much_memory_is_restarted_or_told() {
         let large = |action| {
             Mock::new("is")
@@ -1678,6 +1728,26 @@ mod stopping {
         assert_eq!(told(seconds(5)), owned(&[(0, "SIGHUP"), (3, "SIGTERM"), (5, "killed")]));
         assert_eq!(told(seconds(3)), owned(&[(0, "SIGHUP"), (3, "killed")]));
         assert_eq!(told(Duration::ZERO), owned(&[(0, "SIGHUP"), (0, "killed")]));
+    }
+
+    #[test]
+    fn one_that_asks_for_more_time_to_stop_has_it_but_no_more_than_twice_what_it_has() {
+        let killed = |asks: &[(u64, u64)]| {
+            let mut world = World::new([Mock::new("is")
+                .with(|spec| spec.stop_timeout = seconds(10))
+                .behaves(steady().ignores_stop())]);
+            world.stop("is");
+            for (at, time) in asks {
+                world.run_for(seconds(*at) - world.now());
+                world.extend("is", seconds(*time));
+            }
+            world.run_for(seconds(60));
+            times(&world, "is", |kind| matches!(kind, EventKind::Killed { .. }))
+        };
+        assert_eq!(killed(&[]), [seconds(10)]);
+        assert_eq!(killed(&[(5, 12)]), [seconds(17)]);
+        assert_eq!(killed(&[(5, 1)]), [seconds(10)], "nobody loses time by asking");
+        assert_eq!(killed(&[(5, 12), (16, 60)]), [seconds(20)]);
     }
 
     #[test]

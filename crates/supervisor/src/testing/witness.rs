@@ -75,6 +75,11 @@ impl Witness {
         self.asks.insert(request, ask.clone());
     }
 
+    /// A run asks for so much time for what it is doing.
+    pub(super) fn extended(&mut self, now: Duration, run: RunId, time: Duration) {
+        self.books[run.component as usize].extend(now, time);
+    }
+
     /// Nothing of the run is left, and its pids may be used again.
     pub(super) fn gone(&mut self, run: RunId) {
         let book = &mut self.books[run.component as usize];

@@ -40,6 +40,9 @@ impl World {
             if let Some(pid) = said.main_pid {
                 self.processes.has_main(run, pid);
             }
+            if let Some(time) = said.extend {
+                self.witness.extended(self.now, run, time);
+            }
             self.tell(Input::Notified { run, said });
         }
     }
