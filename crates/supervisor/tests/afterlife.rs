@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use supervisor::testing::{Behaviour, Circumstances, Mock, World};
+use supervisor::testing::{Behaviour, Circumstances, Hostility, Mock, World};
 use supervisor::{
     ComponentId, Condition, Dependency, EventKind, Exit, Intensity, Readiness, ReadyWhen, RestartBudget,
 };
@@ -29,6 +29,35 @@ fn what_runs_is_adopted_and_nothing_of_it_is_started_again() {
     }
     assert_eq!((world.runs("a"), after.uptime), (1, Duration::ZERO));
     assert!(world.events().iter().any(|event| matches!(event.kind, EventKind::Adopted { .. })));
+}
+
+#[test]
+fn what_runs_though_nothing_of_it_was_written_down_is_wanted_and_runs_on() {
+    let mut forgetful = Hostility::default();
+    forgetful.forgetful = true;
+    for seed in 0..32 {
+        let mut world = World::hostile([Mock::new("a")], seed, forgetful);
+        world.kill_supervisor(seconds(1));
+        world.run_for(seconds(1));
+        let status = world.component("a");
+        assert_eq!((status.state.word(), status.wanted, world.runs("a")), ("up", true, 1), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_run_of_which_nothing_was_written_down_yet_has_not_started() {
+    let mut forgetful = Hostility::default();
+    forgetful.forgetful = true;
+    for seed in 0..32 {
+        let mock = Mock::new("a").with(|spec| spec.start_delay = seconds(5));
+        let mut world = World::hostile([mock], seed, forgetful);
+        world.run_for(seconds(10));
+        world.crash("a");
+        world.kill_supervisor(seconds(1));
+        assert_eq!((world.state("a").as_str(), world.runs("a")), ("starting", 2), "seed {seed}");
+        world.run_for(seconds(5));
+        assert_eq!(world.state("a"), "up", "seed {seed}");
+    }
 }
 
 #[test]
@@ -67,6 +96,18 @@ fn a_stop_that_is_under_way_goes_on_and_ends_in_the_kill() {
     assert_eq!(world.state("a"), "stopping 0s/10s");
     world.run_for(seconds(11));
     assert_eq!((world.state("a").as_str(), world.runs("a")), ("stopped", 1));
+}
+
+#[test]
+fn a_stop_whose_turn_had_not_come_is_carried_out_by_the_next_supervisor() {
+    let slow = Mock::new("ps").behaves(Behaviour::steady().slow_to_stop(seconds(5)));
+    let mut world = World::new([Mock::new("is"), slow.with(|spec| spec.start_priority = 2)]);
+    world.stop(supervisor::Targets::All);
+    world.run_for(seconds(1));
+    world.kill_supervisor(seconds(1));
+    world.run_for(seconds(10));
+    assert_eq!(["is", "ps"].map(|name| world.state(name)), ["stopped", "stopped"]);
+    assert_eq!(["is", "ps"].map(|name| world.runs(name)), [1, 1]);
 }
 
 #[test]

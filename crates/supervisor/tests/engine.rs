@@ -608,6 +608,70 @@ mod guards {
     }
 
     #[test]
+    fn only_failures_in_a_row_count_and_one_answer_makes_it_well_again() {
+        let mut world = World::new([guarded(GuardAction::Report)]);
+        let failures =
+            |world: &World| times(world, "is", |kind| matches!(kind, EventKind::ProbeFailed { .. })).len();
+        world.hang("is");
+        assert!(world.run_until(seconds(60), |world| failures(world) == 2));
+        world.revive("is");
+        world.run_for(seconds(15));
+        world.hang("is");
+        assert!(world.run_until(seconds(60), |world| failures(world) == 4));
+        assert_eq!(world.state("is"), "up");
+        assert!(world.run_until(seconds(60), |world| world.state("is") == "unhealthy"));
+        world.revive("is");
+        assert!(world.run_until(seconds(10), |world| world.state("is") == "up"));
+        let status = world.component("is");
+        assert_eq!((status.fault, status.since, world.runs("is")), (None, world.now(), 1));
+        let well = times(&world, "is", |kind| matches!(kind, EventKind::Well { .. }));
+        assert_eq!(well, [world.now()]);
+    }
+
+    #[test]
+    fn an_answer_that_comes_too_late_is_not_taken_for_that_to_the_next_question() {
+        let mut world = World::new([Mock::new("is")
+            .with(|spec| {
+                spec.health = Some(Health { interval: seconds(3), ..health(GuardAction::Restart) });
+            })
+            .behaves(steady().answers_after(seconds(4)))]);
+        assert!(world.run_until(seconds(20), |world| world.runs("is") == 2));
+    }
+
+    #[test]
+    fn a_check_has_all_its_time_whatever_else_is_looked_at_meanwhile() {
+        let mut world = World::new([guarded(GuardAction::Restart)
+            .with(|spec| {
+                spec.health = Some(Health { timeout: seconds(6), ..health(GuardAction::Restart) });
+                spec.memory = Some(MemoryLimit { max: 1 << 30, action: GuardAction::Restart });
+            })
+            .behaves(steady().answers_after(seconds(5)))]);
+        world.run_for(seconds(100));
+        assert_eq!(times(&world, "is", |kind| matches!(kind, EventKind::ProbeFailed { .. })), []);
+    }
+
+    /// When the first probes and commands were begun, so many of them.
+    fn begins(world: &mut World, count: usize) -> Vec<Duration> {
+        let begun = |world: &World| world.trace().iter().filter(|line| line.contains("Begin")).count();
+        let begin = |n| world.run_until(seconds(1_000), |world| begun(world) >= n).then(|| world.now());
+        (1..=count).map_while(begin).collect()
+    }
+
+    #[test]
+    fn a_check_that_takes_longer_than_the_interval_leaves_out_those_that_were_due_meanwhile() {
+        for (takes, every) in [(4, 10), (10, 20), (23, 30)] {
+            let mut world = World::new([Mock::new("is")
+                .with(|spec| {
+                    spec.health = Some(Health { timeout: seconds(25), ..health(GuardAction::Restart) });
+                })
+                .behaves(steady().answers_after(seconds(takes)))]);
+            let begins = begins(&mut world, 3);
+            let spans: Vec<_> = begins.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert_eq!(spans, [seconds(every); 2], "{takes} s");
+        }
+    }
+
+    #[test]
     fn probes_of_many_are_spread_and_one_component_has_never_two_at_once() {
         let mocks = (0..100).map(|n| {
             Mock::new(&format!("c{n}")).with(|spec| spec.health = Some(health(GuardAction::Restart)))
@@ -714,6 +778,19 @@ mod guards {
             assert_eq!(world.runs("is"), 2);
             let end = world.component("is").last_end.expect("an end");
             assert_eq!(end.to_string().split(':').next(), Some("not ready within 1m"));
+        }
+
+        #[test]
+        fn the_last_moment_to_become_ready_stands_still_as_well() {
+            let mut world =
+                World::new([declares("is", ReadyWhen::Probed(tcp())).behaves(steady().never_ready())]);
+            world.run_for(seconds(59));
+            world.run_short(true);
+            world.run_for(seconds(3_600));
+            assert_eq!((world.runs("is"), world.state("is").as_str()), (1, "starting"));
+            world.run_short(false);
+            world.run_for(seconds(12));
+            assert_eq!(world.runs("is"), 2);
         }
 
         #[test]
@@ -961,6 +1038,56 @@ mod guards {
         assert_eq!((world.state("is").as_str(), world.runs("is")), ("up", 2));
         let end = world.component("is").last_end.expect("an end");
         assert_eq!(end.to_string(), "no sign of life for 10s");
+    }
+
+    #[test]
+    fn one_may_say_itself_how_often_it_gives_a_sign_of_life_and_that_it_hangs() {
+        let watched = |name: &str| Mock::new(name).with(|spec| spec.watchdog = Some(seconds(10)));
+        let mut world = World::new([watched("is"), watched("ps"), Mock::new("web")]);
+        world.run_for(seconds(20));
+        world.notify("is", "WATCHDOG_USEC=60000000");
+        ["ps", "web"].iter().for_each(|name| world.notify(name, "WATCHDOG=trigger"));
+        world.run_for(Duration::ZERO);
+        assert_eq!(["is", "ps", "web"].map(|name| world.runs(name)), [1, 2, 1]);
+        assert_eq!(
+            world.component("ps").last_end.map(|end| end.to_string()),
+            Some("it says that it hangs".into())
+        );
+        // Those without a watchdog need not give any, whatever they say of it.
+        world.notify("web", "WATCHDOG_USEC=1000000");
+        ["is", "web"].iter().for_each(|name| world.hang(name));
+        world.run_for(seconds(54));
+        assert_eq!(["is", "web"].map(|name| world.runs(name)), [1, 1]);
+        world.run_for(seconds(6));
+        assert_eq!(["is", "web"].map(|name| world.runs(name)), [2, 1]);
+        assert_eq!(
+            world.component("is").last_end.map(|end| end.to_string()),
+            Some("no sign of life for 1m".into())
+        );
+        world.run_for(seconds(20));
+        world.hang("is");
+        world.run_for(seconds(10));
+        assert_eq!(world.runs("is"), 3, "what the run before has said does not count any more");
+    }
+
+    #[test]
+    fn a_check_that_is_under_way_is_given_up_when_its_run_ends() {
+        let mut world =
+            World::new([guarded(GuardAction::Restart).behaves(steady().answers_after(seconds(1)))]);
+        for end in ["crash", "restart"] {
+            let before = world.trace().len();
+            let has =
+                |world: &World, what: &str| world.trace()[before..].iter().any(|line| line.contains(what));
+            assert!(world.run_until(seconds(20), |world| has(world, "Begin")));
+            match end {
+                "crash" => world.crash("is"),
+                _ => drop(world.restart("is")),
+            }
+            world.run_for(Duration::ZERO);
+            assert!(has(&world, "Abandon"), "{end}");
+            world.run_for(millis(5_500));
+        }
+        assert_eq!(world.runs("is"), 3);
     }
 
     #[test]
@@ -1601,6 +1728,26 @@ mod stopping {
         assert_eq!(told(seconds(5)), owned(&[(0, "SIGHUP"), (3, "SIGTERM"), (5, "killed")]));
         assert_eq!(told(seconds(3)), owned(&[(0, "SIGHUP"), (3, "killed")]));
         assert_eq!(told(Duration::ZERO), owned(&[(0, "SIGHUP"), (0, "killed")]));
+    }
+
+    #[test]
+    fn one_that_asks_for_more_time_to_stop_has_it_but_no_more_than_twice_what_it_has() {
+        let killed = |asks: &[(u64, u64)]| {
+            let mut world = World::new([Mock::new("is")
+                .with(|spec| spec.stop_timeout = seconds(10))
+                .behaves(steady().ignores_stop())]);
+            world.stop("is");
+            for (at, time) in asks {
+                world.run_for(seconds(*at) - world.now());
+                world.extend("is", seconds(*time));
+            }
+            world.run_for(seconds(60));
+            times(&world, "is", |kind| matches!(kind, EventKind::Killed { .. }))
+        };
+        assert_eq!(killed(&[]), [seconds(10)]);
+        assert_eq!(killed(&[(5, 12)]), [seconds(17)]);
+        assert_eq!(killed(&[(5, 1)]), [seconds(10)], "nobody loses time by asking");
+        assert_eq!(killed(&[(5, 12), (16, 60)]), [seconds(20)]);
     }
 
     #[test]

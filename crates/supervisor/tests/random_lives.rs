@@ -419,8 +419,9 @@ fn lives_that_once_broke_an_invariant_keep_it() {
     // With a supervisor that dies. 19921: gone before anybody heard that it lived. 22472: judged before a death.
     [19_921, 22_472].into_iter().for_each(|seed| live(seed, true, false));
     // 451: a stop that is told again for the sake of leftovers. 18366: gone in the moment its time was up. 22029: a trial run that fails
-    // where the window of the limit has no length. 39308: a second stop that means another, on which it depends.
-    [451, 18_366, 22_029, 39_308].into_iter().for_each(life);
+    // where the window of the limit has no length. 39308: a second stop that means another, on which it depends. 1099: a start while a run
+    // is on its way after one that could not be begun.
+    [451, 18_366, 22_029, 39_308, 1_099].into_iter().for_each(life);
 }
 
 #[test]

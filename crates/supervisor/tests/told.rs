@@ -49,6 +49,27 @@ fn a_kill_by_somebody_else_is_told_from_one_of_ours() {
 }
 
 #[test]
+fn an_end_that_somebody_asked_for_is_told_from_one_by_itself_and_one_for_a_fault() {
+    let hangs = |run| if run == 1 { steady().hangs_after(Duration::ZERO) } else { steady() };
+    let mut world = World::new([
+        Mock::new("stopped"),
+        Mock::new("crashed"),
+        Mock::new("judged").with(|spec| spec.watchdog = Some(seconds(5))).behaves_by_run(hangs),
+    ]);
+    world.run_for(seconds(10));
+    world.stop("stopped");
+    world.crash("crashed");
+    let asked = ["stopped", "crashed", "judged"].map(|name| {
+        told(
+            &world,
+            name,
+            |kind| if let EventKind::Exited { asked, .. } = kind { Some(*asked) } else { None },
+        )
+    });
+    assert_eq!(asked, [[true], [false], [false]]);
+}
+
+#[test]
 fn a_signal_that_somebody_asked_for_is_named_and_was_sent_by_the_supervisor() {
     // The signals of this world change nothing by themselves.
     let dies = steady().ends_after(seconds(2), killed());

@@ -125,6 +125,11 @@ impl Witness {
         self.asks.insert(request, ask.clone());
     }
 
+    /// A run asks for so much time for what it is doing.
+    pub(super) fn extended(&mut self, now: Duration, run: RunId, time: Duration) {
+        self.book_mut(run.component).extend(now, time);
+    }
+
     /// Nothing of the run is left, and its pids may be used again.
     pub(super) fn gone(&mut self, run: RunId) {
         let Some(book) = self.books.get_mut(&run.component) else { return };

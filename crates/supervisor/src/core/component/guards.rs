@@ -88,9 +88,7 @@ impl Guards {
 
     /// What it says of its watchdog.
     pub(super) fn sign_of_life(&mut self, said: &Said, spec: &ProcessSpec, now: Duration) {
-        if let Some(timeout) = said.watchdog.filter(|timeout| !timeout.is_zero()) {
-            self.watchdog = Some(timeout);
-        }
+        self.watchdog = said.watchdog.or(self.watchdog);
         if said.alive || said.watchdog.is_some() {
             let timeout = self.watchdog_of(spec);
             self.alive_by = self.alive_by.map(|_| now.saturating_add(timeout));

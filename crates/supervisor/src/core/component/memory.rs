@@ -96,7 +96,6 @@ pub(crate) enum Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::core) struct Essence {
     state: Discriminant<State>,
-    rest: Option<Rest>,
     since: Duration,
     wanted: bool,
     runs: u64,
@@ -150,20 +149,14 @@ impl Component {
     pub(in crate::core) fn essence(&self) -> Essence {
         let (process, started) = match &self.state {
             State::Up { process, started, .. } => (Some(process), *started),
-            State::Ending { process, started, .. } => (process.as_ref(), *started),
             _ => (None, None),
         };
         let ending = match &self.state {
             State::Ending { ending, .. } => Some((discriminant(&ending.why), ending.exit.is_some())),
             _ => None,
         };
-        let rest = match self.state {
-            State::Down(rest) => Some(rest),
-            _ => None,
-        };
         Essence {
             state: discriminant(&self.state),
-            rest,
             since: self.since,
             wanted: self.wanted,
             runs: self.runs,
@@ -326,13 +319,19 @@ impl Component {
 
 #[cfg(test)]
 mod tests {
-    use crate::core::{Core, Found, Input, Rules};
-    use crate::run::{Exit, RunId};
+    use super::*;
+    use crate::core::{Core, Input, Rules};
     use crate::spec::ProcessSpec;
-    use std::time::Duration;
 
     #[test]
-    fn past_runs_are_those_of_the_component_though_it_has_another_key_now() {
+    fn a_wait_that_was_written_down_without_saying_for_what_is_one_for_a_restart() {
+        let wait = r#"{"Backoff":{"until":{"secs":1,"nanos":0},"in_a_row":2}}"#;
+        let expected = Life::Backoff { until: Duration::from_secs(1), in_a_row: 2, restart: true };
+        assert_eq!(serde_json::from_str::<Life>(wait).expect("a record"), expected);
+    }
+
+    #[test]
+    fn runs_are_those_of_the_component_though_it_has_another_key_now() {
         let core = |names: [&str; 2]| {
             let specs = names.map(|name| ProcessSpec::new(name, "/mock").expect("a name"));
             Core::new(specs.to_vec(), Vec::new(), Rules::default(), 0)
@@ -347,10 +346,15 @@ mod tests {
         ] {
             before.step(Duration::ZERO, input);
         }
+        before.step(Duration::ZERO, Input::Spawned { run: RunId { number: 2, ..run }, pid: 2 });
         let memory = Box::new(before.memory(0));
         assert_eq!(memory.record.essence().0, Some(run));
         let mut after = core(["b", "a"]);
-        after.step(Duration::ZERO, Input::Recalled { key: 1, memory, found: Found::Nothing });
-        assert_eq!(after.memory(1).record.essence().0, Some(RunId { component: 1, number: 1 }));
+        let found = Found::Alive { number: 2, pid: 2, is_outdated: false };
+        after.step(Duration::ZERO, Input::Recalled { key: 1, memory, found });
+        let memory = after.memory(1);
+        assert_eq!(memory.record.essence().0, Some(RunId { component: 1, number: 1 }));
+        let Life::Running { run, .. } = memory.life else { panic!("{memory:?}") };
+        assert_eq!(run.id, RunId { component: 1, number: 2 });
     }
 }

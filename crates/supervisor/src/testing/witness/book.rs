@@ -57,6 +57,8 @@ pub(super) struct Book {
     pub(super) settled: bool,
     /// When it was told to stop, and how long it was given.
     pub(super) told_to_stop: Option<(Duration, Duration)>,
+    /// The most that it can get of that by asking for more.
+    longest_stop: Duration,
     /// It was killed since it was told to stop.
     pub(super) killed: bool,
     /// When it will be tried again, if nobody asks for anything.
@@ -95,6 +97,7 @@ impl Book {
             exits_told: HashSet::new(),
             settled: false,
             told_to_stop: None,
+            longest_stop: Duration::ZERO,
             killed: false,
             next_try: None,
             unkillable: false,
@@ -188,6 +191,7 @@ impl Book {
             EventKind::Stopping { timeout, .. } => {
                 self.started = false;
                 self.told_to_stop = Some((now, *timeout));
+                self.longest_stop = timeout.saturating_mul(2);
             }
             EventKind::Killed { .. } => self.killed = true,
             EventKind::Backoff { delay, why: WaitReason::Itself | WaitReason::Want, .. } => {
@@ -208,6 +212,16 @@ impl Book {
             _ => {}
         }
         fault
+    }
+}
+
+impl Book {
+    /// It asks for so much time from now on.
+    pub(super) fn extend(&mut self, now: Duration, time: Duration) {
+        if let Some((told, timeout)) = &mut self.told_to_stop {
+            let wish = now.saturating_add(time).saturating_sub(*told);
+            *timeout = wish.min(self.longest_stop).max(*timeout);
+        }
     }
 }
 
