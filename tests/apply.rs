@@ -239,8 +239,9 @@ fn sighup_applies_and_why_says_so() {
     kill(supervisor.id(), Signal::HUP);
     house.until(|| pids(&house).get("a").is_some_and(|pid| *pid != before["a"]));
     assert_eq!(pids(&house)["b"], before["b"]);
-    let why = stdout(&house.s7(&["why", "a"]));
-    assert!(why.contains("restart, by a changed registry: environment; applied by SIGHUP"), "{why}");
+    // The journal is written a moment later.
+    let told = "restart, by a changed registry: environment; applied by SIGHUP";
+    house.until(|| stdout(&house.s7(&["why", "a"])).contains(told));
     assert!(fs::read_to_string(house.own_log()).unwrap().contains("is applied, asked for by SIGHUP"));
     house.s7(&["stop"]);
     house.wait(&mut supervisor);

@@ -78,6 +78,7 @@ impl Witness {
     /// These are the components from now on, and those that leave.
     pub(super) fn lineup(
         &mut self,
+        now: Duration,
         specs: &[(u32, ProcessSpec)],
         leaving: &[u32],
         budget: Option<RestartBudget>,
@@ -93,6 +94,10 @@ impl Witness {
         }
         for (key, spec) in specs {
             self.books.entry(*key).or_insert_with(|| Book::new(spec)).revise(spec);
+        }
+        // What has waited for somebody else may begin when it does not need that any more.
+        for book in self.books.values_mut() {
+            book.next_try = book.next_try.filter(|time| *time > now);
         }
         if self.budget != budget {
             self.budget = budget;

@@ -448,7 +448,7 @@ impl World {
         self.mocks.retain(|key, _| is_there(key));
         self.begun_as.retain(|key, _| is_there(key));
         self.names = Names::new(self.core.specs()).with_leaving(self.core.leaving());
-        self.witness.lineup(&specs, &leaving, self.rules.budget);
+        self.witness.lineup(self.now, &specs, &leaving, self.rules.budget);
     }
 
     fn ask(&mut self, ask: Ask) -> Ticket {
