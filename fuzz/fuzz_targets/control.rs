@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(4);
 const A_WHILE: Duration = Duration::from_millis(20);
 
 /// What the manual of the server says that an answer may be.
-const STATUSES: [u16; 13] = [100, 200, 202, 400, 404, 405, 408, 409, 413, 414, 415, 431, 503];
+const STATUSES: [u16; 14] = [100, 200, 202, 400, 403, 404, 405, 408, 409, 413, 414, 415, 431, 503];
 
 static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
 
@@ -70,7 +70,8 @@ fuzz_target!(|bytes: &[u8]| {
 /// Says all of it, and hears what is answered until the connection is closed.
 fn converse(socket: &PathBuf, bytes: &[u8]) -> Vec<u8> {
     let mut stream = UnixStream::connect(socket).expect("the server takes connections");
-    let may_be_endless = contains(bytes, b"/wait") || contains(bytes, b"/events");
+    // What is waited for may stand in a query, in any spelling.
+    let may_be_endless = [&b"/wait"[..], b"/events", b"?"].iter().any(|word| contains(bytes, word));
     let patience = if may_be_endless { A_WHILE } else { SOON };
     for set in [UnixStream::set_read_timeout, UnixStream::set_write_timeout] {
         set(&stream, Some(patience)).expect("the time is not zero");
