@@ -32,8 +32,8 @@ use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{
-    check, completions, events, logs, man, restart, rotate, run, show, simulate, stand_in, start, status,
-    stop, takeover_check, tracelevel, upgrade, why,
+    check, completions, events, logs, man, restart, rotate, run, service, show, simulate, stand_in, start,
+    status, stop, takeover_check, tracelevel, upgrade, why,
 };
 use crate::exit::Exit;
 
@@ -64,6 +64,7 @@ fn main() -> ExitCode {
         Command::Why(asked) => why::why(&place, asked),
         Command::Tracelevel(asked) => tracelevel::tracelevel(&place, asked),
         Command::Upgrade(asked) => upgrade::upgrade(&place, asked),
+        Command::Service(asked) => service::service(&place, asked),
         Command::Completions(asked) => completions::completions(asked),
         Command::Man(asked) => man::man(asked),
         Command::TakeoverCheck => takeover_check::takeover_check(),

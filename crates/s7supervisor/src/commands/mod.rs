@@ -8,6 +8,7 @@ pub(crate) mod man;
 pub(crate) mod restart;
 pub(crate) mod rotate;
 pub(crate) mod run;
+pub(crate) mod service;
 pub(crate) mod show;
 pub(crate) mod simulate;
 pub(crate) mod stand_in;

@@ -1,5 +1,8 @@
 //! How everything is stopped: because somebody asked for it, an essential component was given up, or nothing will run again.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::Core;
 use super::ask::{IMPATIENCE, NOBODY};
 use super::component::{Component, Milestone};
@@ -66,6 +69,25 @@ impl Core {
         self.unsuccessful = unsuccessful.map(|component| component.spec.id.clone()).collect();
         self.actions.push(Action::Emit(Event { at: self.now, component: None, kind: EventKind::AllDone }));
         self.shut_down(NOBODY, false, None);
+    }
+
+    /// How long it may take until everything that runs has stopped, if each takes all the time that it can get: what is said by
+    /// `EXTEND_TIMEOUT_USEC`, the cleanup and the last kill included.
+    pub(crate) fn longest_shutdown(&self) -> Duration {
+        // When each, and each rank, will have stopped at the latest: whoever needs it, and the later ranks, come before.
+        let mut stopped = vec![Duration::ZERO; self.components.len()];
+        let mut ranks: BTreeMap<u16, Duration> = BTreeMap::new();
+        for key in self.keys().rev() {
+            let rank = self.graph.rank(key);
+            let later = ranks.range(rank.saturating_add(1)..).map(|(_, time)| *time).max();
+            let dependants = self.graph.needed_by(key).iter().map(|other| stopped[*other as usize]).max();
+            let begins = later.into_iter().chain(dependants).max().unwrap_or_default();
+            let ends = begins.saturating_add(self.component(key).longest_end());
+            stopped[key as usize] = ends;
+            let of_rank = ranks.entry(rank).or_default();
+            *of_rank = ends.max(*of_rank);
+        }
+        stopped.into_iter().max().unwrap_or_default()
     }
 
     pub(super) fn end_if_over(&mut self) {
