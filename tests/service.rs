@@ -92,3 +92,14 @@ fn a_package_is_installed_upgraded_and_purged_and_an_upgrade_stops_nothing() {
     }
     run("systemd", "package.sh", Some(packages.path()));
 }
+
+#[test]
+#[ignore = "takes a static program, in S7_STATIC_PROGRAM: .ci/run builds it"]
+fn a_static_program_is_all_that_a_container_needs() {
+    let program = std::env::var_os("S7_STATIC_PROGRAM").expect("S7_STATIC_PROGRAM names it");
+    if can_boot("container.sh") {
+        let script = top().join("tests/service/container.sh");
+        let output = Command::new(script).arg(top().join(program)).output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+    }
+}

@@ -64,6 +64,7 @@ same 'systemd knows that somebody wanted that' "$(property ActiveState)/$(proper
 for pid in $before; do ends "$pid has ended" 1 test -e "/proc/$pid"; done
 ends 'it is stopped' 3 s7 service status
 ends 'and the documented script says so' 3 "$control" status
+ends 'not with what its unit does not say' 2 s7 start --set tracelevel=3
 check 'start through the service' "$control" start
 same 'systemd has started it' "$(property ActiveState)" active
 

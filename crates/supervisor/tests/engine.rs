@@ -1791,7 +1791,7 @@ mod asking {
         let needs = needs("shop", &[("db", Condition::Ready)])
             .behaves(steady().ignores_stop())
             .with(|spec| (spec.start_priority, spec.stop_timeout) = (2, seconds(30)));
-        let mut world = World::new([stops("is", 1, 10), stops("svg", 1, 20), needed, needs]);
+        let mut world = World::new([needs, needed, stops("svg", 1, 20), stops("is", 1, 10)]);
         world.run_for(seconds(1));
         // Twice its own time, which it may ask for, and 5 s for the kill: those of one rank together.
         assert_eq!(world.longest_shutdown(), seconds(2 * 20 + 5), "of what does not run, nothing");

@@ -46,7 +46,7 @@ enum Verb {
 #[derive(Args, Debug)]
 struct Install {
     /// The account that the supervisor runs as [default: root]
-    #[arg(long, value_name = "ACCOUNT")]
+    #[arg(long, value_name = "ACCOUNT", value_parser = parse_account)]
     user: Option<String>,
 
     #[command(flatten)]
@@ -224,6 +224,13 @@ fn is_known(user: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+fn parse_account(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_name = !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain);
+    let wanted = "write the name of an account: letters, digits, '-', '_' and '.'";
+    if is_name { Ok(text.to_owned()) } else { Err(wanted.to_owned()) }
 }
 
 fn parse_name(text: &str) -> Result<String, String> {

@@ -42,8 +42,9 @@ pub(crate) fn start_supervisor(place: &Place, serving: &Serving, patience: Patie
             say::tell("the supervisor is already running; starting what is not");
             return control::act_on(&client, Action::Start, &to_start(place, &status)?, left);
         }
+        // Of several that do this at the same time, all ask systemd, which does it once.
         if let Some(owner) = Owner::of(&temp).filter(|_| other.is_none()) {
-            return owner.act("start", patience.left(since));
+            return owner.asked_for(place)?.act("start", patience.left(since));
         }
         match background::launch(place, serving, patience.left(since))? {
             Launched::Ended(exit) => {

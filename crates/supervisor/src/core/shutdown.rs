@@ -1,6 +1,5 @@
 //! How everything is stopped: because somebody asked for it, an essential component was given up, or nothing will run again.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Core;
@@ -74,20 +73,19 @@ impl Core {
     /// How long it may take until everything that runs has stopped, if each takes all the time that it can get: what is said by
     /// `EXTEND_TIMEOUT_USEC`, the cleanup and the last kill included.
     pub(crate) fn longest_shutdown(&self) -> Duration {
-        // When each, and each rank, will have stopped at the latest: whoever needs it, and the later ranks, come before.
+        // In reverse start order: whoever needs one, and the later ranks, have stopped when it is told to.
         let mut stopped = vec![Duration::ZERO; self.components.len()];
-        let mut ranks: BTreeMap<u16, Duration> = BTreeMap::new();
+        let (mut rank, mut later, mut latest) = (u16::MAX, Duration::ZERO, Duration::ZERO);
         for key in self.keys().rev() {
-            let rank = self.graph.rank(key);
-            let later = ranks.range(rank.saturating_add(1)..).map(|(_, time)| *time).max();
-            let dependants = self.graph.needed_by(key).iter().map(|other| stopped[*other as usize]).max();
-            let begins = later.into_iter().chain(dependants).max().unwrap_or_default();
-            let ends = begins.saturating_add(self.component(key).longest_end());
-            stopped[key as usize] = ends;
-            let of_rank = ranks.entry(rank).or_default();
-            *of_rank = ends.max(*of_rank);
+            if self.graph.rank(key) != rank {
+                (rank, later) = (self.graph.rank(key), latest);
+            }
+            let dependants = self.graph.needed_by(key).iter().map(|other| stopped[*other as usize]);
+            let begins = dependants.chain([later]).max().unwrap_or_default();
+            stopped[key as usize] = begins.saturating_add(self.component(key).longest_end());
+            latest = latest.max(stopped[key as usize]);
         }
-        stopped.into_iter().max().unwrap_or_default()
+        latest
     }
 
     pub(super) fn end_if_over(&mut self) {

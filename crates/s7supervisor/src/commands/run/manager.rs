@@ -154,7 +154,7 @@ impl ServiceManager {
                 ComponentState::Tripped { .. } => self.is_in_trouble(&id, "tripped"),
                 ComponentState::Failed => self.is_in_trouble(&id, "failed"),
                 ComponentState::Waiting { which_is: Some(_), .. } => {
-                    self.is_in_trouble(&id, "waits for another")
+                    self.is_in_trouble(&id, "waits for another");
                 }
                 ComponentState::Completed => self.is_settled(&id),
                 // Nobody waits for what somebody has stopped under an earlier supervisor.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::systemd::{PACKAGED, TEMP, UNITS, quoted, show};
-use crate::arguments::Patience;
+use crate::arguments::{Patience, Place};
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
 use crate::process::Process;
@@ -34,6 +34,17 @@ impl Owner {
     /// Whether the supervisor of this pid is its main process.
     pub(crate) fn runs(&self, pid: Option<u32>) -> bool {
         pid.is_some() && show(&self.unit).is_ok_and(|status| status.pid() == pid)
+    }
+
+    /// The same, where nothing was said that only its unit can say.
+    pub(crate) fn asked_for(self, place: &Place) -> Result<Self, Failure> {
+        if place.settings.is_empty() {
+            return Ok(self);
+        }
+        let advice = "write it into <settings> of the registry";
+        let message =
+            format!("the service {} runs as its unit says, and not with --set: {advice}", self.unit);
+        Err(Failure::new(Exit::Invalid, message))
     }
 
     /// Has systemd do this, and waits as long as wanted.
