@@ -137,6 +137,10 @@ pub(crate) enum Command {
     #[command(after_long_help = commands::upgrade::HELP)]
     Upgrade(commands::upgrade::Upgrade),
 
+    /// Install, control or remove the supervisor as a service of the operating system
+    #[command(after_long_help = commands::service::HELP)]
+    Service(commands::service::Service),
+
     /// Print what makes a shell complete command lines, with the ids of running components
     #[command(after_long_help = commands::completions::HELP)]
     Completions(commands::completions::Completions),
@@ -372,6 +376,7 @@ mod tests {
             commands::logs::HELP,
             commands::why::HELP,
             commands::rotate::HELP,
+            commands::service::HELP,
             commands::tracelevel::HELP,
             commands::upgrade::HELP,
             commands::plan::HELP,

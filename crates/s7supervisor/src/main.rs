@@ -32,8 +32,8 @@ use supervisor_control::Action;
 
 use crate::arguments::{Arguments, Command};
 use crate::commands::{
-    apply, check, completions, events, logs, man, plan, restart, rotate, run, show, simulate, stand_in,
-    start, status, stop, takeover_check, tracelevel, upgrade, why,
+    apply, check, completions, events, logs, man, plan, restart, rotate, run, service, show, simulate,
+    stand_in, start, status, stop, takeover_check, tracelevel, upgrade, why,
 };
 use crate::exit::Exit;
 
@@ -66,6 +66,7 @@ fn main() -> ExitCode {
         Command::Plan(asked) => plan::plan(&place, asked),
         Command::Apply(asked) => apply::apply(&place, asked),
         Command::Upgrade(asked) => upgrade::upgrade(&place, asked),
+        Command::Service(asked) => service::service(&place, asked),
         Command::Completions(asked) => completions::completions(asked),
         Command::Man(asked) => man::man(asked),
         Command::TakeoverCheck => takeover_check::takeover_check(),

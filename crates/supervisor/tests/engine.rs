@@ -1929,6 +1929,31 @@ mod asking {
     }
 
     #[test]
+    fn how_long_a_shutdown_may_take_is_known_beforehand() {
+        let stops = |name: &str, priority, timeout| {
+            let mock = Mock::new(name).behaves(steady().ignores_stop());
+            mock.with(|spec| (spec.start_priority, spec.stop_timeout) = (priority, seconds(timeout)))
+        };
+        let needed = stops("db", 2, 40).with(|spec| spec.autostart = false);
+        let needs = needs("shop", &[("db", Condition::Ready)])
+            .behaves(steady().ignores_stop())
+            .with(|spec| (spec.start_priority, spec.stop_timeout) = (2, seconds(30)));
+        let mut world = World::new([needs, needed, stops("svg", 1, 20), stops("is", 1, 10)]);
+        world.run_for(seconds(1));
+        // Twice its own time, which it may ask for, and 5 s for the kill: those of one rank together.
+        assert_eq!(world.longest_shutdown(), seconds(2 * 20 + 5), "of what does not run, nothing");
+        world.start("shop");
+        world.run_for(seconds(1));
+        let longest = world.longest_shutdown();
+        assert_eq!(longest, seconds((2 * 30 + 5) + (2 * 40 + 5) + (2 * 20 + 5)), "one after the other");
+        world.shutdown();
+        world.run_for(seconds(30 + 40));
+        assert!(!world.has_ended());
+        world.run_for(longest - seconds(70));
+        assert!(world.has_ended());
+    }
+
+    #[test]
     fn a_signal_goes_to_the_main_process_of_what_runs() {
         let mut world = World::new([Mock::new("is"), Mock::new("ps").with(|spec| spec.autostart = false)]);
         let sent = world.signal(["is", "ps"], Signal::HUP);

@@ -10,6 +10,7 @@ pub(crate) mod plan;
 pub(crate) mod restart;
 pub(crate) mod rotate;
 pub(crate) mod run;
+pub(crate) mod service;
 pub(crate) mod show;
 pub(crate) mod simulate;
 pub(crate) mod stand_in;

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use supervisor_control::Action;
 
 use crate::arguments::{Change, Patience, Place};
+use crate::commands::service::Owner;
 use crate::commands::{start, stop};
 use crate::control;
 use crate::exit::{Ended, Exit};
@@ -25,6 +26,9 @@ pub(crate) fn restart(place: &Place, asked: &Change) -> Ended {
         say::tell("not running; starting");
         return start::start_supervisor(place, &asked.serving, asked.patience);
     };
+    if let Some(owner) = Owner::of(&temp).filter(|owner| owner.runs(client.supervisor_pid())) {
+        return owner.asked_for(place)?.act("restart", asked.patience);
+    }
     if !is_in_background(&temp) {
         say::tell(
             "the supervisor runs in the foreground and stays; to give it a changed registry: `s7supervisor apply`",

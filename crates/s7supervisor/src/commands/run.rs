@@ -7,6 +7,7 @@
 //! - `serving`: the control socket and the journal
 //! - `signals`: what the operating system is used to say
 //! - `narrate`: events as lines of the log
+//! - `manager`: what the service manager is told
 //! - `reach`: whom it answers beside its own user
 //! - `report`: how the start goes, for `start`
 //!
@@ -17,6 +18,7 @@ mod applying;
 mod beginning;
 mod handover;
 mod home;
+mod manager;
 mod narrate;
 mod notify_folder;
 mod reach;
@@ -43,6 +45,7 @@ use self::applying::{Applier, News};
 use self::beginning::begin;
 use self::handover::{Estate, Handed, Note};
 use self::home::Home;
+use self::manager::ServiceManager;
 use self::narrate::Narrator;
 use self::report::Report;
 use self::signals::{Signal, Signals};
@@ -110,6 +113,7 @@ struct Supervision {
     journal: Journal,
     narrator: Narrator,
     report: Option<Report>,
+    manager: ServiceManager,
     echo: Option<Echo>,
     statistics_interval: Option<Duration>,
     statistics: Receiver<Instant>,
@@ -156,6 +160,8 @@ impl Supervision {
                 recv(self.changes) -> news => if let Ok(news) = news {
                     self.note_change(news);
                 },
+                recv(self.manager.status_due) -> _ => self.manager.tell_status(),
+                recv(self.manager.sign_due) -> _ => self.manager.give_sign(&self.handle),
                 recv(self.successors) -> successor => if let Ok(successor) = successor {
                     self = self.give_way(successor)?;
                 }
@@ -215,6 +221,8 @@ impl Supervision {
         };
         info!("upgrading to version {} ({}), asked for by {}", upgrade.to, path.display(), upgrade.by);
         request.answer(Ok(upgrade.clone()));
+        // What follows may take a while.
+        self.manager.give_sign(&self.handle);
         let server = self.server.take();
         let listeners = server.map(|server| server.hand_over(DRAIN, &upgrade.to)).unwrap_or_default();
         if let Err(error) = self.handle.leave(format!("{}, to upgrade to version {}", upgrade.by, upgrade.to))
@@ -260,6 +268,7 @@ impl Supervision {
 
     fn take_note(&mut self, event: &Event) {
         self.narrator.tell(event);
+        self.manager.heed(event, &self.handle);
         let Some(report) = self.report.take() else { return };
         self.report = match event.kind {
             EventKind::Lost { .. } => self.handle.status().ok().and_then(|status| report.resume(&status)),

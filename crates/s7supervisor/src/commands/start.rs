@@ -10,6 +10,7 @@ use supervisor_control::{Action, Client, ClientError};
 
 use self::background::Launched;
 use crate::arguments::{Change, Patience, Place, Serving};
+use crate::commands::service::Owner;
 use crate::exit::{Ended, Exit, Failure};
 use crate::presence::Presence;
 use crate::{control, say, waiting};
@@ -40,6 +41,10 @@ pub(crate) fn start_supervisor(place: &Place, serving: &Serving, patience: Patie
         if let Some((client, status)) = running(&temp, left)? {
             say::tell("the supervisor is already running; starting what is not");
             return control::act_on(&client, Action::Start, &to_start(place, &status)?, left);
+        }
+        // Of several that do this at the same time, all ask systemd, which does it once.
+        if let Some(owner) = Owner::of(&temp).filter(|_| other.is_none()) {
+            return owner.asked_for(place)?.act("start", patience.left(since));
         }
         match background::launch(place, serving, patience.left(since))? {
             Launched::Ended(exit) => {

@@ -6,6 +6,7 @@ use supervisor_control::wire::OutcomeDocument;
 use supervisor_control::{Client, ClientError};
 
 use crate::arguments::{Patience, Place, Stop};
+use crate::commands::service::Owner;
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
 use crate::process::Process;
@@ -24,6 +25,10 @@ pub(crate) fn stop(place: &Place, asked: &Stop) -> Ended {
         say::tell("not running");
         return control::tell_document(asked.patience, true).map(|()| Exit::Done);
     };
+    // Through the service that it is of, which would not know else that somebody wanted this.
+    if let Some(owner) = Owner::of(&place.find_temp()?).filter(|owner| owner.runs(client.supervisor_pid())) {
+        return owner.act("stop", asked.patience);
+    }
     let (ended, outcome) = stop_supervisor(&client, asked.patience)?;
     if asked.patience.json {
         control::print_json(&outcome)?;

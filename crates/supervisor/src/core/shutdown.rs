@@ -1,5 +1,8 @@
 //! How everything is stopped: because somebody asked for it, an essential component was given up, or nothing will run again.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use super::Core;
 use super::ask::{IMPATIENCE, NOBODY};
 use super::component::{Component, Milestone};
@@ -67,6 +70,26 @@ impl Core {
         self.unsuccessful = unsuccessful.map(|component| component.spec.id.clone()).collect();
         self.actions.push(Action::Emit(Event { at: self.now, component: None, kind: EventKind::AllDone }));
         self.shut_down(NOBODY, false, None);
+    }
+
+    /// How long it may take until everything that runs has stopped, if each takes all the time that it can get: what is said by
+    /// `EXTEND_TIMEOUT_USEC`, the cleanup and the last kill included.
+    pub(crate) fn longest_shutdown(&self) -> Duration {
+        // In reverse start order: whoever needs one, and the later ranks, have stopped when it is told to.
+        let mut stopped = HashMap::with_capacity(self.components.len());
+        let (mut rank, mut later, mut latest) = (u32::MAX, Duration::ZERO, Duration::ZERO);
+        for key in self.keys().into_iter().rev() {
+            let its = self.graph.start_seat(key).rank;
+            if its != rank {
+                (rank, later) = (its, latest);
+            }
+            let dependants = self.graph.needed_by(key).iter().filter_map(|other| stopped.get(other));
+            let begins = dependants.copied().chain([later]).max().unwrap_or_default();
+            let ends: Duration = begins.saturating_add(self.component(key).longest_end());
+            stopped.insert(key, ends);
+            latest = latest.max(ends);
+        }
+        latest
     }
 
     pub(super) fn end_if_over(&mut self) {

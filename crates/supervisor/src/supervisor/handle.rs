@@ -61,6 +61,9 @@ pub(super) enum Command {
         answer: Sender<(u64, Receiver<Event>)>,
     },
     ReopenLogs,
+    LongestShutdown {
+        answer: Sender<Duration>,
+    },
     /// Who a user and a group are, or why that cannot be told.
     Found {
         named: Named,
@@ -341,6 +344,23 @@ impl Handle {
             detail.processes = os::processes(pid, group.as_deref());
         }
         Ok(detail)
+    }
+
+    /// How long a shutdown may take that begins now, or goes on, if each component takes all the time that it can get: for
+    /// whoever would take it for one that hangs.
+    ///
+    /// # Errors
+    /// [`RequestError::Ended`] if the supervisor has ended.
+    pub fn longest_shutdown(&self) -> Result<Duration, RequestError> {
+        self.call(|answer| Command::LongestShutdown { answer })
+    }
+
+    /// Whether supervision answers within `limit`: not if its thread hangs, or if it has ended.
+    #[must_use]
+    pub fn is_answering(&self, limit: Duration) -> bool {
+        let (answer, receiver) = bounded(1);
+        self.send(Command::Status { keys: Vec::new(), answer }).is_ok()
+            && receiver.recv_timeout(limit).is_ok()
     }
 
     /// The components that these names mean, in start order.

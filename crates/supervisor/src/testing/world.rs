@@ -197,6 +197,12 @@ impl World {
         self.end.is_some()
     }
 
+    /// How long a shutdown may take that begins now.
+    #[must_use]
+    pub fn longest_shutdown(&self) -> Duration {
+        self.core.longest_shutdown()
+    }
+
     /// What came of everything, once it [has ended](Self::has_ended) by a shutdown.
     #[must_use]
     pub fn end(&self) -> Option<&Outcome> {

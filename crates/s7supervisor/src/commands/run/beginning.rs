@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use super::applying::{Applier, Source};
 use super::handover::Handed;
 use super::home::Home;
+use super::manager::ServiceManager;
 use super::narrate::Narrator;
 use super::report::Report;
 use super::serving::{Served, keep_journal, serve};
@@ -72,7 +73,7 @@ impl Supervision {
         let upgrade = handed.map(|handed| handed.note.upgrade.clone());
         let about = show::about(&registry, home.temp.path());
         tell_of_beginning(&registry.path, upgrade.as_ref());
-        let wanted = registry.components.iter().filter(|spec| asked.background && spec.autostart);
+        let wanted = registry.components.iter().filter(|spec| spec.autostart);
         let wanted: Vec<_> = wanted.map(|spec| spec.id.clone()).collect();
         // Before anything is written.
         let echo = pass_on_output(asked.output, &registry);
@@ -146,12 +147,16 @@ impl Supervision {
             journal,
             narrator: Narrator::default(),
             report: None,
+            manager: ServiceManager::none(),
             echo,
             statistics_interval: registry.config.trace_stats_interval,
             statistics: never(),
             stopping: Stopping::No,
         };
         supervision.await_statistics();
+        if !asked.background {
+            supervision.manager = ServiceManager::find(wanted.clone(), &supervision.handle);
+        }
         supervision.go_on_from(handed, asked.background.then_some(wanted));
         Ok(supervision)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::again::{Again, COMMAND_PAUSE};
-use super::ending::Phase;
+use super::ending::{KILL_GRACE, Phase};
 use super::{Component, Context, Milestone, State};
 use crate::core::Action;
 use crate::core::message::{Task, TaskId};
@@ -74,6 +74,15 @@ impl Component {
         }
         let steps = self.spec.stop.iter().fold(Duration::ZERO, |sum, step| sum.saturating_add(step.limit()));
         steps.min(self.spec.stop_timeout)
+    }
+
+    /// How long it may take until nothing of it is left, from when it is told to stop: none if nothing runs.
+    pub(in crate::core) fn longest_end(&self) -> Duration {
+        if self.run().is_none() {
+            return Duration::ZERO;
+        }
+        let cleanup = self.spec.cleanup.as_ref().map_or(Duration::ZERO, |cleanup| cleanup.timeout);
+        self.stop_time().saturating_mul(2).saturating_add(cleanup).saturating_add(KILL_GRACE)
     }
 
     /// The steps of stopping: by default SIGTERM to the group, with all the time there is.

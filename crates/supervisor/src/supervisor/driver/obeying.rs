@@ -73,6 +73,9 @@ impl Driver {
                 let looks = self.runs.looked(looked, self.now());
                 self.draw_conclusions(looks);
             }
+            Command::LongestShutdown { answer } => {
+                let _ = answer.try_send(self.core.longest_shutdown());
+            }
             Command::ReopenLogs => {
                 // Refused only if the pump's thread has gone, which `conditions` tells.
                 let _ = self.means.pump.reopen();
