@@ -100,7 +100,7 @@ fn what_is_no_more_stops_in_reverse_order_by_the_steps_it_had_and_leaves() {
         Mock::new(id)
             .with(|spec| {
                 spec.stop =
-                    vec![Step::Signal { signal: Signal::QUIT, wait: seconds(9), to: Recipient::Group }]
+                    vec![Step::Signal { signal: Signal::QUIT, wait: seconds(9), to: Recipient::Group }];
             })
             .behaves(steady().stops_by(Signal::QUIT).slow_to_stop(seconds(2)))
     };

@@ -62,7 +62,8 @@ impl Applier {
         let applier = Arc::clone(self);
         let apply = move |()| -> Answer {
             let registry = applier.load(&applier.registry);
-            let applied = registry.and_then(|registry| applier.apply(registry, None, signal.into(), drop));
+            let applied =
+                registry.and_then(|registry| applier.apply(registry, None, &Arc::from(signal), drop));
             Box::new(move || {
                 if let Err(refusal) = applied {
                     error!("{signal}: the registry is not applied: {}", sentence(&refusal));
@@ -110,7 +111,7 @@ impl Applier {
             Change::Apply { confirm_ready } => {
                 let (by, done) = (Arc::clone(&request.by), request.when_done());
                 let plan = self.plan(&registry)?;
-                self.apply(registry, confirm_ready, by, done).map(|()| plan)
+                self.apply(registry, confirm_ready, &by, done).map(|()| plan)
             }
         });
         Box::new(move || request.answer(answer))
@@ -135,7 +136,7 @@ impl Applier {
         &self,
         registry: Registry,
         confirm_ready: Option<Duration>,
-        by: Arc<str>,
+        by: &Arc<str>,
         done: impl FnOnce(Outcome) + Send + 'static,
     ) -> Result<(), ChangeRefusal> {
         let path = registry.path.clone();
@@ -144,7 +145,7 @@ impl Applier {
         let before = std::mem::replace(&mut *self.source(), files);
         let config = self.config.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (source, news, told_before, told_by) =
-            (Arc::clone(&self.source), self.news.clone(), before.clone(), Arc::clone(&by));
+            (Arc::clone(&self.source), self.news.clone(), before.clone(), Arc::clone(by));
         let over = move |outcome: Outcome| {
             if outcome.gone_back.is_some() {
                 *source.lock().unwrap_or_else(PoisonError::into_inner) = told_before;
@@ -154,7 +155,7 @@ impl Applier {
             done(outcome);
         };
         let setup = setup(&registry);
-        if let Err(error) = self.handle.submit_apply(setup, confirm_ready, Arc::clone(&by), over) {
+        if let Err(error) = self.handle.submit_apply(setup, confirm_ready, Arc::clone(by), over) {
             *self.source() = before;
             return Err(refused(&path, error));
         }
