@@ -44,6 +44,18 @@ check 'the journal says that it was the watchdog' grep --quiet 'Watchdog timeout
 main=$(property MainPID)
 check 'reload' systemctl reload ImageServing
 same 'a reload leaves every component alone' "$(pids)" "$before"
+registry=$install_folder/conf/SupervisorRegistry.xml
+cp "$registry" /tmp/good.xml
+echo '<supervisor>' >"$registry"
+ends 'a reload of a broken registry fails' 1 systemctl reload ImageServing
+same 'and leaves every component alone, too' "$(pids)/$(property ActiveState)" "$before/active"
+cp /tmp/good.xml "$registry"
+sed -i 's|</servers>|<server id="more"><executable>/bin/sleep</executable><arguments><argument>1000</argument></arguments></server></servers>|' "$registry"
+check 'a reload of a changed one' systemctl reload ImageServing
+check 'starts what is new' s7 status more
+cp /tmp/good.xml "$registry"
+check 'and back' systemctl reload ImageServing
+same 'leaves all others alone' "$(pids)" "$before"
 check 'upgrade' s7 upgrade
 same 'an upgrade leaves every component alone' "$(pids)" "$before"
 same 'the process is the same after an upgrade' "$(property MainPID)" "$main"
