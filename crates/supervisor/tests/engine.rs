@@ -1004,6 +1004,20 @@ mod guards {
     }
 
     #[test]
+    fn checks_of_a_short_interval_are_spread_over_it_as_well() {
+        let mut world = World::new((0..50).map(|n| {
+            Mock::new(&format!("c{n}")).with(|spec| {
+                spec.health = Some(Health { interval: millis(100), ..health(GuardAction::Restart) });
+            })
+        }));
+        world.run_for(millis(100));
+        let begins = world.trace().iter().filter(|line| line.contains("Begin"));
+        let times: std::collections::BTreeSet<_> =
+            begins.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
+        assert!((25..=50).contains(&times.len()), "{times:?}");
+    }
+
+    #[test]
     fn not_more_than_256_probes_of_a_kind_are_under_way_at_once() {
         let hung = |n: usize| {
             Mock::new(&format!("c{n}"))
@@ -1071,23 +1085,21 @@ mod guards {
     }
 
     #[test]
-    fn a_check_that_is_under_way_is_given_up_when_its_run_ends() {
-        let mut world =
-            World::new([guarded(GuardAction::Restart).behaves(steady().answers_after(seconds(1)))]);
-        for end in ["crash", "restart"] {
-            let before = world.trace().len();
-            let has =
-                |world: &World, what: &str| world.trace()[before..].iter().any(|line| line.contains(what));
+    fn a_check_that_is_under_way_is_given_up_when_its_run_begins_to_end() {
+        for end in ["crash", "stop"] {
+            let daemon = steady().slow_to_die(seconds(5));
+            let slow = steady().answers_after(seconds(1)).slow_to_stop(seconds(5)).forks(daemon);
+            let mut world = World::new([guarded(GuardAction::Restart).behaves(slow)]);
+            let has = |world: &World, what: &str| world.trace().iter().any(|line| line.contains(what));
             assert!(world.run_until(seconds(20), |world| has(world, "Begin")));
             match end {
                 "crash" => world.crash("is"),
-                _ => drop(world.restart("is")),
+                _ => drop(world.stop("is")),
             }
             world.run_for(Duration::ZERO);
+            assert!(world.state("is").starts_with("stopping"));
             assert!(has(&world, "Abandon"), "{end}");
-            world.run_for(millis(5_500));
         }
-        assert_eq!(world.runs("is"), 3);
     }
 
     #[test]
