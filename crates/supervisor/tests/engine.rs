@@ -913,6 +913,18 @@ mod guards {
         }
 
         #[test]
+        fn a_restart_of_a_run_that_then_could_not_be_begun_begins_the_next_one() {
+            let mut world = World::new([Mock::new("is").with(|spec| spec.autostart = false)]);
+            world.run_short(true);
+            world.start("is");
+            let restart = world.restart("is");
+            world.run_short(false);
+            world.run_for(Duration::ZERO);
+            assert_eq!((world.state("is").as_str(), world.runs("is")), ("up", 2));
+            assert_eq!(achieved(&world, restart, "is"), Achieved::Done);
+        }
+
+        #[test]
         fn the_others_of_its_group_run_on_when_one_cannot_be_spawned() {
             let members = ["a", "b"].map(|name| in_group(name, Strategy::RestForOne));
             let mut world = World::new(members);
