@@ -76,7 +76,7 @@ pub fn goes_on(memory: &[u8], component: ProcessSpec, lives: bool) -> Option<boo
         _ => Found::Nothing,
     };
     let rules = Rules { remembers: true, ..Rules::default() };
-    let mut core = Core::new(vec![component], rules, 0);
+    let mut core = Core::new(vec![component], Vec::new(), rules, 0);
     let mut inputs = vec![Input::Recalled { key: 0, memory: Box::new(memory), found }, Input::Begin];
     if let Found::Dead { number, .. } = found {
         inputs.push(Input::Gone { run: crate::run::RunId { component: 0, number } });

@@ -61,6 +61,17 @@ fn a_run_of_which_nothing_was_written_down_yet_has_not_started() {
 }
 
 #[test]
+fn the_process_that_a_program_has_named_as_its_main_one_is_adopted_as_such() {
+    let mut world = World::new([Mock::new("a").behaves(Behaviour::steady().forks(Behaviour::steady()))]);
+    let pids = world.alive("a");
+    assert_eq!((world.component("a").pid, pids.len()), (Some(pids[0]), 2));
+    world.notify("a", &format!("MAINPID={}", pids[1]));
+    assert_eq!(world.component("a").pid, Some(pids[1]));
+    world.kill_supervisor(seconds(1));
+    assert_eq!((world.component("a").pid, world.runs("a")), (Some(pids[1]), 1));
+}
+
+#[test]
 fn what_has_died_meanwhile_is_told_as_such_and_restarted() {
     let dies =
         |run| if run == 1 { Behaviour::steady().crashes_after(seconds(15)) } else { Behaviour::steady() };

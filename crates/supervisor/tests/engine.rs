@@ -913,6 +913,18 @@ mod guards {
         }
 
         #[test]
+        fn a_restart_of_a_run_that_then_could_not_be_begun_begins_the_next_one() {
+            let mut world = World::new([Mock::new("is").with(|spec| spec.autostart = false)]);
+            world.run_short(true);
+            world.start("is");
+            let restart = world.restart("is");
+            world.run_short(false);
+            world.run_for(Duration::ZERO);
+            assert_eq!((world.state("is").as_str(), world.runs("is")), ("up", 2));
+            assert_eq!(achieved(&world, restart, "is"), Achieved::Done);
+        }
+
+        #[test]
         fn the_others_of_its_group_run_on_when_one_cannot_be_spawned() {
             let members = ["a", "b"].map(|name| in_group(name, Strategy::RestForOne));
             let mut world = World::new(members);
@@ -1004,6 +1016,20 @@ mod guards {
     }
 
     #[test]
+    fn checks_of_a_short_interval_are_spread_over_it_as_well() {
+        let mut world = World::new((0..50).map(|n| {
+            Mock::new(&format!("c{n}")).with(|spec| {
+                spec.health = Some(Health { interval: millis(100), ..health(GuardAction::Restart) });
+            })
+        }));
+        world.run_for(millis(100));
+        let begins = world.trace().iter().filter(|line| line.contains("Begin"));
+        let times: std::collections::BTreeSet<_> =
+            begins.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
+        assert!((25..=50).contains(&times.len()), "{times:?}");
+    }
+
+    #[test]
     fn not_more_than_256_probes_of_a_kind_are_under_way_at_once() {
         let hung = |n: usize| {
             Mock::new(&format!("c{n}"))
@@ -1071,23 +1097,21 @@ mod guards {
     }
 
     #[test]
-    fn a_check_that_is_under_way_is_given_up_when_its_run_ends() {
-        let mut world =
-            World::new([guarded(GuardAction::Restart).behaves(steady().answers_after(seconds(1)))]);
-        for end in ["crash", "restart"] {
-            let before = world.trace().len();
-            let has =
-                |world: &World, what: &str| world.trace()[before..].iter().any(|line| line.contains(what));
+    fn a_check_that_is_under_way_is_given_up_when_its_run_begins_to_end() {
+        for end in ["crash", "stop"] {
+            let daemon = steady().slow_to_die(seconds(5));
+            let slow = steady().answers_after(seconds(1)).slow_to_stop(seconds(5)).forks(daemon);
+            let mut world = World::new([guarded(GuardAction::Restart).behaves(slow)]);
+            let has = |world: &World, what: &str| world.trace().iter().any(|line| line.contains(what));
             assert!(world.run_until(seconds(20), |world| has(world, "Begin")));
             match end {
                 "crash" => world.crash("is"),
-                _ => drop(world.restart("is")),
+                _ => drop(world.stop("is")),
             }
             world.run_for(Duration::ZERO);
+            assert!(world.state("is").starts_with("stopping"));
             assert!(has(&world, "Abandon"), "{end}");
-            world.run_for(millis(5_500));
         }
-        assert_eq!(world.runs("is"), 3);
     }
 
     #[test]

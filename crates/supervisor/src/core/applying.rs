@@ -61,7 +61,7 @@ impl Core {
     ) -> BTreeSet<u32> {
         let plan = self.plan(setup);
         let members = self.enlist(&setup.components);
-        self.reorder(Wave::of_request(request), &members);
+        self.reorder(Wave::Request(request), &members);
         self.replace_rules(setup);
         let ids = self.components.iter().map(|(key, component)| (component.spec.id.clone(), *key));
         let (keys, specs): (HashMap<_, _>, HashMap<_, _>) = (ids.collect(), members.into_iter().collect());
@@ -156,7 +156,7 @@ impl Core {
         self.component_mut(key).is_leaving = true;
         self.unwant(request, key);
         if self.component(key).is_busy() {
-            self.join_launch(key, Wave::of_request(request));
+            self.join_launch(key, Wave::Request(request));
         }
     }
 

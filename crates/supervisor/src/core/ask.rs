@@ -233,7 +233,7 @@ impl Core {
         }
         if component.is_ending() {
             // This run is over: what is asked for is the next one.
-            self.join_halt(key, Wave::of_request(request));
+            self.join_halt(key, Wave::Request(request));
         } else if component.halting.is_some() && !was_wanted {
             // A stop that has not been carried out yet is taken back.
             self.leave_halt(key);
@@ -255,14 +255,14 @@ impl Core {
         }
         self.requests.wait(request, key, Goal::Start);
         if self.component(key).run().is_some() {
-            self.join_halt(key, Wave::of_request(request));
+            self.join_halt(key, Wave::Request(request));
         }
         self.launch_anew(request, key);
     }
 
     /// Takes part in the start sequence with its past forgiven, now or when its run is gone.
     fn launch_anew(&mut self, request: RequestId, key: u32) {
-        self.join_launch(key, Wave::of_request(request));
+        self.join_launch(key, Wave::Request(request));
         self.transition(key, |component, _| component.forgive());
         if self.component(key).run().is_none() {
             self.transition(key, Component::queue);
@@ -297,7 +297,7 @@ impl Core {
         } else if component.run().is_some() {
             self.requests.wait(request, key, Goal::Stop);
             if !keeps_its_place || self.component(key).halting.is_none() {
-                self.join_halt(key, Wave::of_request(request));
+                self.join_halt(key, Wave::Request(request));
             }
         } else {
             let achieved = if component.is_down() { Achieved::AlreadySo } else { Achieved::Done };

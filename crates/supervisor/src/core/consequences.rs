@@ -71,7 +71,7 @@ impl Core {
         let component = self.component(key);
         if component.wanted {
             // One whose start was answered while its old run could not be killed begins by itself.
-            let wave = component.launching.map_or(Wave::LATER, |turn| turn.wave);
+            let wave = component.launching.map_or(Wave::Later, |turn| turn.wave);
             self.join_launch(key, wave);
             self.transition(key, Component::queue);
         }

@@ -88,7 +88,7 @@ impl Groups {
             group.restart = Some(Restart { leader, running });
         }
         self.waves += 1;
-        Wave::of_group(self.waves)
+        Wave::Group(self.waves)
     }
 
     /// The restart that a member takes part in.

@@ -309,12 +309,12 @@ impl Core {
             match recalled {
                 None if component.spec.autostart => {
                     self.want_it(key, true);
-                    self.join_launch(key, Wave::BOOT);
+                    self.join_launch(key, Wave::Boot);
                     self.transition(key, Component::queue);
                 }
                 None => {}
-                Some(true) => self.join_halt(key, Wave::LATER),
-                Some(false) if component.is_about_to_start() => self.join_launch(key, Wave::BOOT),
+                Some(true) => self.join_halt(key, Wave::Later),
+                Some(false) if component.is_about_to_start() => self.join_launch(key, Wave::Boot),
                 Some(false) => {}
             }
         }

@@ -7,23 +7,15 @@ use super::RequestId;
 /// What is done together in one order: all that begin by themselves, or all that one request is about. Waves do not
 /// wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Wave(u64);
-
-impl Wave {
+pub(super) enum Wave {
     /// What begins by itself at the beginning.
-    pub(super) const BOOT: Self = Self(0);
-    /// What begins by itself later.
-    pub(super) const LATER: Self = Self(u64::MAX);
-
+    Boot,
     /// That of one request.
-    pub(super) fn of_request(request: RequestId) -> Self {
-        Self(request.0)
-    }
-
-    /// That of the n-th restart of a group. There are never so many requests that the two would meet.
-    pub(super) fn of_group(number: u64) -> Self {
-        Self(u64::MAX / 2 + number)
-    }
+    Request(RequestId),
+    /// That of the n-th restart of a group.
+    Group(u64),
+    /// What begins by itself later.
+    Later,
 }
 
 /// Where a component comes in an order: by its rank, and within that by its place.

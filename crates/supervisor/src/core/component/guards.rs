@@ -238,9 +238,6 @@ impl Component {
 
     /// The run is about to end: what is asked of it, or done to it, is given up.
     pub(super) fn abandon_tasks(&mut self, context: &mut Context<'_>) {
-        if !matches!(self.state, State::Up { .. }) {
-            return;
-        }
         let Some(guards) = &mut self.guards else { return };
         let reload = guards.reload.take();
         if reload.is_some() {

@@ -318,43 +318,4 @@ impl Component {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::{Core, Input, Rules};
-    use crate::spec::ProcessSpec;
-
-    #[test]
-    fn a_wait_that_was_written_down_without_saying_for_what_is_one_for_a_restart() {
-        let wait = r#"{"Backoff":{"until":{"secs":1,"nanos":0},"in_a_row":2}}"#;
-        let expected = Life::Backoff { until: Duration::from_secs(1), in_a_row: 2, restart: true };
-        assert_eq!(serde_json::from_str::<Life>(wait).expect("a record"), expected);
-    }
-
-    #[test]
-    fn runs_are_those_of_the_component_though_it_has_another_key_now() {
-        let core = |names: [&str; 2]| {
-            let specs = names.map(|name| ProcessSpec::new(name, "/mock").expect("a name"));
-            Core::new(specs.to_vec(), Vec::new(), Rules::default(), 0)
-        };
-        let mut before = core(["a", "b"]);
-        let run = RunId { component: 0, number: 1 };
-        for input in [
-            Input::Begin,
-            Input::Spawned { run, pid: 1 },
-            Input::Exited { run, exit: Exit::Code(1), peak_memory: None },
-            Input::Gone { run },
-        ] {
-            before.step(Duration::ZERO, input);
-        }
-        before.step(Duration::ZERO, Input::Spawned { run: RunId { number: 2, ..run }, pid: 2 });
-        let memory = Box::new(before.memory(0));
-        assert_eq!(memory.record.essence().0, Some(run));
-        let mut after = core(["b", "a"]);
-        let found = Found::Alive { number: 2, pid: 2, is_outdated: false };
-        after.step(Duration::ZERO, Input::Recalled { key: 1, memory, found });
-        let memory = after.memory(1);
-        assert_eq!(memory.record.essence().0, Some(RunId { component: 1, number: 1 }));
-        let Life::Running { run, .. } = memory.life else { panic!("{memory:?}") };
-        assert_eq!(run.id, RunId { component: 1, number: 2 });
-    }
-}
+mod tests;
