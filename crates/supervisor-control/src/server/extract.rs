@@ -107,10 +107,10 @@ impl FromRequestParts<App> for Patience {
 }
 
 /// What a time to wait has to be.
-const SECONDS: &str = "a number of seconds, a billion at most";
+pub(super) const SECONDS: &str = "a number of seconds, a billion at most";
 
 /// So many seconds, if nobody has to wait for longer than anybody would.
-fn wait_of(seconds: f64) -> Option<Duration> {
+pub(super) fn wait_of(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds <= LONGEST_WAIT)
 }
 

@@ -1,7 +1,6 @@
 //! What can be asked for, by path and method.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +14,7 @@ use tokio::sync::oneshot;
 use super::change::Change;
 use super::connection::{Crowded, Endless};
 use super::detail::detail;
-use super::extract::{Awaited, BODY_SIZE, Document, LastEvent, Name, Patience, named};
+use super::extract::{Awaited, BODY_SIZE, Document, LastEvent, Name, Patience, SECONDS, named, wait_of};
 use super::order::{self, Order};
 use super::peer::Peer;
 use super::problem::{Problem, json};
@@ -225,11 +224,13 @@ async fn apply(
     patience: Patience,
     Document(document): Document<ApplyOrderDocument>,
 ) -> Result<Response, Problem> {
-    let confirm_ready =
-        document.confirm_ready.map(Duration::try_from_secs_f64).transpose().map_err(|_| {
-            let detail = "cannot read the body: confirmReady must be a number of seconds";
-            Problem::new(StatusCode::BAD_REQUEST, detail)
-        })?;
+    let confirm_ready = match document.confirm_ready.map(wait_of) {
+        Some(None) => {
+            let detail = format!("cannot read the body: confirmReady must be {SECONDS}");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        }
+        confirm_ready => confirm_ready.flatten(),
+    };
     app.changer.ask(document.registry, Change::Apply { confirm_ready }, peer.0, patience).await
 }
 

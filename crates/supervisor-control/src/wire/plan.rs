@@ -21,8 +21,8 @@ pub struct PlanOrderDocument {
 pub struct ApplyOrderDocument {
     /// As in [`PlanOrderDocument`].
     pub registry: Option<PathBuf>,
-    /// Everything goes back to what there was unless all that is started or restarted is ready within so many seconds. Absent:
-    /// nothing goes back.
+    /// Everything goes back to what there was unless all that is started or restarted is ready within so many seconds, a billion
+    /// at most. Absent: nothing goes back.
     pub confirm_ready: Option<f64>,
 }
 
