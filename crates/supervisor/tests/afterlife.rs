@@ -312,3 +312,17 @@ fn priorities_order_what_had_not_begun_yet_and_nobody_waits_for_what_had() {
     world.run_for(seconds(2));
     assert_eq!((world.state("last").as_str(), world.runs("slow")), ("up", 1));
 }
+
+#[test]
+fn what_is_stopped_by_name_while_everything_stops_stays_stopped() {
+    let slow = Mock::new("slow").behaves(Behaviour::steady().slow_to_stop(seconds(10)));
+    let mut world = World::new([slow, Mock::new("a"), Mock::new("b")]);
+    world.run_for(seconds(1));
+    world.shutdown();
+    world.run_for(seconds(1));
+    world.stop("a");
+    world.run_for(seconds(1));
+    world.kill_supervisor(seconds(1));
+    world.run_for(seconds(20));
+    assert_eq!(["slow", "a", "b"].map(|id| world.state(id)), ["up", "stopped", "up"]);
+}

@@ -7,10 +7,11 @@ mod simulated;
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervisor::testing::{Mock, World};
+use supervisor::testing::{Circumstances, Mock, World};
 use supervisor::{
     Achieved, ComponentId, Condition, Dependency, EventKind, GuardAction, Health, Never, Probe, ProcessSpec,
-    Readiness, ReadyWhen, Recipient, RequestError, RestartGroup, Signal, Step, Strategy, Until,
+    Readiness, ReadyWhen, Recipient, RequestError, RestartBudget, RestartGroup, Signal, Step, Strategy,
+    Until,
 };
 
 use crate::simulated::{millis, seconds, steady};
@@ -423,4 +424,22 @@ fn a_supervisor_that_dies_in_the_midst_of_it_is_followed_by_one_that_goes_by_the
     assert_eq!((world.state("a").as_str(), world.state("new").as_str()), ("up", "up"));
     assert_eq!(world.runs("a"), 2);
     assert!(!is_there(&world, "gone") && world.plan([slow("2"), Mock::new("new")]).is_empty());
+}
+
+#[test]
+fn what_is_removed_does_not_take_along_which_restarts_the_budget_has_allowed() {
+    let budget = RestartBudget { max: 1, within: seconds(100) };
+    let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+    let mut world = World::under(["a", "b"].map(Mock::new), circumstances);
+    world.run_for(seconds(1));
+    world.crash("a");
+    world.run_for(seconds(1));
+    world.apply([Mock::new("b")]);
+    world.run_for(seconds(1));
+    world.kill_supervisor(seconds(1));
+    world.crash("b");
+    world.run_for(seconds(90));
+    assert_eq!(world.runs("b"), 1, "the next token comes 100 seconds after the first");
+    world.run_for(seconds(10));
+    assert_eq!(world.runs("b"), 2);
 }

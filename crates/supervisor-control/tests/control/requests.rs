@@ -127,7 +127,10 @@ fn a_component_is_acted_on_by_its_own_path() {
     assert_eq!(answer.status, 200);
     let done = json!({"id": "ps", "asked": true, "result": "done", "message": null, "waitingFor": null,
         "waitingForState": null, "pids": null});
-    assert_eq!(answer.body, json!({"finished": true, "components": [done], "givenUp": null}));
+    assert_eq!(
+        answer.body,
+        json!({"finished": true, "components": [done], "givenUp": null, "goneBack": null})
+    );
     let answer = running.ask(&post("/v1/components/ps/stop", "{}"));
     assert_eq!(answer.body["components"][0]["result"], "already");
     assert_eq!(running.ask(&post("/v1/components/ps/start", "")).status, 200);
@@ -142,7 +145,7 @@ fn what_is_not_waited_for_goes_on() {
     stubborn.wait_until_it_ignores_the_stop_signal();
     let client = running.client();
 
-    let taken_up = json!({"finished": false, "components": [], "givenUp": null});
+    let taken_up = json!({"finished": false, "components": [], "givenUp": null, "goneBack": null});
     let answer = running.ask(&post("/v1/stop?wait=false", ""));
     assert_eq!((answer.status, answer.body), (202, taken_up.clone()));
     let answer = running.ask(&post("/v1/stop?timeout=0.01", ""));

@@ -174,6 +174,9 @@ impl Core {
         self.deadlines.set(key, None);
         self.to_remember.remove(&key);
         self.changed.remove(&key);
+        // What restarts the budget has allowed stood in its record, which goes with it.
+        let heir = self.components.keys().next().filter(|_| self.rules.remembers && self.budget.is_some());
+        self.to_remember.extend(heir);
         self.actions.push(Action::Dismiss { key });
         self.actions.push(Action::Lineup);
     }

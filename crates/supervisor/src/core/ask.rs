@@ -280,6 +280,10 @@ impl Core {
     }
 
     fn stop(&mut self, request: RequestId, key: u32) {
+        // Somebody means this one, and not only the supervisor: another supervisor does not start it again.
+        if self.wanted_before.remove(&key) && self.rules.remembers {
+            self.to_remember.insert(key);
+        }
         // While everything stops, each keeps its place in the order of that.
         self.end_wish(request, key, self.shutdown != Shutdown::No);
     }

@@ -160,7 +160,9 @@ impl Witness {
             for request in self.accepted.difference(&self.answered) {
                 if let Some(Ask::Stop { keys, .. }) = self.asks.get(request) {
                     for key in keys {
-                        self.books.get_mut(key).into_iter().for_each(|book| book.forbidden = false);
+                        if let Some(book) = self.books.get_mut(key) {
+                            (book.forbidden, book.forbidden_before) = (false, false);
+                        }
                     }
                 }
             }
@@ -182,6 +184,8 @@ impl Witness {
                 book.exits_told.clear();
                 book.judged = false;
                 book.is_restart = false;
+                // An earlier run may have: nobody knows of the last one.
+                book.succeeded = true;
             }
         }
         if forgetful {
@@ -349,10 +353,11 @@ impl Witness {
             None => return self.check(false, "S13", format_args!("a request is accepted that nobody made")),
         };
         for key in keys {
-            let stopping_everything = self.stopping_everything;
+            // Whoever is stopped by name while everything stops stays stopped under another supervisor.
+            let outlives_us = is_stop || !self.stopping_everything;
             let book = self.book_mut(key);
             book.forbidden = forbidden;
-            if !stopping_everything {
+            if outlives_us {
                 book.forbidden_before = forbidden;
             }
             book.next_try = None;
