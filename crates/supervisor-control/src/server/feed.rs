@@ -4,19 +4,17 @@
 //! follower has a queue of its own, and one that is too slow loses news and is told how much.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
-use axum::body::{Bytes, HttpBody};
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
-use hyper::body::Frame;
 use supervisor::{Event, Handle};
 use tokio::sync::mpsc;
 
 use super::problem::Problem;
+use super::queued::Queued;
 use super::resume::Position;
 use crate::wire::{EventDocument, Numbering, What, wall_clock};
 
@@ -59,11 +57,6 @@ struct Follower {
     lost: u64,
 }
 
-/// The events from now on, as the body of an answer: until the supervisor ends.
-pub(super) struct Stream {
-    queue: mpsc::Receiver<Bytes>,
-}
-
 impl Feed {
     /// The events of this supervisor, which began its life then, for at most so many followers.
     pub(super) fn new(handle: Handle, most: usize, life: u64) -> Self {
@@ -71,7 +64,7 @@ impl Feed {
     }
 
     /// Follows from now on: from after which event.
-    pub(super) fn follow(&self) -> Result<(Position, Stream), Problem> {
+    pub(super) fn follow(&self) -> Result<(Position, Queued), Problem> {
         let mut state = lock(&self.state);
         if state.successor.is_some() {
             let detail = "the supervisor is being replaced; ask again";
@@ -88,7 +81,7 @@ impl Feed {
         }
         let (sender, queue) = mpsc::channel(QUEUE);
         state.followers.push(Follower { queue: sender, life: self.life, lost: 0 });
-        Ok((Position { life: self.life, seq: state.count }, Stream { queue }))
+        Ok((Position { life: self.life, seq: state.count }, Queued(queue)))
     }
 
     /// Tells those who follow that the supervisor is replaced by one of this version, and ends all streams.
@@ -221,25 +214,6 @@ impl Follower {
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Stream {
-    /// The next one.
-    pub(super) async fn next(&mut self) -> Option<Bytes> {
-        self.queue.recv().await
-    }
-}
-
-impl HttpBody for Stream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.queue.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
-    }
 }
 
 #[cfg(test)]

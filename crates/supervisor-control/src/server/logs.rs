@@ -18,7 +18,6 @@ use axum::response::Response;
 use supervisor::{LineForm, LogSettings, Output, ProcessSpec, Stderr};
 use tokio::sync::Semaphore;
 
-use self::follow::Followed;
 use self::shelf::Shelf;
 use super::App;
 use super::extract::{LogQuery, Name, Which};
@@ -70,7 +69,7 @@ pub(super) async fn logs(
         let detail = "cannot let more follow logs; try again later";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     })?;
-    let body = Followed::begin(log, &query, app.reading.clone(), place).await?;
+    let body = follow::begin(log, &query, app.reading.clone(), place).await?;
     let mut answer = Response::new(Body::new(body));
     endless(&mut answer);
     Ok(answer)

@@ -10,6 +10,7 @@
 //! - `order`: what that asks of the supervisor
 //! - `problem`: answers
 //! - `health`: whether all is well, for those who may know no more
+//! - `queued`: what waits for a reader
 //! - `feed`: events for those who follow them; `resume`: for those who were away for a while
 //! - `journal`, `logs`: what was written down; `reading`: beside this thread, because a disk may hang
 //! - `registry`: what runs, as it was declared
@@ -32,6 +33,7 @@ mod own_log;
 mod paced;
 mod peer;
 mod problem;
+mod queued;
 mod reading;
 mod registry;
 mod resume;

@@ -1,20 +1,19 @@
 //! Events for those who follow them and were away for a while: first from the journal what they have missed, and then what
 //! comes. Nothing is told twice, and what the journal has no more is told to be missing.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::str::FromStr;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::{Bytes, HttpBody};
-use hyper::body::Frame;
+use axum::body::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
-use super::feed::{Message, Stream};
+use super::feed::Message;
+use super::queued::Queued;
 use super::reading::Reading;
 use crate::journal::{Lines, Reader, life_of};
 use crate::wire::{EventDocument, What, wall_clock};
@@ -44,31 +43,26 @@ impl FromStr for Position {
     }
 }
 
-/// What was missed, and then what comes.
-pub(super) struct Resumed(mpsc::Receiver<Bytes>);
-
-impl Resumed {
-    /// Goes on after `last` with what the journal has until `from`, and then with `live`, which begins there.
-    /// Without a journal, nothing of the past can be told.
-    pub(super) fn after(
-        last: Position,
-        journal: Option<Reader>,
-        reading: Reading,
-        from: Position,
-        live: Stream,
-    ) -> Self {
-        let (told, body) = mpsc::channel(QUEUE);
-        spawn_local(async move {
-            let mut telling = pin!(tell(last, journal, reading, from, live, &told));
-            let mut gone = pin!(told.closed());
-            poll_fn(|context| match telling.as_mut().poll(context) {
-                Poll::Pending => gone.as_mut().poll(context),
-                Poll::Ready(_) => Poll::Ready(()),
-            })
-            .await;
-        });
-        Self(body)
-    }
+/// Goes on after `last` with what the journal has until `from`, and then with `live`, which begins there.
+/// Without a journal, nothing of the past can be told.
+pub(super) fn after(
+    last: Position,
+    journal: Option<Reader>,
+    reading: Reading,
+    from: Position,
+    live: Queued,
+) -> Queued {
+    let (told, body) = mpsc::channel(QUEUE);
+    spawn_local(async move {
+        let mut telling = pin!(tell(last, journal, reading, from, live, &told));
+        let mut gone = pin!(told.closed());
+        poll_fn(|context| match telling.as_mut().poll(context) {
+            Poll::Pending => gone.as_mut().poll(context),
+            Poll::Ready(_) => Poll::Ready(()),
+        })
+        .await;
+    });
+    Queued(body)
 }
 
 /// Tells it all. `None`: nobody listens any more.
@@ -77,7 +71,7 @@ async fn tell(
     journal: Option<Reader>,
     reading: Reading,
     from: Position,
-    mut live: Stream,
+    mut live: Queued,
     told: &mpsc::Sender<Bytes>,
 ) -> Option<()> {
     let found = match journal {
@@ -102,7 +96,7 @@ async fn tell(
             Err(problem) => told.send(missing(0, from, problem.detail())).await.ok()?,
         }
     }
-    while let Some(bytes) = live.next().await {
+    while let Some(bytes) = live.0.recv().await {
         told.send(bytes).await.ok()?;
     }
     Some(())
@@ -209,16 +203,4 @@ fn missing(count: u64, at: Position, reason: &str) -> Bytes {
     let lost = EventDocument::of_supervisor(what, at.seq + count, wall_clock(), text);
     let json = serde_json::to_string(&lost).unwrap_or_default();
     Message::text(Position { seq: lost.seq, ..at }, &json).into()
-}
-
-impl HttpBody for Resumed {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
-    }
 }

@@ -18,7 +18,7 @@ use super::extract::{Awaited, BODY_SIZE, Document, LastEvent, Name, Patience, SE
 use super::order::{self, Order};
 use super::peer::Peer;
 use super::problem::{Problem, json};
-use super::resume::Resumed;
+use super::resume;
 use super::{App, document, health, journal, logs, registry};
 use crate::wire::{
     ApplyOrderDocument, ComponentsAnswer, NothingDocument, OutcomeDocument, PlanOrderDocument,
@@ -185,7 +185,7 @@ async fn events(
     let (from, live) = app.feed.follow()?;
     let body = match last {
         None => Body::new(live),
-        Some(last) => Body::new(Resumed::after(last, app.journal, app.reading, from, live)),
+        Some(last) => Body::new(resume::after(last, app.journal, app.reading, from, live)),
     };
     let mut answer = Response::new(body);
     endless(&mut answer);

@@ -1,6 +1,5 @@
 //! What is written to a log from now on: the kernel tells, and the files are read beside the control thread.
 
-use std::convert::Infallible;
 use std::fmt::Write;
 use std::fs::File;
 use std::future::{Future, poll_fn};
@@ -8,11 +7,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::Poll;
 
-use axum::body::{Bytes, HttpBody};
-use hyper::body::Frame;
+use axum::body::Bytes;
 use rustix::fs::inotify::{self, WatchFlags};
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -24,13 +22,11 @@ use super::shelf::{Line, Shelf};
 use super::{Log, Mark};
 use crate::server::extract::LogQuery;
 use crate::server::problem::Problem;
+use crate::server::queued::Queued;
 use crate::server::reading::Reading;
 
 /// So many parts wait for a slow reader: what comes then stays in the files.
 const QUEUE: usize = 2;
-
-/// A log that is followed, as the body of an answer.
-pub(in crate::server) struct Followed(mpsc::Receiver<Bytes>);
 
 /// Somebody who follows.
 struct Follower {
@@ -40,44 +36,41 @@ struct Follower {
     told: mpsc::Sender<Bytes>,
 }
 
-impl Followed {
-    /// The last lines, or what comes behind the last one that somebody has, and then what is written.
-    pub(super) async fn begin(
-        log: Log,
-        query: &LogQuery,
-        reading: Reading,
-        place: OwnedSemaphorePermit,
-    ) -> Result<Self, Problem> {
-        let (settings, count, after) = (log.settings.clone(), query.lines, query.after);
-        let begin = move || {
-            // First of all, so that nothing is missed that is written meanwhile.
-            let news = News::of_folder(settings.path.parent().unwrap_or(Path::new("/")))?;
-            let (shelf, lines, is_missing) =
-                match after.map(|mark| Shelf::after(&settings, mark)).transpose()? {
-                    Some(Some(shelf)) => (shelf, Vec::new(), false),
-                    gone => {
-                        let (shelf, lines) = Shelf::last(&settings, count)?;
-                        (shelf, lines, gone.is_some())
-                    }
-                };
-            Ok((news, shelf, lines, is_missing))
+/// The last lines, or what comes behind the last one that somebody has, and then what is written.
+pub(super) async fn begin(
+    log: Log,
+    query: &LogQuery,
+    reading: Reading,
+    place: OwnedSemaphorePermit,
+) -> Result<Queued, Problem> {
+    let (settings, count, after) = (log.settings.clone(), query.lines, query.after);
+    let begin = move || {
+        // First of all, so that nothing is missed that is written meanwhile.
+        let news = News::of_folder(settings.path.parent().unwrap_or(Path::new("/")))?;
+        let (shelf, lines, is_missing) = match after.map(|mark| Shelf::after(&settings, mark)).transpose()? {
+            Some(Some(shelf)) => (shelf, Vec::new(), false),
+            gone => {
+                let (shelf, lines) = Shelf::last(&settings, count)?;
+                (shelf, lines, gone.is_some())
+            }
         };
-        let (news, shelf, lines, is_missing) = reading.read(begin).await?;
-        let news = News::new(news)?;
-        let (told, body) = mpsc::channel(QUEUE);
-        let follower = Follower { log, reading, news, told: told.clone() };
-        spawn_local(async move {
-            let _place = place;
-            let mut following = pin!(follower.follow(shelf, lines, is_missing));
-            let mut gone = pin!(told.closed());
-            poll_fn(|context| match following.as_mut().poll(context) {
-                Poll::Pending => gone.as_mut().poll(context),
-                Poll::Ready(_) => Poll::Ready(()),
-            })
-            .await;
-        });
-        Ok(Self(body))
-    }
+        Ok((news, shelf, lines, is_missing))
+    };
+    let (news, shelf, lines, is_missing) = reading.read(begin).await?;
+    let news = News::new(news)?;
+    let (told, body) = mpsc::channel(QUEUE);
+    let follower = Follower { log, reading, news, told: told.clone() };
+    spawn_local(async move {
+        let _place = place;
+        let mut following = pin!(follower.follow(shelf, lines, is_missing));
+        let mut gone = pin!(told.closed());
+        poll_fn(|context| match following.as_mut().poll(context) {
+            Poll::Pending => gone.as_mut().poll(context),
+            Poll::Ready(_) => Poll::Ready(()),
+        })
+        .await;
+    });
+    Ok(Queued(body))
 }
 
 impl Follower {
@@ -200,17 +193,5 @@ impl News {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-}
-
-impl HttpBody for Followed {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
