@@ -184,8 +184,8 @@ impl Witness {
                 book.exits_told.clear();
                 book.judged = false;
                 book.is_restart = false;
-                // An earlier run may have: nobody knows of the last one.
-                book.succeeded = true;
+                // Nobody may know of the last run.
+                book.succeeded = book.has_succeeded;
             }
         }
         if forgetful {

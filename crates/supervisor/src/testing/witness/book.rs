@@ -37,6 +37,8 @@ pub(super) struct Book {
     pub(super) started: bool,
     pub(super) ready: bool,
     pub(super) succeeded: bool,
+    /// One of its runs has.
+    pub(super) has_succeeded: bool,
     /// Its run is ended for a fault.
     pub(super) judged: bool,
     /// Somebody has asked a second time for its end.
@@ -85,6 +87,7 @@ impl Book {
             started: false,
             ready: false,
             succeeded: false,
+            has_succeeded: false,
             judged: false,
             impatient: false,
             is_restart: false,
@@ -183,6 +186,7 @@ impl Book {
                 self.settled = true;
                 self.started = false;
                 self.succeeded = exit.is_success() && !self.judged;
+                self.has_succeeded |= self.succeeded;
                 self.is_restart = true;
                 if !self.exits_told.insert(*run) {
                     fault = Some(("S3", "an exit is counted twice"));
