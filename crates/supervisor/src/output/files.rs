@@ -221,6 +221,7 @@ mod tests {
         assert!(!folder.path().join("logs").exists());
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_link_is_not_followed() {
         let folder = filled(&["secret"]);
