@@ -11,6 +11,9 @@ use super::folder::Folder;
 use super::names::{Form, Found};
 use super::{LogSettings, failed};
 
+/// So often files are looked at anew that were renamed while they were looked at.
+const LOOKS: usize = 100;
+
 /// A file of a log that is there: [`LogSettings::files`].
 ///
 /// Files of one log are ordered as they were written, the oldest first.
@@ -118,6 +121,33 @@ impl LogSettings {
     /// # Errors
     /// The folder cannot be listed. One that is missing holds no files.
     pub fn files(&self) -> io::Result<Vec<StoredLog>> {
+        self.files_with(|_| ()).map(|(files, ())| files)
+    }
+
+    /// The [files](Self::files), and what comes of a `look` at them, of which none was renamed meanwhile: whoever opens the last
+    /// one here has the one that is meant. If they change, it looks anew, up to 100 times; what changes faster is taken as it is.
+    ///
+    /// # Errors
+    /// As of [`files`](Self::files).
+    pub fn files_with<T>(
+        &self,
+        mut look: impl FnMut(&[StoredLog]) -> T,
+    ) -> io::Result<(Vec<StoredLog>, T)> {
+        let (mut files, mut looks) = (self.listed()?, 0);
+        loop {
+            let found = look(&files);
+            // A listing may miss what is renamed during it, but then the next one does not: whatever is renamed gets a
+            // number that nothing had before.
+            let again = self.listed()?;
+            looks += 1;
+            if again == files || looks == LOOKS {
+                return Ok((files, found));
+            }
+            files = again;
+        }
+    }
+
+    fn listed(&self) -> io::Result<Vec<StoredLog>> {
         let folder = match Folder::existing(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             folder => folder?,
@@ -211,6 +241,25 @@ mod tests {
         assert_eq!(ended.path(), folder.path().join("ps.log.7.gz"));
         assert_eq!(files[0].once_ended(&files), files[0]);
         assert!(files[0] < ended && ended < files[1], "what has a number is older than what has none");
+    }
+
+    #[test]
+    fn what_is_renamed_while_it_is_looked_at_is_looked_at_anew_but_not_for_ever() {
+        let folder = filled(&["ps.log"]);
+        let settings = LogSettings::new(folder.path().join("ps.log"));
+        let mut looks = 0;
+        let mut ended = |most| {
+            looks += 1;
+            if looks <= most {
+                std::fs::rename(&settings.path, folder.path().join(format!("ps.log.{looks}"))).unwrap();
+                std::fs::write(&settings.path, "").unwrap();
+            }
+            looks
+        };
+        let (files, look) = settings.files_with(|_| ended(1)).unwrap();
+        assert_eq!((files.len(), look), (2, 2));
+        let (_, look) = settings.files_with(|_| ended(usize::MAX)).unwrap();
+        assert_eq!(look, 2 + LOOKS);
     }
 
     #[test]
