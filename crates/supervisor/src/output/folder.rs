@@ -48,6 +48,13 @@ impl Folder {
         &self.path
     }
 
+    /// When something in it was made, renamed or deleted for the last time, in seconds and nanoseconds since 1970.
+    pub(super) fn changed(&self) -> Option<(i64, i64)> {
+        let stat = rustix::fs::fstat(&self.descriptor).ok()?;
+        #[expect(clippy::useless_conversion, reason = "systems differ in how they count them")]
+        Some((stat.st_mtime.into(), i64::try_from(stat.st_mtime_nsec).ok()?))
+    }
+
     /// The names of all that is in it.
     pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
         let read = || -> Result<Vec<OsString>, Errno> {
