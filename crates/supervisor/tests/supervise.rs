@@ -50,6 +50,24 @@ fn what_is_killed_is_back_with_another_pid_and_its_exit_is_told_exactly() {
 }
 
 #[test]
+fn what_was_answered_in_detail_a_moment_ago_is_not_told_of_one_that_has_ended_since() {
+    let mut spec = steady("ps");
+    spec.restart = std::sync::Arc::new(Never);
+    let (_supervisor, handle, events) = start([spec]);
+    let pid = wait_for(&events, spawned);
+    let detail = || handle.detail(&"ps".parse_id()).unwrap();
+    for _ in 0..3 {
+        let (before, after) = (detail(), detail());
+        assert_eq!((before.component.pid, after.component.pid), (Some(pid), Some(pid)));
+        assert!(after.component.uptime > before.component.uptime, "time passes");
+    }
+    kill(pid);
+    while lives(pid) {}
+    let told = detail();
+    assert_eq!((told.component.pid, told.processes.len()), (None, 0));
+}
+
+#[test]
 fn requests_wait_until_what_was_asked_for_has_happened() {
     let (_supervisor, handle, events) = start([steady("is"), steady("ps")]);
     wait_for(&events, spawned);
