@@ -93,7 +93,7 @@ impl Builder {
     }
 
     /// What becomes of components when this process is killed. Default: they live on. Whether a later supervisor goes on with them
-    /// depends on [`state_dir`](Self::state_dir).
+    /// depends on [`state_dir`](Self::state_dir). On Windows they end with this process, whatever is said here.
     #[must_use]
     pub fn on_crash(mut self, what: OnCrash) -> Self {
         self.on_crash = what;
