@@ -17,7 +17,7 @@ export PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1
 CARGO_TARGET_DIR=$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target/windows}")
 export CARGO_TARGET_DIR
 # Without what a debugger would want to know, which takes time and room.
-export CARGO_PROFILE_DEV_DEBUG=0
+export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-0}
 readonly target=(-Z 'build-std=std,panic_unwind,panic_abort' --target x86_64-pc-windows-gnu)
 
 # What is checked, and tested, of the workspace.

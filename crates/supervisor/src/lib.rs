@@ -61,7 +61,8 @@
 //!
 //! # Limitations
 //!
-//! - Linux 5.4 or newer; other systems come later.
+//! - Linux 5.4 or newer; other systems come later. On Windows 10, components end with the process that has started them, some of
+//!   what is described here is refused, and what works has been tried under Wine only.
 //! - A process that leaves its session, clears its environment *and* whose parents have ended cannot be told to be a
 //!   component's. It outlives that component's stop; if orphans come to this process ([`Builder::reap_orphans`]), it is
 //!   killed at the latest when supervision ends.

@@ -73,6 +73,7 @@ fn xml_files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
+#[cfg_attr(windows, ignore = "the paths that it expects are those of Unix")]
 #[test]
 fn every_problem_of_every_broken_file_is_told() {
     let folders = ["broken/xml", "broken/structure", "broken/meaning"];
@@ -104,6 +105,7 @@ fn every_good_file_is_loaded() {
     }
 }
 
+#[cfg_attr(windows, ignore = "the paths that it expects are those of Unix")]
 #[test]
 fn the_documented_registry_gives_its_three_components() {
     let options = LoadOptions { supervisor_executable: Some("/opt/s7/s7supervisor".into()), ..plain() };
@@ -157,6 +159,7 @@ fn the_documented_registry_gives_its_three_components() {
     assert_eq!(arguments(ps), ps_arguments);
 }
 
+#[cfg_attr(windows, ignore = "the paths that it expects are those of Unix")]
 #[test]
 fn everything_that_a_registry_says_arrives_in_the_specification() {
     let registry = load(format!("{CORPUS}/good/everything.xml"), &options()).unwrap();
@@ -296,6 +299,7 @@ mod restart_engine {
         assert_eq!(essential, [true, false, false, false, false, false, false]);
     }
 
+    #[cfg_attr(windows, ignore = "the paths that it expects are those of Unix")]
     #[test]
     fn how_a_component_is_watched_arrives() {
         let readiness =
@@ -339,6 +343,7 @@ mod restart_engine {
         );
     }
 
+    #[cfg_attr(windows, ignore = "the paths that it expects are those of Unix")]
     #[test]
     fn steps_keep_the_order_in_which_they_stand() {
         let web = component("web-1");
@@ -443,6 +448,7 @@ fn a_secret_stays_one_wherever_its_value_comes_from() {
     assert!(!format!("{registry:?} {options:?}").contains("hunter2"));
 }
 
+#[cfg_attr(windows, ignore = "the paths that it expects are those of Unix")]
 #[test]
 fn the_install_folder_is_found_as_documented() {
     let folder = tempfile::tempdir().unwrap();
@@ -575,6 +581,7 @@ fn root_reads_nothing_that_others_could_have_written() {
     assert!(problems(load(&path, &options))[0].contains("written by others than root"));
 }
 
+#[cfg_attr(windows, ignore = "the paths that it expects are those of Unix")]
 #[test]
 fn the_temp_folder_is_found_though_the_registry_is_broken() {
     let folder = tempfile::tempdir().unwrap();

@@ -24,7 +24,7 @@ use supervisor::{
 use windows_sys::Win32::System::Threading::{INFINITE, OpenEventW, OpenProcess, WaitForSingleObject};
 
 /// Longer than anything takes on a busy machine: only a fault waits for it.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(180);
 
 const SYNCHRONIZE: u32 = 0x0010_0000;
 

@@ -76,7 +76,9 @@ impl Files {
     }
 
     fn read_bytes(&self, path: &Path) -> Result<Vec<u8>, String> {
-        let file = open(path).map_err(|error| reason(&error))?;
+        // Where a folder cannot be opened as a file, that must not be told as a want of permission.
+        let refused = |error| if path.is_dir() { "it is a folder".to_owned() } else { reason(&error) };
+        let file = open(path).map_err(refused)?;
         let metadata = file.metadata().map_err(|error| reason(&error))?;
         if metadata.is_dir() {
             return Err("it is a folder".into());
