@@ -35,7 +35,8 @@ main() {
     export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=wine
     # What a test that hangs would hold up. The decisions are tried on Linux, in many more lives.
     export S7_SEEDS=${S7_SEEDS:-200}
-    step 'the library' timeout 400 cargo test --quiet "${target[@]}" --package supervisor --lib
+    # The one that is left out makes thousands of files, which takes minutes there.
+    step 'the library' timeout 400 cargo test --quiet "${target[@]}" --package supervisor --lib -- --skip however_it_is_chunked
     for suite in life engine registry windows; do
         step "$suite" timeout 200 cargo test --quiet "${target[@]}" --package supervisor --test "$suite"
     done

@@ -79,6 +79,10 @@
 //!
 //! 10,000 components ([`Builder::MAX_COMPONENTS`]); 1,024 requests without an answer (a shutdown is always taken up); 4,096 events waiting for a slow
 //! reader; at most 10,000 past runs of a component remembered for its policy ([`History::MAX_CAPACITY`]).
+#![cfg_attr(
+    windows,
+    expect(clippy::explicit_auto_deref, reason = "elsewhere, ends of pipes are whatever has a descriptor")
+)]
 
 mod chance;
 mod core;

@@ -297,7 +297,8 @@ impl fmt::Display for Named {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::super::handle::command_queue;
     use super::*;

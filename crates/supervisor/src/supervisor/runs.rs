@@ -369,5 +369,6 @@ impl Drop for Runs {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

@@ -126,7 +126,7 @@ pub(crate) fn leftovers_at_once(
             match Leftover::hold(pid) {
                 // Its pid may be another's by now.
                 Some(leftover) if run.process.job().has(leftover.handle()) => {
-                    found.held.push((index, leftover))
+                    found.held.push((index, leftover));
                 }
                 // It is just ending, and may have had a child before that: somebody has to look again.
                 _ => found.is_whole = false,

@@ -127,7 +127,7 @@ fn create(
             1,
             flags,
             block.as_ptr().cast(),
-            folder.as_ref().map_or(ptr::null(), |folder| folder.as_ptr()),
+            folder.as_ref().map_or(ptr::null(), Vec::as_ptr),
             (&raw const startup).cast(),
             &raw mut created,
         )

@@ -7,14 +7,18 @@ mod rotating;
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(unix)]
+use std::path::PathBuf;
 #[cfg(unix)]
 use std::process::Command as Program;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::testbench::{names_in, text, whole_log};
 use super::*;
-use crate::output::{LineForm, WhenFull};
+use crate::output::LineForm;
+#[cfg(unix)]
+use crate::output::WhenFull;
 use crate::spec::Readiness;
 
 /// Longer than anything here should take.

@@ -129,7 +129,8 @@ impl Trace {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::super::tests::id;
     use super::*;

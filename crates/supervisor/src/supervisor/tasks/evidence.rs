@@ -70,7 +70,8 @@ fn age(id: &ComponentId, name: &str) -> Option<(String, u64, usize)> {
     Some((time.to_owned(), run, step))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::fs;
