@@ -134,10 +134,7 @@ impl LogSettings {
     ///
     /// # Errors
     /// As of [`files`](Self::files).
-    pub fn files_with<T>(
-        &self,
-        mut look: impl FnMut(&[StoredLog]) -> T,
-    ) -> io::Result<(Vec<StoredLog>, T)> {
+    pub fn files_with<T>(&self, mut look: impl FnMut(&[StoredLog]) -> T) -> io::Result<(Vec<StoredLog>, T)> {
         let folder = match Folder::existing(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), look(&[]))),
             folder => folder?,
@@ -147,7 +144,10 @@ impl LogSettings {
         loop {
             let found = look(&files);
             looks += 1;
-            if looks == 1 && changed == folder.changed() && changed.is_some_and(|(at, _)| at < unix_now() - REST) {
+            if looks == 1
+                && changed == folder.changed()
+                && changed.is_some_and(|(at, _)| at < unix_now() - REST)
+            {
                 return Ok((files, found));
             }
             // A listing may miss what is renamed during it, but then the next one does not: whatever is renamed gets a

@@ -76,7 +76,8 @@ impl World {
         // Before the next deadline nothing changes but times.
         let until = self.core.deadline().map_or(LONG, |deadline| deadline.saturating_sub(self.now));
         let later = self.now + until / 2;
-        let statuses = self.core.status_of(self.now, &keys).into_iter().zip(self.core.status_of(later, &keys));
+        let statuses =
+            self.core.status_of(self.now, &keys).into_iter().zip(self.core.status_of(later, &keys));
         for (key, (status, status_later)) in keys.iter().zip(statuses) {
             self.witness.check_status(&status, *key, main_process(*key));
             self.witness.check_passing(status, until / 2, &status_later);
