@@ -3,6 +3,7 @@
 //! - `READY=1` once every component that starts by itself has started, or has failed at it for the first time: `STATUS=` says which.
 //! - `STATUS=` how many are up and which are in trouble: when that changes, but once a second at most.
 //! - `WATCHDOG=1` as often as it is wanted, as long as supervision itself answers.
+//! - `RELOADING=1` when somebody wants a registry applied, and `READY=1` when that is over, whatever has come of it.
 //! - `STOPPING=1`, and `EXTEND_TIMEOUT_USEC=` for all the time that the components may take to stop.
 //!
 //! <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
@@ -31,6 +32,8 @@ pub(super) struct ServiceManager {
     pending: Option<HashSet<ComponentId>>,
     up: HashSet<ComponentId>,
     trouble: BTreeMap<ComponentId, &'static str>,
+    /// So many registries are being applied.
+    reloads: usize,
     is_stopping: bool,
     /// How long we may give no sign of life.
     watchdog: Option<Duration>,
@@ -62,6 +65,7 @@ impl ServiceManager {
             pending: None,
             up: HashSet::new(),
             trouble: BTreeMap::new(),
+            reloads: 0,
             is_stopping: false,
             watchdog: None,
             status_due: never(),
@@ -218,8 +222,34 @@ impl ServiceManager {
         self.sign_due = after(timeout / 2);
     }
 
+    /// Somebody wants a registry applied. The time tells this reload from one that was asked for later.
+    pub(super) fn reload_begins(&mut self) {
+        self.reloads += 1;
+        if self.is_serving() {
+            let now = NotifyState::monotonic_usec_now();
+            tell(&[Some(NotifyState::Reloading), now.ok()].into_iter().flatten().collect::<Vec<_>>());
+        }
+    }
+
+    /// One of them is applied, or refused: the service has reloaded when none is left.
+    pub(super) fn reload_ends(&mut self) {
+        self.reloads = self.reloads.saturating_sub(1);
+        if self.reloads == 0 && self.is_serving() {
+            tell(&[NotifyState::Ready]);
+        }
+    }
+
+    /// Whether the service is neither starting nor stopping: until then, "ready" would mean something else.
+    fn is_serving(&self) -> bool {
+        self.is_there && self.pending.is_none() && !self.is_stopping
+    }
+
     /// Everything stops, for whatever reason.
     fn stop(&mut self, handle: &Handle) {
+        if self.reloads > 0 && self.is_serving() {
+            // systemd hears of the end of a reload only if it comes before that of the service.
+            tell(&[NotifyState::Ready]);
+        }
         self.is_stopping = true;
         let longest = handle.longest_shutdown().unwrap_or_default().saturating_add(LAST_MOMENTS);
         let extend = format!("EXTEND_TIMEOUT_USEC={}", longest.as_micros());
