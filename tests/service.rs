@@ -92,10 +92,24 @@ fn a_package_is_installed_upgraded_and_purged_and_an_upgrade_stops_nothing() {
 #[test]
 #[ignore = "takes a static program, in S7_STATIC_PROGRAM: .ci/run builds it"]
 fn a_static_program_is_all_that_a_container_needs() {
+    contain("unshare");
+}
+
+#[test]
+#[ignore = "takes a static program, in S7_STATIC_PROGRAM: .ci/run builds it"]
+fn a_static_program_is_all_that_a_container_of_an_engine_needs() {
+    match Command::new("runc").arg("--version").output() {
+        Ok(_) => contain("runc"),
+        Err(error) => cannot_run("runc", &format!("`runc` cannot be executed: {error}")),
+    }
+}
+
+/// Runs the static program as process 1 of a container that this engine makes.
+fn contain(engine: &str) {
     let program = std::env::var_os("S7_STATIC_PROGRAM").expect("S7_STATIC_PROGRAM names it");
     if can_boot("container.sh") {
         let script = top().join("tests/service/container.sh");
-        let output = Command::new(script).arg(top().join(program)).output().unwrap();
+        let output = Command::new(script).arg(engine).arg(top().join(program)).output().unwrap();
         assert!(output.status.success(), "{}", told(&output));
     }
 }
