@@ -79,6 +79,11 @@ fn without_systemd_a_script_does_the_same() {
 }
 
 #[test]
+fn of_a_script_systemd_makes_a_unit_and_both_know_what_runs() {
+    run("systemd", "generated.sh");
+}
+
+#[test]
 fn a_package_is_installed_upgraded_and_purged_and_an_upgrade_stops_nothing() {
     if can_boot("package.sh") {
         // What it is built from takes long enough: it is not made small as well.

@@ -134,10 +134,12 @@ pub(crate) fn service(place: &Place, asked: &Service) -> Ended {
             steps::take(&steps, chosen.dry_run)
         }
         Verb::Uninstall(chosen) => {
-            let steps = match Manager::find(&chosen.name)? {
+            let mut steps = match Manager::find(&chosen.name)? {
                 Manager::Systemd(systemd) => systemd.uninstall()?,
-                Manager::SysV(sysv) => sysv.uninstall()?,
+                Manager::SysV(_) => Vec::new(),
             };
+            // A script of a time without systemd, which makes a unit of it.
+            steps.extend(SysV::new(&chosen.name).uninstall()?);
             if steps.is_empty() {
                 say::answer(&format!("{} is not installed; nothing was changed", chosen.name));
             }
