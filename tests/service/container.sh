@@ -1,7 +1,8 @@
 #!/bin/bash
 # container.sh unshare|runc PROGRAM: process 1 of a container in which there is nothing but this static program and a registry, as
 # `FROM scratch` has it: components run, are restarted, and end with the container. By `unshare` it is made by hand; by `runc` as Docker,
-# Podman and containerd make theirs, with the few capabilities that they leave.
+# Podman and containerd make theirs, with the few capabilities that it leaves. Ends with 77 where that makes no container here, and
+# says why.
 set -uo pipefail
 engine=$1 program=$2
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -29,24 +30,28 @@ cp -r "$top/examples/image-serving/conf" "$root/"
 sed -i 's/<startDelay>5</<startDelay>0.2</' "$root/conf/SupervisorRegistry.xml"
 : >"$place/said"
 readelf --program-headers "$program" | grep INTERP >/dev/null && fail 'it is no static program'
-supervisor=(/s7supervisor run /conf/SupervisorRegistry.xml --output prefixed)
+supervisor=(run /conf/SupervisorRegistry.xml --output prefixed)
 
-# run_by_ENGINE: the container, until it ends, with its exit code.
+# run_by_ENGINE ARGUMENTS: the program with these as the container, until it ends, with its exit code.
 run_by_unshare() {
     # What every container engine makes there.
     for device in null zero full random urandom; do : >"$root/dev/$device"; done
     root=$root exec unshare --mount --net bash -c 'for device in "$root"/dev/*; do mount --bind "/dev/${device##*/}" "$device"; done &&
         ip link set lo up && exec env -i PATH="$PATH" unshare --pid --fork --kill-child --ipc --uts --mount-proc=/proc --root="$root" "$@"' \
-        - "${supervisor[@]}"
+        - /s7supervisor "$@"
 }
 run_by_runc() {
-    cd "$place" && runc spec || exit
+    cd "$place" && rm -f config.json pid && runc spec || exit
     local arguments
-    arguments=$(printf ', "%s"' "${supervisor[@]}")
+    arguments=$(printf ', "%s"' /s7supervisor "$@")
     sed -i -e 's/"terminal": true/"terminal": false/' -e 's/"readonly": true/"readonly": false/' -e "s#^\\s*\"sh\"\$#${arguments:2}#" config.json
     exec runc run --pid-file "$place/pid" "$name"
 }
-"run_by_$engine" >"$place/said" 2>&1 &
+if [[ $engine == runc ]] && ! (run_by_runc --version) >"$place/said" 2>&1; then
+    cat "$place/said"
+    exit 77
+fi
+"run_by_$engine" "${supervisor[@]}" >"$place/said" 2>&1 &
 container=$!
 
 # So long that only what is broken comes to it.
