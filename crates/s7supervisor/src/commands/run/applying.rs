@@ -13,7 +13,7 @@ use supervisor_control::{Change, ChangeRefusal, ChangeRequest};
 use tracing::{error, info, warn};
 
 use super::Supervision;
-use super::successor::Fingerprint;
+use super::fingerprint::Fingerprint;
 use crate::arguments::Place;
 use crate::own_log::TraceLevel;
 
