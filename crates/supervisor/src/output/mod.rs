@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod clock;
+#[cfg_attr(windows, path = "no_fifos.rs")]
 mod fifos;
 mod files;
 mod folder;

@@ -79,10 +79,10 @@ pub(crate) fn half_of(pipe: &impl AsFd) -> usize {
 /// the pipe by the same call by which they get into the file: whoever is killed, and when, none is lost or doubled.
 ///
 /// # Errors
-/// `EINVAL` where the file system knows no such thing; `EAGAIN` if the pipe holds nothing.
-pub(crate) fn move_to_file(pipe: &impl AsFd, file: &File, at: u64, most: usize) -> Result<usize, Errno> {
+/// [`io::ErrorKind::InvalidInput`] where the file system knows no such thing; `WouldBlock` if the pipe holds nothing.
+pub(crate) fn move_to_file(pipe: &impl AsFd, file: &File, at: u64, most: usize) -> io::Result<usize> {
     let mut at = at;
-    splice(pipe, None, file, Some(&mut at), most, SpliceFlags::NONBLOCK)
+    Ok(splice(pipe, None, file, Some(&mut at), most, SpliceFlags::NONBLOCK)?)
 }
 
 /// How many pipes may be enlarged beside this number of pipes, so that no more than half of what the system grants a user
