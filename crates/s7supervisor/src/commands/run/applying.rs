@@ -58,6 +58,7 @@ impl Applier {
     }
 
     /// Applies the registry as it is now, because of a signal.
+    #[cfg(unix)]
     pub(super) fn apply_for(self: &Arc<Self>, signal: &'static str) {
         let applier = Arc::clone(self);
         let apply = move |()| -> Answer {

@@ -71,6 +71,7 @@ impl Home {
     }
 
     /// What holds the place for as long as it is open anywhere.
+    #[cfg(unix)]
     pub(super) fn locks(&self) -> &[Lock; 2] {
         &self.locks
     }

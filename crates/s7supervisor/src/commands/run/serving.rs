@@ -68,6 +68,8 @@ pub(super) fn serve(
     door::open(builder, &home.temp, listeners.socket, home.reach.address())
 }
 
+/// Where a server can be made again.
+#[cfg(unix)]
 impl Supervision {
     /// Makes the control socket again, or goes on with this one.
     pub(super) fn serve(&mut self, listeners: HandedOver) {
