@@ -61,6 +61,28 @@ pub struct ComponentStatus {
     pub usage: Option<Usage>,
 }
 
+impl ComponentStatus {
+    /// What is true of it after so much time in which nothing happens.
+    pub(crate) fn after(mut self, time: Duration) -> Self {
+        self.uptime = self.uptime.map(|uptime| uptime.saturating_add(time));
+        match &mut self.state {
+            ComponentState::Stopping { elapsed, .. } => *elapsed = elapsed.saturating_add(time),
+            ComponentState::Backoff { remaining, .. } | ComponentState::Tripped { remaining } => {
+                *remaining = remaining.saturating_sub(time);
+            }
+            ComponentState::Waiting { .. }
+            | ComponentState::Starting
+            | ComponentState::Up
+            | ComponentState::Unready
+            | ComponentState::Unhealthy
+            | ComponentState::Stopped
+            | ComponentState::Failed
+            | ComponentState::Completed => {}
+        }
+        self
+    }
+}
+
 /// One component from all sides, at one moment: what is true of it, what it is, and with whom it has to do.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -90,6 +112,16 @@ impl Detail {
 
     /// The most processes that are named.
     pub const MOST_PROCESSES: usize = 256;
+
+    /// What is true after so much time in which nothing happens.
+    pub(crate) fn after(mut self, time: Duration) -> Self {
+        let after = |status: ComponentStatus| status.after(time);
+        self.uptime = self.uptime.saturating_add(time);
+        self.component = after(self.component);
+        self.depends_on = self.depends_on.into_iter().map(|(condition, it)| (condition, after(it))).collect();
+        self.dependants = self.dependants.into_iter().map(after).collect();
+        self
+    }
 }
 
 /// A process of a component.

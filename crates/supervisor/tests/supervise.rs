@@ -1,4 +1,5 @@
 //! A supervisor inside a host, with real processes.
+#![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -46,6 +47,24 @@ fn what_is_killed_is_back_with_another_pid_and_its_exit_is_told_exactly() {
     while handle.status_of("ps").unwrap().component("ps").unwrap().usage.unwrap().memory == 0 {}
     drop(supervisor);
     assert!(!lives(second));
+}
+
+#[test]
+fn what_was_answered_in_detail_a_moment_ago_is_not_told_of_one_that_has_ended_since() {
+    let mut spec = steady("ps");
+    spec.restart = std::sync::Arc::new(Never);
+    let (_supervisor, handle, events) = start([spec]);
+    let pid = wait_for(&events, spawned);
+    let detail = || handle.detail(&"ps".parse_id()).unwrap();
+    for _ in 0..3 {
+        let (before, after) = (detail(), detail());
+        assert_eq!((before.component.pid, after.component.pid), (Some(pid), Some(pid)));
+        assert!(after.component.uptime > before.component.uptime, "time passes");
+    }
+    kill(pid);
+    while lives(pid) {}
+    let told = detail();
+    assert_eq!((told.component.pid, told.processes.len()), (None, 0));
 }
 
 #[test]

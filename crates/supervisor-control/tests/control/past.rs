@@ -241,6 +241,9 @@ fn lines_are_told_from_the_files_and_as_they_are_written_over_many_files() {
     let last = running.ask(&get("/v1/components/w/logs?lines=2")).body;
     let lines: Vec<_> = last.as_array().unwrap().iter().map(|line| line["line"].clone()).collect();
     assert_eq!(lines, ["line-298", "line-299"]);
+    // The last errors may be written a moment after the last output.
+    let mut errors = Events::of(&running, "/v1/components/w/logs?follow=true&lines=1&stream=stderr", None);
+    while errors.next().unwrap().1["line"] != "e line-299" {}
     let errors = running.ask(&get("/v1/components/w/logs?lines=1&stream=stderr")).body;
     assert_eq!((&errors[0]["line"], &errors[0]["stream"]), (&json!("e line-299"), &json!("stderr")));
     drop(events);

@@ -7,9 +7,17 @@ use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 
+use super::clock::unix_now;
 use super::folder::Folder;
 use super::names::{Form, Found};
 use super::{LogSettings, failed};
+
+/// So often files are looked at anew that were renamed while they were looked at.
+const LOOKS: usize = 100;
+
+/// A folder in which nothing has changed for so many seconds would tell by its time if something did. One that has may have the
+/// same time for two changes.
+const REST: i64 = 1;
 
 /// A file of a log that is there: [`LogSettings::files`].
 ///
@@ -118,10 +126,41 @@ impl LogSettings {
     /// # Errors
     /// The folder cannot be listed. One that is missing holds no files.
     pub fn files(&self) -> io::Result<Vec<StoredLog>> {
+        self.files_with(|_| ()).map(|(files, ())| files)
+    }
+
+    /// The [files](Self::files), and what comes of a `look` at them, of which none was renamed meanwhile: whoever opens the last
+    /// one here has the one that is meant. If they change, it looks anew, up to 100 times; what changes faster is taken as it is.
+    ///
+    /// # Errors
+    /// As of [`files`](Self::files).
+    pub fn files_with<T>(&self, mut look: impl FnMut(&[StoredLog]) -> T) -> io::Result<(Vec<StoredLog>, T)> {
         let folder = match Folder::existing(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), look(&[]))),
             folder => folder?,
         };
+        let changed = folder.changed();
+        let (mut files, mut looks) = (self.listed(&folder)?, 0);
+        loop {
+            let found = look(&files);
+            looks += 1;
+            if looks == 1
+                && changed == folder.changed()
+                && changed.is_some_and(|(at, _)| at < unix_now() - REST)
+            {
+                return Ok((files, found));
+            }
+            // A listing may miss what is renamed during it, but then the next one does not: whatever is renamed gets a
+            // number that nothing had before.
+            let again = self.listed(&folder)?;
+            if again == files || looks == LOOKS {
+                return Ok((files, found));
+            }
+            files = again;
+        }
+    }
+
+    fn listed(&self, folder: &Folder) -> io::Result<Vec<StoredLog>> {
         let names = self.names();
         let stored = |name: std::ffi::OsString| {
             let found = names.parse(&name)?;
@@ -213,6 +252,39 @@ mod tests {
         assert!(files[0] < ended && ended < files[1], "what has a number is older than what has none");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn what_is_renamed_while_it_is_looked_at_is_looked_at_anew_but_not_for_ever() {
+        let folder = filled(&["ps.log"]);
+        let settings = LogSettings::new(folder.path().join("ps.log"));
+        // How many files are found, and after how many looks, where during the first of them one is ended.
+        let look = |most| {
+            let mut looks = 0;
+            let (files, ()) = settings
+                .files_with(|files| {
+                    looks += 1;
+                    if looks <= most {
+                        let ended = folder.path().join(format!("ps.log.{}", files.len()));
+                        std::fs::rename(&settings.path, ended).unwrap();
+                        std::fs::write(&settings.path, "").unwrap();
+                    }
+                })
+                .unwrap();
+            (files.len(), looks)
+        };
+        let rest = || {
+            let long_ago = std::fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+            std::fs::File::open(folder.path()).unwrap().set_times(long_ago).unwrap();
+        };
+        assert_eq!(look(0), (1, 1));
+        assert_eq!(look(1), (2, 2));
+        rest();
+        assert_eq!(look(0), (2, 1));
+        rest();
+        assert_eq!(look(1), (3, 2));
+        assert_eq!(look(usize::MAX).1, LOOKS);
+    }
+
     #[test]
     fn a_folder_that_is_missing_holds_no_files_and_is_not_made() {
         let folder = tempfile::tempdir().unwrap();
@@ -221,6 +293,7 @@ mod tests {
         assert!(!folder.path().join("logs").exists());
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_link_is_not_followed() {
         let folder = filled(&["secret"]);

@@ -39,6 +39,11 @@ impl Folder {
         &self.path
     }
 
+    /// When something in it was made, renamed or deleted for the last time, in seconds and nanoseconds since 1970.
+    pub(super) fn changed(&self) -> Option<(i64, i64)> {
+        self.open.changed()
+    }
+
     /// The names of all that is in it.
     pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
         self.open.names().map_err(|error| failed("list the folder", &self.path, &error))

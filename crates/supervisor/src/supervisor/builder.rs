@@ -13,7 +13,7 @@ use polling::Poller;
 
 use super::Supervisor;
 use super::driver::{Driver, Means};
-use super::handle::{Command, Handle, Mailbox, SharedNames, command_queue};
+use super::handle::{Command, Handle, Mailbox, SharedNames, Told, command_queue};
 use super::launches::Launches;
 use super::ledger::Ledger;
 use super::measuring::Measuring;
@@ -93,7 +93,7 @@ impl Builder {
     }
 
     /// What becomes of components when this process is killed. Default: they live on. Whether a later supervisor goes on with them
-    /// depends on [`state_dir`](Self::state_dir).
+    /// depends on [`state_dir`](Self::state_dir). On Windows they end with this process, whatever is said here.
     #[must_use]
     pub fn on_crash(mut self, what: OnCrash) -> Self {
         self.on_crash = what;
@@ -233,7 +233,8 @@ impl Builder {
         let pump = Pump::start(notice(&commands, &poller), fifos.clone()).map_err(output)?;
         let mailbox = Mailbox::new(&commands, &poller);
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
-        let handle = Handle::new(commands, Arc::clone(&poller), names.clone());
+        let told = Told::default();
+        let handle = Handle::new(commands, Arc::clone(&poller), names.clone(), told.clone());
         let terms = Terms { open_files: self.descriptor_limit, ends_with_us };
         let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), terms);
         let mut voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
@@ -270,7 +271,7 @@ impl Builder {
         legacy.conditions.append(&mut conditions);
         let means =
             Means { pump, pad, launches, tasks, measuring: Measuring::new(mailbox.clone()), voices, tokens };
-        let channels = (queue, mailbox, names);
+        let channels = (queue, mailbox, names, told);
         let mut driver =
             Driver::new(core, poller, channels, means, self.readers, self.sigchld, (ledger, age))
                 .map_err(|error| StartError::system("watch for SIGCHLD", &error))?;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use polling::{Events, Poller};
 
-use super::handle::{Command, Done, Mailbox, SharedNames, TakenUp};
+use super::handle::{Command, Done, Mailbox, SharedNames, TakenUp, Told};
 use super::launches::Launches;
 use super::ledger::Ledger;
 use super::measuring::Measuring;
@@ -70,6 +70,8 @@ pub(super) struct Driver {
     means: Means,
     /// Those by which handles find components.
     names: SharedNames,
+    /// By which handles know that something may have changed.
+    told: Told,
     readers: Readers,
     /// What has happened in this round: told when the round's work is done, so that nobody waits for the telling.
     outbox: Vec<Event>,
@@ -87,7 +89,7 @@ impl Driver {
     pub(super) fn new(
         core: Core,
         poller: Arc<Poller>,
-        (commands, mailbox, names): (Receiver<Command>, Mailbox, SharedNames),
+        (commands, mailbox, names, told): (Receiver<Command>, Mailbox, SharedNames, Told),
         means: Means,
         readers: Readers,
         sigchld: Option<ReadEnd>,
@@ -107,6 +109,7 @@ impl Driver {
             commands,
             means,
             names,
+            told,
             readers,
             outbox: Vec::new(),
             sigchld,
@@ -127,6 +130,9 @@ impl Driver {
             self.write_down();
             self.runs.reap_ended();
             self.tell_readers();
+            if self.ended.is_some() {
+                self.told.count();
+            }
             match self.ended.take() {
                 Some(outcome) if outcome.left => return self.leave(outcome),
                 Some(outcome) => return (self.end(outcome), KeptOpen::default()),
@@ -208,7 +214,9 @@ impl Driver {
         }
         // After the command to leave there is nothing due, and no answer to give.
         if self.ended.as_ref().is_none_or(|outcome| !outcome.left) {
-            self.tell_at(now, Input::Tick);
+            if self.core.deadline().is_some_and(|deadline| deadline <= now) {
+                self.tell_at(now, Input::Tick);
+            }
             self.release();
         }
     }
@@ -272,6 +280,7 @@ impl Driver {
         let mut inputs = VecDeque::from([input]);
         while let Some(mut input) = inputs.pop_front() {
             self.hide_secrets(&mut input);
+            self.told.count();
             for action in self.core.step(now, input) {
                 inputs.extend(self.carry_out(action, now));
             }

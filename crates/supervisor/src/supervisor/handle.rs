@@ -1,8 +1,11 @@
 //! How other threads ask the driver for things.
 
 mod applying;
+mod recent;
 
 pub use self::applying::ApplyError;
+use self::recent::Recent;
+pub(super) use self::recent::{Known, Told};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,7 +22,7 @@ use crate::core::{Ask, Core, RequestId};
 use crate::error::SpawnError;
 use crate::event::Event;
 use crate::names::Names;
-use crate::os::{self, Account, ControlGroup, Meter};
+use crate::os::{self, Account, Meter};
 use crate::output::News;
 use crate::plan::{Plan, Setup};
 use crate::request::{Dependants, Outcome, Request, RequestError, Targets, Until};
@@ -55,7 +58,7 @@ pub(super) enum Command {
     },
     Detail {
         key: u32,
-        answer: Sender<(Detail, Option<Arc<ControlGroup>>)>,
+        answer: Sender<Known>,
     },
     Subscribe {
         answer: Sender<(u64, Receiver<Event>)>,
@@ -166,11 +169,18 @@ pub struct Handle {
     names: SharedNames,
     /// Shared by those who ask for a status, and by nobody else.
     meter: Arc<Mutex<Meter>>,
+    /// Likewise by those who ask for details.
+    recent: Arc<Recent>,
 }
 
 impl Handle {
-    pub(super) fn new(commands: Sender<Command>, poller: Arc<Poller>, names: SharedNames) -> Self {
-        Self { commands, poller, names, meter: Arc::default() }
+    pub(super) fn new(
+        commands: Sender<Command>,
+        poller: Arc<Poller>,
+        names: SharedNames,
+        told: Told,
+    ) -> Self {
+        Self { commands, poller, names, meter: Arc::default(), recent: Arc::new(Recent::new(told)) }
     }
 
     /// Starts these components, whatever backoff or failure says.
@@ -337,13 +347,14 @@ impl Handle {
     /// [`RequestError`] if there is no component of this id or the supervisor has ended.
     pub fn detail(&self, id: &ComponentId) -> Result<Detail, RequestError> {
         let key = self.names.now().key(id)?;
-        let (mut detail, group) = self.call(|answer| Command::Detail { key, answer })?;
-        if let Some(pid) = detail.component.pid {
-            let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
-            detail.component.usage = meter.usages(&[pid]).pop().flatten();
-            detail.processes = os::processes(pid, group.as_deref());
+        if let Some(detail) = self.recent.known(key).map(looked_at) {
+            // What was answered before is not true of one that has ended in this moment.
+            if detail.component.pid.is_none() || detail.component.usage.is_some() {
+                return Ok(detail);
+            }
         }
-        Ok(detail)
+        let known = self.recent.ask(key, || self.call(|answer| Command::Detail { key, answer }))?;
+        Ok(looked_at(known))
     }
 
     /// How long a shutdown may take that begins now, or goes on, if each component takes all the time that it can get: for
@@ -423,6 +434,9 @@ impl Handle {
             Request::Restart(targets) => Ask::Restart(names.resolve(&targets)?),
             Request::Reset(targets) => Ask::Reset(names.resolve(&targets)?),
             Request::Reload(targets) => Ask::Reload(names.resolve(&targets)?),
+            Request::Signal { signal, .. } if !os::can_send(signal) => {
+                return Err(RequestError::NoSignal { signal });
+            }
             Request::Signal { targets, signal } => Ask::Signal { keys: names.resolve(&targets)?, signal },
             Request::Rotate(targets) => Ask::Rotate(names.resolve(&targets)?),
             Request::Wait { targets, until } => Ask::Wait { keys: names.resolve(&targets)?, until },
@@ -452,6 +466,14 @@ impl Handle {
         let submitted = self.submit(request, "the host", move |outcome| drop(sender.send(outcome)))?;
         Ok(Pending { receiver, submitted })
     }
+}
+
+/// With what the operating system tells of its processes.
+fn looked_at((mut detail, group): Known) -> Detail {
+    if let Some(pid) = detail.component.pid {
+        (detail.component.usage, detail.processes) = os::processes(pid, group.as_deref());
+    }
+    detail
 }
 
 impl fmt::Debug for Handle {

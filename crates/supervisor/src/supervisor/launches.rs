@@ -297,7 +297,7 @@ impl fmt::Display for Named {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::super::handle::command_queue;
     use super::*;

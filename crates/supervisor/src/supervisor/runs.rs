@@ -369,5 +369,5 @@ impl Drop for Runs {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

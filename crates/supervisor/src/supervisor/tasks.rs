@@ -384,5 +384,5 @@ fn key_of(serial: u64) -> usize {
     FIRST_KEY | serial as usize
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

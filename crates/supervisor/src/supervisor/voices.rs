@@ -254,5 +254,5 @@ fn read_ready(pipe: &ReadEnd) -> Option<bool> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use supervisor::StoredLog;
 
 use super::Wanted;
-use super::shelf::{Shelf, Volume, files_of, is_at, unreadable};
+use super::shelf::{Shelf, Volume, is_at, unreadable};
 use super::source::Source;
 use super::teller::Teller;
 use super::text::{self, Line};
@@ -255,7 +255,7 @@ impl Pursuit<'_> {
 
     /// The file after the one that is read, and what it will be called.
     fn next(&mut self) -> Result<Option<(StoredLog, StoredLog)>, Failure> {
-        let files = files_of(&self.source.settings)?;
+        let files = self.source.settings.files().map_err(|error| unreadable(&error))?;
         if let Some(held) = &mut self.held {
             held.stored = held.place(&files);
         }

@@ -11,9 +11,6 @@ use super::text::{Lines, Part};
 use crate::exit::{Exit, Failure};
 use crate::os::files;
 
-/// So often files are looked at anew that were renamed while they were looked at.
-const LOOKS: usize = 100;
-
 /// The files of a log, the oldest first. The newest, which may be renamed at any time, is open.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
@@ -44,8 +41,9 @@ pub(super) struct Opened {
 impl Shelf {
     /// The files as they are now.
     pub(super) fn look(settings: &LogSettings) -> Result<Self, Failure> {
-        let (files, newest) =
-            while_unchanged(settings, |files| files.last().map(Volume::open_stored).transpose())?;
+        let (files, newest) = settings
+            .files_with(|files| files.last().map(Volume::open_stored).transpose())
+            .map_err(|error| unreadable(&error))?;
         Ok(Self::of(&files, newest.map_err(|error| unreadable(&error))?.flatten()))
     }
 
@@ -144,30 +142,6 @@ impl Opened {
 /// Whether this is the file that is called so now.
 pub(super) fn is_at(file: &File, stored: &StoredLog) -> bool {
     files::is_at(file, stored.path())
-}
-
-/// The files of a log as they are now: a folder in which one is renamed while it is listed may not tell of it.
-pub(super) fn files_of(settings: &LogSettings) -> Result<Vec<StoredLog>, Failure> {
-    while_unchanged(settings, |_| ()).map(|(files, ())| files)
-}
-
-/// What comes of `look` at the files of a log, if none was renamed meanwhile.
-fn while_unchanged<T>(
-    settings: &LogSettings,
-    look: impl Fn(&[StoredLog]) -> T,
-) -> Result<(Vec<StoredLog>, T), Failure> {
-    let list = || settings.files().map_err(|error| unreadable(&error));
-    let (mut files, mut looks) = (list()?, 0);
-    loop {
-        let found = look(&files);
-        let again = list()?;
-        looks += 1;
-        // Whatever is renamed gets a number that nothing had before. What changes all the time is taken as it is.
-        if again == files || looks == LOOKS {
-            return Ok((files, found));
-        }
-        files = again;
-    }
 }
 
 /// A file or folder that cannot be read; the error names it.

@@ -87,9 +87,10 @@ impl Follower {
             let settings = self.log.settings.clone();
             let advance = move || {
                 // Nothing is written to a file once there is a newer one; what was written before that was may be new.
-                let newer = shelf.has_next(&settings)?;
+                let next = shelf.next(&settings)?;
                 let lines = shelf.read()?;
-                let advanced = if newer && lines.is_empty() { shelf.advance(&settings)? } else { None };
+                let next = next.filter(|_| lines.is_empty());
+                let advanced = next.map(|next| shelf.advance(next)).transpose()?;
                 Ok((shelf, lines, advanced))
             };
             let (read, lines, advanced) = self.or_end(self.reading.read(advance).await).await?;

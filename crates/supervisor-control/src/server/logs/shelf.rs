@@ -26,8 +26,12 @@ pub(super) type Line = (Mark, Vec<u8>);
 impl Shelf {
     /// What is written from now on, and the last lines of what was. Files that are compressed are not read.
     pub(super) fn last(settings: &LogSettings, count: usize) -> io::Result<(Self, Vec<Line>)> {
+        settings.files_with(|files| Self::last_of(files, count))?.1
+    }
+
+    fn last_of(files: &[StoredLog], count: usize) -> io::Result<(Self, Vec<Line>)> {
         let (mut shelf, mut parts, mut found, mut length) = (Self::default(), Vec::new(), 0, 0);
-        for stored in settings.files()?.iter().rev().filter(|stored| !stored.is_compressed()) {
+        for stored in files.iter().rev().filter(|stored| !stored.is_compressed()) {
             let Some(file) = opened(stored)? else { continue };
             let id = os::id_of(&file)?;
             let (lines, end) = last_of(&file, count - found, LARGEST - length)?;
@@ -47,7 +51,11 @@ impl Shelf {
 
     /// What is written behind that place; `None`, if that is not there any more.
     pub(super) fn after(settings: &LogSettings, mark: Mark) -> io::Result<Option<Self>> {
-        for stored in settings.files()?.iter().rev().filter(|stored| !stored.is_compressed()) {
+        settings.files_with(|files| Self::after_in(files, mark))?.1
+    }
+
+    fn after_in(files: &[StoredLog], mark: Mark) -> io::Result<Option<Self>> {
+        for stored in files.iter().rev().filter(|stored| !stored.is_compressed()) {
             let Some(file) = opened(stored)? else { continue };
             if os::id_of(&file)? == mark.file && file.metadata()?.len() >= mark.offset {
                 return Ok(Some(Self { held: Some((file, mark.offset)) }));
@@ -86,27 +94,12 @@ impl Shelf {
         Ok(lines)
     }
 
-    /// Whether there is a file after the one that is read.
-    pub(super) fn has_next(&self, settings: &LogSettings) -> io::Result<bool> {
-        Ok(!self.later(settings)?.0.is_empty())
+    /// The file after the one that is read. `None`: there is none yet.
+    pub(super) fn next(&self, settings: &LogSettings) -> io::Result<Option<Next>> {
+        settings.files_with(|files| self.next_of(files))?.1
     }
 
-    /// Goes on with the file after the one that is read, once that was read to its end. `None`: there is none yet.
-    pub(super) fn advance(&mut self, settings: &LogSettings) -> io::Result<Option<Advanced>> {
-        let (later, skipped) = self.later(settings)?;
-        for stored in later.iter().filter(|stored| !stored.is_compressed()) {
-            if let Some(file) = opened(stored)? {
-                let left_behind = self.unfinished()?;
-                self.held = Some((file, 0));
-                return Ok(Some(Advanced { left_behind, skipped }));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The files after the one that is read, and whether some are not.
-    fn later(&self, settings: &LogSettings) -> io::Result<(Vec<StoredLog>, bool)> {
-        let mut files = settings.files()?;
+    fn next_of(&self, files: &[StoredLog]) -> io::Result<Option<Next>> {
         let held = self.held.as_ref().map(|(file, _)| os::id_of(file)).transpose()?;
         let is_at = |id, stored: &StoredLog| os::id_at(stored.path()).is_ok_and(|its| its == id);
         let place = held.and_then(|id| files.iter().rposition(|stored| is_at(id, stored)));
@@ -114,10 +107,21 @@ impl Shelf {
         // What stands before the one that is read now is gone, or was compressed: then only the newest is sure to be later.
         let newest =
             files.last().filter(|newest| !newest.is_ended()).map_or(files.len(), |_| files.len() - 1);
-        let first = if is_known { place.map_or(0, |place| place + 1) } else { newest };
-        files.drain(..first);
-        let skipped = !is_known || files.iter().any(StoredLog::is_compressed);
-        Ok((files, skipped))
+        let later = &files[if is_known { place.map_or(0, |place| place + 1) } else { newest }..];
+        let skipped = !is_known || later.iter().any(StoredLog::is_compressed);
+        for stored in later.iter().filter(|stored| !stored.is_compressed()) {
+            if let Some(file) = opened(stored)? {
+                return Ok(Some(Next { file, skipped }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on with the file after the one that is read, once that was read to its end.
+    pub(super) fn advance(&mut self, next: Next) -> io::Result<Advanced> {
+        let left_behind = self.unfinished()?;
+        self.held = Some((next.file, 0));
+        Ok(Advanced { left_behind, skipped: next.skipped })
     }
 
     fn unfinished(&self) -> io::Result<Option<Line>> {
@@ -128,6 +132,12 @@ impl Shelf {
         let mark = Mark { file: os::id_of(file)?, offset: *told + length as u64 };
         Ok((length > 0).then_some((mark, block)))
     }
+}
+
+/// The file that comes after another.
+pub(super) struct Next {
+    file: File,
+    skipped: bool,
 }
 
 /// Another file is read from now on.
@@ -229,16 +239,17 @@ mod tests {
         let (mut shelf, _) = Shelf::last(&settings, 1).unwrap();
         std::fs::write(settings.path.clone(), "a\nb\ntorn").unwrap();
         std::fs::rename(&settings.path, folder.path().join("ps.log.1")).unwrap();
-        assert!(shelf.advance(&settings).unwrap().is_none());
+        assert!(shelf.next(&settings).unwrap().is_none());
         std::fs::write(&settings.path, "c\n").unwrap();
         assert_eq!(texts(&shelf.read().unwrap()), ["b"]);
-        let advanced = shelf.advance(&settings).unwrap().unwrap();
+        let next = shelf.next(&settings).unwrap().unwrap();
+        let advanced = shelf.advance(next).unwrap();
         assert_eq!(
             (texts(&[advanced.left_behind.unwrap()]), advanced.skipped),
             (vec!["torn".to_owned()], false)
         );
         assert_eq!(texts(&shelf.read().unwrap()), ["c"]);
-        assert!(shelf.advance(&settings).unwrap().is_none());
+        assert!(shelf.next(&settings).unwrap().is_none());
     }
 
     #[test]
@@ -251,8 +262,8 @@ mod tests {
         assert_eq!(texts(&shelf.read().unwrap()), ["b"]);
         std::fs::remove_file(folder.path().join("ps.log.1")).unwrap();
         assert!(Shelf::after(&settings, lines[0].0).unwrap().is_none());
-        let advanced = shelf.advance(&settings).unwrap().unwrap();
-        assert!(advanced.skipped, "nobody knows what was in between");
+        let next = shelf.next(&settings).unwrap().unwrap();
+        assert!(shelf.advance(next).unwrap().skipped, "nobody knows what was in between");
         assert_eq!(texts(&shelf.read().unwrap()), ["c"]);
     }
 }

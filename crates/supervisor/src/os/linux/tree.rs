@@ -4,21 +4,21 @@
 //! one that hangs could hold up whoever reads them.
 
 use std::collections::HashSet;
-use std::time::Duration;
-
-use rustix::param::{clock_ticks_per_second, page_size};
 
 use super::cgroup::ControlGroup;
-use super::proc::Reader;
-use crate::status::{Detail, ProcessStatus};
+use super::proc::{Reader, Stat};
+use super::usage::{MOST_DESCENDANTS, Sum};
+use crate::status::{Detail, ProcessStatus, Usage};
 
-/// The main process of a run and what descends from it, and whoever else is in its control group, if it has one of its own:
-/// each after its parent, and no more than the first [`Detail::MOST_PROCESSES`]. (By its pid, a process may have become
-/// another's by the time somebody looks at it; so it is looked at only where its parent is the right one, or in the group.)
-pub(crate) fn processes(main: u32, group: Option<&ControlGroup>) -> Vec<ProcessStatus> {
+/// What the main process of a run uses with what descends from it, if it lives, as a [`Meter`](super::Meter) would have it; and all
+/// of these, and whoever else is in its control group, if it has one of its own: each after its parent, and no more than the first
+/// [`Detail::MOST_PROCESSES`]. (By its pid, a process may have become another's by the time somebody looks at it; so it is looked
+/// at only where its parent is the right one, or in the group.)
+pub(crate) fn processes(main: u32, group: Option<&ControlGroup>) -> (Option<Usage>, Vec<ProcessStatus>) {
     let mut reader = Reader::default();
-    let mut tree = Tree { found: Vec::new(), seen: HashSet::new() };
-    tree.grow(&mut reader, main, None);
+    let mut tree = Tree::default();
+    tree.grow(&mut reader, main);
+    let usage = tree.found.first().map(|_| tree.sum.usage());
     let members = group.and_then(|group| group.pids().ok()).unwrap_or_default();
     let mut others: Vec<u32> = members.iter().copied().filter(|pid| !tree.seen.contains(pid)).collect();
     // Those first whose parents are elsewhere: the others descend from them.
@@ -26,41 +26,48 @@ pub(crate) fn processes(main: u32, group: Option<&ControlGroup>) -> Vec<ProcessS
         |pid: &u32| Reader::default().stat(*pid).is_some_and(|stat| members.contains(&stat.parent));
     others.sort_by_cached_key(|pid| (has_parent_here(pid), *pid));
     for pid in others {
-        tree.grow(&mut reader, pid, None);
+        tree.grow(&mut reader, pid);
     }
-    tree.found
+    (usage, tree.found)
 }
 
+#[derive(Default)]
 struct Tree {
     found: Vec<ProcessStatus>,
     seen: HashSet<u32>,
+    sum: Sum,
 }
 
 impl Tree {
-    /// Adds this process, if it lives and is a child of that one, and all that descends from it.
-    fn grow(&mut self, reader: &mut Reader, pid: u32, parent: Option<u32>) {
-        let mut open = vec![(pid, parent)];
+    /// Adds this process, if it lives, and all that descends from it.
+    fn grow(&mut self, reader: &mut Reader, root: u32) {
+        let mut open = vec![(root, None)];
         while let Some((pid, parent)) = open.pop() {
-            if self.found.len() >= Detail::MOST_PROCESSES || !self.seen.insert(pid) {
+            if self.seen.len() > MOST_DESCENDANTS || !self.seen.insert(pid) {
                 continue;
             }
             let Some((stat, name)) = reader.stat_and_name(pid) else { continue };
-            if stat.is_dead() || parent.is_some_and(|parent| parent != stat.parent) {
+            // A pid that has changed hands since it was listed has another parent.
+            if parent.is_some_and(|parent| parent != stat.parent) || (parent.is_none() && stat.is_dead()) {
                 continue;
             }
-            let millis = stat.cpu_ticks.saturating_mul(1000) / clock_ticks_per_second().max(1);
-            self.found.push(ProcessStatus {
-                pid,
-                parent: stat.parent,
-                name,
-                memory: stat.resident_pages.saturating_mul(page_size() as u64),
-                cpu: Duration::from_millis(millis),
-            });
+            self.sum.add(&stat);
+            if stat.is_dead() {
+                continue;
+            }
+            if self.found.len() < Detail::MOST_PROCESSES {
+                self.found.push(status(&stat, pid, name));
+            }
             let mut children = reader.children(pid, stat.threads);
             children.sort_unstable_by(|one, other| other.cmp(one));
             open.extend(children.into_iter().map(|child| (child, Some(pid))));
         }
     }
+}
+
+fn status(stat: &Stat, pid: u32, name: String) -> ProcessStatus {
+    let Usage { memory, cpu } = Sum::of(stat).usage();
+    ProcessStatus { pid, parent: stat.parent, name, memory, cpu }
 }
 
 #[cfg(test)]
@@ -74,7 +81,7 @@ mod tests {
         let script = "sh -c 'sleep 1000 & sh -c \"exit 0\" & exec sleep 1001' & wait";
         let started = Component::shell(script).start();
         let found = loop {
-            let found = processes(started.pid(), None);
+            let found = processes(started.pid(), None).1;
             if found.iter().map(|process| process.name.as_str()).eq(["sh", "sleep", "sleep"]) {
                 break found;
             }
@@ -88,6 +95,6 @@ mod tests {
     fn of_what_is_gone_there_are_no_processes() {
         let started = Component::shell("exit 0").start();
         started.wait();
-        assert_eq!(processes(started.pid(), None), []);
+        assert_eq!(processes(started.pid(), None).1, []);
     }
 }

@@ -13,7 +13,7 @@ use super::proc::{Reader, Stat};
 use crate::status::Usage;
 
 /// The most descendants that are measured for one process; with more, the figures are those of the first so many.
-const MOST_DESCENDANTS: usize = 1_000;
+pub(super) const MOST_DESCENDANTS: usize = 1_000;
 
 /// From so many processes on it is worth while to see how many there are in all.
 const MANY: usize = 32;
@@ -144,22 +144,22 @@ fn sums(stats: &HashMap<u32, Stat>, pids: &[u32]) -> Vec<Option<Usage>> {
 
 /// What several processes use together.
 #[derive(Default)]
-struct Sum {
+pub(super) struct Sum {
     pages: u64,
     ticks: u64,
 }
 
 impl Sum {
-    fn of(stat: &Stat) -> Self {
+    pub(super) fn of(stat: &Stat) -> Self {
         Self { pages: stat.resident_pages, ticks: stat.cpu_ticks }
     }
 
-    fn add(&mut self, stat: &Stat) {
+    pub(super) fn add(&mut self, stat: &Stat) {
         self.pages = self.pages.saturating_add(stat.resident_pages);
         self.ticks = self.ticks.saturating_add(stat.cpu_ticks);
     }
 
-    fn usage(&self) -> Usage {
+    pub(super) fn usage(&self) -> Usage {
         let memory = self.pages.saturating_mul(page_size() as u64);
         let cpu = Duration::from_millis(self.ticks.saturating_mul(1000) / clock_ticks_per_second().max(1));
         Usage { memory, cpu }

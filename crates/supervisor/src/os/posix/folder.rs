@@ -67,6 +67,13 @@ impl Folder {
         rustix::fs::fstat(&self.0).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
+    /// When something in it was made, renamed or deleted for the last time, in seconds and nanoseconds since 1970.
+    pub(crate) fn changed(&self) -> Option<(i64, i64)> {
+        let stat = rustix::fs::fstat(&self.0).ok()?;
+        #[expect(clippy::useless_conversion, reason = "systems differ in how they count them")]
+        Some((stat.st_mtime.into(), i64::try_from(stat.st_mtime_nsec).ok()?))
+    }
+
     /// The names of all that is in it.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let entries = Dir::read_from(&self.0)?;

@@ -42,7 +42,7 @@ pub(crate) fn unsupported(spec: &ProcessSpec) -> Option<String> {
         return no("sd_notify by which it could give a sign of life");
     }
     let signal = |step: &Step| match step {
-        Step::Signal { signal, .. } if !is_sent(*signal) => Some(*signal),
+        Step::Signal { signal, .. } if !can_send(*signal) => Some(*signal),
         _ => None,
     };
     let steps = spec.stop.iter().chain(&spec.reload).chain(&spec.evidence);
@@ -51,7 +51,7 @@ pub(crate) fn unsupported(spec: &ProcessSpec) -> Option<String> {
 }
 
 /// Whether there is anything that this signal could mean: to ask a run to stop, or to kill it.
-pub(super) fn is_sent(signal: Signal) -> bool {
+pub(crate) fn can_send(signal: Signal) -> bool {
     signal == Signal::TERM || signal == Signal::KILL
 }
 

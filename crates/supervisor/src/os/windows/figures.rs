@@ -33,24 +33,35 @@ impl Meter {
         let Some(snapshot) = Snapshot::take().filter(|_| !pids.is_empty()) else {
             return vec![None; pids.len()];
         };
-        let usage = |pid: &u32| {
-            let family = snapshot.family(*pid, MOST);
-            let used = family.into_iter().filter_map(|entry| Some(Seen::of(entry.pid)?.usage()));
-            used.reduce(|one, other| Usage { memory: one.memory + other.memory, cpu: one.cpu + other.cpu })
-        };
-        pids.iter().map(usage).collect()
+        pids.iter().map(|pid| sum(seen(&snapshot, *pid).map(|(_, usage)| usage))).collect()
     }
 }
 
-/// The main process of a run and what descends from it, each after its parent, and no more than the first
-/// [`Detail::MOST_PROCESSES`].
-pub(crate) fn processes(main: u32, _group: Option<&ControlGroup>) -> Vec<ProcessStatus> {
-    let Some(snapshot) = Snapshot::take() else { return Vec::new() };
-    let status = |entry: &Entry| {
-        let Usage { memory, cpu } = Seen::of(entry.pid)?.usage();
-        Some(ProcessStatus { pid: entry.pid, parent: entry.parent, name: entry.name.clone(), memory, cpu })
+/// What the main process of a run uses with what descends from it, if it lives, as a [`Meter`] would have it; and all of these,
+/// each after its parent, but no more than the first [`Detail::MOST_PROCESSES`].
+pub(crate) fn processes(main: u32, _group: Option<&ControlGroup>) -> (Option<Usage>, Vec<ProcessStatus>) {
+    let Some(snapshot) = Snapshot::take() else { return (None, Vec::new()) };
+    let family: Vec<_> = seen(&snapshot, main).collect();
+    let status = |(entry, Usage { memory, cpu }): &(&Entry, Usage)| ProcessStatus {
+        pid: entry.pid,
+        parent: entry.parent,
+        name: entry.name.clone(),
+        memory: *memory,
+        cpu: *cpu,
     };
-    snapshot.family(main, Detail::MOST_PROCESSES).into_iter().filter_map(status).collect()
+    let statuses = family.iter().take(Detail::MOST_PROCESSES).map(status).collect();
+    (sum(family.into_iter().map(|(_, usage)| usage)), statuses)
+}
+
+/// A process and its descendants, and what each of them uses.
+fn seen(snapshot: &Snapshot, pid: u32) -> impl Iterator<Item = (&Entry, Usage)> {
+    let family = snapshot.family(pid, MOST).into_iter();
+    family.filter_map(|entry| Some((entry, Seen::of(entry.pid)?.usage())))
+}
+
+/// `None` of none.
+fn sum(usages: impl Iterator<Item = Usage>) -> Option<Usage> {
+    usages.reduce(|one, other| Usage { memory: one.memory + other.memory, cpu: one.cpu + other.cpu })
 }
 
 /// The memory, in bytes, that this process and its descendants have for themselves, be it resident or not.

@@ -7,6 +7,7 @@ use std::mem;
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawHandle;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use windows_sys::Win32::Foundation::ERROR_SHARING_VIOLATION;
 use windows_sys::Win32::Storage::FileSystem::{
@@ -81,6 +82,13 @@ impl Folder {
     /// Whether somebody has removed it.
     pub(crate) fn is_removed(&self) -> bool {
         fs::metadata(&self.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// When something in it was made, renamed or deleted for the last time, in seconds and nanoseconds since 1970.
+    pub(crate) fn changed(&self) -> Option<(i64, i64)> {
+        let changed = fs::metadata(&self.path).and_then(|folder| folder.modified()).ok()?;
+        let since = changed.duration_since(UNIX_EPOCH).ok()?;
+        Some((i64::try_from(since.as_secs()).ok()?, since.subsec_nanos().into()))
     }
 
     /// The names of all that is in it.

@@ -26,7 +26,7 @@ mod words;
 
 pub(crate) use absent::{
     Account, Bearer, ControlGroup, ControlGroups, Fledgling, GroupFolder, Members, NotifySocket, OutOfMemory,
-    Population, Reserve, Sender, bearers, descendants, descriptors_are_scarce, end_orphans, families,
+    Population, Reserve, Sender, bearers, can_send, descendants, descriptors_are_scarce, end_orphans, families,
     may_speak_for_all, reap_orphans, scarcity, unsupported, user_of,
 };
 pub(crate) use connecting::Connecting;

@@ -129,7 +129,7 @@ impl Trace {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::super::tests::id;
     use super::*;

@@ -133,6 +133,7 @@ fn a_record_that_is_cut_off_or_damaged_anywhere_is_void_and_one_that_was_being_w
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn whatever_else_lies_there_is_left_alone_and_what_cannot_be_read_is_told() {
     let place = tempfile::tempdir().unwrap();

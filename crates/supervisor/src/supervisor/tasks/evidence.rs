@@ -70,7 +70,7 @@ fn age(id: &ComponentId, name: &str) -> Option<(String, u64, usize)> {
     Some((time.to_owned(), run, step))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use std::fs;

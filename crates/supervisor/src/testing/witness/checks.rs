@@ -28,6 +28,17 @@ impl Witness {
         }
     }
 
+    /// Checks that what people are told changes by nothing but the time that passes, until something happens.
+    pub(in crate::testing) fn check_passing(
+        &self,
+        now: ComponentStatus,
+        time: Duration,
+        later: &ComponentStatus,
+    ) {
+        let then = now.after(time);
+        self.check(then == *later, "S17", format_args!("after {time:?} it is not {then:?} but {later:?}"));
+    }
+
     /// A supervisor begins that knows this of a component.
     pub(in crate::testing) fn begins_with(&mut self, key: u32, memory: Memory) {
         self.remembered.insert(key, memory);

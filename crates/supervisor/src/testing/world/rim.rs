@@ -13,6 +13,9 @@ use crate::signal::Signal;
 use crate::spec::{ReadyWhen, Recipient};
 use crate::testing::mock::Behaviour;
 
+/// When there is no deadline, nothing changes for this long either.
+const LONG: Duration = Duration::from_secs(3600);
+
 impl World {
     pub(super) fn next_time(&self) -> Option<Duration> {
         let planned = self.agenda.keys().next().map(|(time, _)| *time);
@@ -70,8 +73,14 @@ impl World {
         };
         let main = |process: &&Process| process.is_main && process.lives();
         let main_process = |key| self.processes.of(key).find(main).map(|process| process.pid);
-        for (key, status) in keys.iter().zip(self.core.status_of(self.now, &keys)) {
+        // Before the next deadline nothing changes but times.
+        let until = self.core.deadline().map_or(LONG, |deadline| deadline.saturating_sub(self.now));
+        let later = self.now + until / 2;
+        let statuses =
+            self.core.status_of(self.now, &keys).into_iter().zip(self.core.status_of(later, &keys));
+        for (key, (status, status_later)) in keys.iter().zip(statuses) {
             self.witness.check_status(&status, *key, main_process(*key));
+            self.witness.check_passing(status, until / 2, &status_later);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Lines that are made into something else.
 
+#[cfg(unix)]
 use rustix::pipe::fcntl_setpipe_size;
 use serde_json::Value;
 
@@ -105,6 +106,7 @@ fn no_line_is_torn_where_files_end() {
     assert!(lines == said, "none is missing, doubled or torn");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_pipe_that_is_full_of_one_line_is_emptied_however_small_it_is() {
     let bench = Bench::new();
@@ -123,6 +125,7 @@ fn a_pipe_that_is_full_of_one_line_is_emptied_however_small_it_is() {
     assert_eq!(text.matches('x').count(), 6 * 111_000);
 }
 
+#[cfg(unix)]
 #[test]
 #[ignore = "counts what its threads do: run by a test in a process of its own"]
 fn an_open_line_wakes_nobody() {
@@ -138,6 +141,7 @@ fn an_open_line_wakes_nobody() {
     bench.finish();
 }
 
+#[cfg(unix)]
 #[test]
 fn a_pipe_left_in_another_form_goes_on_in_the_new_one() {
     let bench = Bench::keeping();

@@ -1,0 +1,123 @@
+//! What was answered last: true for as long as nothing has happened since, so that whoever asks again need not wake the driver.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::os::ControlGroup;
+use crate::status::Detail;
+
+/// So long an answer is good for at most: by then a driver that hangs is found out.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// So many answers are kept at most.
+const MOST: usize = 64;
+
+/// How often the driver has told its core of something.
+#[derive(Clone, Debug, Default)]
+pub(in crate::supervisor) struct Told(Arc<AtomicU64>);
+
+impl Told {
+    /// The driver has told its core of something: before anybody can notice what comes of that. What was answered before is old.
+    pub(in crate::supervisor) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+
+    fn times(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What the driver knows of one component.
+pub(in crate::supervisor) type Known = (Detail, Option<Arc<ControlGroup>>);
+
+/// The last answers.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    told: Told,
+    answers: Mutex<HashMap<u32, Answer>>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    /// How often the core had been told of something when it was given, or earlier.
+    told: u64,
+    at: Instant,
+    known: Known,
+}
+
+impl Recent {
+    pub(super) fn new(told: Told) -> Self {
+        Self { told, answers: Mutex::default() }
+    }
+
+    /// What was answered before of this component, as it is now, if nothing has happened since.
+    pub(super) fn known(&self, key: u32) -> Option<Known> {
+        let answers = self.answers();
+        let answer = answers.get(&key).filter(|answer| answer.told == self.told.times())?;
+        let age = answer.at.elapsed();
+        let (detail, group) = answer.known.clone();
+        (age <= GOOD_FOR).then(|| (detail.after(age), group))
+    }
+
+    /// Has the driver answer, and keeps that.
+    pub(super) fn ask<E>(&self, key: u32, ask: impl FnOnce() -> Result<Known, E>) -> Result<Known, E> {
+        let told = self.told.times();
+        let known = ask()?;
+        #[expect(clippy::disallowed_methods, reason = "how old the answer is, which decides nothing")]
+        let at = Instant::now();
+        let mut answers = self.answers();
+        if answers.len() >= MOST {
+            answers.clear();
+        }
+        answers.insert(key, Answer { told, at, known: known.clone() });
+        Ok(known)
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<u32, Answer>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Core, Rules};
+    use crate::spec::ProcessSpec;
+
+    fn known() -> Result<Known, ()> {
+        let specs = vec![ProcessSpec::new("ps", "ps").unwrap()];
+        let core = Core::new(specs, Vec::new(), Rules::default(), 0);
+        Ok((core.detail(Duration::ZERO, 0), None))
+    }
+
+    #[test]
+    fn an_answer_is_good_until_the_core_is_told_of_something() {
+        let told = Told::default();
+        let recent = Recent::new(told.clone());
+        assert!(recent.known(0).is_none());
+        let (first, _) = recent.ask(0, known).unwrap();
+        let (again, _) = recent.known(0).unwrap();
+        assert!(again.uptime > first.uptime, "time passes");
+        assert!(recent.known(1).is_none());
+        told.count();
+        assert!(recent.known(0).is_none());
+        assert!(recent.ask(0, || Err(())).is_err());
+        recent
+            .ask(0, || {
+                told.count();
+                known()
+            })
+            .unwrap();
+        assert!(recent.known(0).is_none(), "nobody knows whether that came before or after");
+    }
+
+    #[test]
+    fn only_so_many_answers_are_kept() {
+        let recent = Recent::new(Told::default());
+        (0..=MOST as u32).for_each(|key| drop(recent.ask(key, known).unwrap()));
+        assert!(recent.known(0).is_none());
+        assert!(recent.known(MOST as u32).is_some());
+    }
+}
