@@ -1,7 +1,7 @@
 //! The journal's file: whole lines are appended, a torn one is mended, what is too large is rolled over.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 
 use super::{Batch, FILE, OLD_FILE, Trouble};
 use crate::os::{self, Folder};
@@ -105,12 +105,14 @@ struct Open {
 impl Open {
     /// Opens it, following no link, and makes it if it is not there. What a crash has torn is cut off.
     fn in_folder(folder: &Folder) -> io::Result<Self> {
-        let file = folder.open_private(FILE)?;
+        let mut file = folder.open_private(FILE)?;
         let there = file.metadata()?.len();
         let length = whole_lines(&file, there)?;
         if length < there {
             file.set_len(length)?;
         }
+        // Where files are not appended to by themselves, it is written from there on.
+        file.seek(SeekFrom::Start(length))?;
         Ok(Self { file, length })
     }
 

@@ -33,9 +33,9 @@ use std::ffi::{OsStr, OsString};
 pub(crate) use linux::*;
 #[cfg(unix)]
 pub(crate) use posix::{
-    Account, Connecting, Folder, ReadEnd, Watchable, WriteEnd, append, can_send, drain, in_words, is_link, is_same,
-    is_shortage, is_want, monotonic, nowhere, our_output, pipe, read_exact_at, read_some, set_appending,
-    size_on_disk, unsupported, words,
+    Account, Connecting, Folder, ReadEnd, Watchable, WriteEnd, append, can_send, drain, in_words, is_link,
+    is_same, is_shortage, is_want, monotonic, nowhere, our_output, pipe, read_exact_at, read_some,
+    set_appending, size_on_disk, unsupported, words,
 };
 #[cfg(unix)]
 pub(crate) use priority::lower_this_thread;

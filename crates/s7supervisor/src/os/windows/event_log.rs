@@ -55,7 +55,7 @@ pub(crate) fn register(source: &str) -> io::Result<()> {
     succeeded(made)?;
     let file: Vec<u8> =
         wide(r"%SystemRoot%\System32\EventCreate.exe").iter().flat_map(|unit| unit.to_le_bytes()).collect();
-    let kinds = (EVENTLOG_ERROR_TYPE | EVENTLOG_WARNING_TYPE | EVENTLOG_INFORMATION_TYPE) as u32;
+    let kinds = u32::from(EVENTLOG_ERROR_TYPE | EVENTLOG_WARNING_TYPE | EVENTLOG_INFORMATION_TYPE);
     let set = |name: &str, kind, value: &[u8]| {
         let (name, length) = (wide(name), u32::try_from(value.len()).unwrap_or_default());
         // SAFETY: the key is open, the name a text with its end, and the value has that length.

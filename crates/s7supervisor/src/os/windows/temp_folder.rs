@@ -95,14 +95,12 @@ impl TempFolder {
     }
 
     /// Nobody is let in by a group.
-    #[expect(clippy::unused_self, reason = "as where groups can be let in")]
     pub(crate) fn let_in(&self, _: u32) -> Result<(), Failure> {
         let why = "cannot let a group read: on Windows, whoever asks needs the token; leave out --group";
         Err(Failure::new(Exit::Invalid, why))
     }
 
     /// No supervisor goes on with what another has left.
-    #[expect(clippy::unused_self, reason = "as where an upgrade keeps the token")]
     pub(crate) fn read_own(&self, _: &str) -> Option<String> {
         None
     }

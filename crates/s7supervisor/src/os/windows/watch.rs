@@ -31,7 +31,6 @@ pub(crate) enum News<'a> {
     Gone,
 }
 
-#[expect(clippy::unused_self, reason = "as where the kernel tells")]
 impl Folders {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self)

@@ -47,10 +47,8 @@ impl Folder {
 
     /// Opens the file `name` for appending and reading, and makes it if it is not there.
     pub(crate) fn open_private(&self, name: &str) -> io::Result<File> {
-        // Not `append`, which would not let us cut off what is torn: whoever writes is alone, and begins at the end.
-        let file = self.open_with(File::options().read(true).write(true).create(true), name)?;
-        io::Seek::seek(&mut &file, io::SeekFrom::End(0))?;
-        Ok(file)
+        // Not `append`, which would not let us cut off what is torn: whoever writes is alone, and goes to the end first.
+        self.open_with(File::options().read(true).write(true).create(true).truncate(false), name)
     }
 
     /// Opens the file `name` for reading; `None`: there is none.

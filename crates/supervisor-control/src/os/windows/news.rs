@@ -24,11 +24,9 @@ impl News {
         Ok(Self)
     }
 
-    #[expect(clippy::unused_self, reason = "as where the kernel tells")]
     pub(crate) fn watch(&self, _: Option<&File>) {}
 
     /// Waits for the next look.
-    #[expect(clippy::unused_self, reason = "as where the kernel tells")]
     pub(crate) async fn come(&self) -> io::Result<()> {
         tokio::time::sleep(PAUSE).await;
         Ok(())

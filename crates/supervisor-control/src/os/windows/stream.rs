@@ -92,7 +92,6 @@ impl HangUp {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    #[expect(clippy::unused_self, reason = "there is none that could be asked")]
     pub(crate) fn has_come(&self, _: &mut Context<'_>) -> bool {
         false
     }

@@ -29,7 +29,8 @@ pub(crate) use connecting::Connecting;
 pub(super) use diagnosis::{Clues, explain_process};
 pub(crate) use diagnosis::{in_words, is_shortage, is_want, words};
 pub(crate) use files::{
-    append, can_send, is_same, monotonic, nowhere, our_output, read_exact_at, set_appending, size_on_disk, unsupported,
+    append, can_send, is_same, monotonic, nowhere, our_output, read_exact_at, set_appending, size_on_disk,
+    unsupported,
 };
 pub(crate) use folder::{Folder, is_link};
 pub(super) use image::Image;

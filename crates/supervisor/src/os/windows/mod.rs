@@ -26,8 +26,8 @@ mod words;
 
 pub(crate) use absent::{
     Account, Bearer, ControlGroup, ControlGroups, Fledgling, GroupFolder, Members, NotifySocket, OutOfMemory,
-    Population, Reserve, Sender, bearers, can_send, descendants, descriptors_are_scarce, end_orphans, families,
-    may_speak_for_all, reap_orphans, scarcity, unsupported, user_of,
+    Population, Reserve, Sender, bearers, can_send, descendants, descriptors_are_scarce, end_orphans,
+    families, may_speak_for_all, reap_orphans, scarcity, unsupported, user_of,
 };
 pub(crate) use connecting::Connecting;
 pub(crate) use figures::{Meter, facts, memory, processes};

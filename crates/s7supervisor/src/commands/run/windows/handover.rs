@@ -16,6 +16,7 @@ use crate::exit::Failure;
 use crate::os::HeldLock;
 
 /// What another program would have left to this one.
+#[expect(dead_code, reason = "nothing ever is")]
 pub(crate) struct Handed {
     pub(crate) note: Note,
     /// Where components are heard.
@@ -24,6 +25,7 @@ pub(crate) struct Handed {
 }
 
 /// What it would have said.
+#[expect(dead_code, reason = "nothing ever is")]
 pub(crate) struct Note {
     pub(crate) upgrade: UpgradeDocument,
     pub(crate) executable: Option<PathBuf>,
@@ -71,7 +73,6 @@ pub(crate) struct Examiner {
 }
 
 impl Examiner {
-    #[expect(clippy::unused_self, reason = "as where another program can take over")]
     pub(crate) fn examine(self: &Arc<Self>, request: UpgradeRequest) {
         let why = "on Windows no process becomes another program, and its components end with it; stop it, and start the \
                    other one";
@@ -80,7 +81,6 @@ impl Examiner {
 }
 
 impl Supervision {
-    #[expect(clippy::unused_self, reason = "as where another program can take over")]
     pub(crate) fn give_way(self, successor: Successor) -> Result<Self, Failure> {
         match successor {}
     }

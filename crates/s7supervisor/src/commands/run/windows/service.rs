@@ -152,7 +152,6 @@ impl Service {
         self.tell(&mut status, state, ServiceExitCode::NO_ERROR);
     }
 
-    #[expect(clippy::unused_self, reason = "only a service tells")]
     fn tell(&self, status: &mut Status, state: ServiceState, exit_code: ServiceExitCode) {
         status.state = state;
         let is_settled =
@@ -182,7 +181,7 @@ impl Service {
             },
             process_id: None,
         };
-        if let Some(handle) = status.handle
+        if let Some(handle) = &status.handle
             && let Err(error) = handle.set_service_status(told)
         {
             tracing::debug!("cannot tell the service control manager: {error}");
