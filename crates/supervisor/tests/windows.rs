@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use supervisor::{
-    Event, EventKind, Exit, Handle, LogSettings, Never, Output, ProcessSpec, Signal, SpawnStep, StartError,
-    Stderr, Supervisor, Variable,
+    Backoff, Event, EventKind, Exit, Handle, LogSettings, Never, Output, Probe, ProcessSpec, ProcessStatus,
+    Readiness, ReadyWhen, Signal, SpawnStep, StartError, Stderr, Supervisor, Variable,
 };
 use windows_sys::Win32::System::Threading::{INFINITE, OpenEventW, OpenProcess, WaitForSingleObject};
 
@@ -34,7 +34,8 @@ fn plays(id: &str, role: &str) -> ProcessSpec {
     spec.arguments = ["--exact", "the_component", "--ignored", "--nocapture"].map(Into::into).into();
     set(&mut spec, "ROLE", role);
     spec.restart = std::sync::Arc::new(Never);
-    spec.stop_timeout = LONG;
+    // Most of them do not heed.
+    spec.stop_timeout = Duration::from_millis(300);
     spec
 }
 
@@ -52,6 +53,8 @@ fn with_log(mut spec: ProcessSpec, path: &Path) -> ProcessSpec {
 #[ignore = "this is what the components of the other tests do"]
 fn the_component() {
     let Ok(role) = std::env::var("ROLE") else { return };
+    // The harness may have begun a line.
+    println!();
     match role.split_once(' ').unwrap_or((&role, "")) {
         ("exit", code) => exit(code.parse().unwrap()),
         ("crash", _) => std::process::abort(),
@@ -147,18 +150,28 @@ fn ended(event: &Event) -> Option<Exit> {
     }
 }
 
-/// Waits for a file to hold a whole line that begins so, and gives the rest of it.
+/// What is ready once it says this. Then its log holds that.
+fn that_says(mut spec: ProcessSpec, line: &str) -> ProcessSpec {
+    let when = ReadyWhen::Logged(format!("^{line}\r?$"));
+    spec.readiness = Some(Readiness { when, timeout: LONG });
+    spec
+}
+
+fn ready(event: &Event) -> Option<()> {
+    matches!(event.kind, EventKind::Started { .. }).then_some(())
+}
+
+/// The rest of the line of a file that begins so.
 fn line(path: &Path, beginning: &str) -> String {
-    let deadline = Instant::now() + LONG;
-    loop {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        if let Some(rest) = lines.find_map(|line| line.trim_end().strip_prefix(beginning)) {
-            return rest.to_owned();
-        }
-        assert!(Instant::now() < deadline, "{beginning:?} never came: {text}");
-        std::thread::yield_now();
-    }
+    let text = std::fs::read_to_string(path).unwrap();
+    let found = text.lines().find_map(|line| line.strip_prefix(beginning));
+    found.unwrap_or_else(|| panic!("no {beginning:?} in {text}")).to_owned()
+}
+
+/// Ends all, and gives back when everything is stored.
+fn end(supervisor: Supervisor) {
+    supervisor.handle().shutdown().unwrap();
+    assert!(supervisor.wait().unwrap().is_success());
 }
 
 /// Waits for the end of a process.
@@ -184,7 +197,8 @@ fn an_exit_code_is_exact() {
 #[test]
 fn what_dies_is_begun_again_and_what_is_killed_is_told_so() {
     let mut spec = plays("ps", "sleep");
-    spec.restart = std::sync::Arc::new(supervisor::Backoff::default());
+    spec.restart = std::sync::Arc::new(Backoff::default());
+    spec.stop_timeout = Duration::from_millis(200);
     let (supervisor, handle, events) = start([spec]);
     let first = wait_for(&events, spawned);
     handle.signal("ps", Signal::KILL).unwrap();
@@ -194,8 +208,7 @@ fn what_dies_is_begun_again_and_what_is_killed_is_told_so() {
     let status = handle.status().unwrap();
     let usage = status.components[0].usage.unwrap();
     assert!(usage.memory > 0, "{usage:?}");
-    handle.shutdown().unwrap();
-    assert!(supervisor.wait().unwrap().is_success());
+    end(supervisor);
     await_end(first);
     await_end(second);
 }
@@ -204,24 +217,26 @@ fn what_dies_is_begun_again_and_what_is_killed_is_told_so() {
 fn a_tree_ends_as_a_whole_when_its_time_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("ps.log");
-    let mut spec = with_log(plays("ps", "tree 3"), &log);
+    let mut spec = that_says(with_log(plays("ps", "tree 3"), &log), "the last");
     spec.stop_timeout = Duration::from_millis(200);
-    let (supervisor, handle, _events) = start([spec]);
-    line(&log, "the last");
+    let (supervisor, handle, events) = start([spec]);
+    wait_for(&events, ready);
     let detail = handle.detail(&supervisor::ComponentId::new("ps").unwrap()).unwrap();
-    assert_eq!(detail.processes.len(), 4);
+    // Beside them there may be one for a console.
+    let is_ours = |process: &&ProcessStatus| process.name.starts_with("windows");
+    assert_eq!(detail.processes.iter().filter(is_ours).count(), 4);
     handle.stop("ps").unwrap().wait().unwrap();
     detail.processes.iter().for_each(|process| await_end(process.pid));
-    handle.shutdown().unwrap();
-    supervisor.wait().unwrap();
+    end(supervisor);
 }
 
 #[test]
 fn what_a_run_leaves_behind_ends_before_the_next_one_begins() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("ps.log");
-    let (_supervisor, _, events) = start([with_log(plays("ps", "leave"), &log)]);
+    let (supervisor, _, events) = start([with_log(plays("ps", "leave"), &log)]);
     assert_eq!(wait_for(&events, ended), Exit::Code(0));
+    end(supervisor);
     await_end(line(&log, "child ").parse().unwrap());
 }
 
@@ -229,10 +244,9 @@ fn what_a_run_leaves_behind_ends_before_the_next_one_begins() {
 fn what_is_written_is_stored_all_of_it_and_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("ps.log");
-    let (supervisor, handle, events) = start([with_log(plays("ps", "flood 50000"), &log)]);
+    let (supervisor, _, events) = start([with_log(plays("ps", "flood 50000"), &log)]);
     assert_eq!(wait_for(&events, ended), Exit::Code(0));
-    handle.shutdown().unwrap();
-    supervisor.wait().unwrap();
+    end(supervisor);
     let text = std::fs::read_to_string(&log).unwrap();
     let lines = text.lines().filter_map(|line| line.strip_prefix("line ")?.trim().parse::<u32>().ok());
     assert!(lines.eq(0..50_000));
@@ -241,10 +255,10 @@ fn what_is_written_is_stored_all_of_it_and_in_order() {
 #[test]
 fn it_is_asked_to_stop_by_its_event_or_by_the_end_of_its_input() {
     for (role, code) in [("heed 3", 3), ("read 4", 4)] {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("ps.log");
-        let (_supervisor, handle, events) = start([with_log(plays("ps", role), &log)]);
-        line(&log, "waits");
+        let mut spec = that_says(plays("ps", role), "waits");
+        spec.stop_timeout = LONG;
+        let (_supervisor, handle, events) = start([spec]);
+        wait_for(&events, ready);
         handle.stop("ps").unwrap().wait().unwrap();
         assert_eq!(wait_for(&events, ended), Exit::Code(code), "{role}");
     }
@@ -252,9 +266,7 @@ fn it_is_asked_to_stop_by_its_event_or_by_the_end_of_its_input() {
 
 #[test]
 fn what_does_not_heed_is_killed_after_its_timeout() {
-    let mut spec = plays("ps", "sleep");
-    spec.stop_timeout = Duration::from_millis(300);
-    let (_supervisor, handle, events) = start([spec]);
+    let (_supervisor, handle, events) = start([plays("ps", "sleep")]);
     let pid = wait_for(&events, spawned);
     handle.stop("ps").unwrap().wait().unwrap();
     assert_eq!(wait_for(&events, ended), Exit::Signal { signal: 9, core_dumped: false });
@@ -269,8 +281,9 @@ fn it_finds_its_variables_its_folder_and_its_arguments() {
     spec.working_directory = Some(folder.path().to_owned());
     set(&mut spec, "Greeting", "hällo wörld");
     spec.arguments.extend(["--skip", r#"a "b" c\"#].map(Into::into));
-    let (_supervisor, _, events) = start([spec]);
+    let (supervisor, _, events) = start([spec]);
     assert_eq!(wait_for(&events, ended), Exit::Code(0));
+    end(supervisor);
     assert!(line(&log, "S7_RUN=").starts_with("ps/"));
     assert!(line(&log, "S7_STOP_EVENT=").starts_with(r"Local\S7-stop-"));
     assert_eq!(line(&log, "Greeting="), "hällo wörld");
@@ -290,21 +303,8 @@ fn a_hundred_are_watched_at_once() {
         assert_eq!(id.as_str(), format!("ps-{number}"));
         assert_eq!(exit, Exit::Signal { signal: 9, core_dumped: false });
     }
-    drop(handle);
-    // Dropping it ends all, asked or killed.
-    drop_quickly(supervisor);
+    end(supervisor);
     pids.into_iter().for_each(await_end);
-}
-
-fn drop_quickly(supervisor: Supervisor) {
-    let handle = supervisor.handle();
-    handle.shutdown().unwrap();
-    // A second request kills at once what has not stopped.
-    let components = handle.status().unwrap().components;
-    for component in components.iter().filter(|component| component.pid.is_some()) {
-        let _ = handle.signal(component.id.as_str(), Signal::KILL);
-    }
-    supervisor.wait().unwrap();
 }
 
 #[test]
@@ -342,4 +342,49 @@ fn what_windows_has_not_is_refused() {
     assert!(refused(|spec| spec.umask = Some(0o22)).contains("umask"));
     assert!(refused(|spec| spec.nice = Some(3)).contains("niceness"));
     assert!(refused(|spec| spec.watchdog = Some(LONG)).contains("sd_notify"));
+}
+
+#[test]
+fn it_is_asked_whether_it_is_ready_by_a_connection_a_command_and_its_output() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let this = std::env::current_exe().unwrap();
+    let arguments = ["--exact", "no_such_test"].map(Into::into).into();
+    let succeeds = supervisor::Command { program: this.into(), arguments };
+    let probed =
+        [Probe::Tcp { host: "127.0.0.1".to_owned(), port }, Probe::Exec(succeeds)].map(ReadyWhen::Probed);
+    for when in probed.into_iter().chain([ReadyWhen::Logged("^I am here$".to_owned())]) {
+        let mut spec = plays("ps", "say I am here");
+        spec.readiness = Some(Readiness { when, timeout: LONG });
+        let (_supervisor, _, events) = start([spec]);
+        wait_for(&events, ready);
+    }
+    let mut spec = plays("ps", "sleep");
+    drop(listener);
+    let when = ReadyWhen::Probed(Probe::Tcp { host: "127.0.0.1".to_owned(), port });
+    spec.readiness = Some(Readiness { when, timeout: Duration::from_secs(3) });
+    let (_supervisor, _, events) = start([spec]);
+    wait_for(&events, |event| matches!(event.kind, EventKind::Judged { .. }).then_some(()));
+}
+
+#[test]
+fn a_folder_for_state_is_kept_to_one_supervisor_and_what_is_in_it_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let with_state = || Supervisor::builder().state_dir(&state).components([plays("ps", "sleep")]);
+    let first = with_state().start().unwrap();
+    assert_eq!(first.handle().status().unwrap().conditions, Vec::<String>::new());
+    let second = with_state().start().unwrap();
+    let conditions = second.handle().status().unwrap().conditions;
+    assert!(conditions.iter().any(|told| told.contains("another supervisor does")), "{conditions:?}");
+    [first, second].into_iter().for_each(end);
+    let third = with_state().start().unwrap();
+    assert_eq!(third.handle().status().unwrap().conditions, Vec::<String>::new());
+}
+
+#[test]
+fn a_signal_that_there_is_not_is_refused() {
+    let (_supervisor, handle, _events) = start([plays("ps", "heed 0")]);
+    let refused = handle.signal("ps", Signal::HUP).err().unwrap();
+    assert!(refused.to_string().contains("no SIGHUP on Windows"), "{refused}");
 }

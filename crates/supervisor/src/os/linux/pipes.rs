@@ -229,10 +229,10 @@ mod tests {
         let (reader, writer) = pipe().unwrap();
         File::from(writer).write_all(b"0123456789").unwrap();
         let file = tempfile::tempfile().unwrap();
-        assert_eq!(move_to_file(&reader, &file, 2, 7), Ok(7));
+        assert_eq!(move_to_file(&reader, &file, 2, 7).unwrap(), 7);
         assert_eq!((held_by(&reader), file.metadata().unwrap().len()), (3, 9));
-        assert_eq!(move_to_file(&reader, &file, 9, 7), Ok(3));
-        assert_eq!(move_to_file(&reader, &file, 12, 7), Ok(0), "it has ended");
+        assert_eq!(move_to_file(&reader, &file, 9, 7).unwrap(), 3);
+        assert_eq!(move_to_file(&reader, &file, 12, 7).unwrap(), 0, "it has ended");
     }
 
     #[test]

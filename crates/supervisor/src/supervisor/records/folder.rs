@@ -213,10 +213,10 @@ mod tests {
         assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
         assert_eq!(folder.read("ps.run").unwrap().unwrap(), b"ours");
 
-        let mode = Mode::RUSR | Mode::WUSR;
-        rustix::fs::mknodat(&folder.descriptor, "pipe", FileType::Fifo, mode, 0).unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
         assert!(folder.read("pipe").unwrap_err().to_string().contains("regular"));
-        let large = File::create(folder.path().join("large")).unwrap();
+        let large = fs::File::create(folder.path().join("large")).unwrap();
         large.set_len(LARGEST + 1).unwrap();
         assert!(folder.read("large").unwrap_err().to_string().contains("too large"));
     }

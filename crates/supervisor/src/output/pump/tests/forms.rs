@@ -4,6 +4,7 @@
 use rustix::pipe::fcntl_setpipe_size;
 use serde_json::Value;
 
+#[cfg(unix)]
 use super::adoption::run;
 use super::*;
 
@@ -61,6 +62,7 @@ fn objects_tell_component_run_and_stream() {
     assert_eq!(told("ps-stderr.log"), expected("stderr", "broken", "bye"));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_line_that_is_written_over_the_end_of_a_pump_is_whole() {
     let bench = Bench::keeping();
@@ -75,6 +77,7 @@ fn a_line_that_is_written_over_the_end_of_a_pump_is_whole() {
     assert_eq!(lines(&folder.path().join("ps.log")), ["one", "in the middle", "three"]);
 }
 
+#[cfg(unix)]
 #[test]
 fn what_was_torn_by_the_end_of_an_earlier_life_stays_a_line_of_its_own() {
     let bench = Bench::keeping();
