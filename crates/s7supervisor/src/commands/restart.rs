@@ -26,7 +26,7 @@ pub(crate) fn restart(place: &Place, asked: &Change) -> Ended {
         return start::start_supervisor(place, &asked.serving, asked.patience);
     };
     if let Some(owner) = Owner::of(&temp).filter(|owner| owner.runs(client.supervisor_pid())) {
-        return owner.asked_for(place)?.act("restart", asked.patience);
+        return owner.asked_for(place, &asked.serving)?.act("restart", asked.patience);
     }
     if !is_in_background(&temp) {
         say::tell(

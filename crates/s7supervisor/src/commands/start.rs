@@ -44,7 +44,7 @@ pub(crate) fn start_supervisor(place: &Place, serving: &Serving, patience: Patie
         }
         // Of several that do this at the same time, all ask systemd, which does it once.
         if let Some(owner) = Owner::of(&temp).filter(|_| other.is_none()) {
-            return owner.asked_for(place)?.act("start", patience.left(since));
+            return owner.asked_for(place, serving)?.act("start", patience.left(since));
         }
         match background::launch(place, serving, patience.left(since))? {
             Launched::Ended(exit) => {

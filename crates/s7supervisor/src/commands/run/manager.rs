@@ -3,6 +3,7 @@
 //! - that we are ready, once every component that starts by itself has started, or has failed at it for the first time: the status says which.
 //! - how many are up and which are in trouble: when that changes, but once a second at most.
 //! - a sign of life, as often as it is wanted, as long as supervision itself answers.
+//! - when somebody wants a registry applied, and when that is over, whatever has come of it.
 //! - that everything stops, and all the time that the components may take for that.
 
 use std::collections::{BTreeMap, HashSet};
@@ -30,6 +31,8 @@ pub(super) struct ServiceManager {
     pending: Option<HashSet<ComponentId>>,
     up: HashSet<ComponentId>,
     trouble: BTreeMap<ComponentId, &'static str>,
+    /// So many registries are being applied.
+    reloads: usize,
     is_stopping: bool,
     /// How long we may give no sign of life.
     watchdog: Option<Duration>,
@@ -61,6 +64,7 @@ impl ServiceManager {
             pending: None,
             up: HashSet::new(),
             trouble: BTreeMap::new(),
+            reloads: 0,
             is_stopping: false,
             watchdog: None,
             status_due: never(),
@@ -223,8 +227,33 @@ impl ServiceManager {
         self.sign_due = after(timeout / 2);
     }
 
+    /// Somebody wants a registry applied. The time tells this reload from one that was asked for later.
+    pub(super) fn reload_begins(&mut self) {
+        self.reloads += 1;
+        if self.is_serving() {
+            told::reloading();
+        }
+    }
+
+    /// One of them is applied, or refused: the service has reloaded when none is left.
+    pub(super) fn reload_ends(&mut self) {
+        self.reloads = self.reloads.saturating_sub(1);
+        if self.reloads == 0 && self.is_serving() {
+            told::reloaded();
+        }
+    }
+
+    /// Whether the service is neither starting nor stopping: until then, "ready" would mean something else.
+    fn is_serving(&self) -> bool {
+        self.is_there && self.pending.is_none() && !self.is_stopping
+    }
+
     /// Everything stops, for whatever reason.
     fn stop(&mut self, handle: &Handle) {
+        if self.reloads > 0 && self.is_serving() {
+            // systemd hears of the end of a reload only if it comes before that of the service.
+            told::reloaded();
+        }
         self.is_stopping = true;
         let longest = handle.longest_shutdown().unwrap_or_default().saturating_add(LAST_MOMENTS);
         told::stopping(longest);

@@ -28,6 +28,17 @@ pub(crate) fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
+/// Somebody wants a registry applied. The time tells this reload from one that was asked for later.
+pub(crate) fn reloading() {
+    let now = NotifyState::monotonic_usec_now();
+    tell(&[Some(NotifyState::Reloading), now.ok()].into_iter().flatten().collect::<Vec<_>>());
+}
+
+/// That is over, whatever has come of it.
+pub(crate) fn reloaded() {
+    ready();
+}
+
 pub(crate) fn sign_of_life() {
     tell(&[NotifyState::Watchdog]);
 }

@@ -31,6 +31,12 @@ pub(crate) fn status(_: &str) {
     service::progress();
 }
 
+/// The service control manager has no word for what the registry is.
+pub(crate) fn reloading() {}
+
+/// Nor for this.
+pub(crate) fn reloaded() {}
+
 pub(crate) fn sign_of_life() {}
 
 /// Everything stops, which may take so long.

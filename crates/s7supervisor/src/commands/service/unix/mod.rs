@@ -75,10 +75,12 @@ pub(super) fn install(kind: &Kind, chosen: &Chosen) -> Ended {
 
 /// Removes it.
 pub(super) fn uninstall(chosen: &Chosen) -> Ended {
-    let steps = match Manager::find(&chosen.name)? {
+    let mut steps = match Manager::find(&chosen.name)? {
         Manager::Systemd(systemd) => systemd.uninstall()?,
-        Manager::SysV(sysv) => sysv.uninstall()?,
+        Manager::SysV(_) => Vec::new(),
     };
+    // A script of a time without systemd, which makes a unit of it.
+    steps.extend(SysV::new(&chosen.name).uninstall()?);
     if steps.is_empty() {
         say::answer(&format!("{} is not installed; nothing was changed", chosen.name));
     }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::systemd::{PACKAGED, TEMP, UNITS, quoted, show};
-use crate::arguments::{Patience, Place};
+use super::systemd::{PACKAGED, TEMP, UNITS, environment, quoted, show};
+use crate::arguments::{Patience, Place, Serving};
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
 use crate::os::process::Process;
@@ -36,15 +36,31 @@ impl Owner {
         pid.is_some() && show(&self.unit).is_ok_and(|status| status.pid() == pid)
     }
 
-    /// The same, where nothing was said that only its unit can say.
-    pub(crate) fn asked_for(self, place: &Place) -> Result<Self, Failure> {
-        if place.settings.is_empty() {
+    /// The same, where nothing was said that its unit does not say.
+    pub(crate) fn asked_for(self, place: &Place, serving: &Serving) -> Result<Self, Failure> {
+        if !place.settings.is_empty() {
+            return Err(self.refuse("--set", "write it into <settings> of the registry"));
+        }
+        let wanted = variables(serving);
+        if wanted.is_empty() {
             return Ok(self);
         }
-        let advice = "write it into <settings> of the registry";
+        let known = environment(&self.unit)?;
+        match wanted.into_iter().find(|(_, variable)| !known.contains(variable)) {
+            None => Ok(self),
+            Some((option, variable)) => {
+                let unit = &self.unit;
+                let advice =
+                    format!("write `Environment={variable}` below [Service] in `systemctl edit {unit}`");
+                Err(self.refuse(option, &advice))
+            }
+        }
+    }
+
+    fn refuse(&self, option: &str, advice: &str) -> Failure {
         let message =
-            format!("the service {} runs as its unit says, and not with --set: {advice}", self.unit);
-        Err(Failure::new(Exit::Invalid, message))
+            format!("the service {} runs as its unit says, and not with {option}: {advice}", self.unit);
+        Failure::new(Exit::Invalid, message)
     }
 
     /// Has systemd do this, and waits as long as wanted.
@@ -70,6 +86,14 @@ impl Owner {
         }
         Ok(Exit::Done)
     }
+}
+
+/// By which option each was asked for, and the variable that says the same in a unit.
+fn variables(serving: &Serving) -> Vec<(&'static str, String)> {
+    let addresses: Vec<_> = serving.bind.iter().map(ToString::to_string).collect();
+    let group = serving.group.as_ref().map(|group| ("--group", format!("S7_GROUP={group}")));
+    let bind = (!addresses.is_empty()).then(|| ("--bind", format!("S7_BIND={}", addresses.join(","))));
+    group.into_iter().chain(bind).collect()
 }
 
 /// Whether the file is a unit of ours, for this `temp` folder.

@@ -146,19 +146,8 @@ pub(crate) fn tell_json(status: &ServiceStatus) -> Result<(), Failure> {
 
 /// What systemd knows of a unit.
 pub(crate) fn show(unit: &str) -> Result<ServiceStatus, Failure> {
-    let properties = "--property=LoadState,ActiveState,MainPID,UnitFileState,StatusText";
-    #[expect(clippy::disallowed_methods, reason = "systemd's own program knows how to ask it")]
-    let output = Command::new("systemctl").args(["show", properties, "--", unit]).output();
-    let output = output.map_err(|error| Failure::failed(format!("cannot execute `systemctl`: {error}")))?;
-    if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(Failure::failed(say::printable(format!("systemd does not answer: {}", why.trim()))));
-    }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let value = |key: &str| {
-        let found = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        found.filter(|value| !value.is_empty()).map(str::to_owned)
-    };
+    let text = properties(unit, "LoadState,ActiveState,MainPID,UnitFileState,StatusText")?;
+    let value = |key| value(&text, key).map(str::to_owned);
     let enabled = value("UnitFileState").map(|state| state.starts_with("enabled"));
     Ok(ServiceStatus {
         name: unit.to_owned(),
@@ -169,6 +158,30 @@ pub(crate) fn show(unit: &str) -> Result<ServiceStatus, Failure> {
         pid: value("MainPID").and_then(|pid| pid.parse().ok()).filter(|pid| *pid != 0),
         status: value("StatusText"),
     })
+}
+
+/// The variables that a unit sets, as `NAME=VALUE`; one with a blank in it is not told whole.
+pub(crate) fn environment(unit: &str) -> Result<Vec<String>, Failure> {
+    let text = properties(unit, "Environment")?;
+    Ok(value(&text, "Environment").unwrap_or_default().split(' ').map(str::to_owned).collect())
+}
+
+/// These properties of a unit, one in a line.
+fn properties(unit: &str, names: &str) -> Result<String, Failure> {
+    let names = format!("--property={names}");
+    #[expect(clippy::disallowed_methods, reason = "systemd's own program knows how to ask it")]
+    let output = Command::new("systemctl").args(["show", &names, "--", unit]).output();
+    let output = output.map_err(|error| Failure::failed(format!("cannot execute `systemctl`: {error}")))?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(Failure::failed(say::printable(format!("systemd does not answer: {}", why.trim()))));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let found = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    found.filter(|value| !value.is_empty())
 }
 
 impl ServiceStatus {

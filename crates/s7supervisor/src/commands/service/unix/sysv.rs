@@ -10,6 +10,7 @@ use super::steps::Step;
 use super::systemd::{ServiceStatus, folders, tell_json};
 use crate::commands::service::Kind;
 use crate::exit::{Ended, Exit, Failure};
+use crate::os::temp_folder::PID_FILE;
 
 /// Where scripts are.
 const SCRIPTS: &str = "/etc/init.d";
@@ -112,6 +113,8 @@ fn script(name: &str, kind: &Kind) -> String {
         .replace("@REGISTRY@", &word(registry))
         .replace("@FOLDER@", &word(install_folder))
         .replace("@TEMP@", &word(temp))
+        // For systemd and chkconfig, who know no quotes.
+        .replace("@PIDFILE@", &format!("{temp}/{PID_FILE}"))
         .replace("@AS_USER@", &as_user)
 }
 

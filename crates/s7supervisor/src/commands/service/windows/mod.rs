@@ -12,7 +12,7 @@ use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 
 use self::plan::Plan;
 use super::{Asked, Chosen, Kind};
-use crate::arguments::{Patience, Place};
+use crate::arguments::{Patience, Place, Serving};
 use crate::exit::{Ended, Exit, Failure};
 use crate::os::event_log;
 use crate::os::process::Process;
@@ -69,7 +69,7 @@ impl Owner {
         match *self {}
     }
 
-    pub(crate) fn asked_for(self, _: &Place) -> Result<Self, Failure> {
+    pub(crate) fn asked_for(self, _: &Place, _: &Serving) -> Result<Self, Failure> {
         match self {}
     }
 
