@@ -24,15 +24,14 @@ use super::upgrade::{UpgradeRequest, Upgrader};
 use super::{App, Conditions, Limits, Places, Server, logs, run};
 use crate::Token;
 use crate::journal::{Reader, life};
-use crate::os::{Local, Readers};
+use crate::os::{Local, LocalChoices};
 use crate::wire::{UpgradeDocument, wall_clock};
 
 /// How to make a [`Server`].
 #[derive(Clone, Debug)]
 pub struct Builder {
     app: App,
-    replace: bool,
-    readers: Readers,
+    local: LocalChoices,
     tcp: Vec<Endpoint>,
     token: Option<Token>,
 }
@@ -59,7 +58,7 @@ impl Builder {
             trace_level: TraceLevel::default(),
             own_log: OwnLog::default(),
         };
-        Self { app, replace: false, readers: Readers::default(), tcp: Vec::new(), token: None }
+        Self { app, local: LocalChoices::default(), tcp: Vec::new(), token: None }
     }
 
     /// The registry that the supervisor was started with, to be shown. Default: none.
@@ -184,11 +183,11 @@ impl Builder {
     }
 
     /// `local`: makes the local socket, within the runtime.
-    fn start(mut self, local: impl FnOnce(Readers) -> io::Result<Option<Local>>) -> io::Result<Server> {
+    fn start(mut self, local: impl FnOnce(LocalChoices) -> io::Result<Option<Local>>) -> io::Result<Server> {
         let runtime = reading::runtime()?;
         let local = {
             let _context = runtime.enter();
-            local(self.readers)?
+            local(self.local)?
         };
         let life = life(self.app.began.unwrap_or_else(wall_clock));
         let streams = self.app.limits.streams;

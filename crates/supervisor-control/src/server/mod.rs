@@ -45,6 +45,7 @@ mod upgrade;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
+#[cfg(unix)]
 use std::io;
 use std::net::TcpListener;
 #[cfg(unix)]
@@ -256,8 +257,8 @@ async fn serve(places: Places, stopped: oneshot::Receiver<Farewell>, app: App) -
     let (feed, limits) = (Arc::clone(&app.feed), app.limits);
     let router = routes::router(app);
     let on_socket = places.local.map(|local| {
-        let accounts = Guard::Accounts(local.accounts());
-        (local, Connections::new(limits, router.clone(), accounts))
+        let connections = Connections::new(limits, router.clone(), Guard::Accounts(local.accounts()));
+        (local, connections)
     });
     let (local, on_socket) = on_socket.unzip();
     let by_tcp = places.tcp.map(|(endpoints, token)| {

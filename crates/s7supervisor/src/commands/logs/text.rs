@@ -243,6 +243,8 @@ impl Beginning {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+
     use super::*;
 
     fn file(text: &[u8]) -> File {

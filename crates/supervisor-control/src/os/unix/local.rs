@@ -11,15 +11,21 @@ use super::{Accounts, Incoming, Listener};
 /// What listens for connections on this machine alone.
 pub type LocalListener = UnixListener;
 
-/// The group whose members may read, on the socket.
-pub(crate) type Readers = Option<Gid>;
+/// What there is to choose.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LocalChoices {
+    /// The group whose members may read.
+    pub(crate) readers: Option<Gid>,
+    /// Whether a socket that stands there already is replaced.
+    pub(crate) replace: bool,
+}
 
 /// A local socket that is served.
 pub(crate) struct Local {
     incoming: Incoming,
     /// The file, where it is to be removed at the end.
     bound: Option<BoundSocket>,
-    readers: Readers,
+    readers: Option<Gid>,
 }
 
 impl Local {
@@ -27,7 +33,7 @@ impl Local {
     pub(crate) fn new(
         listener: UnixListener,
         bound: Option<BoundSocket>,
-        readers: Readers,
+        readers: Option<Gid>,
     ) -> io::Result<Self> {
         Ok(Self { incoming: Incoming::new(Listener::Unix(listener))?, bound, readers })
     }

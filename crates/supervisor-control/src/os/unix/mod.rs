@@ -15,6 +15,6 @@ pub(crate) use self::files::{FileId, id_at, id_of, read_at, read_exact_at};
 pub use self::folder::Folder;
 pub(crate) use self::incoming::Incoming;
 pub use self::local::LocalListener;
-pub(crate) use self::local::{Local, Readers};
+pub(crate) use self::local::{Local, LocalChoices};
 pub(crate) use self::news::News;
 pub(crate) use self::stream::{HangUp, Listener, Stream};

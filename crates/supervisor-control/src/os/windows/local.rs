@@ -9,8 +9,8 @@ use crate::server::{Access, Peer};
 /// There is nothing that listens for connections on this machine alone but a port of the loopback interface.
 pub type LocalListener = Infallible;
 
-/// Nor anybody to whom a group could be named.
-pub(crate) type Readers = ();
+/// Nor anything to choose.
+pub(crate) type LocalChoices = ();
 
 /// None.
 pub(crate) enum Local {}

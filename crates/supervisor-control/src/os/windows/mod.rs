@@ -9,6 +9,6 @@ mod stream;
 pub(crate) use self::files::{FileId, id_at, id_of, read_at, read_exact_at};
 pub use self::folder::Folder;
 pub use self::local::LocalListener;
-pub(crate) use self::local::{Accounts, Local, Readers};
+pub(crate) use self::local::{Accounts, Local, LocalChoices};
 pub(crate) use self::news::News;
 pub(crate) use self::stream::{HangUp, Incoming, Listener, Stream};

@@ -18,7 +18,7 @@ impl Builder {
     /// those who hold a lock that says that nobody does. Default: no.
     #[must_use]
     pub fn replace_socket(mut self, replace: bool) -> Self {
-        self.replace = replace;
+        self.local.replace = replace;
         self
     }
 
@@ -26,7 +26,7 @@ impl Builder {
     /// 0660. Default: none.
     #[must_use]
     pub fn readers(mut self, group: u32) -> Self {
-        self.readers = Some(Gid::from_raw(group));
+        self.local.readers = Some(Gid::from_raw(group));
         self
     }
 
@@ -73,14 +73,14 @@ impl Builder {
     }
 
     fn bind_at(self, place: Place) -> io::Result<Server> {
-        if self.replace {
+        if self.local.replace {
             place.clear()?;
         }
-        let (listener, bound) = place.bind(self.readers)?;
+        let (listener, bound) = place.bind(self.local.readers)?;
         self.start_at(listener, Some(bound))
     }
 
     fn start_at(self, listener: UnixListener, bound: Option<BoundSocket>) -> io::Result<Server> {
-        self.start(|readers| Local::new(listener, bound, readers).map(Some))
+        self.start(|choices| Local::new(listener, bound, choices.readers).map(Some))
     }
 }
