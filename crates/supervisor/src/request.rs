@@ -246,6 +246,12 @@ pub enum RequestError {
         /// The component.
         id: ComponentId,
     },
+    /// The operating system has no such signal.
+    #[error("there is no {signal} on Windows: a component can be asked to stop (TERM) or killed (KILL)")]
+    NoSignal {
+        /// Which.
+        signal: Signal,
+    },
     /// It is no component any more, as soon as nothing of it is left.
     #[error("{id} is no longer in the registry, and is about to be gone")]
     Leaving {

@@ -1,5 +1,6 @@
 //! A daemon where orphans come to the supervisor. This test has a process of its own, because being a subreaper is a
 //! matter of the whole process.
+#![cfg(unix)]
 
 use std::time::Duration;
 

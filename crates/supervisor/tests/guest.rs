@@ -1,5 +1,6 @@
 //! The library is a guest that leaves no trace in its host. This test has a process of its own, because it looks at
 //! what all tests of a process share.
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test, which fails where something is not as it should be")]
 
 use std::collections::BTreeSet;

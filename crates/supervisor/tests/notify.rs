@@ -1,4 +1,5 @@
 //! What components say of themselves, with real programs: `sd_notify`, the descriptor of their readiness, their output.
+#![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,

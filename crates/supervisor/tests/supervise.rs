@@ -1,4 +1,5 @@
 //! A supervisor inside a host, with real processes.
+#![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,

@@ -1,5 +1,6 @@
 //! What a supervisor does for its components beside running them, with real processes: it asks them whether they are ready
 //! and well, runs the commands of their registry, measures them, and says what the operating system knows.
+#![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,

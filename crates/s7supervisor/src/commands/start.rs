@@ -12,7 +12,7 @@ use self::background::Launched;
 use crate::arguments::{Change, Patience, Place, Serving};
 use crate::commands::service::Owner;
 use crate::exit::{Ended, Exit, Failure};
-use crate::presence::Presence;
+use crate::os::presence::Presence;
 use crate::{control, say, waiting};
 
 /// How long a supervisor that holds the lock may take until it answers, or is gone.

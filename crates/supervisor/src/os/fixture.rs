@@ -82,6 +82,7 @@ impl Component {
     /// It, and its output.
     pub(super) fn spawn_from(&self, pad: &mut LaunchPad) -> Result<(Spawned, File), SpawnError> {
         let (output, input) = std::io::pipe().unwrap();
+        let input = OwnedFd::from(input);
         let account = Account::find(self.spec.user.as_deref(), self.spec.group.as_deref())?;
         let launch = Launch {
             spec: &self.spec,
@@ -92,9 +93,9 @@ impl Component {
             added: &self.added,
             token: &self.token,
             errand: None,
-            stdout: input.as_fd(),
-            stderr: input.as_fd(),
-            ready: self.ready.map(|number| (number, input.as_fd())),
+            stdout: &input,
+            stderr: &input,
+            ready: self.ready.map(|number| (number, &input)),
         };
         Ok((spawn(&launch, pad)?, File::from(OwnedFd::from(output))))
     }
@@ -186,6 +187,7 @@ impl Orphan {
     /// Runs a script in such a process, and waits for its first line.
     pub(crate) fn start(token: &str, script: &str) -> Self {
         let (output, input) = std::io::pipe().unwrap();
+        let input = OwnedFd::from(input);
         // The pid comes by the standard error, which nobody has open any more when the one who starts it has ended.
         let starter = "setsid sh -c \"$0\" 2>/dev/null & echo $! >&2";
         #[expect(clippy::disallowed_methods, reason = "the one who dies")]

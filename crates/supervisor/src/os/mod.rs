@@ -5,39 +5,54 @@
 //!
 //! - `posix/` is what the Unix systems share: accounts, attributes, and why a spawn failed.
 //! - `linux/` is what only Linux has: pidfds and `/proc`. It needs Linux 5.4 or newer.
+//! - `windows/` is what Windows has: jobs, and waits for handles. What it lacks bears the same name there and can do nothing.
 //!
 //! Two rules keep signals from strangers. A main process is not reaped before everything else of its run is gone, so
 //! its pid, which is the id of its process group too, stays its own. And whatever is found beside it is held by a
 //! pidfd that was opened before anything was read of it.
 #![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
 
+#[cfg(unix)]
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(unix)]
 mod posix;
+#[cfg(unix)]
 mod priority;
 #[cfg(target_os = "linux")]
 mod reserve;
+#[cfg(unix)]
 mod watched;
+#[cfg(windows)]
+mod windows;
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{BorrowedFd, RawFd};
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(unix)]
-pub(crate) use posix::{Account, Connecting, drain, in_words, is_shortage, is_want, pipe, read_some, words};
+pub(crate) use posix::{
+    Account, Connecting, Folder, ReadEnd, Watchable, WriteEnd, append, can_send, drain, in_words, is_link,
+    is_same, is_shortage, is_want, monotonic, nowhere, our_output, pipe, read_exact_at, read_some,
+    set_appending, size_on_disk, unsupported, words,
+};
+#[cfg(unix)]
 pub(crate) use priority::lower_this_thread;
 #[cfg(target_os = "linux")]
 pub(crate) use reserve::{Reserve, descriptors_are_scarce, scarcity};
+#[cfg(unix)]
 pub(crate) use watched::Watched;
+#[cfg(windows)]
+pub(crate) use windows::*;
 
 use crate::spec::{Command, ProcessSpec};
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("this version supervises on Linux only: `os/` has no part for this operating system yet");
+#[cfg(not(any(target_os = "linux", windows)))]
+compile_error!(
+    "this version supervises on Linux and Windows only: `os/` has no part for this operating system yet"
+);
 
 /// The variable by which the processes of a run are known, wherever they have gone.
 pub(crate) const RUN_VARIABLE: &str = "S7_RUN";
@@ -45,8 +60,15 @@ pub(crate) const RUN_VARIABLE: &str = "S7_RUN";
 /// The variable by which the processes of a command that is run for a component are told from those of its run.
 pub(crate) const TASK_VARIABLE: &str = "S7_TASK";
 
+/// Whether whatever a run has left can be told at once, without asking processes for their environments.
+pub(crate) const TELLS_AT_ONCE: bool = cfg!(windows);
+
+/// Whether components end with the process that has started them, whatever is asked for.
+pub(crate) const ENDS_WITH_US: bool = cfg!(windows);
+
 /// What holds for every launch of a supervisor.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(windows, expect(dead_code, reason = "what there is of it is refused"))]
 pub(crate) struct Terms {
     /// The soft limit of open descriptors that it begins with, if neither its specification sets one nor ours is right for
     /// it.
@@ -56,6 +78,7 @@ pub(crate) struct Terms {
 }
 
 /// What a run needs besides its specification. The driver prepares it.
+#[cfg_attr(windows, expect(dead_code, reason = "what there is of it is refused"))]
 pub(crate) struct Launch<'a> {
     /// What to run.
     pub(crate) spec: &'a ProcessSpec,
@@ -72,15 +95,15 @@ pub(crate) struct Launch<'a> {
     pub(crate) account: Option<&'a Account>,
     pub(crate) terms: Terms,
     /// The folder of the control group (version 2) in which it begins. `None`: ours.
-    pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    pub(crate) cgroup: Option<GroupFolder<'a>>,
     /// What is run in the component's stead, as it would be run itself. `None`: the component.
     pub(crate) errand: Option<Errand<'a>>,
     /// Its standard output.
-    pub(crate) stdout: BorrowedFd<'a>,
+    pub(crate) stdout: &'a WriteEnd,
     /// Its standard error.
-    pub(crate) stderr: BorrowedFd<'a>,
+    pub(crate) stderr: &'a WriteEnd,
     /// What it finds beside these three, and under which number: where it says that it is ready.
-    pub(crate) ready: Option<(RawFd, BorrowedFd<'a>)>,
+    pub(crate) ready: Option<(i32, &'a WriteEnd)>,
 }
 
 /// A command that is run for a component: a probe, or a step.
@@ -105,6 +128,7 @@ impl<'a> Launch<'a> {
 
 /// A run, or a command that is run for one, whose leftovers are looked for.
 #[derive(Clone, Copy)]
+#[cfg_attr(windows, expect(dead_code, reason = "what there is of it is refused"))]
 pub(crate) struct Run<'a> {
     /// Its main process, not reaped yet.
     pub(crate) process: &'a Process,

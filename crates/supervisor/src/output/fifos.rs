@@ -13,7 +13,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -52,6 +52,11 @@ pub(crate) struct Fifo {
 }
 
 impl Fifos {
+    /// Where pipes can outlive us: in a folder for state, if there is one.
+    pub(crate) fn within(state_dir: Option<&Path>) -> io::Result<Option<Arc<Self>>> {
+        state_dir.map(Self::open).transpose().map(|fifos| fifos.map(Arc::new))
+    }
+
     /// Opens `output/` in this folder. Both are made, for nobody else, if they are missing.
     ///
     /// # Errors

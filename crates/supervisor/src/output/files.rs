@@ -252,6 +252,7 @@ mod tests {
         assert!(files[0] < ended && ended < files[1], "what has a number is older than what has none");
     }
 
+    #[cfg(unix)]
     #[test]
     fn what_is_renamed_while_it_is_looked_at_is_looked_at_anew_but_not_for_ever() {
         let folder = filled(&["ps.log"]);
@@ -292,6 +293,7 @@ mod tests {
         assert!(!folder.path().join("logs").exists());
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_link_is_not_followed() {
         let folder = filled(&["secret"]);

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, FileTimes, Metadata};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -291,7 +290,7 @@ impl Shared {
         written.sync_all()?;
         let is_unchanged = |after: Metadata| {
             after.len() == before.len()
-                && after.ino() == before.ino()
+                && os::is_same(&after, &before)
                 && after.modified().ok() == before.modified().ok()
         };
         Ok(folder.look_at(name).is_some_and(is_unchanged))

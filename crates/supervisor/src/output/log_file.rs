@@ -4,8 +4,6 @@ mod current;
 mod ending;
 
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,7 +15,7 @@ use super::clock::{Calendar, unix_now};
 use super::folder::Folder;
 use super::housekeeping::{Housekeeper, Job};
 use super::{LogSettings, failed};
-use crate::os::Lens;
+use crate::os::{self, Lens, ReadEnd};
 
 /// How much is written until the disk is looked at, if some of it must stay free.
 const LOOK_EACH: u64 = 16 << 20;
@@ -97,9 +95,8 @@ impl LogFile {
 
     /// Whether the current file still has its name.
     fn is_in_place(&self, folder: &Folder) -> io::Result<bool> {
-        let ours = self.current.file.metadata().map_err(|error| failed("look at", &self.path(), &error))?;
-        let is_ours = |there: std::fs::Metadata| there.dev() == ours.dev() && there.ino() == ours.ino();
-        Ok(folder.look_at(&self.current.name).is_some_and(is_ours))
+        let is_in_place = folder.has(&self.current.name, &self.current.file);
+        is_in_place.map_err(|error| failed("look at", &self.path(), &error))
     }
 
     /// Whether what was written last was the end of a line, or nothing.
@@ -110,14 +107,14 @@ impl LogFile {
     /// Fills the buffer with what was stored last; says whether it could.
     pub(super) fn read_back(&self, buffer: &mut [u8]) -> bool {
         let from = self.current.size.checked_sub(buffer.len() as u64);
-        from.is_some_and(|from| self.current.file.read_exact_at(buffer, from).is_ok())
+        from.is_some_and(|from| os::read_exact_at(&self.current.file, buffer, from).is_ok())
     }
 
     /// Moves as much of the `held` bytes that a pipe holds as goes into the file that is due, and says how much that was.
     /// What is not stored stays in the pipe.
     pub(super) fn draw(
         &mut self,
-        pipe: &OwnedFd,
+        pipe: &ReadEnd,
         held: usize,
         lens: &mut Lens,
         now: i64,

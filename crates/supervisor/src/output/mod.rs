@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod clock;
+#[cfg_attr(windows, path = "no_fifos.rs")]
 mod fifos;
 mod files;
 mod folder;
@@ -169,9 +170,7 @@ impl LogSettings {
 
 /// An error that says what could not be done to which file, and why.
 fn failed(verb: &str, path: &Path, error: &io::Error) -> io::Error {
-    // "No space left on device (os error 28)": the number tells people nothing.
-    let reason = error.to_string();
-    let reason = reason.split(" (os error").next().unwrap_or(&reason);
+    let reason = crate::os::words(error);
     let text = format!("cannot {verb} {}: {reason}", path.display());
     io::Error::new(error.kind(), Failed { text, is_want: is_want(error) })
 }

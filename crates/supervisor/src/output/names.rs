@@ -235,7 +235,8 @@ mod tests {
     fn a_file_is_taken_by_the_logs_that_would_give_it_its_name() {
         let owners = |name: &str| {
             let owners = owners(&Path::new("/l").join(name)).into_iter();
-            owners.map(|(path, is_dated)| format!("{} {is_dated}", path.display())).collect::<Vec<_>>()
+            let shown = |path: PathBuf| path.display().to_string().replace('\\', "/");
+            owners.map(|(path, is_dated)| format!("{} {is_dated}", shown(path))).collect::<Vec<_>>()
         };
         for (name, expected) in [
             ("ps.log", &[][..]),

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 
 use chrono::NaiveDate;
 
 use super::LogSettings;
 use super::folder::Folder;
 use super::names::{Form, Found, Names};
+use crate::os;
 
 /// The ended files of a log, the oldest first: by the date, if it has one, and the number, which the last file of a day
 /// has not. One that is being replaced by its compressed form has two names.
@@ -83,7 +83,7 @@ fn keep_free(folder: &Folder, ended: &mut Ended<'_>, least: u64) -> io::Result<(
     {
         // Counted, not asked for: what somebody has open is free only when that is closed, and no other file has to
         // go for that.
-        free += size(folder, &names, |file| file.blocks() * 512);
+        free += size(folder, &names, os::size_on_disk);
         done = done.and(remove(folder, Some(names)));
     }
     done

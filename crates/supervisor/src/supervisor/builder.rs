@@ -1,6 +1,7 @@
 //! How a supervisor is made.
 
 use std::collections::HashSet;
+#[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use super::tasks::Tasks;
 use super::voices::{KeptOpen, Voices};
 use crate::core::{Core, Rules};
 use crate::event::Event;
-use crate::os::{ControlGroups, LaunchPad, Terms};
+use crate::os::{self, ControlGroups, LaunchPad, ReadEnd, Terms};
 use crate::output::{Fifos, Notice, Pump};
 use crate::relations::{self, RelationError, Wrong};
 use crate::spec::{
@@ -41,7 +42,7 @@ pub struct Builder {
     ends_when_done: bool,
     on_crash: OnCrash,
     readers: Readers,
-    sigchld: Option<OwnedFd>,
+    sigchld: Option<ReadEnd>,
     prober: Option<Arc<dyn Prober>>,
     state_dir: Option<PathBuf>,
     notify_dir: Option<PathBuf>,
@@ -92,7 +93,7 @@ impl Builder {
     }
 
     /// What becomes of components when this process is killed. Default: they live on. Whether a later supervisor goes on with them
-    /// depends on [`state_dir`](Self::state_dir).
+    /// depends on [`state_dir`](Self::state_dir). On Windows they end with this process, whatever is said here.
     #[must_use]
     pub fn on_crash(mut self, what: OnCrash) -> Self {
         self.on_crash = what;
@@ -111,6 +112,7 @@ impl Builder {
     /// `sigchld` must become readable with each SIGCHLD; what is written to it is thrown away. The library installs
     /// no signal handler. Main processes are never spawned from the main thread of the host, which should start no
     /// process of its own either: it would be reaped like an orphan.
+    #[cfg(unix)]
     #[must_use]
     pub fn reap_orphans(mut self, sigchld: OwnedFd) -> Self {
         self.sigchld = Some(sigchld);
@@ -212,11 +214,12 @@ impl Builder {
             .as_deref()
             .and_then(|folder| Past::read(folder).map_err(|condition| conditions.push(condition)).ok());
         let strangers = past.iter().flat_map(|past| past.strangers(&components)).collect();
+        let ends_with_us = os::ENDS_WITH_US || self.on_crash == OnCrash::Stop;
         let rules = Rules {
             budget: self.restart_budget,
             on_give_up: self.on_give_up,
             remembers: past.is_some(),
-            ends_with_us: self.on_crash == OnCrash::Stop,
+            ends_with_us,
             ends_when_done: self.ends_when_done,
         };
         let core = Core::new(components, strangers, rules, seed);
@@ -226,13 +229,12 @@ impl Builder {
             LaunchPad::new().map_err(|error| StartError::system("prepare to start processes", &error))?;
         let (commands, queue) = command_queue();
         let output = |error| StartError::system("prepare the components' output", &error);
-        let fifos = state_dir.as_deref().map(Fifos::open).transpose().map_err(output)?.map(Arc::new);
+        let fifos = Fifos::within(state_dir.as_deref()).map_err(output)?;
         let pump = Pump::start(notice(&commands, &poller), fifos.clone()).map_err(output)?;
         let mailbox = Mailbox::new(&commands, &poller);
         let tasks = Tasks::new(Arc::clone(&poller), mailbox.clone(), self.prober, state_dir);
         let told = Told::default();
         let handle = Handle::new(commands, Arc::clone(&poller), names.clone(), told.clone());
-        let ends_with_us = self.on_crash == OnCrash::Stop;
         let terms = Terms { open_files: self.descriptor_limit, ends_with_us };
         let launches = Launches::new(Arc::clone(&poller), mailbox.clone(), terms);
         let mut voices = Voices::new(Arc::clone(&poller), self.notify_dir, fifos);
@@ -259,7 +261,7 @@ impl Builder {
             ledger = Ledger::new(records, core.specs().chain(core.leaving()), mailbox.clone())
                 .map_err(|error| StartError::system("keep records of runs", &error))?;
             legacy = its;
-            if self.on_crash == OnCrash::Stop {
+            if ends_with_us {
                 // What has outlived the one before is not gone on with.
                 legacy.left.iter_mut().for_each(|left| left.is_outdated = true);
             }
@@ -308,7 +310,12 @@ pub(crate) fn check(components: &[ProcessSpec]) -> Result<(), StartError> {
     if let Some(Wrong { component, problem, .. }) = relations::check(components).into_iter().next() {
         return Err(RelationError { component: components[component].id.clone(), problem }.into());
     }
-    components.iter().try_for_each(check_readiness)
+    components.iter().try_for_each(check_readiness)?;
+    components.iter().try_for_each(|spec| {
+        let component = || spec.id.clone();
+        os::unsupported(spec)
+            .map_or(Ok(()), |what| Err(StartError::Unsupported { component: component(), what }))
+    })
 }
 
 fn check_readiness(spec: &ProcessSpec) -> Result<(), StartError> {
@@ -340,6 +347,14 @@ pub enum StartError {
         component: ComponentId,
         /// Why not.
         why: String,
+    },
+    /// This operating system cannot do what is asked for.
+    #[error("cannot supervise {component} here: {what}")]
+    Unsupported {
+        /// Which component asks for it.
+        component: ComponentId,
+        /// What it is, in words.
+        what: String,
     },
     /// A component depends on what is not there or on itself, or its restart group is at odds.
     #[error(transparent)]

@@ -9,7 +9,6 @@ mod taking_over;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,7 +26,7 @@ use super::voices::{KeptOpen, Voices};
 use crate::core::{Action, Core, Input, RequestId, TaskId};
 use crate::environment;
 use crate::event::{Event, EventKind};
-use crate::os::{self, LaunchPad, Watched};
+use crate::os::{self, LaunchPad, ReadEnd, Watched};
 use crate::output::Pump;
 use crate::request::Outcome;
 use crate::run::RunId;
@@ -76,7 +75,7 @@ pub(super) struct Driver {
     readers: Readers,
     /// What has happened in this round: told when the round's work is done, so that nobody waits for the telling.
     outbox: Vec<Event>,
-    sigchld: Option<Watched<OwnedFd>>,
+    sigchld: Option<Watched<ReadEnd>>,
     inherited: Vec<(OsString, OsString)>,
     last_request: u64,
     taken_up: HashMap<RequestId, TakenUp>,
@@ -93,7 +92,7 @@ impl Driver {
         (commands, mailbox, names, told): (Receiver<Command>, Mailbox, SharedNames, Told),
         means: Means,
         readers: Readers,
-        sigchld: Option<OwnedFd>,
+        sigchld: Option<ReadEnd>,
         (ledger, before): (Ledger, Duration),
     ) -> io::Result<Self> {
         let sigchld = sigchld.map(|sigchld| Watched::new(sigchld, &poller, SIGCHLD_KEY)).transpose()?;
@@ -105,7 +104,7 @@ impl Driver {
             before,
             ledger,
             changed: BTreeSet::new(),
-            runs: Runs::new(Arc::clone(&poller), mailbox, sigchld.is_some()),
+            runs: Runs::new(Arc::clone(&poller), mailbox, os::TELLS_AT_ONCE || sigchld.is_some()),
             poller,
             commands,
             means,

@@ -468,6 +468,9 @@ impl Handle {
             Request::Restart(targets) => Ask::Restart(names.resolve(&targets)?),
             Request::Reset(targets) => Ask::Reset(names.resolve(&targets)?),
             Request::Reload(targets) => Ask::Reload(names.resolve(&targets)?),
+            Request::Signal { signal, .. } if !os::can_send(signal) => {
+                return Err(RequestError::NoSignal { signal });
+            }
             Request::Signal { targets, signal } => Ask::Signal { keys: names.resolve(&targets)?, signal },
             Request::Rotate(targets) => Ask::Rotate(names.resolve(&targets)?),
             Request::Wait { targets, until } => Ask::Wait { keys: names.resolve(&targets)?, until },

@@ -7,7 +7,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use polling::Poller;
 use super::handle::{Command, Mailbox};
 use super::helper::Helper;
 use crate::error::{SpawnError, SpawnStep};
-use crate::os::{Account, Fledgling, Process, Terms, Watched};
+use crate::os::{Account, Fledgling, Process, ReadEnd, Terms, Watched};
 use crate::run::RunId;
 use crate::spec::ProcessSpec;
 
@@ -79,7 +78,7 @@ struct Child {
     run: RunId,
     token: Arc<str>,
     fledgling: Fledgling,
-    over: Watched<OwnedFd>,
+    over: Watched<ReadEnd>,
 }
 
 /// A child that has become its program.
@@ -192,7 +191,7 @@ impl Launches {
         run: RunId,
         token: Arc<str>,
         fledgling: Fledgling,
-        over: OwnedFd,
+        over: ReadEnd,
         now: Duration,
     ) -> io::Result<()> {
         self.last_key += 1;
@@ -298,6 +297,7 @@ impl fmt::Display for Named {
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use super::super::handle::command_queue;

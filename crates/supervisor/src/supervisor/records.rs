@@ -15,13 +15,12 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use self::folder::Folder;
-use crate::os::{Identity, Place, words};
+use crate::os::{Identity, Place, monotonic, words};
 use crate::spec::{ComponentId, ProcessSpec};
 use crate::tokens::{Key, Tokens};
 
@@ -89,7 +88,7 @@ impl Records {
             let path = folder.path().display();
             format!("cannot keep records of runs in {path}: {what}: {}", words(error))
         };
-        let place = Place::here().map_err(|error| cannot("/proc does not tell where we are", &error))?;
+        let place = Place::here().map_err(|error| cannot("the system does not tell where we are", &error))?;
         let kept = read_key(&folder, &place);
         let is_key_stored = kept.is_some();
         let first = || Ok((Key::random()?, monotonic()));
@@ -206,11 +205,6 @@ fn read_key(folder: &Folder, place: &Place) -> Option<(Key, Duration)> {
     let file: KeyFile = serde_json::from_slice(&content).ok()?;
     let is_of_use = file.version == VERSION && file.boot == place.boot && file.began <= monotonic();
     Some((Key::from_hex(&file.key).filter(|_| is_of_use)?, file.began))
-}
-
-fn monotonic() -> Duration {
-    // It does not begin before zero.
-    clock_gettime(ClockId::Monotonic).try_into().unwrap_or_default()
 }
 
 /// The file of the key.

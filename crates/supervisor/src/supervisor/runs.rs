@@ -7,7 +7,6 @@ mod named;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,9 @@ use self::looking::Looking;
 pub(super) use self::looking::{Look, Looked};
 use self::named::Named;
 use super::handle::Mailbox;
-use crate::os::{self, ControlGroup, Identity, Leftover, OutOfMemory, Population, Process, Watched};
+use crate::os::{
+    self, ControlGroup, Identity, Leftover, OutOfMemory, Population, Process, Watchable, Watched,
+};
 use crate::run::{Exit, RunId};
 use crate::signal::Signal;
 use crate::spec::{ComponentId, Recipient};
@@ -292,8 +293,8 @@ impl Runs {
             return self.hold(owner, members.held);
         }
         let Some(run) = self.run(owner).filter(|run| run.exit.is_none()) else { return };
-        let first = Some((run.process.pid(), run.process.as_fd())).filter(|_| run.process.exit().is_none());
-        let beside = run.leftovers.iter().map(|held| (held.leftover.pid(), held.leftover.as_fd()));
+        let first = Some(run.process.root()).filter(|_| run.process.exit().is_none());
+        let beside = run.leftovers.iter().map(|held| held.leftover.root());
         let roots: Vec<_> = first.into_iter().chain(beside).collect();
         let family = os::descendants(&roots, |pid| self.main_pids.contains(&pid));
         self.hold(owner, family);
@@ -331,7 +332,7 @@ impl Runs {
         }
     }
 
-    fn watch<D: AsFd>(&mut self, owner: Owner, source: D) -> io::Result<Watched<D>> {
+    fn watch<D: Watchable>(&mut self, owner: Owner, source: D) -> io::Result<Watched<D>> {
         self.last_key += 1;
         let watched = Watched::new(source, &self.poller, self.last_key)?;
         self.watched.insert(self.last_key, owner);
@@ -368,5 +369,6 @@ impl Drop for Runs {
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests;

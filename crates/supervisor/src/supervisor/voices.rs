@@ -12,17 +12,15 @@ mod kept;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use polling::Poller;
-use rustix::io::Errno;
 
 pub use self::kept::KeptOpen;
 use self::kept::Resumed;
 use crate::core::Said;
-use crate::os::{NotifySocket, Sender, Watched, pipe};
+use crate::os::{self, NotifySocket, ReadEnd, Sender, Watchable, Watched, WriteEnd, pipe};
 use crate::output::{Fifo, Fifos, Purpose};
 use crate::run::RunId;
 use crate::said;
@@ -60,7 +58,7 @@ struct Voice {
     run: RunId,
     socket: Option<Watched<NotifySocket>>,
     /// Open until it is ready, or has closed its end.
-    ready: Option<Watched<Arc<OwnedFd>>>,
+    ready: Option<Watched<Arc<ReadEnd>>>,
     /// What that is called, if it has a name.
     name: Option<Box<str>>,
 }
@@ -70,13 +68,13 @@ struct Voice {
 pub(super) struct Mouth {
     /// What it finds in its environment.
     pub(super) variables: Vec<(OsString, OsString)>,
-    ready: Option<(RawFd, OwnedFd)>,
+    ready: Option<(i32, WriteEnd)>,
 }
 
 impl Mouth {
     /// The descriptor for its readiness, and the number under which it finds that.
-    pub(super) fn ready(&self) -> Option<(RawFd, BorrowedFd<'_>)> {
-        self.ready.as_ref().map(|(number, writer)| (*number, writer.as_fd()))
+    pub(super) fn ready(&self) -> Option<(i32, &WriteEnd)> {
+        self.ready.as_ref().map(|(number, writer)| (*number, writer))
     }
 }
 
@@ -143,7 +141,7 @@ impl Voices {
     }
 
     /// A pipe: its name, if it has one, the end to read, and the other one.
-    fn pipe(&self, run: RunId, spec: &ProcessSpec) -> io::Result<(Option<Box<str>>, OwnedFd, OwnedFd)> {
+    fn pipe(&self, run: RunId, spec: &ProcessSpec) -> io::Result<(Option<Box<str>>, ReadEnd, WriteEnd)> {
         let made = self.fifos.as_ref().map(|fifos| fifos.make((&spec.id, run.number), Purpose::Ready, None));
         // Where none with a name can be made, it is ready all the same.
         if let Some(Ok((Fifo { reader, name }, writer))) = made {
@@ -188,7 +186,7 @@ impl Voices {
             );
         }
         if let Some(pipe) = &voice.ready {
-            let said = read_ready(&**pipe);
+            let said = read_ready(pipe);
             if said != Some(false) {
                 self.by_key.remove(&pipe.key());
                 voice.ready = None;
@@ -211,7 +209,7 @@ impl Voices {
         }
     }
 
-    fn watch<D: AsFd>(&mut self, source: D) -> io::Result<Watched<D>> {
+    fn watch<D: Watchable>(&mut self, source: D) -> io::Result<Watched<D>> {
         self.last_key += 1;
         Watched::new(source, &self.poller, self.last_key)
     }
@@ -231,7 +229,7 @@ fn has_socket(spec: &ProcessSpec) -> bool {
 }
 
 /// The number of the descriptor on which its runs say that they are ready.
-fn number_of(spec: &ProcessSpec) -> Option<RawFd> {
+fn number_of(spec: &ProcessSpec) -> Option<i32> {
     match spec.readiness.as_ref()?.when {
         ReadyWhen::Descriptor(number) => Some(number),
         _ => None,
@@ -248,15 +246,14 @@ fn abstract_name(token: &str) -> String {
 }
 
 /// Whether a newline has come; `None` if none ever will.
-fn read_ready(pipe: &impl AsFd) -> Option<bool> {
-    let mut buffer = [0; 512];
-    match rustix::io::read(pipe, &mut buffer) {
-        Ok(0) => None,
-        Ok(length) => Some(buffer[..length].contains(&b'\n')),
-        Err(Errno::AGAIN | Errno::INTR) => Some(false),
-        Err(_) => None,
+fn read_ready(pipe: &ReadEnd) -> Option<bool> {
+    match os::read_some(pipe, &mut [0; 512]) {
+        Some([]) => None,
+        Some(said) => Some(said.contains(&b'\n')),
+        None => Some(false),
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use supervisor_control::{Change, ChangeRefusal, ChangeRequest};
 use tracing::{error, info, warn};
 
 use super::Supervision;
-use super::successor::Fingerprint;
+use super::fingerprint::Fingerprint;
 use crate::arguments::Place;
 use crate::own_log::TraceLevel;
 
@@ -66,6 +66,7 @@ impl Applier {
     }
 
     /// Applies the registry as it is now, because of a signal.
+    #[cfg(unix)]
     pub(super) fn apply_for(self: &Arc<Self>, signal: &'static str) {
         // Also of what cannot even begin: whoever sends the signal may wait for the end.
         self.tell(News::Applying);

@@ -1,20 +1,19 @@
-//! What the service manager is told, where there is one that listens: systemd, by `sd_notify`.
+//! What the service manager is told, where there is one that listens: systemd, or the service control manager of Windows (`told`).
 //!
-//! - `READY=1` once every component that starts by itself has started, or has failed at it for the first time: `STATUS=` says which.
-//! - `STATUS=` how many are up and which are in trouble: when that changes, but once a second at most.
-//! - `WATCHDOG=1` as often as it is wanted, as long as supervision itself answers.
-//! - `RELOADING=1` when somebody wants a registry applied, and `READY=1` when that is over, whatever has come of it.
-//! - `STOPPING=1`, and `EXTEND_TIMEOUT_USEC=` for all the time that the components may take to stop.
-//!
-//! <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
+//! - that we are ready, once every component that starts by itself has started, or has failed at it for the first time: the status says which.
+//! - how many are up and which are in trouble: when that changes, but once a second at most.
+//! - a sign of life, as often as it is wanted, as long as supervision itself answers.
+//! - when somebody wants a registry applied, and when that is over, whatever has come of it.
+//! - that everything stops, and all the time that the components may take for that.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, after, never};
-use sd_notify::NotifyState;
 use supervisor::{ComponentId, ComponentState, Event, EventKind, Handle, Status};
-use tracing::{debug, warn};
+use tracing::warn;
+
+use super::system::told;
 
 /// The status is told no more often than this.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -48,10 +47,10 @@ pub(super) struct ServiceManager {
 impl ServiceManager {
     /// Whoever listens for the main process of a service, which we are; it waits for these components.
     pub(super) fn find(wanted: Vec<ComponentId>, handle: &Handle) -> Self {
-        let mut manager = Self { is_there: std::env::var_os("NOTIFY_SOCKET").is_some(), ..Self::none() };
+        let mut manager = Self { is_there: told::is_heard(), ..Self::none() };
         if manager.is_there {
             manager.pending = Some(wanted.into_iter().collect());
-            manager.watchdog = sd_notify::watchdog_enabled();
+            manager.watchdog = told::watchdog();
             manager.give_sign(handle);
             manager.look(handle);
         }
@@ -113,8 +112,14 @@ impl ServiceManager {
             EventKind::NotSpawned { .. } => self.is_in_trouble(id, "cannot be started"),
             EventKind::Backoff { .. } => self.is_in_trouble(id, "backoff"),
             EventKind::Blocked { .. } => self.is_in_trouble(id, "waits for another"),
-            EventKind::Tripped { .. } => self.is_in_trouble(id, "tripped"),
-            EventKind::GivenUp { .. } => self.is_in_trouble(id, "failed"),
+            EventKind::Tripped { .. } => {
+                told::trouble(id, "has failed so often that it is not started for a while");
+                self.is_in_trouble(id, "tripped");
+            }
+            EventKind::GivenUp { .. } => {
+                told::trouble(id, "has failed and is not started again");
+                self.is_in_trouble(id, "failed");
+            }
             _ => {}
         }
     }
@@ -174,7 +179,7 @@ impl ServiceManager {
         let is_ready = self.pending.as_ref().is_some_and(HashSet::is_empty);
         if is_ready {
             self.pending = None;
-            tell(&[NotifyState::Ready]);
+            told::ready();
         }
         if is_ready || !self.is_resting {
             self.tell_status();
@@ -188,7 +193,7 @@ impl ServiceManager {
             (self.is_resting, self.status_due) = (false, never());
             return;
         }
-        tell(&[NotifyState::Status(&status)]);
+        told::status(&status);
         self.told = status;
         (self.is_resting, self.status_due) = (true, after(PAUSE));
     }
@@ -215,7 +220,7 @@ impl ServiceManager {
     pub(super) fn give_sign(&mut self, handle: &Handle) {
         let Some(timeout) = self.watchdog else { return };
         if handle.is_answering(timeout / 4) {
-            tell(&[NotifyState::Watchdog]);
+            told::sign_of_life();
         } else {
             warn!("supervision does not answer: the watchdog gets no sign of life");
         }
@@ -226,8 +231,7 @@ impl ServiceManager {
     pub(super) fn reload_begins(&mut self) {
         self.reloads += 1;
         if self.is_serving() {
-            let now = NotifyState::monotonic_usec_now();
-            tell(&[Some(NotifyState::Reloading), now.ok()].into_iter().flatten().collect::<Vec<_>>());
+            told::reloading();
         }
     }
 
@@ -235,7 +239,7 @@ impl ServiceManager {
     pub(super) fn reload_ends(&mut self) {
         self.reloads = self.reloads.saturating_sub(1);
         if self.reloads == 0 && self.is_serving() {
-            tell(&[NotifyState::Ready]);
+            told::reloaded();
         }
     }
 
@@ -248,19 +252,12 @@ impl ServiceManager {
     fn stop(&mut self, handle: &Handle) {
         if self.reloads > 0 && self.is_serving() {
             // systemd hears of the end of a reload only if it comes before that of the service.
-            tell(&[NotifyState::Ready]);
+            told::reloaded();
         }
         self.is_stopping = true;
         let longest = handle.longest_shutdown().unwrap_or_default().saturating_add(LAST_MOMENTS);
-        let extend = format!("EXTEND_TIMEOUT_USEC={}", longest.as_micros());
-        tell(&[NotifyState::Stopping, NotifyState::Custom(&extend)]);
+        told::stopping(longest);
         self.tell_status();
-    }
-}
-
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        debug!("cannot tell the service manager: {error}");
     }
 }
 

@@ -49,6 +49,9 @@ pub(crate) struct Members {
     pub(crate) is_whole: bool,
 }
 
+/// The open folder of a control group.
+pub(crate) type GroupFolder<'a> = BorrowedFd<'a>;
+
 /// Whether anybody lives in a control group: what can be watched for priority to know when that changes.
 #[derive(Debug)]
 pub(crate) struct Population(OwnedFd);
@@ -68,6 +71,11 @@ impl ControlGroup {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where a process begins that begins in it.
+    pub(crate) fn folder(&self) -> GroupFolder<'_> {
+        self.folder.as_fd()
     }
 
     /// Whether anybody lives in it, or in a group below.

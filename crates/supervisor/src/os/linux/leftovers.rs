@@ -75,6 +75,11 @@ impl Leftover {
         self.pid
     }
 
+    /// From where on its descendants are looked for.
+    pub(crate) fn root(&self) -> (u32, BorrowedFd<'_>) {
+        (self.pid, self.as_fd())
+    }
+
     /// Its pid and its descriptor.
     pub(super) fn into_parts(self) -> (u32, OwnedFd) {
         (self.pid, self.pidfd)

@@ -21,7 +21,7 @@ mod usage;
 
 pub(crate) use adopted::Fate;
 pub(crate) use bearers::{Bearer, bearers, families};
-pub(crate) use cgroup::{ControlGroup, ControlGroups, Members, Population};
+pub(crate) use cgroup::{ControlGroup, ControlGroups, GroupFolder, Members, Population};
 pub(crate) use descendants::descendants;
 pub(crate) use facts::facts;
 pub(crate) use identity::{Identity, Place};

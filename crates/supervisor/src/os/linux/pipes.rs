@@ -79,10 +79,10 @@ pub(crate) fn half_of(pipe: &impl AsFd) -> usize {
 /// the pipe by the same call by which they get into the file: whoever is killed, and when, none is lost or doubled.
 ///
 /// # Errors
-/// `EINVAL` where the file system knows no such thing; `EAGAIN` if the pipe holds nothing.
-pub(crate) fn move_to_file(pipe: &impl AsFd, file: &File, at: u64, most: usize) -> Result<usize, Errno> {
+/// [`io::ErrorKind::InvalidInput`] where the file system knows no such thing; `WouldBlock` if the pipe holds nothing.
+pub(crate) fn move_to_file(pipe: &impl AsFd, file: &File, at: u64, most: usize) -> io::Result<usize> {
     let mut at = at;
-    splice(pipe, None, file, Some(&mut at), most, SpliceFlags::NONBLOCK)
+    Ok(splice(pipe, None, file, Some(&mut at), most, SpliceFlags::NONBLOCK)?)
 }
 
 /// How many pipes may be enlarged beside this number of pipes, so that no more than half of what the system grants a user
@@ -229,10 +229,10 @@ mod tests {
         let (reader, writer) = pipe().unwrap();
         File::from(writer).write_all(b"0123456789").unwrap();
         let file = tempfile::tempfile().unwrap();
-        assert_eq!(move_to_file(&reader, &file, 2, 7), Ok(7));
+        assert_eq!(move_to_file(&reader, &file, 2, 7).unwrap(), 7);
         assert_eq!((held_by(&reader), file.metadata().unwrap().len()), (3, 9));
-        assert_eq!(move_to_file(&reader, &file, 9, 7), Ok(3));
-        assert_eq!(move_to_file(&reader, &file, 12, 7), Ok(0), "it has ended");
+        assert_eq!(move_to_file(&reader, &file, 9, 7).unwrap(), 3);
+        assert_eq!(move_to_file(&reader, &file, 12, 7).unwrap(), 0, "it has ended");
     }
 
     #[test]

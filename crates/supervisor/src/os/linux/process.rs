@@ -66,6 +66,11 @@ impl Process {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
+    /// From where on its descendants are looked for.
+    pub(crate) fn root(&self) -> (u32, BorrowedFd<'_>) {
+        (self.pid(), self.as_fd())
+    }
+
     /// How it ended, if it has. It stays there to be looked at again.
     pub(crate) fn exit(&self) -> Option<Exit> {
         self.look(WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)

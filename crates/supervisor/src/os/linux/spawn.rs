@@ -156,8 +156,9 @@ impl LaunchPad {
     /// Puts the child's descriptors among those that are reserved, and returns what tells when it has closed the last.
     fn place(&mut self, launch: &Launch<'_>) -> Result<OwnedFd, Errno> {
         let [nowhere, out, err, ready, last] = &mut self.reserved;
-        let at_ready = launch.ready.map_or(nowhere.as_fd(), |(_, writer)| writer);
-        for (source, place) in [(launch.stdout, out), (launch.stderr, err), (at_ready, ready)] {
+        let at_ready = launch.ready.map_or(nowhere.as_fd(), |(_, writer)| writer.as_fd());
+        for (source, place) in [(launch.stdout.as_fd(), out), (launch.stderr.as_fd(), err), (at_ready, ready)]
+        {
             dup3(source, place, DupFlags::CLOEXEC)?;
         }
         if let Some(over) = self.over.take() {

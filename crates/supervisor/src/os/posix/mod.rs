@@ -12,12 +12,14 @@ mod attributes;
 mod connecting;
 mod diagnosis;
 mod executable;
+mod files;
+mod folder;
 mod image;
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -26,6 +28,11 @@ pub(super) use attributes::{Attributes, explain};
 pub(crate) use connecting::Connecting;
 pub(super) use diagnosis::{Clues, explain_process};
 pub(crate) use diagnosis::{in_words, is_shortage, is_want, words};
+pub(crate) use files::{
+    append, can_send, is_same, monotonic, nowhere, our_output, read_exact_at, set_appending, size_on_disk,
+    unsupported,
+};
+pub(crate) use folder::{Folder, is_link};
 pub(super) use image::Image;
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
@@ -33,6 +40,15 @@ use rustix::process::{Pid, Resource, getrlimit};
 
 use super::Launch;
 use crate::error::{SpawnError, SpawnStep};
+
+/// What a poller can watch.
+pub(crate) use std::os::fd::AsFd as Watchable;
+
+/// The end of a pipe that is read.
+pub(crate) type ReadEnd = OwnedFd;
+
+/// What a process can write to: its end of a pipe, mostly.
+pub(crate) type WriteEnd = OwnedFd;
 
 /// What the child needs for this launch, made ready.
 pub(super) fn prepare(launch: &Launch<'_>) -> Result<(Image, Attributes), SpawnError> {
@@ -82,7 +98,7 @@ fn check_number(number: RawFd) -> Result<(), SpawnError> {
 ///
 /// If it were free in the child, the standard library could use it for the pipe by which it learns of failures. And
 /// what has it already cannot be that.
-pub(super) fn reserve((number, writer): (RawFd, BorrowedFd<'_>)) -> Result<(RawFd, OwnedFd), SpawnError> {
+pub(super) fn reserve((number, writer): (RawFd, &WriteEnd)) -> Result<(RawFd, OwnedFd), SpawnError> {
     let copy = fcntl_dupfd_cloexec(writer, number);
     copy.map(|copy| (number, copy)).map_err(|errno| output_error("", &errno.into()))
 }
@@ -93,8 +109,8 @@ fn no_input() -> Result<Stdio, SpawnError> {
     opened.map(Stdio::from).map_err(|error| output_error("/dev/null: ", &error))
 }
 
-fn output(descriptor: BorrowedFd<'_>) -> Result<Stdio, SpawnError> {
-    let copy = descriptor.try_clone_to_owned();
+fn output(descriptor: &WriteEnd) -> Result<Stdio, SpawnError> {
+    let copy = descriptor.try_clone();
     copy.map(Stdio::from).map_err(|error| output_error("", &error))
 }
 

@@ -2,17 +2,13 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Seek, SeekFrom, Write};
 
 use chrono::NaiveDate;
-use rustix::fs::{OFlags, SeekFrom};
-use rustix::io::Errno;
 
 use super::super::failed;
 use super::super::folder::Folder;
-use crate::os::{self, Lens};
+use crate::os::{self, Lens, ReadEnd};
 
 /// The longest line that moves to the next file when it is due in the middle of the line. A longer one is torn.
 const LONGEST_WHOLE_LINE: u64 = 1 << 20;
@@ -54,14 +50,14 @@ impl Current {
         self.is_at_line_start.unwrap_or_else(|| {
             let mut last = [b'\n'];
             // What cannot be read, because somebody has cut the file, has no end that could be torn.
-            let is_read = self.size > 0 && self.file.read_exact_at(&mut last, self.size - 1).is_ok();
+            let is_read = self.size > 0 && os::read_exact_at(&self.file, &mut last, self.size - 1).is_ok();
             !is_read || last == *b"\n"
         })
     }
 
     pub(super) fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         self.set_appending(true)?;
-        let written = self.file.write(part)?;
+        let written = os::append(&self.file, part)?;
         self.size += written as u64;
         if let Some(&last) = part[..written].last() {
             self.is_at_line_start = Some(last == b'\n');
@@ -70,24 +66,24 @@ impl Current {
     }
 
     /// Moves up to so many bytes out of a pipe to the end of the file.
-    pub(super) fn draw(&mut self, pipe: &OwnedFd, most: usize, lens: &mut Lens) -> io::Result<usize> {
+    pub(super) fn draw(&mut self, pipe: &ReadEnd, most: usize, lens: &mut Lens) -> io::Result<usize> {
         self.set_appending(false)?;
         // Somebody may have cut it.
-        let end = rustix::fs::seek(&self.file, SeekFrom::End(0))?;
+        let end = (&self.file).seek(SeekFrom::End(0))?;
         match os::move_to_file(pipe, &self.file, end, most) {
             Ok(moved) => {
                 self.size = end + moved as u64;
                 self.is_at_line_start = None;
                 Ok(moved)
             }
-            Err(Errno::INVAL) => self.copy(pipe, most, lens),
-            Err(error) => Err(error.into()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.copy(pipe, most, lens),
+            Err(error) => Err(error),
         }
     }
 
     /// As `draw`, where the file system cannot do that: what is stored leaves the pipe only after that. Whoever is
     /// killed in between has it stored twice.
-    pub(super) fn copy(&mut self, pipe: &OwnedFd, most: usize, lens: &mut Lens) -> io::Result<usize> {
+    pub(super) fn copy(&mut self, pipe: &ReadEnd, most: usize, lens: &mut Lens) -> io::Result<usize> {
         let written = self.write(lens.look(pipe, most)?)?;
         lens.discard(pipe, written)?;
         Ok(written)
@@ -95,9 +91,7 @@ impl Current {
 
     fn set_appending(&mut self, is_appending: bool) -> io::Result<()> {
         if self.is_appending != is_appending {
-            let flags = rustix::fs::fcntl_getfl(&self.file)?;
-            let flags = if is_appending { flags | OFlags::APPEND } else { flags - OFlags::APPEND };
-            rustix::fs::fcntl_setfl(&self.file, flags)?;
+            os::set_appending(&self.file, is_appending)?;
             self.is_appending = is_appending;
         }
         Ok(())
@@ -107,7 +101,7 @@ impl Current {
     pub(super) fn begins_as_ended(&self, ended: &Self, unfinished: u64, length: u64) -> bool {
         let read = |file: &File, from| -> Option<Vec<u8>> {
             let mut text = vec![0; usize::try_from(length).ok()?];
-            file.read_exact_at(&mut text, from).ok().map(|()| text)
+            os::read_exact_at(file, &mut text, from).ok().map(|()| text)
         };
         let ours = read(&self.file, 0);
         ours.is_some() && ours == read(&ended.file, ended.size - unfinished)
@@ -123,7 +117,7 @@ impl Current {
             let step = (self.size - length).min(block.len() as u64);
             // At most the length of the block.
             let block = &mut block[..step as usize];
-            if self.file.read_exact_at(block, self.size - length - step).is_err() {
+            if os::read_exact_at(&self.file, block, self.size - length - step).is_err() {
                 return 0;
             }
             if let Some(newline) = block.iter().rposition(|&byte| byte == b'\n') {
@@ -150,7 +144,7 @@ impl Current {
     /// Appends the last `length` bytes to `next`, or nothing.
     pub(super) fn copy_end_to(&self, next: &mut Self, length: u64) -> io::Result<()> {
         let mut line = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut line, self.size - length)?;
+        os::read_exact_at(&self.file, &mut line, self.size - length)?;
         if let Err(error) = next.file.write_all(&line) {
             next.file.set_len(next.size)?;
             return Err(error);

@@ -6,9 +6,7 @@ mod worker;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,7 +19,7 @@ use self::worker::Worker;
 use super::housekeeping::Housekeeper;
 use super::{Fifo, Fifos, LogSettings, Purpose};
 use crate::core::RequestId;
-use crate::os::pipe;
+use crate::os::{self, ReadEnd, WriteEnd, pipe};
 use crate::run::RunId;
 use crate::spec::{ComponentId, Output, ProcessSpec, ReadyWhen, Stderr};
 
@@ -33,7 +31,7 @@ const MAX_WAITING_COMMANDS: usize = 4096;
 ///
 /// The thread and its poller begin with the first component that needs them.
 pub(crate) struct Pump {
-    nowhere: OwnedFd,
+    nowhere: WriteEnd,
     /// Where pipes get names, by which they outlive us.
     fifos: Option<Arc<Fifos>>,
     notice: Notice,
@@ -43,8 +41,8 @@ pub(crate) struct Pump {
 /// A component's ends of its pipes: hand them to the child, then drop them.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    pub(crate) stdout: OwnedFd,
-    pub(crate) stderr: OwnedFd,
+    pub(crate) stdout: WriteEnd,
+    pub(crate) stderr: WriteEnd,
 }
 
 /// What the thread is told.
@@ -92,7 +90,7 @@ struct Run {
 
 #[derive(Debug)]
 struct Source {
-    reader: OwnedFd,
+    reader: ReadEnd,
     /// What it is called, if it has a name.
     name: Option<Box<str>>,
     /// Where what comes out of it goes, if it is not only looked at.
@@ -126,8 +124,7 @@ impl Pump {
     /// With a folder for them, pipes are made there and outlive us. Without, whoever writes when we have gone is ended by
     /// SIGPIPE.
     pub(crate) fn start(notice: Notice, fifos: Option<Arc<Fifos>>) -> io::Result<Self> {
-        let nowhere = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-        Ok(Self { nowhere: nowhere.into(), fifos, notice, thread: OnceCell::new() })
+        Ok(Self { nowhere: os::nowhere()?, fifos, notice, thread: OnceCell::new() })
     }
 
     /// New ends for a run of this component, which this user shall own; `None`: we. Opens no log: the thread does, once it is
@@ -143,10 +140,8 @@ impl Pump {
             }
             // The builder refuses one that should be looked at as well.
             Output::Inherit => {
-                return Ok(Ends {
-                    stdout: io::stdout().as_fd().try_clone_to_owned()?,
-                    stderr: io::stderr().as_fd().try_clone_to_owned()?,
-                });
+                let (stdout, stderr) = os::our_output()?;
+                return Ok(Ends { stdout, stderr });
             }
             Output::Null => (None, Stderr::Join),
             Output::File { log, stderr } => (Some(log), *stderr),
@@ -188,7 +183,7 @@ impl Pump {
         name: (&ComponentId, u64),
         purpose: Purpose,
         owner: Option<u32>,
-    ) -> io::Result<(Source, OwnedFd)> {
+    ) -> io::Result<(Source, WriteEnd)> {
         let made = self.fifos.as_ref().map(|fifos| fifos.make(name, purpose, owner)).transpose();
         let (reader, name, end, problem) = match made {
             Ok(Some((Fifo { reader, name }, end))) => (reader, Some(name), end, None),
@@ -331,7 +326,7 @@ impl Pump {
     /// or a disk hangs. Then the thread is left to itself.
     ///
     /// Gives the pipes in which more may come for another supervisor: as long as they are open, nothing that is in them is lost.
-    pub(crate) fn finish(&mut self, limit: Duration) -> Vec<OwnedFd> {
+    pub(crate) fn finish(&mut self, limit: Duration) -> Vec<ReadEnd> {
         self.thread.take().map_or_else(Vec::new, |thread| thread.finish(limit))
     }
 
@@ -353,7 +348,7 @@ struct Thread {
     housekeeper: Housekeeper,
     /// Disconnected when the thread has ended.
     alive: Receiver<()>,
-    handle: Option<JoinHandle<Vec<OwnedFd>>>,
+    handle: Option<JoinHandle<Vec<ReadEnd>>>,
 }
 
 impl Thread {
@@ -389,7 +384,7 @@ impl Thread {
         let _ = self.poller.notify();
     }
 
-    fn finish(mut self, limit: Duration) -> Vec<OwnedFd> {
+    fn finish(mut self, limit: Duration) -> Vec<ReadEnd> {
         let deadline = now() + limit;
         // The other half is for the disk to answer.
         self.end(limit / 2);

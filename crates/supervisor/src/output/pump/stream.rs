@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 
 use super::super::form::{Former, Rest, Shape};
 use super::super::last_words::LastWords;
@@ -10,7 +9,7 @@ use super::super::log_file::LogFile;
 use super::super::sink::Sink;
 use super::seek::Seeker;
 use super::worker::{CHUNK, MOVED};
-use crate::os::{self, Lens, Watched};
+use crate::os::{self, Lens, ReadEnd, Watched};
 use crate::run::RunId;
 
 /// A component's standard output, with what joined it, or its standard error.
@@ -41,7 +40,7 @@ pub(super) struct Stream {
 /// The pipe of one run.
 #[derive(Debug)]
 pub(super) struct Pipe {
-    pub(super) reader: Watched<OwnedFd>,
+    pub(super) reader: Watched<ReadEnd>,
     /// What it is called, if it has a name.
     pub(super) name: Option<Box<str>>,
     pub(super) stream: StreamId,
@@ -67,7 +66,7 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    pub(super) fn new(reader: Watched<OwnedFd>, stream: StreamId, run: RunId) -> Self {
+    pub(super) fn new(reader: Watched<ReadEnd>, stream: StreamId, run: RunId) -> Self {
         Self {
             half: os::half_of(&*reader),
             reader,

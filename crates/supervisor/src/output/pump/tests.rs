@@ -1,11 +1,14 @@
+#[cfg(unix)]
 mod adoption;
 mod forms;
+#[cfg(unix)]
 mod full_disk;
 mod rotating;
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
 use std::process::Command as Program;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -135,6 +138,7 @@ fn standard_error_may_go_nowhere() {
     assert_eq!(text(&folder.path().join("ps.log")), "heard\n");
 }
 
+#[cfg(unix)]
 #[test]
 fn what_needs_no_thread_starts_none() {
     let mut pump = Pump::start(Arc::new(|_| {}), None).unwrap();
@@ -147,6 +151,7 @@ fn what_needs_no_thread_starts_none() {
     pump.finish(LONG);
 }
 
+#[cfg(unix)]
 #[test]
 fn the_ends_are_not_inherited_by_accident_and_block_as_a_component_expects() {
     let bench = Bench::new();
@@ -307,6 +312,7 @@ fn an_old_file_that_cannot_be_removed_is_told_and_the_others_are_removed() {
 }
 
 /// Runs a test of this module in a process of its own.
+#[cfg(unix)]
 #[expect(
     clippy::disallowed_methods,
     reason = "what a whole process has open cannot be counted beside other tests"
@@ -319,6 +325,7 @@ fn in_a_process_of_its_own(test: &str) {
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
+#[cfg(unix)]
 #[test]
 fn the_pump_is_frugal() {
     in_a_process_of_its_own("a_pump_leaves_nothing_behind");
@@ -327,6 +334,7 @@ fn the_pump_is_frugal() {
     in_a_process_of_its_own("forms::an_open_line_wakes_nobody");
 }
 
+#[cfg(unix)]
 #[test]
 #[ignore = "counts what its process has open: run by the test above in a process of its own"]
 fn a_pump_leaves_nothing_behind() {
@@ -347,6 +355,7 @@ fn a_pump_leaves_nothing_behind() {
     drop(folder);
 }
 
+#[cfg(unix)]
 #[test]
 #[ignore = "counts what its threads do: run by the test above in a process of its own"]
 fn an_idle_pump_sleeps() {
@@ -361,6 +370,7 @@ fn an_idle_pump_sleeps() {
 }
 
 /// The thread of the only pump of this process wakes up for nothing.
+#[cfg(unix)]
 fn assert_asleep() {
     let task = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
     let output = task.into_iter().find(|task| text(&task.join("comm")) == "output\n").unwrap();
@@ -378,6 +388,7 @@ fn assert_asleep() {
     assert_eq!(switches(), before);
 }
 
+#[cfg(unix)]
 #[test]
 #[ignore = "measures its process: run by the test above in a process of its own"]
 fn a_line_without_end_needs_no_memory() {

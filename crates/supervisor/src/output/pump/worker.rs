@@ -13,7 +13,6 @@ mod shedding;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +25,7 @@ use super::super::form::Former;
 use super::super::housekeeping::Housekeeper;
 use super::stream::{Pipe, Stream, StreamId};
 use super::{Command, Conditions, Notice, now};
-use crate::os::{self, Lens};
+use crate::os::{self, Lens, ReadEnd};
 use crate::run::RunId;
 
 /// The most that is taken of a pipe at a time where all of it is looked at.
@@ -102,7 +101,7 @@ impl Worker {
     }
 
     /// Works until it is told to finish; see [`finish`](Self::finish) for what it gives.
-    pub(super) fn work(mut self) -> Vec<OwnedFd> {
+    pub(super) fn work(mut self) -> Vec<ReadEnd> {
         let mut events = Events::with_capacity(ROUND);
         loop {
             events.clear();
@@ -198,8 +197,8 @@ impl Worker {
             self.hear_stored(key, length);
             length
         } else {
-            let length =
-                rustix::io::read(&*pipe.reader, &mut self.lens.buffer[..held.min(CHUNK)]).unwrap_or(0);
+            let room = &mut self.lens.buffer[..held.min(CHUNK)];
+            let length = os::read_some(&*pipe.reader, room).map_or(0, <[u8]>::len);
             stream.sink.lose(&self.lens.buffer[..length]);
             stream.note_stored(key, length, length);
             self.hear(key, 0, length);
@@ -241,7 +240,7 @@ impl Worker {
 
     /// Stores what the pipes hold by now. The pipes in which more may come, as far as they have names and there are descriptors: while
     /// one is open, what is in it does not go with the component.
-    fn finish(mut self, limit: Duration) -> Vec<OwnedFd> {
+    fn finish(mut self, limit: Duration) -> Vec<ReadEnd> {
         let deadline = now() + limit;
         // What could not be written has its last chance.
         for id in self.failing.clone() {
@@ -258,7 +257,7 @@ impl Worker {
             self.read(key);
         }
         let named = self.pipes.values().filter(|pipe| pipe.name.is_some());
-        named.filter_map(|pipe| pipe.reader.as_fd().try_clone_to_owned().ok()).collect()
+        named.filter_map(|pipe| pipe.reader.try_clone().ok()).collect()
     }
 }
 

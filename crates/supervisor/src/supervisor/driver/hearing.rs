@@ -1,6 +1,5 @@
 //! What the driver hears of runs: from themselves, and from the thread that reads their output.
 
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use polling::Events;
@@ -11,6 +10,7 @@ use super::super::voices::Heard;
 use super::Driver;
 use crate::core::{Input, Said};
 use crate::event::{Event, EventKind};
+use crate::os::ReadEnd;
 use crate::output::News;
 use crate::run::RunId;
 
@@ -91,7 +91,7 @@ impl Driver {
 
     /// Has everything stored that was written, and tells what the last runs said last. Gives the pipes in which more may
     /// come for another supervisor.
-    pub(super) fn finish_output(&mut self, limit: Duration) -> Vec<OwnedFd> {
+    pub(super) fn finish_output(&mut self, limit: Duration) -> Vec<ReadEnd> {
         let open = self.means.pump.finish(limit);
         while let Ok(command) = self.commands.try_recv() {
             // Whoever still asks for something learns that supervision has ended.

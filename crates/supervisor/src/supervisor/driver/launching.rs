@@ -1,7 +1,6 @@
 //! How the driver has runs begin.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use super::Driver;
 use crate::core::Input;
 use crate::environment;
 use crate::error::{SpawnError, SpawnStep};
-use crate::os::{self, Account, Launch, Spawned};
+use crate::os::{self, Account, ControlGroup, Launch, Spawned};
 use crate::run::RunId;
 
 impl Driver {
@@ -103,10 +102,10 @@ impl Driver {
                 token: &token,
                 account: account.as_deref(),
                 terms: self.means.launches.terms,
-                cgroup: group.as_deref().map(AsFd::as_fd),
+                cgroup: group.as_deref().map(ControlGroup::folder),
                 errand: None,
-                stdout: ends.stdout.as_fd(),
-                stderr: ends.stderr.as_fd(),
+                stdout: &ends.stdout,
+                stderr: &ends.stderr,
                 ready: mouth.ready(),
             };
             match os::spawn(&launch, &mut self.means.pad) {

@@ -1,7 +1,6 @@
 //! What a component is started with, in so many bits: whether a run that was adopted is still what the registry says.
 
 use std::hash::Hasher as _;
-use std::os::unix::ffi::OsStrExt;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -48,13 +47,13 @@ pub(in crate::supervisor) fn digest(spec: &ProcessSpec, key: Key) -> String {
         evidence: _,
     } = spec;
     let mut digest = Digest(key.hash(b"launch"));
-    digest.text(executable.as_os_str().as_bytes());
-    digest.list(arguments, |digest, argument| digest.text(argument.as_bytes()));
-    digest.list(working_directory, |digest, folder| digest.text(folder.as_os_str().as_bytes()));
+    digest.text(executable.as_os_str().as_encoded_bytes());
+    digest.list(arguments, |digest, argument| digest.text(argument.as_encoded_bytes()));
+    digest.list(working_directory, |digest, folder| digest.text(folder.as_os_str().as_encoded_bytes()));
     digest.number(u64::from(*clear));
     digest.list(variables, |digest, variable| {
         digest.text(variable.name.as_bytes());
-        digest.text(variable.value.as_bytes());
+        digest.text(variable.value.as_encoded_bytes());
     });
     digest.list(user, |digest, user| digest.text(user.as_bytes()));
     digest.list(group, |digest, group| digest.text(group.as_bytes()));

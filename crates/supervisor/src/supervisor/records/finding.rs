@@ -129,6 +129,7 @@ impl Trace {
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use super::super::tests::id;

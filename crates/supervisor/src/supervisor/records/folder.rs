@@ -3,15 +3,10 @@
 //! Who writes there decides which processes are taken for components, and signalled. So it must belong to us, and nobody else
 //! may write to it; no link is followed, and only regular files are read.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
-use rustix::io::Errno;
-
-use crate::os::words;
+use crate::os::{self, words};
 
 const NAME: &str = "runs";
 
@@ -24,7 +19,7 @@ const LARGEST: u64 = 16 << 20;
 /// The open folder. It is locked for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Folder {
-    descriptor: OwnedFd,
+    open: os::Folder,
     path: PathBuf,
 }
 
@@ -36,29 +31,23 @@ impl Folder {
     pub(super) fn open(state: &Path) -> Result<Self, String> {
         let path = state.join(NAME);
         let cannot = |why: &str| format!("cannot keep records of runs in {}: {why}", path.display());
-        let refused = |errno: Errno| match errno {
-            Errno::NOTDIR | Errno::LOOP => cannot("it is no folder, or a link to one; remove it"),
-            errno => cannot(&format!("{}; mend that", words(&errno.into()))),
+        let refused = |error: io::Error| {
+            if error.kind() == io::ErrorKind::NotADirectory || os::is_link(&error) {
+                cannot("it is no folder, or a link to one; remove it")
+            } else {
+                cannot(&format!("{}; mend that", words(&error)))
+            }
         };
-        let descriptor = open_in(state).map_err(refused)?;
-        let stat = rustix::fs::fstat(&descriptor).map_err(refused)?;
-        let own = rustix::process::geteuid().as_raw();
-        if stat.st_uid != own {
-            return Err(cannot(&format!("it belongs to the user {}, not to {own}; remove it", stat.st_uid)));
-        }
-        if stat.st_mode & 0o022 != 0 {
-            let mode = stat.st_mode & 0o7777;
-            return Err(cannot(&format!("others may write to it (its mode is {mode:04o}); remove it")));
+        let mut open = os::Folder::open_private(state, NAME).map_err(refused)?;
+        if let Some(strangers) = open.strangers().map_err(refused)? {
+            return Err(cannot(&format!("{strangers}; remove it")));
         }
         // Who may only read it may not any more.
-        rustix::fs::fchmod(&descriptor, Mode::RWXU).map_err(refused)?;
-        rustix::fs::flock(&descriptor, FlockOperation::NonBlockingLockExclusive).map_err(
-            |errno| match errno {
-                Errno::WOULDBLOCK => cannot("another supervisor does; name another folder, or stop it"),
-                errno => refused(errno),
-            },
-        )?;
-        Ok(Self { descriptor, path })
+        open.close_to_others().map_err(refused)?;
+        if !open.lock().map_err(refused)? {
+            return Err(cannot("another supervisor does; name another folder, or stop it"));
+        }
+        Ok(Self { open, path })
     }
 
     /// Opens the folder anew, where somebody has removed it. Says whether that was so, and it is there again.
@@ -66,7 +55,7 @@ impl Folder {
     /// # Errors
     /// As [`Folder::open`].
     pub(super) fn make_again(&mut self) -> Result<bool, String> {
-        let is_removed = rustix::fs::fstat(&self.descriptor).is_ok_and(|stat| stat.st_nlink == 0);
+        let is_removed = self.open.is_removed();
         let Some(state) = self.path.parent().filter(|_| is_removed) else { return Ok(false) };
         *self = Self::open(state)?;
         Ok(true)
@@ -79,29 +68,23 @@ impl Folder {
 
     /// The names of all that is in it.
     pub(super) fn names(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in Dir::read_from(&self.descriptor)? {
-            // What is not even text is not ours.
-            names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
-        }
-        Ok(names)
+        // What is not even text is not ours.
+        Ok(self.open.names()?.into_iter().filter_map(|name| name.into_string().ok()).collect())
     }
 
     /// All of a regular file. `None` if there is none of that name.
     pub(super) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        // Without NONBLOCK the opening of a planted device could wait for ever.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()) {
+        let file = match self.open.read(name.as_ref()) {
             Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP) => return Err(io::Error::other("it is a symbolic link")),
-            Err(errno) => return Err(errno.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if os::is_link(&error) => return Err(io::Error::other("it is a symbolic link")),
+            Err(error) => return Err(error),
         };
-        if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+        if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
         let mut content = Vec::new();
-        let length = File::from(file).take(LARGEST + 1).read_to_end(&mut content)?;
+        let length = file.take(LARGEST + 1).read_to_end(&mut content)?;
         let is_too_large = u64::try_from(length).is_ok_and(|length| length > LARGEST);
         if is_too_large { Err(io::Error::other("it is too large")) } else { Ok(Some(content)) }
     }
@@ -111,12 +94,11 @@ impl Folder {
     pub(super) fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
         // What an earlier supervisor was writing when it was killed.
         self.remove(NEW)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.descriptor, NEW, flags, Mode::RUSR | Mode::WUSR)?;
-        let written = File::from(file)
-            .write_all(content)
-            .and_then(|()| Ok(rustix::fs::renameat(&self.descriptor, NEW, &self.descriptor, name)?));
-        written.inspect_err(|_| {
+        let mut file = self.open.create_private(NEW.as_ref())?;
+        let written = file.write_all(content);
+        drop(file);
+        let replaced = written.and_then(|()| self.open.rename(NEW.as_ref(), name.as_ref()));
+        replaced.inspect_err(|_| {
             // Half a file only takes up room.
             let _ = self.remove(NEW);
         })
@@ -124,25 +106,14 @@ impl Folder {
 
     /// Removes a file. One that is gone is removed.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
-        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(errno.into()),
+        match self.open.remove(name.as_ref()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 }
 
-fn open_in(state: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let made = |result| match result {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(errno),
-    };
-    made(rustix::fs::mkdir(state, Mode::RWXU))?;
-    let state = rustix::fs::open(state, flags, Mode::empty())?;
-    made(rustix::fs::mkdirat(&state, NAME, Mode::RWXU))?;
-    rustix::fs::openat(&state, NAME, flags | OFlags::NOFOLLOW, Mode::empty())
-}
-
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -243,10 +214,10 @@ mod tests {
         assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
         assert_eq!(folder.read("ps.run").unwrap().unwrap(), b"ours");
 
-        let mode = Mode::RUSR | Mode::WUSR;
-        rustix::fs::mknodat(&folder.descriptor, "pipe", FileType::Fifo, mode, 0).unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
         assert!(folder.read("pipe").unwrap_err().to_string().contains("regular"));
-        let large = File::create(folder.path().join("large")).unwrap();
+        let large = fs::File::create(folder.path().join("large")).unwrap();
         large.set_len(LARGEST + 1).unwrap();
         assert!(folder.read("large").unwrap_err().to_string().contains("too large"));
     }

@@ -87,6 +87,10 @@ fn what_was_written_elsewhere_or_in_another_time_is_told_and_not_used() {
         ("namespace", here.namespace.to_string(), "7".to_owned(), "container"),
         ("version", "\"version\":1".to_owned(), "\"version\":2,\"new\":[]".to_owned(), "of version 2"),
     ] {
+        // Windows has but one.
+        if cfg!(windows) && name == "namespace" {
+            continue;
+        }
         let place = tempfile::tempdir().unwrap();
         leave(&place, &[("ps", record(1)), ("is", record(2))]);
         let file = place.path().join("runs/ps.run");
@@ -133,6 +137,7 @@ fn a_record_that_is_cut_off_or_damaged_anywhere_is_void_and_one_that_was_being_w
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn whatever_else_lies_there_is_left_alone_and_what_cannot_be_read_is_told() {
     let place = tempfile::tempdir().unwrap();

@@ -1,14 +1,13 @@
 //! The commands that tasks are: how one begins, what it says, and what its end means.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use polling::Poller;
 
 use super::{Answer, Failure, cannot_run, shown};
 use crate::environment;
-use crate::os::{self, Account, Errand, Launch, LaunchPad, Terms, Watched};
+use crate::os::{self, Account, Errand, Launch, LaunchPad, ReadEnd, Terms, Watched};
 use crate::run::Exit;
 use crate::spec::{Command, ProcessSpec};
 use crate::supervisor::runs::{Owner, Runs};
@@ -82,8 +81,8 @@ pub(super) fn start(
         terms: launcher.terms,
         cgroup: None,
         errand: Some(Errand { command, token: &token }),
-        stdout: writer.as_fd(),
-        stderr: writer.as_fd(),
+        stdout: &writer,
+        stderr: &writer,
         ready: None,
     };
     let spawned = os::spawn(&launch, launcher.pad).map_err(|error| {
@@ -100,7 +99,7 @@ pub(super) fn start(
 #[derive(Debug)]
 pub(super) struct Said {
     /// Until its end is reached.
-    pipe: Option<Watched<OwnedFd>>,
+    pipe: Option<Watched<ReadEnd>>,
     tail: Vec<u8>,
     /// Where all of it is wanted.
     whole: Option<Vec<u8>>,
@@ -109,7 +108,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    fn new(pipe: OwnedFd, poller: &Arc<Poller>, key: usize, is_whole_wanted: bool) -> std::io::Result<Self> {
+    fn new(pipe: ReadEnd, poller: &Arc<Poller>, key: usize, is_whole_wanted: bool) -> std::io::Result<Self> {
         let pipe = Some(Watched::new(pipe, poller, key)?);
         Ok(Self { pipe, tail: Vec::new(), whole: is_whole_wanted.then(Vec::new), lost: 0 })
     }

@@ -1,16 +1,12 @@
 //! Where the output of evidence commands is kept: `evidence/` in the folder for state, a file for each.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{Local, NaiveDateTime};
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
-use rustix::io::Errno;
 
-use crate::os::words;
+use crate::os::{Folder, words};
 use crate::spec::ComponentId;
 
 /// How many files of one component are kept.
@@ -34,44 +30,27 @@ pub(super) struct Subject {
 /// What could not be done, to which file, and why.
 pub(super) fn store(state: &Arc<Path>, subject: &Subject, text: &[u8]) -> Result<PathBuf, String> {
     let path = state.join(FOLDER);
-    let cannot = |what: &str, path: &Path, error: Errno| {
-        format!("cannot {what} {}: {}", path.display(), words(&error.into()))
+    let cannot = |what: &str, path: &Path, error: &io::Error| {
+        format!("cannot {what} {}: {}", path.display(), words(error))
     };
-    let folder = open_folder(state).map_err(|error| cannot("open the folder", &path, error))?;
+    let folder =
+        Folder::open_private(state, FOLDER).map_err(|error| cannot("open the folder", &path, &error))?;
     let name = subject.name(Local::now().naive_local());
     let file = path.join(&name);
-    let write = || -> Result<(), Errno> {
-        // A link that somebody has planted is not followed, and what is there already is left alone.
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&folder, &name, flags, Mode::RUSR | Mode::WUSR)?;
-        File::from(file).write_all(text).map_err(|error| as_errno(&error))
-    };
-    write().map_err(|error| cannot("write", &file, error))?;
+    // A link that somebody has planted is not followed, and what is there already is left alone.
+    let written = folder.create_private(name.as_ref()).and_then(|mut file| file.write_all(text));
+    written.map_err(|error| cannot("write", &file, &error))?;
     // What cannot be removed now is tried again with the next.
     let _ = remove_oldest(&folder, &subject.id);
     Ok(file)
 }
 
-/// Opens the folder, after making what is missing of it.
-fn open_folder(state: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let made = |result| match result {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(errno),
-    };
-    made(rustix::fs::mkdir(state, Mode::RWXU))?;
-    let state = rustix::fs::open(state, flags, Mode::empty())?;
-    made(rustix::fs::mkdirat(&state, FOLDER, Mode::RWXU))?;
-    rustix::fs::openat(&state, FOLDER, flags | OFlags::NOFOLLOW, Mode::empty())
-}
-
-fn remove_oldest(folder: &OwnedFd, id: &ComponentId) -> Result<(), Errno> {
-    let entries = Dir::read_from(folder)?.filter_map(Result::ok);
-    let names = entries.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+fn remove_oldest(folder: &Folder, id: &ComponentId) -> io::Result<()> {
+    let names = folder.names()?.into_iter().filter_map(|name| name.into_string().ok());
     let mut dated: Vec<_> = names.filter_map(|name| Some((age(id, &name)?, name))).collect();
     dated.sort_unstable();
     let excess = dated.len().saturating_sub(KEPT);
-    dated.iter().take(excess).try_for_each(|(_, name)| rustix::fs::unlinkat(folder, name, AtFlags::empty()))
+    dated.iter().take(excess).try_for_each(|(_, name)| folder.remove(name.as_ref()))
 }
 
 impl Subject {
@@ -91,10 +70,7 @@ fn age(id: &ComponentId, name: &str) -> Option<(String, u64, usize)> {
     Some((time.to_owned(), run, step))
 }
 
-fn as_errno(error: &io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
-}
-
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use super::*;

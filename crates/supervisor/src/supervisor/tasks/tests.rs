@@ -2,7 +2,6 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -181,7 +180,7 @@ impl Bench {
     fn start_component(&mut self, script: &str) -> u32 {
         self.spec.arguments = vec!["-c".into(), script.into()];
         self.spec.executable = "/bin/sh".into();
-        let nowhere = File::options().write(true).open("/dev/null").unwrap();
+        let nowhere = os::nowhere().unwrap();
         let launch = os::Launch {
             spec: &self.spec,
             environment: &[("PATH".into(), "/usr/bin:/bin".into())],
@@ -191,8 +190,8 @@ impl Bench {
             terms: Terms::default(),
             cgroup: None,
             errand: None,
-            stdout: nowhere.as_fd(),
-            stderr: nowhere.as_fd(),
+            stdout: &nowhere,
+            stderr: &nowhere,
             ready: None,
         };
         let process = os::spawn(&launch, &mut self.pad).unwrap().into_process(&mut self.pad);

@@ -9,11 +9,12 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
+#[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use super::{Voice, Voices, abstract_name, file_name, has_socket, number_of};
-use crate::os::NotifySocket;
+use crate::os::{NotifySocket, ReadEnd};
 use crate::output::{Fifo, Purpose};
 use crate::run::RunId;
 use crate::spec::ProcessSpec;
@@ -25,7 +26,7 @@ use crate::spec::ProcessSpec;
 /// While it is there, the kernel keeps what components say and write, also if they end; when all clones of it are dropped, what was said and
 /// nobody has heard is lost, what is said is refused, and what was written goes with a component that ends.
 #[derive(Clone, Debug, Default)]
-pub struct KeptOpen(Vec<Arc<OwnedFd>>);
+pub struct KeptOpen(Vec<Arc<ReadEnd>>);
 
 impl KeptOpen {
     /// Whether nothing was kept, because nobody had anything to say.
@@ -35,6 +36,7 @@ impl KeptOpen {
     }
 
     /// The descriptors, in no order: for whoever passes them on to another program that this process becomes.
+    #[cfg(unix)]
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.0.iter().map(AsFd::as_fd)
     }
@@ -42,12 +44,13 @@ impl KeptOpen {
 
 impl KeptOpen {
     /// These too.
-    pub(in crate::supervisor) fn and(mut self, pipes: Vec<OwnedFd>) -> Self {
+    pub(in crate::supervisor) fn and(mut self, pipes: Vec<ReadEnd>) -> Self {
         self.0.extend(pipes.into_iter().map(Arc::new));
         self
     }
 }
 
+#[cfg(unix)]
 impl FromIterator<OwnedFd> for KeptOpen {
     /// The same again, from the descriptors. What is none of a supervisor's is of no use and does no harm.
     fn from_iter<I: IntoIterator<Item = OwnedFd>>(descriptors: I) -> Self {
@@ -61,7 +64,7 @@ pub(super) struct Resumed {
     /// By what is in `NOTIFY_SOCKET`.
     sockets: HashMap<OsString, NotifySocket>,
     /// Open for what is in them: pipes.
-    _others: Vec<Arc<OwnedFd>>,
+    _others: Vec<Arc<ReadEnd>>,
 }
 
 impl Resumed {

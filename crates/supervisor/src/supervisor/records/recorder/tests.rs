@@ -76,6 +76,7 @@ fn what_cannot_be_written_is_told_and_written_when_it_can() {
 }
 
 /// A file system of its own takes a mount namespace of its own: so the scenario runs in another process.
+#[cfg(unix)]
 #[test]
 fn a_full_disk_holds_nobody_up_and_heals() {
     const NAME: &str = "supervisor::records::recorder::tests::a_full_disk_holds_nobody_up_and_heals";
@@ -100,6 +101,7 @@ fn a_full_disk_holds_nobody_up_and_heals() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
 }
 
+#[cfg(unix)]
 fn on_a_small_disk(place: &Path) {
     let (recorder, notices) = open(place);
     recorder.remember(&id("ps"), &record(1));

@@ -1,0 +1,136 @@
+//! Folders that nobody but their owner, the system and the administrators can look into.
+
+use std::io;
+use std::mem;
+use std::os::windows::io::{AsRawHandle, OwnedHandle};
+use std::path::Path;
+use std::ptr;
+
+use windows_sys::Win32::Foundation::{ERROR_SUCCESS, LocalFree};
+use windows_sys::Win32::Security::Authorization::{
+    ConvertStringSecurityDescriptorToSecurityDescriptorW, GetNamedSecurityInfoW, SDDL_REVISION_1,
+    SE_FILE_OBJECT, SetNamedSecurityInfoW,
+};
+use windows_sys::Win32::Security::{
+    ACL, DACL_SECURITY_INFORMATION, EqualSid, GetSecurityDescriptorDacl, GetTokenInformation,
+    OWNER_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, PSID,
+    SECURITY_ATTRIBUTES, TOKEN_INFORMATION_CLASS, TOKEN_QUERY, TokenOwner, TokenUser,
+};
+use windows_sys::Win32::Storage::FileSystem::CreateDirectoryW;
+use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
+
+use super::handle::{done, owned, wide};
+
+/// All for the owner, the system and the administrators; nothing is inherited from above, and this is by what is in the folder.
+const PRIVATE: &str = "D:P(A;OICI;FA;;;OW)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
+
+/// Makes a private folder.
+pub(super) fn create_folder(path: &Path) -> io::Result<()> {
+    let descriptor = Descriptor::private()?;
+    let attributes = SECURITY_ATTRIBUTES {
+        nLength: mem::size_of::<SECURITY_ATTRIBUTES>() as u32,
+        lpSecurityDescriptor: descriptor.0,
+        bInheritHandle: 0,
+    };
+    let path = wide(path);
+    // SAFETY: the path ends with zero; the descriptor lives until the call returns.
+    done(unsafe { CreateDirectoryW(path.as_ptr(), &raw const attributes) })
+}
+
+/// Makes a folder private.
+pub(super) fn close_to_others(path: &Path) -> io::Result<()> {
+    let descriptor = Descriptor::private()?;
+    let acl = descriptor.acl()?;
+    let what = DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION;
+    let (path, none) = (wide(path), ptr::null_mut());
+    // SAFETY: the path ends with zero; the list belongs to the descriptor.
+    told(unsafe { SetNamedSecurityInfoW(path.as_ptr(), SE_FILE_OBJECT, what, none, none, acl, ptr::null()) })
+}
+
+/// Whether a folder belongs to us: to our user, or to whom what we make belongs.
+pub(super) fn is_ours(path: &Path) -> io::Result<bool> {
+    let path = wide(path);
+    let (mut owner, mut descriptor) = (ptr::null_mut(), ptr::null_mut());
+    let none = ptr::null_mut::<*mut ACL>();
+    // SAFETY: the path ends with zero; both pointers are written, and the first points into what the second points to.
+    told(unsafe {
+        let what = OWNER_SECURITY_INFORMATION;
+        let owner = &raw mut owner;
+        let descriptor = &raw mut descriptor;
+        GetNamedSecurityInfoW(
+            path.as_ptr(),
+            SE_FILE_OBJECT,
+            what,
+            owner,
+            ptr::null_mut(),
+            none,
+            none,
+            descriptor,
+        )
+    })?;
+    let descriptor = Descriptor(descriptor);
+    let mut is_ours = false;
+    for class in [TokenUser, TokenOwner] {
+        let ours = of_our_token(class)?;
+        // SAFETY: what is told of either begins with a pointer to an identity, which lies behind it; both live.
+        is_ours |= unsafe { EqualSid(ours.as_ptr().cast::<PSID>().read(), owner) != 0 };
+    }
+    drop(descriptor);
+    Ok(is_ours)
+}
+
+/// What the token of this process says, in an array that is aligned for all of it.
+fn of_our_token(class: TOKEN_INFORMATION_CLASS) -> io::Result<Vec<usize>> {
+    let mut token = ptr::null_mut();
+    // SAFETY: the handle is new.
+    let token: OwnedHandle = unsafe {
+        done(OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token))?;
+        owned(token)?
+    };
+    let mut size = 0;
+    // SAFETY: asks for a size, by failing.
+    unsafe { GetTokenInformation(token.as_raw_handle(), class, ptr::null_mut(), 0, &raw mut size) };
+    let mut told = vec![0; (size as usize).div_ceil(mem::size_of::<usize>()).max(1)];
+    // SAFETY: so many bytes may be written.
+    done(unsafe {
+        GetTokenInformation(token.as_raw_handle(), class, told.as_mut_ptr().cast(), size, &raw mut size)
+    })?;
+    Ok(told)
+}
+
+/// A descriptor that the system has made.
+struct Descriptor(PSECURITY_DESCRIPTOR);
+
+impl Descriptor {
+    fn private() -> io::Result<Self> {
+        let text = wide(PRIVATE);
+        let mut descriptor = ptr::null_mut();
+        // SAFETY: the text ends with zero; the pointer is written.
+        done(unsafe {
+            let made = &raw mut descriptor;
+            let none = ptr::null_mut();
+            ConvertStringSecurityDescriptorToSecurityDescriptorW(text.as_ptr(), SDDL_REVISION_1, made, none)
+        })?;
+        Ok(Self(descriptor))
+    }
+
+    fn acl(&self) -> io::Result<*mut ACL> {
+        let (mut is_there, mut is_default, mut acl) = (0, 0, ptr::null_mut());
+        // SAFETY: the descriptor lives; the rest is written.
+        done(unsafe {
+            GetSecurityDescriptorDacl(self.0, &raw mut is_there, &raw mut acl, &raw mut is_default)
+        })?;
+        Ok(acl)
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // SAFETY: the system has made it with its local allocator.
+        unsafe { LocalFree(self.0) };
+    }
+}
+
+fn told(code: u32) -> io::Result<()> {
+    if code == ERROR_SUCCESS { Ok(()) } else { Err(io::Error::from_raw_os_error(code.cast_signed())) }
+}

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Builds the tests for Windows and runs them under Wine; prints how long each part took.
+#
+# Runs on Debian 12, as root the first time: it installs what it needs. Nothing is left running. `docs/windows.md` says what Wine
+# cannot tell. S7_WINE names the folder of the prefix, CARGO_TARGET_DIR that of what is built.
+#
+#   packaging/windows/test.sh          everything
+#   packaging/windows/test.sh check    only whether it compiles
+set -euo pipefail
+exec </dev/null
+cd "$(dirname "$0")/../.."
+
+# Debian's own compiler, because the sources of its standard library are there too, which is built for Windows first.
+readonly to_check=(rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-win32)
+readonly to_run=(wine wine64)
+export PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1
+CARGO_TARGET_DIR=$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target/windows}")
+export CARGO_TARGET_DIR
+# Without what a debugger would want to know, which takes time and room.
+export CARGO_PROFILE_DEV_DEBUG=0
+readonly target=(-Z 'build-std=std,panic_unwind,panic_abort' --target x86_64-pc-windows-gnu)
+
+# The library, whose tests run there; and what is made of it, which the service is tried with.
+readonly library=(--package supervisor --lib --tests)
+readonly rest=(--package supervisor-control --package s7supervisor --lib --bins)
+
+main() {
+    install "${to_check[@]}"
+    if [[ ${1:-} == check ]]; then
+        step 'check the library' cargo check "${target[@]}" "${library[@]}"
+        step 'check the rest' cargo check "${target[@]}" "${rest[@]}"
+        return
+    fi
+    install "${to_run[@]}"
+    step 'build' cargo test --no-run --quiet "${target[@]}" "${library[@]}"
+    step 'build the rest' cargo build --quiet "${target[@]}" "${rest[@]}"
+    step 'prefix' make_prefix
+    export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=wine
+    # What a test that hangs would hold up. The decisions are tried on Linux, in many more lives.
+    export S7_SEEDS=${S7_SEEDS:-200}
+    step 'the library' timeout 400 cargo test --quiet "${target[@]}" --package supervisor --lib
+    for suite in life engine registry windows; do
+        step "$suite" timeout 200 cargo test --quiet "${target[@]}" --package supervisor --test "$suite"
+    done
+    step 'the service' timeout 200 packaging/windows/service-test.sh \
+        "$CARGO_TARGET_DIR/x86_64-pc-windows-gnu/debug/s7supervisor.exe"
+}
+
+install() {
+    dpkg-query --show --showformat '${db:Status-Abbrev}\n' "$@" 2>/dev/null | grep -c '^ii' | grep --quiet --line-regexp $# && return
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update --quiet
+    apt-get install --quiet --yes --no-install-recommends "$@"
+}
+
+# A folder that is a machine to Wine. It needs no display.
+make_prefix() {
+    export WINEPREFIX=${S7_WINE:-$CARGO_TARGET_DIR/wine} WINEARCH=win64 WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;mshtml='
+    unset DISPLAY
+    trap 'wineserver --kill || true' EXIT
+    [[ -e $WINEPREFIX/ready ]] && return
+    mkdir -p "$WINEPREFIX"
+    wineboot --init
+    # Wine 8.0 lacks this library, of which the standard library needs one function; without it a program ends at once.
+    local library=$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll
+    x86_64-w64-mingw32-gcc -shared -O2 -s -o "$library" packaging/windows/random.c -ladvapi32
+    wine reg add 'HKCU\Software\Wine' /v Version /d win10 /f >/dev/null
+    touch "$WINEPREFIX/ready"
+}
+
+# step NAME COMMAND...: runs it, and says how long it took.
+step() {
+    local name=$1 began=$SECONDS
+    shift
+    "$@"
+    printf '%5d s  %s\n' $((SECONDS - began)) "$name"
+}
+
+main "$@"
