@@ -10,14 +10,20 @@ mod house;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
+use std::time::Duration;
 
 use house::{House, code, kill, server, stand_in, stderr, stdout};
 use rustix::process::Signal;
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use serde_json::{Value, json};
 
 /// How many edits follow each other.
 const EDITS: usize = 100;
 const COMPONENTS: u64 = 50;
+
+const NEVER_READY: &str = "<readiness timeout=\"1h\"><log pattern=\"ready\"/></readiness>";
 
 /// A component that sleeps. What is in `A` it does not look at: with another value it takes another process.
 fn sleeper(id: &str, a: u64, elements: &str) -> String {
@@ -295,4 +301,62 @@ fn another_registry_holds_until_the_supervisor_begins_anew() {
     assert_eq!(code(&house.s7(&["upgrade"])), 1);
     assert_applied(&house, &[]);
     assert_eq!(pids(&house), before);
+}
+
+/// What a service manager hears next, beside how many are up.
+fn hears(manager: &UnixDatagram) -> Vec<String> {
+    let mut datagram = [0; 4096];
+    loop {
+        let length = manager.recv(&mut datagram).unwrap();
+        let text = std::str::from_utf8(&datagram[..length]).unwrap();
+        if !text.starts_with("STATUS=") {
+            return text.lines().map(str::to_owned).collect();
+        }
+    }
+}
+
+/// A reload that was asked for after `asked`, by the clock that systemd goes by.
+fn assert_reloading(heard: &[String], asked: Timespec) {
+    let [reloading, time] = heard else { panic!("{heard:?}") };
+    assert_eq!(reloading, "RELOADING=1");
+    let time: i64 = time.strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
+    assert!(time >= asked.tv_sec * 1_000_000 + asked.tv_nsec / 1000, "{time} is before {asked:?}");
+}
+
+#[test]
+fn a_service_manager_hears_when_a_registry_begins_to_be_applied_and_when_that_is_over() {
+    let house = House::with(&sleeper("a", 1, ""));
+    let manager = UnixDatagram::bind(house.path("manager")).unwrap();
+    // So long that only what is broken comes to it.
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut command = house.command(env!("CARGO_BIN_EXE_s7supervisor"));
+    command.arg("run").env("NOTIFY_SOCKET", house.path("manager")).stdout(Stdio::null());
+    let mut supervisor = command.spawn().unwrap();
+    assert_eq!(hears(&manager), ["READY=1"]);
+    let reload = || {
+        let asked = clock_gettime(ClockId::Monotonic);
+        kill(supervisor.id(), Signal::HUP);
+        assert_reloading(&hears(&manager), asked);
+    };
+
+    house.write_registry(&(sleeper("a", 1, "") + &sleeper("b", 1, "")));
+    reload();
+    assert_eq!(hears(&manager), ["READY=1"]);
+    assert_eq!(pids(&house).len(), 2, "it is over when it is so");
+    // What is refused, and what a client asks for.
+    fs::write(house.registry(), "<supervisor>").unwrap();
+    reload();
+    assert_eq!(hears(&manager), ["READY=1"]);
+    house.write_registry(&sleeper("a", 1, ""));
+    let asked = clock_gettime(ClockId::Monotonic);
+    assert_applied(&house, &[]);
+    assert_reloading(&hears(&manager), asked);
+    assert_eq!(hears(&manager), ["READY=1"]);
+    // The end comes before this one is over.
+    house.write_registry(&(sleeper("a", 1, "") + &sleeper("never", 1, NEVER_READY)));
+    reload();
+    kill(supervisor.id(), Signal::TERM);
+    assert_eq!(hears(&manager), ["READY=1"]);
+    assert_eq!(hears(&manager)[0], "STOPPING=1");
+    assert_eq!(house.wait(&mut supervisor), Some(0));
 }

@@ -2,13 +2,12 @@
 
 #![no_main]
 
-use std::fs::{self, File};
+use std::fs;
 use std::mem::discriminant;
-use std::os::fd::AsFd;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use supervisor_control::journal::{Entry, FILE, Past};
+use supervisor_control::journal::{Entry, FILE, Folder, Past};
 use supervisor_control::wire::EventDocument;
 use tempfile::TempDir;
 
@@ -17,8 +16,8 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("
 
 fuzz_target!(|file: &[u8]| {
     fs::write(FOLDER.path().join(FILE), file).expect("there is room for a file");
-    let folder = File::open(FOLDER.path()).expect("the folder is there");
-    let past = Past::read(folder.as_fd()).expect("a file can be read, whatever is in it");
+    let folder = Folder::open(FOLDER.path()).expect("the folder is there");
+    let past = Past::read(&folder).expect("a file can be read, whatever is in it");
     let mut lines: Vec<&str> = past.entries().map(|entry| entry.line).collect();
     assert!(lines.len() <= file.split(|byte| *byte == b'\n').count());
     assert_eq!(past.is_empty(), lines.is_empty());

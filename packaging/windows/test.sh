@@ -20,17 +20,20 @@ export CARGO_TARGET_DIR
 export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-0}
 readonly target=(-Z 'build-std=std,panic_unwind,panic_abort' --target x86_64-pc-windows-gnu)
 
-# What is checked, and tested, of the workspace.
-readonly packages=(--package supervisor)
+# The library, whose tests run there; and what is made of it, which the service is tried with.
+readonly library=(--package supervisor --lib --tests)
+readonly rest=(--package supervisor-control --package s7supervisor --lib --bins)
 
 main() {
     install "${to_check[@]}"
     if [[ ${1:-} == check ]]; then
-        step 'check' cargo check "${target[@]}" "${packages[@]}" --lib --bins --tests
+        step 'check the library' cargo check "${target[@]}" "${library[@]}"
+        step 'check the rest' cargo check "${target[@]}" "${rest[@]}"
         return
     fi
     install "${to_run[@]}"
-    step 'build' cargo test --no-run --quiet "${target[@]}" "${packages[@]}" --lib --tests
+    step 'build' cargo test --no-run --quiet "${target[@]}" "${library[@]}"
+    step 'build the rest' cargo build --quiet "${target[@]}" "${rest[@]}"
     step 'prefix' make_prefix
     export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=wine
     # What a test that hangs would hold up. The decisions are tried on Linux, in many more lives.
@@ -40,6 +43,8 @@ main() {
     for suite in life engine registry windows; do
         step "$suite" timeout 200 cargo test --quiet "${target[@]}" --package supervisor --test "$suite"
     done
+    step 'the service' timeout 200 packaging/windows/service-test.sh \
+        "$CARGO_TARGET_DIR/x86_64-pc-windows-gnu/debug/s7supervisor.exe"
 }
 
 install() {

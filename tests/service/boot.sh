@@ -1,7 +1,7 @@
 #!/bin/bash
 # boot.sh systemd|bare COMMAND...: a machine of its own for a command: its own processes, mounts, network and control groups, over an
 # overlay of this one, of which nothing is changed. `systemd` boots with systemd as process 1; in `bare` there is no service
-# manager. BOOT_PROGRAM is /usr/bin/s7supervisor there, the folder BOOT_SHARED is /machine, BOOT_PACKAGES /packages. Ends with the exit code of the command, when nothing of the machine is left.
+# manager. BOOT_PROGRAM, if any, is /usr/bin/s7supervisor there, the folder BOOT_SHARED is /machine, BOOT_PACKAGES /packages. Ends with the exit code of the command, when nothing of the machine is left.
 set -euo pipefail
 kind=$1
 shift
@@ -18,7 +18,8 @@ if [[ ${BOOT_STAGE:-} == inside ]]; then
         systemd-update-utmp systemd-sysctl systemd-modules-load systemd-timesyncd systemd-resolved; do
         ln -sf /dev/null "root/etc/systemd/system/$unit.service"
     done
-    rm -f root/etc/systemd/system/*.wants/* root/usr/sbin/policy-rc.d root/etc/machine-id
+    # Nor shall an installation make an index of all manual pages.
+    rm -f root/etc/systemd/system/*.wants/* root/usr/sbin/policy-rc.d root/etc/machine-id root/var/lib/man-db/auto-update
     : >root/etc/fstab
     echo 0123456789abcdef0123456789abcdef >root/etc/machine-id
     for folder in proc sys dev run tmp; do mkdir -p "root/$folder"; done
@@ -28,7 +29,7 @@ if [[ ${BOOT_STAGE:-} == inside ]]; then
     mount --rbind /dev root/dev
     mount -t tmpfs -o mode=0755 run root/run
     mount -t tmpfs -o mode=1777 tmp root/tmp
-    cp "$BOOT_PROGRAM" root/usr/bin/s7supervisor
+    [[ -z ${BOOT_PROGRAM:-} ]] || cp "$BOOT_PROGRAM" root/usr/bin/s7supervisor
     # The sources and what was made of them, to be read.
     mkdir root/machine root/packages
     mount --bind "$BOOT_SHARED" root/machine
@@ -46,7 +47,7 @@ if [[ ${BOOT_STAGE:-} == inside ]]; then
 fi
 
 BOOT_FOLDER=$(mktemp -d)
-export BOOT_FOLDER BOOT_PROGRAM BOOT_SHARED BOOT_PACKAGES=${BOOT_PACKAGES:-} BOOT_STAGE=inside
+export BOOT_FOLDER BOOT_PROGRAM=${BOOT_PROGRAM:-} BOOT_SHARED BOOT_PACKAGES=${BOOT_PACKAGES:-} BOOT_STAGE=inside
 unshare --mount --pid --fork --uts --ipc --net --cgroup --kill-child "$0" "$kind" &
 machine=$!
 trap 'kill -9 "$machine" 2>/dev/null; wait "$machine" 2>/dev/null || true; rmdir "$BOOT_FOLDER"' EXIT

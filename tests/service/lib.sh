@@ -7,12 +7,12 @@ fail() {
     exit 1
 }
 
-# check WHAT COMMAND...: it succeeds.
+# check WHAT COMMAND...: it succeeds. How long it took is told.
 check() {
-    local what=$1
+    local what=$1 began=${EPOCHREALTIME/./}
     shift
     "$@" >/tmp/said 2>&1 || { local code=$?; cat /tmp/said >&2; fail "$what (exit code $code: $*)"; }
-    echo "ok: $what"
+    echo "ok: $what ($(((${EPOCHREALTIME/./} - began) / 1000)) ms)"
 }
 
 # said TEXT: the last command that was checked has said this.
@@ -32,15 +32,15 @@ ends() {
 # same WHAT ONE OTHER: they are the same.
 same() {
     [[ $2 == "$3" ]] || fail "$1: '$2' is not '$3'"
-    echo "ok: $1"
+    echo "ok: $1${2:+: $2}"
 }
 
 # until_so WHAT COMMAND...: it comes to succeed, within a minute.
 until_so() {
-    local what=$1 end=$((SECONDS + 60))
+    local what=$1 end=$((SECONDS + 60)) began=${EPOCHREALTIME/./}
     shift
     until "$@" >/dev/null 2>&1; do ((SECONDS < end)) || fail "waited in vain: $what"; done
-    echo "ok: $what"
+    echo "ok: $what ($(((${EPOCHREALTIME/./} - began) / 1000)) ms)"
 }
 
 # pids [ID...]: those of the components, in start order.

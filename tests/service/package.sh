@@ -3,8 +3,7 @@
 # purge. /packages holds two versions of the package.
 . /machine/tests/service/lib.sh
 export DEBIAN_FRONTEND=noninteractive
-old=$(ls /packages/*1_*.deb) new=$(ls /packages/*2_*.deb)
-rm /usr/bin/s7supervisor
+old=$(ls /packages/*-1_*.deb) new=$(ls /packages/*-2_*.deb)
 export S7_REGISTRY=/etc/s7supervisor/SupervisorRegistry.xml S7_INSTALL_FOLDER=/var/lib/s7supervisor
 
 check 'the package is installed' dpkg --install "$old"

@@ -56,6 +56,24 @@ check 'starts what is new' s7 status more
 cp /tmp/good.xml "$registry"
 check 'and back' systemctl reload ImageServing
 same 'leaves all others alone' "$(pids)" "$before"
+
+# systemd knows when a reload begins and when it is over, by whom it ever was asked for.
+slow='<server id="slow"><executable>/bin/sh</executable><arguments><argument>-c</argument>
+    <argument>until [ -e /tmp/go ]; do sleep 0.05; done; echo ready; exec sleep 1000</argument></arguments>
+    <readiness timeout="5m"><log pattern="ready"/></readiness></server>'
+sed -i "s|</servers>|$(tr -d '\n' <<<"$slow")</servers>|" "$registry"
+check 'a changed registry, by SIGHUP' systemctl kill --kill-whom=main --signal=HUP ImageServing
+until_so 'the service is reloading' eval '[[ $(property ActiveState) == reloading ]]'
+touch /tmp/go
+until_so 'until that is so' eval '[[ $(property ActiveState) == active ]]'
+check 'what is new is up' s7 status slow
+echo '<supervisor>' >"$registry"
+ends 'a registry that is refused' 2 s7 --temp "$install_folder/temp" apply
+until_so 'is a reload that is over' eval '[[ $(property ActiveState) == active ]]'
+until_so 'and nothing has changed' eval '[[ $(property StatusText) == "4 up" ]]'
+cp /tmp/good.xml "$registry"
+check 'and back' systemctl reload ImageServing
+same 'leaves all others alone again' "$(pids)" "$before"
 check 'upgrade' s7 upgrade
 same 'an upgrade leaves every component alone' "$(pids)" "$before"
 same 'the process is the same after an upgrade' "$(property MainPID)" "$main"
@@ -77,6 +95,17 @@ for pid in $before; do ends "$pid has ended" 1 test -e "/proc/$pid"; done
 ends 'it is stopped' 3 s7 service status
 ends 'and the documented script says so' 3 "$control" status
 ends 'not with what its unit does not say' 2 s7 start --set tracelevel=3
+ends 'nor for whom it does not say' 2 s7 start --group adm
+said 'Environment=S7_GROUP=adm'
+ends 'and where' 2 s7 start --bind 127.0.0.1
+said 'Environment=S7_BIND=127.0.0.1'
+same 'nothing was started' "$(property ActiveState)" inactive
+printf '[Service]\nEnvironment=S7_GROUP=adm\n' >/etc/systemd/system/ImageServing.service.d/group.conf
+systemctl daemon-reload
+check 'what its unit says may be said again' s7 start --group adm
+same 'and holds' "$(stat -c %G "$install_folder/temp")" adm
+ends 'nor is it restarted for others' 2 s7 restart --group daemon
+check 'stop' s7 stop
 check 'start through the service' "$control" start
 same 'systemd has started it' "$(property ActiveState)" active
 

@@ -1,8 +1,8 @@
 //! What it costs to be asked: `cargo bench -p s7supervisor --bench control [-- --quick]`.
 //!
-//! Two supervisors with a thousand components each, `calm` and ours, are measured in turns: the one with nothing to do, the other
-//! while a hundred of its components crash every second. At last, how long a killed component takes to come back is compared:
-//! with the calm one, which nobody asks, and with the other, which is asked as fast as it answers all the while.
+//! A supervisor with a thousand components is measured while it has nothing to do, and then while a hundred of them crash every
+//! second. At last another, `calm`, is started beside it, and how long a killed component takes to come back is compared: with the
+//! calm one, which nobody asks, and with ours, which is asked as fast as it answers all the while.
 //!
 //! Times are told and never fail it; an answer that is not right does. With `-- --few` it only shows that it works.
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at clocks, idles, and starts processes")]
@@ -23,7 +23,7 @@ mod subject;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
@@ -108,18 +108,24 @@ fn measure(rounds: &Rounds, table: &mut Table) -> Result<(), Failure> {
     let start = |name: &str| {
         Subject::start(Kind::OursWith(&elements), &folder.path().join(name), &program, rounds.components)
     };
-    let (mut calm, mut ours) = (start("calm")?.0, start("ours")?.0);
-    for subject in [&calm, &ours] {
-        subject.await_up()?;
-    }
     let sockets = ["calm", "ours"].map(|name| folder.path().join(name).join("temp/s7supervisor.sock"));
+    let mut ours = start("ours")?.0;
+    ours.await_up()?;
+    sleep(2 * PACE);
+    let while_calm = commands(rounds, &ours)?;
+    requests(rounds, table, &sockets[1], "nothing happens")?;
     for component in 0..rounds.crashing {
         ours.start_loop(component)?;
     }
     sleep(2 * PACE);
+    for ((what, target, calm_times), (.., our_times)) in while_calm.iter().zip(commands(rounds, &ours)?) {
+        table.pairs(what, calm_times, &our_times, target);
+    }
+    requests(rounds, table, &sockets[1], "components crash")?;
 
-    commands(rounds, table, &calm, &ours)?;
-    requests(rounds, table, &sockets)?;
+    let mut calm = start("calm")?.0;
+    calm.await_up()?;
+    lists(rounds, table, &sockets)?;
     restarts(rounds, table, (&mut calm, &mut ours), &sockets[1])?;
     let told = list(&mut connect(&sockets[1])?)?;
     let is_right = told == rounds.components;
@@ -133,42 +139,44 @@ fn measure(rounds: &Rounds, table: &mut Table) -> Result<(), Failure> {
     ours.stop()
 }
 
-/// A command as people give it.
-fn commands(rounds: &Rounds, table: &mut Table, calm: &Subject, ours: &Subject) -> Result<(), Failure> {
+/// Commands as people give them: what, how fast it should be, and how fast it is.
+fn commands(rounds: &Rounds, subject: &Subject) -> Result<[(&'static str, &'static str, Times); 2], Failure> {
     let one = format!("component-{}", rounds.one());
-    for (what, arguments, target) in [
-        ("`status ID`, the whole process, ms", &[one.as_str()][..], "under 5"),
-        ("`status` of all, the whole process, ms", &["--json"], "under 20"),
-    ] {
-        let (mut calm_times, mut our_times) = (Times::default(), Times::default());
+    let times = |arguments: &[&str]| {
+        let mut times = Times::default();
         for _ in 0..rounds.commands {
-            for (subject, times) in [(calm, &mut calm_times), (ours, &mut our_times)] {
-                // What crashes is not up, which the exit code of all of them says.
-                let (time, told) = timed(|| subject.status(arguments))?;
-                times.add(time);
-                if arguments == [&one] && !told.is_some_and(|told| told.contains(&one)) {
-                    return Err(format!("status does not tell that {one} is up").into());
-                }
+            // What crashes is not up, which the exit code of all of them says.
+            let (time, told) = timed(|| subject.status(arguments))?;
+            times.add(time);
+            if arguments == [&one] && !told.is_some_and(|told| told.contains(&one)) {
+                return Err(Failure::from(format!("status does not tell that {one} is up")));
             }
         }
-        table.pairs(what, &calm_times, &our_times, target);
+        Ok(times)
+    };
+    Ok([
+        ("`status ID`, the whole process, ms", "under 5", times(&[&one])?),
+        ("`status` of all, the whole process, ms", "under 20", times(&["--json"])?),
+    ])
+}
+
+/// Requests over a kept connection.
+fn requests(rounds: &Rounds, table: &mut Table, socket: &Path, when: &str) -> Result<(), Failure> {
+    let mut connection = connect(socket)?;
+    let (began, mut count) = (Instant::now(), 0_u32);
+    while began.elapsed() < rounds.asking {
+        ask(&mut connection, &rounds.question())?;
+        count += 1;
     }
+    let rate = f64::from(count) / began.elapsed().as_secs_f64();
+    let what = format!("requests a second for one component while {when}");
+    table.figure(&what, &format!("{rate:.0}"), "10,000");
     Ok(())
 }
 
-/// Requests over kept connections.
-fn requests(rounds: &Rounds, table: &mut Table, sockets: &[std::path::PathBuf; 2]) -> Result<(), Failure> {
+/// All that there are, over kept connections.
+fn lists(rounds: &Rounds, table: &mut Table, sockets: &[PathBuf; 2]) -> Result<(), Failure> {
     let [mut calm, mut ours] = [connect(&sockets[0])?, connect(&sockets[1])?];
-    for (name, connection) in [("nothing happens", &mut calm), ("components crash", &mut ours)] {
-        let (began, mut count) = (Instant::now(), 0_u32);
-        while began.elapsed() < rounds.asking {
-            ask(connection, &rounds.question())?;
-            count += 1;
-        }
-        let rate = f64::from(count) / began.elapsed().as_secs_f64();
-        let what = format!("requests a second for one component while {name}");
-        table.figure(&what, &format!("{rate:.0}"), "10,000");
-    }
     let (mut calm_times, mut our_times) = (Times::default(), Times::default());
     for _ in 0..rounds.lists {
         calm_times.add(timed(|| list(&mut calm))?.0);

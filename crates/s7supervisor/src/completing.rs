@@ -15,12 +15,12 @@ use clap_complete::engine::{
 use clap_complete::env::{CompleteEnv, Shells};
 use crossbeam_channel::bounded;
 use supervisor::Signal;
-use supervisor_control::Client;
+
 use supervisor_control::wire::ComponentDocument;
 
 use crate::arguments::{Arguments, Place};
 use crate::exit::Failure;
-use crate::temp_folder::SOCKET;
+use crate::os::door;
 
 /// Where a shell says that it wants completions, and which shell it is.
 const VARIABLE: &str = "S7_COMPLETE";
@@ -98,7 +98,7 @@ fn running_components() -> Vec<ComponentDocument> {
 }
 
 fn components_of(place: &Place) -> Option<Vec<ComponentDocument>> {
-    let client = Client::connect(&place.find_temp().ok()?.join(SOCKET)).ok()?;
+    let client = door::connect(&place.find_temp().ok()?).ok()?;
     Some(client.status(&[]).ok()?.components)
 }
 

@@ -13,9 +13,9 @@ use supervisor_control::{Action, Client, ClientError, Wait};
 pub(crate) use self::telling::tell;
 use crate::arguments::{Patience, Place};
 use crate::exit::{Ended, Exit, Failure};
-use crate::presence::Presence;
+use crate::os::door;
+use crate::os::presence::Presence;
 use crate::progress::Progress;
-use crate::temp_folder::SOCKET;
 use crate::{say, waiting};
 
 /// So long, a supervisor that does not listen may be beginning or ending.
@@ -46,7 +46,7 @@ pub(crate) fn connect_in(temp: &Path) -> Result<Option<Client>, Failure> {
 
 /// Connects to the supervisor that listens in this `temp` folder; `None` if none does.
 pub(crate) fn listening(temp: &Path) -> Result<Option<Client>, Failure> {
-    match Client::connect(&temp.join(SOCKET)) {
+    match door::connect(temp) {
         Ok(client) => Ok(Some(client)),
         Err(ClientError::NotRunning { .. }) => Ok(None),
         Err(error) => Err(failure(&error)),
@@ -237,11 +237,11 @@ mod tests {
 
     #[test]
     fn each_error_of_the_client_has_its_exit_code() {
-        let socket = std::path::PathBuf::from("s");
+        let at = supervisor_control::Address::Socket("s".into());
         let exit = |error: ClientError| failure(&error).exit;
-        assert_eq!(exit(ClientError::NotRunning { socket: socket.clone() }), Exit::NotRunning);
-        assert_eq!(exit(ClientError::PermissionDenied { socket: socket.clone() }), Exit::Unknown);
-        assert_eq!(exit(ClientError::NoAnswer { socket }), Exit::Failed);
+        assert_eq!(exit(ClientError::NotRunning { at: at.clone() }), Exit::NotRunning);
+        assert_eq!(exit(ClientError::PermissionDenied { at: at.clone() }), Exit::Unknown);
+        assert_eq!(exit(ClientError::NoAnswer { at }), Exit::Failed);
         assert_eq!(exit(ClientError::Refused { status: 404, detail: String::new() }), Exit::Invalid);
         let dependants = vec!["ps".to_owned()];
         assert_eq!(exit(ClientError::HasDependants { detail: String::new(), dependants }), Exit::Failed);

@@ -9,21 +9,17 @@ mod completing;
 mod control;
 mod duration;
 mod exit;
-mod lock;
+mod holder;
 mod naming;
 mod os;
 mod own_log;
 mod past;
 mod place;
-mod presence;
-mod process;
 mod progress;
 mod say;
 mod shell;
 mod table;
-mod temp_folder;
 mod waiting;
-mod watch;
 
 use std::process::ExitCode;
 

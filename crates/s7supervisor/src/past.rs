@@ -1,12 +1,10 @@
 //! The journal of the `temp` folder, as commands read it: also while no supervisor runs.
 
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Local};
-use rustix::fs::{Mode, OFlags};
-use supervisor_control::journal::{FILE, Past};
+use supervisor_control::journal::{FILE, Folder, Past};
 use supervisor_control::wire::{EventDocument, What};
 use supervisor_control::{Client, ClientError};
 
@@ -24,11 +22,10 @@ pub(crate) fn read(temp: &Path) -> Result<Past, Failure> {
 
 /// Likewise, but no more than so many bytes of its end.
 pub(crate) fn read_end(temp: &Path, limit: u64) -> Result<Past, Failure> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let past = match rustix::fs::open(temp, flags, Mode::empty()) {
-        Ok(folder) => Past::read_end(folder.as_fd(), limit),
-        Err(rustix::io::Errno::NOENT) => Ok(Past::default()),
-        Err(error) => Err(error.into()),
+    let past = match Folder::open(temp) {
+        Ok(folder) => Past::read_end(&folder, limit),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Past::default()),
+        Err(error) => Err(error),
     };
     past.map_err(|error| {
         let (exit, advice) = match error.kind() {

@@ -134,8 +134,8 @@ impl Line {
 
 /// How many columns the terminal has.
 fn width() -> usize {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr());
-    size.ok().map(|size| size.ws_col.into()).filter(|width| *width > 0).unwrap_or(USUAL_WIDTH)
+    let size = terminal_size::terminal_size_of(std::io::stderr());
+    size.map(|(width, _)| width.0.into()).filter(|width| *width > 0).unwrap_or(USUAL_WIDTH)
 }
 
 /// What fits into one line with a column left, where the cursor stands: of what does not, the middle is left out. The time

@@ -80,12 +80,12 @@ mod http_prober;
 pub mod journal;
 mod os;
 mod server;
-mod socket;
 mod token;
 pub mod wire;
 
-pub use crate::client::{Action, Client, ClientError, Follow, Wait};
+pub use crate::client::{Action, Address, Client, ClientError, Follow, Wait};
 pub use crate::http_prober::HttpProber;
+pub use crate::os::LocalListener;
 pub use crate::server::{
     Builder, Change, ChangeRefusal, ChangeRequest, HandedOver, Limits, Server, UpgradeRequest,
 };

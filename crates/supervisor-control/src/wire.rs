@@ -176,18 +176,17 @@ pub(crate) struct ComponentsAnswer<'a> {
     pub(crate) now: SystemTime,
 }
 
-impl ComponentsAnswer<'_> {
-    /// One after the other.
-    pub(crate) fn documents(&self) -> impl Iterator<Item = ComponentDocument> {
-        let started = self.now.checked_sub(self.status.uptime).unwrap_or(SystemTime::UNIX_EPOCH);
-        self.status.components.iter().map(move |component| ComponentDocument::new(component, started))
+impl Serialize for ComponentsAnswer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let started = started(self.now, self.status.uptime);
+        let components = self.status.components.iter();
+        serializer.collect_seq(components.map(|component| ComponentDocument::new(component, started)))
     }
 }
 
-impl Serialize for ComponentsAnswer<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.documents())
-    }
+/// The wall clock at the start of a supervisor that has been running for so long.
+pub(crate) fn started(now: SystemTime, uptime: Duration) -> SystemTime {
+    now.checked_sub(uptime).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 impl ComponentDocument {

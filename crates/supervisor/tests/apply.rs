@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use supervisor::testing::{Circumstances, Mock, World};
 use supervisor::{
-    Achieved, ComponentId, Condition, Dependency, EventKind, GuardAction, Health, Never, Probe, ProcessSpec,
-    Readiness, ReadyWhen, Recipient, RequestError, RestartBudget, RestartGroup, Signal, Step, Strategy,
-    Until,
+    Achieved, Backoff, Command, ComponentId, Condition, Dependency, EventKind, Exit, GuardAction, Health,
+    MemoryLimit, Never, OnFailure, OnGiveUp, Probe, ProcessSpec, Readiness, ReadyWhen, Recipient,
+    RequestError, RestartBudget, RestartGroup, Signal, Step, Strategy, Targets, Until,
 };
 
 use crate::simulated::{millis, seconds, steady};
@@ -192,6 +192,69 @@ fn what_its_supervisor_goes_by_changes_while_it_runs() {
 }
 
 #[test]
+fn one_that_is_begun_anew_stops_as_it_was_begun() {
+    let quit = Step::Signal { signal: Signal::QUIT, wait: seconds(9), to: Recipient::Group };
+    let quits = with_argument("a", "1").with(|spec| spec.stop = vec![quit]);
+    let mut world = World::new([quits.behaves(steady().stops_by(Signal::QUIT))]);
+    world.run_for(seconds(1));
+    world.apply([with_argument("a", "2")]);
+    world.run_for(seconds(1));
+    assert_eq!((world.state("a").as_str(), world.runs("a")), ("up", 2));
+}
+
+#[test]
+fn how_much_memory_it_may_use_changes_while_it_runs() {
+    let limited = |max: Option<u64>| {
+        let limit = max.map(|max| MemoryLimit { max, action: GuardAction::Report });
+        Mock::new("a").with(|spec| spec.memory = limit).behaves(steady().uses(1 << 30))
+    };
+    let mut world = World::new([limited(None)]);
+    world.run_for(seconds(60));
+    world.apply([limited(Some(1 << 40))]);
+    assert_eq!(world.component("a").since, Duration::ZERO, "it is as well as before");
+    world.apply([limited(Some(1 << 20))]);
+    world.run_for(seconds(60));
+    assert_eq!(world.state("a"), "unhealthy");
+    world.apply([limited(None)]);
+    assert_eq!((world.state("a").as_str(), world.component("a").since), ("up", world.now()));
+}
+
+#[test]
+fn a_reload_under_way_comes_to_nothing_when_how_it_is_done_changes_and_only_then() {
+    let reloads = |program: &str, stop_timeout| {
+        let command = Command { program: program.into(), ..Command::default() };
+        let step = Step::Run { command, timeout: seconds(5) };
+        let mock = Mock::new("a").with(|spec| (spec.reload, spec.stop_timeout) = (vec![step], stop_timeout));
+        mock.behaves(steady().answers_after(seconds(2)))
+    };
+    let mut world = World::new([reloads("/one", seconds(60))]);
+    let mut reload_and_apply = |changed| {
+        let reload = world.reload("a");
+        world.apply([changed]);
+        world.run_for(seconds(3));
+        world.outcome(reload).unwrap().components[0].1.clone()
+    };
+    assert_eq!(reload_and_apply(reloads("/one", seconds(9))), Achieved::Done);
+    let changed = Achieved::Failed("how it is done has changed meanwhile".into());
+    assert_eq!(reload_and_apply(reloads("/two", seconds(9))), changed);
+}
+
+#[test]
+fn what_has_done_its_work_does_not_do_it_again_for_a_change() {
+    let job = |argument| {
+        with_argument("a", argument)
+            .with(|spec| spec.restart = Arc::new(OnFailure(Backoff::default())))
+            .behaves(steady().ends_after(seconds(1), Exit::Code(0)))
+    };
+    let mut world = World::new([job("1")]);
+    world.run_for(seconds(2));
+    assert_eq!(told(&world, [job("2")]), ["change a"]);
+    world.apply([job("2")]);
+    world.run_for(seconds(9));
+    assert_eq!((world.state("a").as_str(), world.runs("a")), ("completed", 1));
+}
+
+#[test]
 fn whether_it_starts_by_itself_says_nothing_of_what_is_there_already() {
     let with = |autostart| Mock::new("a").with(|spec| spec.autostart = autostart);
     let mut world = World::new([with(true)]);
@@ -223,6 +286,60 @@ fn an_order_that_is_turned_round_holds_nobody_up() {
     assert!(spawned("b") < spawned("a"));
     world.shutdown();
     assert!(world.run_until(seconds(1), World::has_ended));
+}
+
+#[test]
+fn the_order_that_held_until_then_is_kept_by_one_that_is_stopping_already() {
+    let slow = |argument| with_argument("ps", argument).behaves(steady().slow_to_stop(seconds(3)));
+    let mut world = World::new([with_argument("is", "1"), needs(slow("1"), "is")]);
+    world.run_for(seconds(1));
+    world.restart("ps");
+    world.apply([slow("2"), needs(with_argument("is", "2"), "ps")]);
+    world.run_for(seconds(2));
+    assert_eq!(
+        (world.state("is").as_str(), world.runs("is")),
+        ("up", 1),
+        "what needs it has not stopped yet"
+    );
+    world.run_for(seconds(2));
+    assert_eq!(runs(&world, &["is", "ps"]), [2, 2]);
+}
+
+#[test]
+fn all_stop_and_start_in_the_new_order() {
+    let mut world = World::new(["a", "b"].map(Mock::new));
+    world.apply(["new", "b", "a"].map(Mock::new));
+    world.run_for(seconds(1));
+    let trace = world.trace().len();
+    world.restart(["a", "new"]);
+    world.run_for(seconds(1));
+    world.stop(Targets::All);
+    world.run_for(seconds(1));
+    world.start(Targets::All);
+    let keys = |verb: &str| -> String {
+        let runs = world.trace()[trace..].iter().filter_map(|line| line.split_once(verb));
+        runs.map(|(_, run)| &run[..1]).collect()
+    };
+    assert_eq!(keys(" Signal { run: "), "02012", "those that came last stop first");
+    assert_eq!(keys(" Spawn { run: "), "02210");
+}
+
+#[test]
+fn who_is_needed_by_one_that_leaves_waits_for_it_whoever_else_that_needed_is_gone() {
+    let slow = Mock::new("ps").behaves(steady().slow_to_stop(seconds(3)));
+    let mut world =
+        World::new([Mock::new("keep"), Mock::new("db"), Mock::new("is"), needs(needs(slow, "db"), "is")]);
+    world.run_for(seconds(1));
+    world.apply([Mock::new("keep")]);
+    // The order is now that of those that leave.
+    world.apply([Mock::new("keep"), Mock::new("new")]);
+    world.crash("is");
+    world.run_for(seconds(2));
+    assert!(!is_there(&world, "is"));
+    assert_eq!(world.state("db"), "up");
+    world.run_for(seconds(2));
+    assert!(!is_there(&world, "ps") && !is_there(&world, "db"));
+    assert_eq!(world.state("new"), "up");
 }
 
 #[test]
@@ -295,6 +412,72 @@ fn who_restarts_with_whom_changes_while_they_run() {
     world.crash("a");
     world.run_for(seconds(1));
     assert_eq!(runs(&world, &["a", "b", "c"]), [2, 1, 2]);
+}
+
+mod rules {
+    use super::*;
+
+    fn budget(within: Duration) -> Option<RestartBudget> {
+        Some(RestartBudget { max: 1, within })
+    }
+
+    /// One of two has used the only token for 100 s, and the other waits for the next.
+    fn waiting_for_a_token() -> World {
+        let circumstances =
+            Circumstances { restart_budget: budget(seconds(100)), ..Circumstances::default() };
+        let mut world = World::under(["a", "b"].map(Mock::new), circumstances);
+        world.run_for(seconds(1));
+        world.crash("a");
+        world.crash("b");
+        world.run_for(seconds(1));
+        assert_eq!(runs(&world, &["a", "b"]), [2, 1]);
+        world
+    }
+
+    #[test]
+    fn another_budget_holds_from_now_on_for_those_that_wait_already() {
+        let mut world = waiting_for_a_token();
+        world.apply_rules(budget(seconds(10)), OnGiveUp::Continue);
+        world.run_for(seconds(9));
+        assert_eq!(world.runs("b"), 1, "no more is missing than one token of 10 s");
+        world.run_for(seconds(2));
+        assert_eq!(world.runs("b"), 2);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_budget_that_is_there_no_more() {
+        let mut world = waiting_for_a_token();
+        world.apply_rules(None, OnGiveUp::Continue);
+        world.run_for(Duration::ZERO);
+        assert_eq!(world.runs("b"), 2);
+    }
+
+    #[test]
+    fn another_supervisor_goes_by_its_own_budget_whatever_was_written_down_under_another() {
+        let mut world = waiting_for_a_token();
+        world.apply_rules(budget(seconds(10)), OnGiveUp::Continue);
+        world.kill_supervisor(seconds(1));
+        world.run_for(seconds(11));
+        assert_eq!(world.runs("b"), 2);
+    }
+
+    #[test]
+    fn what_happens_when_an_essential_one_is_given_up_changes() {
+        let essential =
+            || Mock::new("a").with(|spec| (spec.essential, spec.restart) = (true, Arc::new(Never)));
+        let mut world = World::new([essential(), Mock::new("b")]);
+        world.apply_rules(None, OnGiveUp::Shutdown);
+        world.crash("a");
+        assert!(world.run_until(seconds(1), World::has_ended));
+    }
+
+    #[test]
+    fn a_change_of_the_rules_touches_nobody() {
+        let mut world = waiting_for_a_token();
+        let apply = world.apply_rules(budget(seconds(200)), OnGiveUp::Shutdown);
+        assert_eq!(world.outcome(apply).unwrap().components, []);
+        assert_eq!(runs(&world, &["a", "b"]), [2, 1]);
+    }
 }
 
 mod confirming {
@@ -410,6 +593,36 @@ mod confirming {
         assert!(world.outcome(apply).is_none());
         assert_eq!(told(&world, [with_argument("a", "1")]), [""; 0]);
     }
+
+    /// It takes its time to stop, and so everything takes its time to go back.
+    fn slow(argument: u32) -> Mock {
+        with_argument("a", &argument.to_string()).behaves(steady().slow_to_stop(seconds(30)))
+    }
+
+    #[test]
+    fn whoever_goes_away_while_everything_goes_back_is_not_answered_any_more() {
+        let mut world = World::new([slow(0)]);
+        let apply = world.apply_confirming([slow(1)], seconds(1));
+        world.run_for(seconds(2));
+        world.forget(apply);
+        world.run_for(seconds(60));
+        assert!(world.outcome(apply).is_none());
+        assert_eq!(told(&world, [slow(0)]), [""; 0]);
+    }
+
+    #[test]
+    fn several_that_go_back_at_once_are_each_answered() {
+        let mut world = World::new([slow(0)]);
+        let apply = |argument| {
+            let apply = world.apply_confirming([slow(argument)], seconds(1));
+            world.run_for(seconds(2));
+            apply
+        };
+        let all: Vec<_> = (1..=4).map(apply).collect();
+        world.run_for(seconds(60));
+        assert!(all.iter().all(|apply| world.outcome(*apply).unwrap().gone_back.is_some()));
+        assert_eq!((world.runs("a"), told(&world, [slow(0)]).len()), (2, 0));
+    }
 }
 
 #[test]
@@ -442,4 +655,16 @@ fn what_is_removed_does_not_take_along_which_restarts_the_budget_has_allowed() {
     assert_eq!(world.runs("b"), 1, "the next token comes 100 seconds after the first");
     world.run_for(seconds(10));
     assert_eq!(world.runs("b"), 2);
+}
+
+#[test]
+fn what_is_removed_leaves_nothing_to_write_down_where_no_restart_counts_any_more() {
+    let budget = RestartBudget { max: 1, within: seconds(100) };
+    let circumstances = Circumstances { restart_budget: Some(budget), ..Circumstances::default() };
+    let mut world = World::under(["a", "b"].map(Mock::new), circumstances);
+    let trace = world.trace().len();
+    world.apply([Mock::new("b")]);
+    world.run_for(Duration::ZERO);
+    assert!(!is_there(&world, "a"));
+    assert!(world.trace()[trace..].iter().all(|line| !line.ends_with("Remember { key: 1 }")));
 }

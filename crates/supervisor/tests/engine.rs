@@ -1487,7 +1487,8 @@ mod restarting {
         let circumstances = Circumstances { on_give_up: OnGiveUp::Shutdown, ..Circumstances::default() };
         let mut world = World::under([essential(), Mock::new("ps")], circumstances);
         world.run_for(seconds(10));
-        assert!(world.has_ended(), "a trip is final for it");
+        let end = world.end().expect("a trip is final for it");
+        assert_eq!(end.given_up, Some(id("is")));
         assert!(
             world
                 .events()
@@ -1536,6 +1537,9 @@ mod groups {
         world.crash("b");
         world.run_for(Duration::ZERO);
         assert_eq!(runs(&world), [1, 2, 2]);
+        world.crash("a");
+        world.run_for(Duration::ZERO);
+        assert_eq!(runs(&world), [2, 3, 3]);
     }
 
     #[test]

@@ -160,6 +160,14 @@ fn limit(spec: &mut ProcessSpec, draws: &mut Draws) {
     spec.essential = draws.one_in(6);
 }
 
+/// What holds for all together.
+fn rules(draws: &mut Draws) -> (Option<RestartBudget>, OnGiveUp) {
+    let max = 1 + u32::try_from(draws.below(5)).unwrap();
+    let budget = RestartBudget { max, within: draws.up_to_millis(5_000) };
+    let budget = draws.one_in(3).then_some(budget);
+    (budget, if draws.one_in(4) { OnGiveUp::Shutdown } else { OnGiveUp::Continue })
+}
+
 /// Some need others, and some restart together.
 fn relate(mocks: Vec<Mock>, draws: &mut Draws) -> Vec<Mock> {
     let strategy = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne][draws.below(3) as usize];
@@ -286,21 +294,19 @@ fn live(seed: u64, mortal: bool, changing: bool) {
     let names = &["a", "b", "c", "d"][..=draws.below(4) as usize];
     let mocks: Vec<_> = names.iter().map(|name| mock(seed, name, 6)).collect();
     let mocks = if draws.one_in(2) { relate(mocks, &mut draws) } else { mocks };
-    let budget =
-        RestartBudget { max: 1 + u32::try_from(draws.below(5)).unwrap(), within: draws.up_to_millis(5_000) };
-    let circumstances = Circumstances {
-        seed,
-        hostility: Hostility::drawn_from(seed),
-        restart_budget: draws.one_in(3).then_some(budget),
-        on_give_up: if draws.one_in(4) { OnGiveUp::Shutdown } else { OnGiveUp::Continue },
-        ends_when_done: false,
-    };
+    let (restart_budget, on_give_up) = rules(&mut draws);
+    let hostility = Hostility::drawn_from(seed);
+    let circumstances = Circumstances { seed, hostility, restart_budget, on_give_up, ends_when_done: false };
     let mut world = World::under(mocks.clone(), circumstances);
     let mut open = Vec::new();
     for _ in 0..draws.below(12) {
         world.run_for(draws.up_to_millis(3_000));
         if changing && changes.one_in(2) && !world.has_ended() {
             open.push(apply(&mut world, &mut changes, &mocks));
+            if changes.one_in(4) && !world.has_ended() {
+                let (restart_budget, on_give_up) = rules(&mut changes);
+                open.push(world.apply_rules(restart_budget, on_give_up));
+            }
             if changes.one_in(2) {
                 world.run_for(changes.up_to_millis(1_000));
             }

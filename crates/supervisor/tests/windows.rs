@@ -5,11 +5,7 @@
     clippy::disallowed_methods,
     reason = "a test, which fails where something is not as it should be, and which plays a component that waits"
 )]
-#![expect(
-    unsafe_code,
-    clippy::print_stdout,
-    reason = "a component says something, and waits for an event as one in C would"
-)]
+#![expect(unsafe_code, reason = "a component waits for an event as one in C would")]
 
 use std::io::Read;
 use std::path::Path;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::Serving;
 
 /// `run`
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Run {
     /// The registry
     #[arg(value_name = "REGISTRY")]
@@ -33,6 +33,11 @@ pub(crate) struct Run {
     /// For whom the supervisor answers
     #[command(flatten)]
     pub(crate) serving: Serving,
+
+    /// Be the service of this name: how the service control manager calls this.
+    #[cfg(windows)]
+    #[arg(long, hide = true)]
+    pub(crate) service: Option<String>,
 
     /// Go into the background, and tell on standard output what came of the start: how `start` calls this.
     #[arg(long, hide = true)]

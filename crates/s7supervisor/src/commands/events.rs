@@ -13,7 +13,7 @@ use crate::arguments::Place;
 use crate::completing;
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
-use crate::{past, say, waiting};
+use crate::{os, past, say};
 
 /// `events`
 #[derive(Args, Debug)]
@@ -74,7 +74,7 @@ pub(crate) fn events(place: &Place, asked: &Events) -> Ended {
 
 /// Tells the newest of the past, and then what happens.
 fn follow(client: Client, temp: PathBuf, telling: &Telling, lines: usize) -> Ended {
-    waiting::end_on_signals()?;
+    os::waiting::end_on_signals()?;
     let began = client.status(&[]).map_err(|error| control::failure(&error))?.supervisor.began;
     // Whoever listens first and then reads the past misses nothing.
     let coming = client.follow().map_err(|error| control::failure(&error))?;

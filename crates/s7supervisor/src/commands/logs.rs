@@ -39,7 +39,7 @@ use self::shelf::Shelf;
 use self::teller::Teller;
 use crate::arguments::Place;
 use crate::exit::{Ended, Exit, Failure};
-use crate::{completing, os, say, waiting};
+use crate::{completing, os, say};
 
 /// So many lines of the past there are, where nobody says how many or since when.
 const LINES: u64 = 20;
@@ -107,7 +107,7 @@ pub(crate) fn logs(place: &Place, asked: &Logs) -> Ended {
     let wanted = Wanted::new(asked);
     let mut teller = Teller::new(&sources, asked.json);
     if asked.follow {
-        waiting::end_on_signals()?;
+        os::waiting::end_on_signals()?;
         let following = Following::begin(&sources, &wanted)?;
         past::tell(&sources, following.shelves(), &wanted, &mut teller)?;
         following.follow(&mut teller, Until::Unread)?;

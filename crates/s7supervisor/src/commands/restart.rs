@@ -1,7 +1,5 @@
 //! `restart`: components, or all of them and the supervisor.
 
-use std::os::fd::AsFd;
-
 use supervisor_control::Action;
 
 use crate::arguments::{Change, Patience, Place};
@@ -9,9 +7,10 @@ use crate::commands::service::Owner;
 use crate::commands::{start, stop};
 use crate::control;
 use crate::exit::{Ended, Exit};
-use crate::lock::Lock;
+use crate::os::OpenFolder;
+use crate::os::lock::Lock;
+use crate::os::temp_folder::LOCK;
 use crate::say;
-use crate::temp_folder::LOCK;
 use crate::waiting;
 
 /// Restarts these components, or everything.
@@ -27,7 +26,7 @@ pub(crate) fn restart(place: &Place, asked: &Change) -> Ended {
         return start::start_supervisor(place, &asked.serving, asked.patience);
     };
     if let Some(owner) = Owner::of(&temp).filter(|owner| owner.runs(client.supervisor_pid())) {
-        return owner.asked_for(place)?.act("restart", asked.patience);
+        return owner.asked_for(place, &asked.serving)?.act("restart", asked.patience);
     }
     if !is_in_background(&temp) {
         say::tell(
@@ -52,6 +51,6 @@ pub(crate) fn restart(place: &Place, asked: &Change) -> Ended {
 
 /// Whether `start` has made the supervisor that holds the lock, so that another may take its place.
 fn is_in_background(temp: &std::path::Path) -> bool {
-    let holder = std::fs::File::open(temp).ok().and_then(|folder| Lock::holder(folder.as_fd(), LOCK));
+    let holder = OpenFolder::open(temp).ok().and_then(|folder| Lock::holder(folder.dir(), LOCK));
     holder.is_some_and(|holder| holder.background)
 }

@@ -2,10 +2,11 @@
 //!
 //! - `applying`: a changed registry
 //! - `beginning`: from a registry to a supervisor that is told of, answers and keeps a journal
-//! - `handover`, `successor`: how another program goes on for this one, and whether it can
+//! - `unix`, `windows`: what only one of them knows: signals, or the service control manager; what is told to the service
+//!   manager; how another program goes on for this one, and whether it can
 //! - `home`: the folders, locks and files that make this the one supervisor of its place
+//! - `fingerprint`: whether the registry has changed
 //! - `serving`: the control socket and the journal
-//! - `signals`: what the operating system is used to say
 //! - `narrate`: events as lines of the log
 //! - `manager`: what the service manager is told
 //! - `reach`: whom it answers beside its own user
@@ -16,19 +17,18 @@
 
 mod applying;
 mod beginning;
-mod handover;
+mod fingerprint;
 mod home;
 mod manager;
 mod narrate;
-mod notify_folder;
 mod reach;
 pub(crate) mod report;
 mod serving;
-mod signals;
-mod successor;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
-use std::fs::File;
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,31 +36,29 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, never, select};
 use supervisor::{Achieved, Event, EventKind, Handle, Outcome, Request, Supervisor};
+use supervisor_control::Server;
 use supervisor_control::journal::Journal;
 use supervisor_control::wire::UpgradeDocument;
-use supervisor_control::{HandedOver, Server};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use self::applying::{Applier, News};
 use self::beginning::begin;
-use self::handover::{Estate, Handed, Note};
 use self::home::Home;
 use self::manager::ServiceManager;
 use self::narrate::Narrator;
 use self::report::Report;
-use self::signals::{Signal, Signals};
-use self::successor::{Examiner, Successor};
+use self::system::{Examiner, Handed, Signals, Successor};
+#[cfg(unix)]
+use self::unix as system;
+#[cfg(windows)]
+use self::windows as system;
 use crate::arguments::{Place, Run};
 use crate::commands::logs::Echo;
 use crate::exit::{Ended, Exit, Failure};
 use crate::os;
-use crate::temp_folder::SOCKET;
 
 /// How long the last answers may take to be sent, once supervision has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// How long the answers that are under way may take before an upgrade; whoever has none by then asks the next supervisor.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// How long the components' last lines may take to be passed on to standard output.
 const LAST_OUTPUT: Duration = Duration::from_secs(5);
@@ -73,6 +71,11 @@ const SETTLING: Duration = Duration::from_millis(500);
 
 /// Supervises the components of the registry until somebody ends it.
 pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
+    let (place, as_asked) = (place.clone(), asked.clone());
+    system::run_as_asked(asked, move || supervise(&place, &as_asked))
+}
+
+fn supervise(place: &Place, asked: &Run) -> Ended {
     os::share_one_heap();
     // They are taken by the one thread that listens for them: none gets lost between two programs.
     os::defer_signals();
@@ -89,6 +92,7 @@ pub(crate) fn run(place: &Place, asked: &Run) -> Ended {
 }
 
 /// Everything that the main thread looks after.
+#[cfg_attr(windows, expect(dead_code, reason = "some of it is only for signals and upgrades"))]
 struct Supervision {
     supervisor: Supervisor,
     handle: Handle,
@@ -197,75 +201,6 @@ impl Supervision {
         }
     }
 
-    /// Lets another program go on. Returns only where that is not to be: with what goes on as before, or with the end.
-    fn give_way(mut self, successor: Successor) -> Result<Self, Failure> {
-        let Successor { request, program, path, version } = successor;
-        let own = match File::open("/proc/self/exe") {
-            Ok(own) if self.stopping == Stopping::No => own,
-            Ok(_) => {
-                request.answer(Err("the supervisor is shutting down".to_owned()));
-                return Ok(self);
-            }
-            Err(error) => {
-                request
-                    .answer(Err(format!("there would be no way back: cannot open /proc/self/exe: {error}")));
-                return Ok(self);
-            }
-        };
-        let mut upgrade = UpgradeDocument {
-            number: self.upgrade.as_ref().map_or(0, |upgrade| upgrade.number) + 1,
-            from: env!("CARGO_PKG_VERSION").to_owned(),
-            to: version,
-            by: request.by.to_string(),
-            failure: None,
-        };
-        info!("upgrading to version {} ({}), asked for by {}", upgrade.to, path.display(), upgrade.by);
-        request.answer(Ok(upgrade.clone()));
-        // What follows may take a while.
-        self.manager.give_sign(&self.handle);
-        let server = self.server.take();
-        let listeners = server.map(|server| server.hand_over(DRAIN, &upgrade.to)).unwrap_or_default();
-        if let Err(error) = self.handle.leave(format!("{}, to upgrade to version {}", upgrade.by, upgrade.to))
-        {
-            warn!("the upgrade was not begun: {error}");
-            upgrade.failure = Some(error.to_string());
-            self.upgrade = Some(upgrade);
-            self.serve(listeners);
-            return Ok(self);
-        }
-        while let Ok(event) = self.events.recv() {
-            self.take_note(&event);
-        }
-        let ended = self.supervisor.wait_and_keep();
-        self.journal.finish(FAREWELL);
-        if let Some(echo) = self.echo {
-            // Nobody supervises meanwhile: a slow reader must not take long.
-            echo.finish(FAREWELL, true);
-        }
-        let Some((_, kept)) = ended.ok().filter(|(outcome, _)| outcome.left) else {
-            let fault = "supervision broke off by a fault of its own, and every component was killed";
-            return Err(Failure::failed(fault));
-        };
-        os::defer_signals();
-        let mut note = Note::new(upgrade, &path, self.examiner.executable.as_deref());
-        note.signals = self.signals.end();
-        note.reporting = self.report.is_some();
-        note.descriptor_limit = self.descriptor_limit;
-        let mut estate = Estate {
-            locks: self.home.locks(),
-            listener: listeners.socket.as_ref().map(AsFd::as_fd),
-            tcp: listeners.tcp.iter().map(AsFd::as_fd).collect(),
-            kept: &kept,
-            way_back: Some((own.as_fd(), &self.examiner.path)),
-        };
-        let error = note.clone().pass_on(program.as_fd(), &estate);
-        note.upgrade.failure = Some(format!("cannot execute {}: {error}", path.display()));
-        note.path.clone_from(&self.examiner.path);
-        estate.way_back = None;
-        let error = note.pass_on(own.as_fd(), &estate);
-        Err(cannot("go on, neither as another program nor as this one", &error))
-    }
-
     fn take_note(&mut self, event: &Event) {
         self.narrator.tell(event);
         self.manager.heed(event, &self.handle);
@@ -274,17 +209,6 @@ impl Supervision {
             EventKind::Lost { .. } => self.handle.status().ok().and_then(|status| report.resume(&status)),
             _ => report.observe(event),
         };
-    }
-
-    fn obey(&mut self, signal: Signal) {
-        debug!("received {signal}");
-        match signal {
-            Signal::Terminate => self.stop("SIGTERM"),
-            Signal::Interrupt => self.stop("SIGINT"),
-            Signal::HangUp if self.signals.on_terminal() => self.stop("SIGHUP"),
-            Signal::HangUp => self.applier.apply_for("SIGHUP"),
-            Signal::Reopen => self.reopen(),
-        }
     }
 
     /// In order at first, at once when asked again.
@@ -298,20 +222,6 @@ impl Supervision {
             // It has ended meanwhile.
             debug!("{error}");
         }
-    }
-
-    /// After somebody has moved the log away, or removed the socket.
-    fn reopen(&mut self) {
-        if let Err(error) = self.home.log.reopen() {
-            error!("cannot open the log again, and go on with the old file: {error}");
-        }
-        if let Err(error) = self.handle.reopen_logs() {
-            debug!("{error}");
-        }
-        if self.home.temp.has(SOCKET) {
-            return;
-        }
-        self.serve(HandedOver::default());
     }
 
     fn tell_statistics(&mut self) {

@@ -1,24 +1,27 @@
 //! `stand-in`: a component for trying things out and for tests.
 //!
-//! It has no thread and no runtime, reads no registry, and waits in one place for a signal, a connection, room in its
-//! output, and the next thing it was told to do.
+//! It has no runtime, reads no registry, and waits in one place for being told to stop, a connection, room in its output, and
+//! the next thing it was told to do (`unix`, `windows`).
 
 mod children;
 mod ending;
 mod flood;
+#[cfg(unix)]
+mod unix;
 mod web;
+#[cfg(windows)]
+mod windows;
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
-
 use self::ending::Ending;
 use self::flood::Flood;
+#[cfg(unix)]
+use self::unix as system;
+#[cfg(windows)]
+use self::windows as system;
 use crate::duration::parse_duration;
 use crate::exit::{Ended, Exit, Failure};
 use crate::{say, waiting};
@@ -55,7 +58,7 @@ pub(crate) struct StandIn {
     exit_code: Option<u8>,
 
     /// The signal to die of with --crash-after: a name (SEGV) or a number
-    #[arg(long, value_name = "SIGNAL", value_parser = ending::parse_signal, requires = "crash_after")]
+    #[arg(long, value_name = "SIGNAL", value_parser = system::parse_signal, requires = "crash_after")]
     signal: Option<i32>,
 
     /// Ignore SIGTERM and SIGINT
@@ -106,9 +109,9 @@ Examples:
 /// Lives as it was told.
 pub(crate) fn run(told: &StandIn) -> Ended {
     if told.own_session {
-        rustix::process::setsid().map_err(|error| cannot("leave the session", error))?;
+        system::leave_session()?;
     }
-    let signals = signal_pipe().map_err(|error| cannot("wait for signals", error))?;
+    let stops = system::Stops::listen().map_err(|error| cannot("wait for being told to stop", error))?;
     let listener = told.listen.map(listen).transpose()?;
     for line in &told.print {
         say::answer(line);
@@ -117,42 +120,23 @@ pub(crate) fn run(told: &StandIn) -> Ended {
     if let Some(file) = &told.ready_file {
         write_ready_file(file)?;
     }
-    Life { told, signals, listener, born: waiting::now(), stopped: None, flood: Flood::new(told) }.live()
+    let span = Span { told, born: waiting::now(), stopped: None };
+    system::live(span, &stops, listener.as_ref(), Flood::new(told))
 }
 
-struct Life<'a> {
+/// How long it lives.
+struct Span<'a> {
     told: &'a StandIn,
-    signals: UnixStream,
-    listener: Option<TcpListener>,
     born: Instant,
-    /// When the first stop signal came that it heeds.
+    /// When it was told to stop for the first time, and heeded that.
     stopped: Option<Instant>,
-    flood: Option<Flood>,
 }
 
-impl Life<'_> {
-    fn live(mut self) -> Ended {
-        loop {
-            let now = waiting::now();
-            if let Some(ending) = self.due(now) {
-                return ending.end();
-            }
-            let news = self.wait(now).map_err(|error| cannot("wait", error))?;
-            if news.signal {
-                drain(&self.signals);
-                if !self.told.ignore_stop && self.stopped.is_none() {
-                    self.stopped = Some(waiting::now());
-                }
-            }
-            if let (true, Some(listener)) = (news.connection, &self.listener) {
-                web::answer_one(listener, &self.told.name);
-            }
-            if let (true, Some(flood)) = (news.room, &mut self.flood)
-                && !flood.write_some(self.born.elapsed())
-            {
-                // Whoever read the output is gone.
-                self.flood = None;
-            }
+impl Span<'_> {
+    /// Somebody has told it to stop.
+    fn stop(&mut self) {
+        if !self.told.ignore_stop && self.stopped.is_none() {
+            self.stopped = Some(waiting::now());
         }
     }
 
@@ -176,51 +160,6 @@ impl Life<'_> {
         .into_iter()
         .filter_map(|(at, ending)| Some((at?, ending)))
     }
-
-    fn wait(&self, now: Instant) -> rustix::io::Result<News> {
-        let stdout = std::io::stdout();
-        let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
-        if let Some(listener) = &self.listener {
-            polled.push(PollFd::new(listener, PollFlags::IN));
-        }
-        let flood_pause = self.flood.as_ref().map(|flood| flood.pause(self.born.elapsed()));
-        if flood_pause == Some(Duration::ZERO) {
-            polled.push(PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::OUT));
-        }
-        let next_line = flood_pause.filter(|pause| !pause.is_zero());
-        let end = self.deadlines().map(|(at, _)| at.saturating_duration_since(now)).min();
-        let timeout = end.into_iter().chain(next_line).min();
-        // What is too far away for the kernel's clock is as good as never.
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        match poll(&mut polled, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-        let ready = |index: usize| polled.get(index).is_some_and(|one| !one.revents().is_empty());
-        let room = 1 + usize::from(self.listener.is_some());
-        Ok(News { signal: ready(0), connection: self.listener.is_some() && ready(1), room: ready(room) })
-    }
-}
-
-/// What it was woken for.
-struct News {
-    signal: bool,
-    connection: bool,
-    room: bool,
-}
-
-/// Becomes readable with each SIGTERM or SIGINT.
-fn signal_pipe() -> std::io::Result<UnixStream> {
-    let (reader, writer) = UnixStream::pair()?;
-    reader.set_nonblocking(true)?;
-    signal_hook::low_level::pipe::register(SIGTERM, writer.try_clone()?)?;
-    signal_hook::low_level::pipe::register(SIGINT, writer)?;
-    Ok(reader)
-}
-
-fn drain(mut signals: &UnixStream) {
-    let mut buffer = [0; 64];
-    while matches!(std::io::Read::read(&mut signals, &mut buffer), Ok(1..)) {}
 }
 
 fn listen(port: u16) -> Result<TcpListener, Failure> {

@@ -12,7 +12,7 @@ use self::background::Launched;
 use crate::arguments::{Change, Patience, Place, Serving};
 use crate::commands::service::Owner;
 use crate::exit::{Ended, Exit, Failure};
-use crate::presence::Presence;
+use crate::os::presence::Presence;
 use crate::{control, say, waiting};
 
 /// How long a supervisor that holds the lock may take until it answers, or is gone.
@@ -44,7 +44,7 @@ pub(crate) fn start_supervisor(place: &Place, serving: &Serving, patience: Patie
         }
         // Of several that do this at the same time, all ask systemd, which does it once.
         if let Some(owner) = Owner::of(&temp).filter(|_| other.is_none()) {
-            return owner.asked_for(place)?.act("start", patience.left(since));
+            return owner.asked_for(place, serving)?.act("start", patience.left(since));
         }
         match background::launch(place, serving, patience.left(since))? {
             Launched::Ended(exit) => {

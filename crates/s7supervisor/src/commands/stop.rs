@@ -9,7 +9,7 @@ use crate::arguments::{Patience, Place, Stop};
 use crate::commands::service::Owner;
 use crate::control;
 use crate::exit::{Ended, Exit, Failure};
-use crate::process::Process;
+use crate::os::process::Process;
 use crate::progress::Progress;
 use crate::{say, waiting};
 
@@ -77,7 +77,7 @@ pub(crate) fn stop_supervisor(
 
 /// Whether the supervisor that has closed our connection has been asked to end, or listens no more.
 fn is_ending(closed: &Client) -> bool {
-    match Client::connect(closed.socket()).and_then(|client| client.status(&[])) {
+    match closed.connect_again().and_then(|client| client.status(&[])) {
         Ok(status) => status.supervisor.shutting_down,
         Err(error) => matches!(error, ClientError::NotRunning { .. }),
     }
@@ -85,7 +85,12 @@ fn is_ending(closed: &Client) -> bool {
 
 /// The process of the supervisor that we are connected to: so soon after that its pid cannot have come to mean another.
 fn process_of(client: &Client) -> Result<Process, Failure> {
-    Process::of(client.supervisor_pid().unwrap_or_default()).map_err(|error| {
+    let pid = match client.supervisor_pid() {
+        Some(pid) => pid,
+        // By TCP it says so itself.
+        None => client.status(&[]).map_err(|error| control::failure(&error))?.supervisor.pid,
+    };
+    Process::of(pid).map_err(|error| {
         let advice = "stop it with --no-wait, or from within its own pid namespace";
         Failure::failed(format!("cannot watch the process of the supervisor: {error}; {advice}"))
     })

@@ -1,9 +1,9 @@
 //! Events as they come.
 
 use std::io::{BufRead, BufReader, Cursor, Read};
-use std::os::unix::net::UnixStream;
 
 use super::ClientError;
+use super::stream::Stream;
 
 /// The longest line that the server sends, and more.
 const LONGEST: u64 = 4 * 1024 * 1024;
@@ -11,12 +11,12 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 /// All that happens, each a [`wire::EventDocument`](crate::wire::EventDocument) as JSON. Ends with the supervisor.
 #[derive(Debug)]
 pub struct Follow {
-    reader: BufReader<std::io::Chain<Cursor<Vec<u8>>, UnixStream>>,
+    reader: BufReader<std::io::Chain<Cursor<Vec<u8>>, Stream>>,
 }
 
 impl Follow {
     /// Goes on with what comes on `stream` after `beginning`.
-    pub(super) fn new(beginning: Vec<u8>, stream: UnixStream) -> Self {
+    pub(super) fn new(beginning: Vec<u8>, stream: Stream) -> Self {
         Self { reader: BufReader::new(Cursor::new(beginning).chain(stream)) }
     }
 }

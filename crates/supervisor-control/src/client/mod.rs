@@ -1,4 +1,4 @@
-//! The client: blocking, one connection, no runtime.
+//! The client: blocking, one connection, no runtime; to a local socket, or by TCP with the token.
 //!
 //! A status command is started a thousand times by scripts and lives for a millisecond; so a request is one write, and
 //! an answer is read straight into the buffer that it is parsed from.
@@ -8,12 +8,15 @@ mod change;
 mod detail;
 mod follow;
 mod own_log;
+mod stream;
 mod trace_level;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -22,7 +25,9 @@ use supervisor::{Dependants, Signal, Until};
 
 use self::answer::{Answer, ReadError};
 pub use self::follow::Follow;
-use crate::socket::Place;
+pub use self::stream::Address;
+use self::stream::{Proof, Stream};
+use crate::Token;
 use crate::wire::{
     OutcomeDocument, SelectionDocument, ShutdownDocument, SignalDocument, StatusDocument, StopDocument,
     UpgradeDocument, UpgradeOrderDocument, WaitDocument,
@@ -42,8 +47,9 @@ const GRACE: Duration = Duration::from_millis(250);
 /// The supervisor closes a connection that idles for a minute: make another then.
 #[derive(Debug)]
 pub struct Client {
-    stream: UnixStream,
-    socket: PathBuf,
+    stream: Stream,
+    at: Address,
+    proof: Proof,
 }
 
 /// What components are asked to do.
@@ -84,38 +90,38 @@ pub enum Wait {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// There is no socket, or nobody listens on it.
-    #[error("cannot reach a supervisor: nobody listens at {}", .socket.display())]
+    /// There is no such socket, or nobody listens there.
+    #[error("cannot reach a supervisor: nobody listens at {at}")]
     NotRunning {
-        /// The socket.
-        socket: PathBuf,
+        /// Where.
+        at: Address,
     },
     /// This account may not connect, or the supervisor of another account closed the connection without an answer.
-    #[error("cannot control the supervisor at {}: no permission; use root or the account that runs it", .socket.display())]
+    #[error("cannot control the supervisor at {at}: no permission; use root or the account that runs it")]
     PermissionDenied {
-        /// The socket.
-        socket: PathBuf,
+        /// Where.
+        at: Address,
     },
-    /// The socket cannot be reached for another reason.
-    #[error("cannot connect to {}: {reason}", .socket.display())]
+    /// It cannot be reached for another reason.
+    #[error("cannot connect to {at}: {reason}")]
     Unreachable {
-        /// The socket.
-        socket: PathBuf,
+        /// Where.
+        at: Address,
         /// What the operating system says.
         #[source]
         reason: io::Error,
     },
     /// The supervisor did not answer in time.
-    #[error("the supervisor at {} does not answer", .socket.display())]
+    #[error("the supervisor at {at} does not answer")]
     NoAnswer {
-        /// The socket.
-        socket: PathBuf,
+        /// Where.
+        at: Address,
     },
     /// The connection was closed before the answer: the supervisor has ended meanwhile, or had too many connections.
-    #[error("the supervisor at {} closed the connection without an answer", .socket.display())]
+    #[error("the supervisor at {at} closed the connection without an answer")]
     Closed {
-        /// The socket.
-        socket: PathBuf,
+        /// Where.
+        at: Address,
     },
     /// The supervisor does not do what was asked for.
     #[error("{detail}")]
@@ -151,42 +157,43 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`], but for `Refused`, `HasDependants` and `Broken`.
+    #[cfg(unix)]
     pub fn connect(socket: &Path) -> Result<Self, ClientError> {
-        let connected = Place::at(socket).and_then(|place| {
-            let stream = place.connect(PATIENCE)?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            Ok(stream)
-        });
-        let socket = socket.to_owned();
-        match connected {
-            Ok(stream) => Ok(Self { stream, socket }),
+        Self::connect_to(Address::Socket(socket.to_owned()), Proof::Account)
+    }
+
+    /// Connects to the supervisor that listens by TCP at `address`, with its token. It gets the token with each request: so
+    /// it must be sure that it is the supervisor which listens there, and that nobody reads on the way.
+    ///
+    /// # Errors
+    /// As [`Client::connect_again`]. That the token is not the right one shows in the first answer: `Refused`
+    /// with 401.
+    pub fn connect_tcp(address: SocketAddr, token: Token) -> Result<Self, ClientError> {
+        Self::connect_to(Address::Tcp(address), Proof::Token(token))
+    }
+
+    fn connect_to(at: Address, proof: Proof) -> Result<Self, ClientError> {
+        match Stream::connect(&at) {
+            Ok(stream) => Ok(Self { stream, at, proof }),
             Err(reason) => Err(match reason.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    ClientError::NotRunning { socket }
-                }
-                io::ErrorKind::PermissionDenied => ClientError::PermissionDenied { socket },
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::NoAnswer { socket },
-                _ => ClientError::Unreachable { socket, reason },
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning { at },
+                io::ErrorKind::PermissionDenied => ClientError::PermissionDenied { at },
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::NoAnswer { at },
+                _ => ClientError::Unreachable { at, reason },
             }),
         }
     }
 
-    /// The socket, as it was named.
+    /// Where it is connected.
     #[must_use]
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    pub fn address(&self) -> &Address {
+        &self.at
     }
 
-    /// The pid of the process that listens, as the operating system tells it; `None` where it does not.
+    /// The pid of the process that listens, as the operating system tells it; `None` where it does not, as by TCP.
     #[must_use]
     pub fn supervisor_pid(&self) -> Option<u32> {
-        #[cfg(target_os = "linux")]
-        {
-            let credentials = rustix::net::sockopt::socket_peercred(&self.stream).ok()?;
-            u32::try_from(credentials.pid.as_raw_nonzero().get()).ok()
-        }
-        #[cfg(not(target_os = "linux"))]
-        None
+        self.stream.listener_pid()
     }
 
     /// What is true of the components that these names mean: of all if there are no names.
@@ -261,9 +268,9 @@ impl Client {
     /// Another connection to whoever listens at the same place now.
     ///
     /// # Errors
-    /// As [`Client::connect`].
+    /// [`ClientError`], but for `Refused`, `HasDependants` and `Broken`.
     pub fn connect_again(&self) -> Result<Self, ClientError> {
-        Self::connect(&self.socket)
+        Self::connect_to(self.at.clone(), self.proof.clone())
     }
 
     /// Follows all that happens from now on, for as long as the supervisor runs.
@@ -272,7 +279,7 @@ impl Client {
     /// [`ClientError`]
     pub fn follow(self) -> Result<Follow, ClientError> {
         // The body of an HTTP/1.0 answer ends with its connection: there are no chunks to put together.
-        self.send(b"GET /v1/events HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        self.send(&self.head("GET", "/v1/events", "1.0", "").into_bytes())?;
         self.stream.set_read_timeout(Some(PATIENCE)).map_err(|error| self.failed(&error))?;
         let answer = Answer::read_endless(&mut &self.stream).map_err(|error| self.unread(error))?;
         let beginning = answer.or_else(|instead| self.refused(instead))?;
@@ -305,17 +312,26 @@ impl Client {
         body: &[u8],
         patience: Option<Duration>,
     ) -> Result<T, ClientError> {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n").into_bytes();
-        if !body.is_empty() {
-            let headers = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
-            request.extend_from_slice(headers.as_bytes());
-        }
-        request.extend_from_slice(b"\r\n");
+        let about_body = match body.len() {
+            0 => String::new(),
+            length => format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"),
+        };
+        let mut request = self.head(method, path, "1.1", &about_body).into_bytes();
         request.extend_from_slice(body);
         self.send(&request)?;
         self.stream.set_read_timeout(patience).map_err(|error| self.failed(&error))?;
         let answer = Answer::read(&mut &self.stream).map_err(|error| self.unread(error))?;
         self.document(answer)
+    }
+
+    /// The head of a request, in this version of HTTP.
+    fn head(&self, method: &str, path: &str, version: &str, headers: &str) -> String {
+        let proof = match &self.proof {
+            #[cfg(unix)]
+            Proof::Account => String::new(),
+            Proof::Token(token) => format!("Authorization: Bearer {}\r\n", token.as_str()),
+        };
+        format!("{method} {path} HTTP/{version}\r\nHost: localhost\r\n{proof}{headers}\r\n")
     }
 
     fn send(&self, request: &[u8]) -> Result<(), ClientError> {
@@ -328,9 +344,7 @@ impl Client {
 
     fn document<T: DeserializeOwned>(&self, answer: Answer) -> Result<T, ClientError> {
         answer.document().map_err(|error| match error {
-            ClientError::Refused { status: 403, .. } => {
-                ClientError::PermissionDenied { socket: self.socket.clone() }
-            }
+            ClientError::Refused { status: 403, .. } => ClientError::PermissionDenied { at: self.at.clone() },
             other => other,
         })
     }
@@ -348,26 +362,15 @@ impl Client {
         }
     }
 
-    /// Whether another account listens than the one that we are, who are not root. It answers without reading, and that
-    /// answer may be lost when we write meanwhile.
-    fn is_foreign(&self) -> bool {
-        let ours = rustix::process::geteuid();
-        #[cfg(target_os = "linux")]
-        let theirs = rustix::net::sockopt::socket_peercred(&self.stream).map(|credentials| credentials.uid);
-        #[cfg(not(target_os = "linux"))]
-        let theirs: rustix::io::Result<_> = Ok(ours);
-        !ours.is_root() && theirs.is_ok_and(|theirs| theirs != ours)
-    }
-
     fn failed(&self, error: &io::Error) -> ClientError {
-        let socket = self.socket.clone();
+        let at = self.at.clone();
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::NoAnswer { socket },
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::NoAnswer { at },
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                if self.is_foreign() {
-                    ClientError::PermissionDenied { socket }
+                if self.stream.is_foreign() {
+                    ClientError::PermissionDenied { at }
                 } else {
-                    ClientError::Closed { socket }
+                    ClientError::Closed { at }
                 }
             }
             _ => ClientError::Broken(error.to_string()),

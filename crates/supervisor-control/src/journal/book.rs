@@ -1,18 +1,15 @@
 //! The journal's file: whole lines are appended, a torn one is mended, what is too large is rolled over.
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
-
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use std::io::{self, Seek, SeekFrom, Write};
 
 use super::{Batch, FILE, OLD_FILE, Trouble};
+use crate::os::{self, Folder};
 use crate::wire::{EventDocument, What, wall_clock};
 
 /// The file, and what could not be written into it.
 pub(super) struct Book {
-    folder: OwnedFd,
+    folder: Folder,
     max_size: u64,
     open: Option<Open>,
     missing: Option<Missing>,
@@ -30,7 +27,7 @@ struct Missing {
 
 impl Book {
     /// The journal in this folder. Nothing is touched yet.
-    pub(super) fn new(folder: OwnedFd, max_size: u64, trouble: Trouble) -> Self {
+    pub(super) fn new(folder: Folder, max_size: u64, trouble: Trouble) -> Self {
         Self { folder, max_size, open: None, missing: None, trouble }
     }
 
@@ -60,7 +57,7 @@ impl Book {
             _ => Open::in_folder(&self.folder)?,
         };
         if open.length > 0 && open.length + lines.len() as u64 > self.max_size {
-            rustix::fs::renameat(&self.folder, FILE, &self.folder, OLD_FILE)?;
+            self.folder.rename(FILE, OLD_FILE)?;
             open = Open::in_folder(&self.folder)?;
         }
         if let Err(error) = open.file.write_all(lines) {
@@ -107,36 +104,21 @@ struct Open {
 
 impl Open {
     /// Opens it, following no link, and makes it if it is not there. What a crash has torn is cut off.
-    fn in_folder(folder: &OwnedFd) -> io::Result<Self> {
-        let flags = OFlags::RDWR
-            | OFlags::CREATE
-            | OFlags::APPEND
-            | OFlags::NOFOLLOW
-            | OFlags::NONBLOCK
-            | OFlags::CLOEXEC;
-        let private = Mode::RUSR | Mode::WUSR;
-        let file = File::from(rustix::fs::openat(folder, FILE, flags, private)?);
-        let stat = rustix::fs::fstat(&file)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(io::Error::other("there is something that is no file"));
-        }
-        if stat.st_mode & 0o7777 != private.bits() {
-            rustix::fs::fchmod(&file, private)?;
-        }
-        let there = u64::try_from(stat.st_size).unwrap_or_default();
+    fn in_folder(folder: &Folder) -> io::Result<Self> {
+        let mut file = folder.open_private(FILE)?;
+        let there = file.metadata()?.len();
         let length = whole_lines(&file, there)?;
         if length < there {
             file.set_len(length)?;
         }
+        // Where files are not appended to by themselves, it is written from there on.
+        file.seek(SeekFrom::Start(length))?;
         Ok(Self { file, length })
     }
 
     /// Whether the name still means this file: somebody may have removed it.
-    fn is_still_in(&self, folder: &OwnedFd) -> bool {
-        let ours = rustix::fs::fstat(&self.file);
-        let there = rustix::fs::statat(folder, FILE, AtFlags::SYMLINK_NOFOLLOW);
-        matches!((ours, there), (Ok(ours), Ok(there))
-            if (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino))
+    fn is_still_in(&self, folder: &Folder) -> bool {
+        folder.has(FILE, &self.file)
     }
 }
 
@@ -148,7 +130,7 @@ fn whole_lines(file: &File, length: u64) -> io::Result<u64> {
     while end > 0 {
         let start = end.saturating_sub(STEP);
         buffer.resize(usize::try_from(end - start).unwrap_or_default(), 0);
-        file.read_exact_at(&mut buffer, start)?;
+        os::read_exact_at(file, &mut buffer, start)?;
         if let Some(place) = buffer.iter().rposition(|byte| *byte == b'\n') {
             return Ok(start + place as u64 + 1);
         }
@@ -161,7 +143,6 @@ fn whole_lines(file: &File, length: u64) -> io::Result<u64> {
 mod tests {
     use super::super::Past;
     use super::*;
-    use std::os::fd::AsFd;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
@@ -189,14 +170,14 @@ mod tests {
         /// The numbers of all events that can be read, and how many each `lost` counts.
         fn read(&self) -> Vec<(u64, u64)> {
             let folder = descriptor(&self.folder);
-            let past = Past::read(folder.as_fd()).unwrap();
+            let past = Past::read(&folder).unwrap();
             let lost = |what: &What| if let What::Lost { count, .. } = what { *count } else { 0 };
             past.entries().map(|entry| (entry.document.seq, lost(&entry.document.what))).collect()
         }
     }
 
-    fn descriptor(folder: &tempfile::TempDir) -> OwnedFd {
-        File::open(folder.path()).unwrap().into()
+    fn descriptor(folder: &tempfile::TempDir) -> Folder {
+        Folder::open(folder.path()).unwrap()
     }
 
     fn document(seq: u64) -> EventDocument {
@@ -256,7 +237,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(library.path("victim")).unwrap(), "untouched");
 
         std::fs::remove_file(library.path(FILE)).unwrap();
-        rustix::fs::mkfifoat(&library.book.folder, FILE, Mode::RWXU).unwrap();
+        rustix::fs::mkfifoat(&library.book.folder, FILE, rustix::fs::Mode::RWXU).unwrap();
         library.write(3);
         assert!(library.book.trouble.now().unwrap().contains("3 events"));
 

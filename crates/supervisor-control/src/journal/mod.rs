@@ -20,7 +20,6 @@ mod sparing;
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -30,6 +29,7 @@ use supervisor::{Event, EventKind};
 pub use self::past::{Entry, Past};
 pub use self::reader::Reader;
 pub(crate) use self::reader::{Lines, life, life_of};
+pub use crate::os::Folder;
 
 use self::book::Book;
 use self::reader::Progress;
@@ -81,7 +81,7 @@ impl Journal {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn start(folder: OwnedFd, events: Receiver<Event>, header: &Header) -> io::Result<Self> {
+    pub fn start(folder: Folder, events: Receiver<Event>, header: &Header) -> io::Result<Self> {
         let trouble = Trouble::default();
         let progress = Arc::new(Progress::default());
         let reader = Reader::new(folder.try_clone()?, wall_clock(), Arc::clone(&progress));

@@ -2,13 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::BorrowedFd;
 
 use memchr::memmem;
-use rustix::fs::{FileType, Mode, OFlags};
-use rustix::io::Errno;
 
 use super::{FILE, MAX_SIZE, OLD_FILE};
+use crate::os::Folder;
 use crate::wire::EventDocument;
 
 /// What the journal tells of the past.
@@ -32,7 +30,7 @@ impl Past {
     ///
     /// # Errors
     /// It cannot be read, for want of permission for instance.
-    pub fn read(folder: BorrowedFd<'_>) -> io::Result<Self> {
+    pub fn read(folder: &Folder) -> io::Result<Self> {
         Self::read_end(folder, u64::MAX)
     }
 
@@ -40,7 +38,7 @@ impl Past {
     ///
     /// # Errors
     /// As [`Past::read`].
-    pub fn read_end(folder: BorrowedFd<'_>, limit: u64) -> io::Result<Self> {
+    pub fn read_end(folder: &Folder, limit: u64) -> io::Result<Self> {
         let [old, new] = both(folder)?;
         let content =
             |file: Option<File>, limit| file.map_or_else(|| Ok(Vec::new()), |file| content(file, limit));
@@ -83,32 +81,16 @@ impl<'a> Entry<'a> {
 }
 
 /// The files that there are, the older one first.
-pub(super) fn open_both(folder: BorrowedFd<'_>) -> io::Result<Vec<File>> {
+pub(super) fn open_both(folder: &Folder) -> io::Result<Vec<File>> {
     Ok(both(folder)?.into_iter().flatten().collect())
 }
 
-fn both(folder: BorrowedFd<'_>) -> io::Result<[Option<File>; 2]> {
+fn both(folder: &Folder) -> io::Result<[Option<File>; 2]> {
     // The new one first: should it become the old one meanwhile, it is found twice instead of not at all.
-    let new = open(folder, FILE)?;
-    let old = open(folder, OLD_FILE)?;
-    let old = old.filter(|(_, inode)| new.as_ref().is_none_or(|(_, new)| new != inode));
+    let new = folder.open_to_read(FILE)?;
+    let old = folder.open_to_read(OLD_FILE)?;
+    let old = old.filter(|(_, its)| new.as_ref().is_none_or(|(_, new)| new != its));
     Ok([old, new].map(|file| file.map(|(file, _)| file)))
-}
-
-type Inode = (rustix::fs::Dev, u64);
-
-fn open(folder: BorrowedFd<'_>, name: &str) -> io::Result<Option<(File, Inode)>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let stat = rustix::fs::fstat(&file)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(io::Error::other(format!("{name} is no file")));
-    }
-    Ok(Some((file, (stat.st_dev, stat.st_ino))))
 }
 
 /// The file; of one that is larger than any of ours, or than `limit`, the end.

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Take};
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::past;
+use crate::os::Folder;
 use crate::wire::{EventDocument, What};
 
 /// No line of ours is longer.
@@ -15,7 +15,7 @@ const LONGEST: u64 = 1 << 20;
 /// Reads the journal of a supervisor that runs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    folder: Arc<OwnedFd>,
+    folder: Arc<Folder>,
     began: SystemTime,
     progress: Arc<Progress>,
 }
@@ -36,7 +36,7 @@ impl Progress {
 }
 
 impl Reader {
-    pub(super) fn new(folder: OwnedFd, began: SystemTime, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(folder: Folder, began: SystemTime, progress: Arc<Progress>) -> Self {
         Self { folder: Arc::new(folder), began, progress }
     }
 
@@ -55,7 +55,7 @@ impl Reader {
 
     /// All its lines, as far as there are any now.
     pub(crate) fn lines(&self) -> io::Result<Lines> {
-        let files = past::open_both(self.folder.as_fd())?.into_iter().map(|file| {
+        let files = past::open_both(&self.folder)?.into_iter().map(|file| {
             let length = file.metadata()?.len();
             Ok(BufReader::new(file.take(length)))
         });

@@ -1,15 +1,14 @@
-//! How a server is made.
+//! How a server is made; `local`: at a local socket.
 
-use std::ffi::OsStr;
+#[cfg(unix)]
+mod local;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustix::process::Gid;
 use supervisor::Handle;
 use tokio::sync::oneshot;
 
@@ -19,22 +18,20 @@ use super::health::Health;
 use super::own_log::OwnLog;
 use super::reading::{self, Reading};
 use super::registry::About;
-use super::stream::Listener;
 use super::tcp::{Endpoint, Trouble};
 use super::trace_level::TraceLevel;
 use super::upgrade::{UpgradeRequest, Upgrader};
-use super::{App, Conditions, Limits, Places, Server, Socket, logs, readable, run};
+use super::{App, Conditions, Limits, Places, Server, logs, run};
 use crate::Token;
 use crate::journal::{Reader, life};
-use crate::socket::{BoundSocket, Place};
+use crate::os::{Local, LocalChoices};
 use crate::wire::{UpgradeDocument, wall_clock};
 
 /// How to make a [`Server`].
 #[derive(Clone, Debug)]
 pub struct Builder {
     app: App,
-    replace: bool,
-    readers: Option<Gid>,
+    local: LocalChoices,
     tcp: Vec<Endpoint>,
     token: Option<Token>,
 }
@@ -61,7 +58,7 @@ impl Builder {
             trace_level: TraceLevel::default(),
             own_log: OwnLog::default(),
         };
-        Self { app, replace: false, readers: None, tcp: Vec::new(), token: None }
+        Self { app, local: LocalChoices::default(), tcp: Vec::new(), token: None }
     }
 
     /// The registry that the supervisor was started with, to be shown. Default: none.
@@ -157,22 +154,6 @@ impl Builder {
         self
     }
 
-    /// Whether to replace a socket that stands there already, without asking whether somebody listens. Only for
-    /// those who hold a lock that says that nobody does. Default: no.
-    #[must_use]
-    pub fn replace_socket(mut self, replace: bool) -> Self {
-        self.replace = replace;
-        self
-    }
-
-    /// The id of a group whose members may read everything and change nothing: the socket gets that group and the mode
-    /// 0660. Default: none.
-    #[must_use]
-    pub fn readers(mut self, group: u32) -> Self {
-        self.readers = Some(Gid::from_raw(group));
-        self
-    }
-
     /// Listens by TCP too, on these addresses, for whoever presents the token. One that is taken is tried again, after 1 s
     /// and then ever more seldom, up to every 30 s; until then it is a condition in the status. Default: on none.
     ///
@@ -193,72 +174,20 @@ impl Builder {
         self
     }
 
-    /// Listens at `path`, whose folder must exist and should be private, however long it is.
-    ///
-    /// # Errors
-    /// There is something already, the folder cannot be written, or the system has no descriptors or threads left.
-    pub fn bind(self, path: &Path) -> io::Result<Server> {
-        self.bind_at(Place::at(path)?)
-    }
-
-    /// Listens at `name` in the folder that the descriptor stands for, wherever that may be by now.
-    ///
-    /// # Errors
-    /// As [`Builder::bind`]; and elsewhere than on Linux, where a socket can be bound by a path only.
-    pub fn bind_in(self, folder: OwnedFd, name: impl AsRef<OsStr>) -> io::Result<Server> {
-        self.bind_at(Place::within(folder, name.as_ref())?)
-    }
-
-    /// Goes on with a socket that another server has [handed over](Server::hand_over), which is called `name` in the folder
-    /// that the descriptor stands for. If somebody has removed it, another one is made.
-    ///
-    /// # Errors
-    /// As [`Builder::bind_in`].
-    pub fn resume_in(
-        self,
-        folder: OwnedFd,
-        name: impl AsRef<OsStr>,
-        listener: UnixListener,
-    ) -> io::Result<Server> {
-        let place = Place::within(folder, name.as_ref())?;
-        match place.resume() {
-            Ok(bound) => self.start(Some((listener, Some(bound)))),
-            Err(place) => self.bind_at(place),
-        }
-    }
-
-    /// Listens on a socket that somebody else has bound and will remove.
-    ///
-    /// # Errors
-    /// The system has no descriptors or threads left.
-    pub fn serve(self, listener: UnixListener) -> io::Result<Server> {
-        self.start(Some((listener, None)))
-    }
-
     /// Listens on no socket, but only [by TCP](Builder::tcp).
     ///
     /// # Errors
     /// The system has no descriptors or threads left.
     pub fn serve_tcp(self) -> io::Result<Server> {
-        self.start(None)
+        self.start(|_| Ok(None))
     }
 
-    fn bind_at(self, place: Place) -> io::Result<Server> {
-        if self.replace {
-            place.clear()?;
-        }
-        let (listener, bound) = place.bind(self.readers)?;
-        self.start(Some((listener, Some(bound))))
-    }
-
-    fn start(mut self, socket: Option<(UnixListener, Option<BoundSocket>)>) -> io::Result<Server> {
+    /// `local`: makes the local socket, within the runtime.
+    fn start(mut self, local: impl FnOnce(LocalChoices) -> io::Result<Option<Local>>) -> io::Result<Server> {
         let runtime = reading::runtime()?;
-        let socket = match socket {
-            Some((listener, bound)) => {
-                let _context = runtime.enter();
-                Some(Socket { listener: readable(Listener::Unix(listener))?, bound })
-            }
-            None => None,
+        let local = {
+            let _context = runtime.enter();
+            local(self.local)?
         };
         let life = life(self.app.began.unwrap_or_else(wall_clock));
         let streams = self.app.limits.streams;
@@ -271,7 +200,7 @@ impl Builder {
             self.app.conditions.0.push(Arc::new(move || trouble.now()));
         }
         let tcp = self.token.map(|token| (tcp, token));
-        let places = Places { socket, readers: self.readers, tcp };
+        let places = Places { local, tcp };
         let app = self.app;
         let (stop, stopped) = oneshot::channel();
         #[expect(clippy::disallowed_methods, reason = "the control thread must not hold up the host")]

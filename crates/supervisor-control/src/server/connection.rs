@@ -35,10 +35,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::time::{Instant, sleep, sleep_until};
 
 pub(super) use self::activity::Activity;
-use self::watched::{HangUp, Watched};
+use self::watched::Watched;
 use super::gate::{Gate, HELD_BACK, Refusal};
 use super::peer::{Access, Peer};
-use super::stream::Stream;
+use crate::os::{HangUp, Stream};
 
 /// The largest head of a request, in bytes.
 const HEAD_SIZE: usize = 16 * 1024;

@@ -13,8 +13,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use hyper_util::server::graceful::GracefulShutdown;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, spawn_local, yield_now};
 
@@ -22,9 +20,9 @@ use super::Limits;
 use super::connection::{self, Activity, Desk};
 use super::gate::{Gate, Lock};
 use super::paced::Paced;
-use super::peer::{Access, Accounts, Peer};
+use super::peer::{Access, Peer};
 use super::problem::Problem;
-use super::stream::{Listener, Stream};
+use crate::os::{Accounts, Incoming, Stream};
 
 /// How long to wait after an accept that failed, the first time and at most.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -71,10 +69,10 @@ impl Connections {
     }
 
     /// Takes in whoever is allowed to connect.
-    pub(super) async fn accept(&self, listener: &AsyncFd<Listener>) -> Infallible {
+    pub(super) async fn accept(&self, incoming: &Incoming) -> Infallible {
         let mut pause = ACCEPT_PAUSE.0;
         loop {
-            match next(listener).await {
+            match incoming.next().await {
                 Ok(stream) => {
                     pause = ACCEPT_PAUSE.0;
                     self.take_in(stream);
@@ -157,48 +155,20 @@ impl Guard {
     /// # Errors
     /// Whoever it is may not be there.
     fn admit(&self, stream: &Stream) -> io::Result<(Peer, Gate)> {
-        match (self, stream) {
-            (Self::Accounts(accounts), Stream::Unix(stream)) => {
+        match (self, stream.tcp_peer()) {
+            (Self::Accounts(accounts), None) => {
                 accounts.admit(stream).map(|(peer, access)| (peer, Gate::Known(access)))
             }
-            (Self::Token(lock), Stream::Tcp(stream)) => {
-                Ok((Peer::at(stream.peer_addr()?), Gate::Token(Rc::clone(lock))))
-            }
+            (Self::Token(lock), Some(address)) => Ok((Peer::at(address?), Gate::Token(Rc::clone(lock)))),
             _ => Err(ErrorKind::Unsupported.into()),
         }
     }
 }
 
-/// The next connection of those who wait in the queue, once somebody does.
-///
-/// # Errors
-/// Somebody waits and cannot be taken in.
-async fn next(listener: &AsyncFd<Listener>) -> io::Result<Stream> {
-    loop {
-        let mut ready = listener.readable().await?;
-        match listener.get_ref().accept() {
-            Ok(stream) => return Ok(stream),
-            // Linux looks for a descriptor first and for somebody in the queue second: for want of one it fails though
-            // nobody waits.
-            Err(error) if error.kind() != ErrorKind::WouldBlock && is_awaited(listener.get_ref()) => {
-                return Err(error);
-            }
-            Err(_) => ready.clear_ready(),
-        }
-    }
-}
-
-/// Whether somebody is in the queue.
-fn is_awaited(listener: &Listener) -> bool {
-    let mut polled = [PollFd::new(listener, PollFlags::IN)];
-    // What cannot be told is taken for a yes: then the failure is told, and the next try waits.
-    poll(&mut polled, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
-}
-
 /// Answers without reading what was asked, and closes.
 fn refuse(stream: &Stream, problem: Problem) {
     // It fits into the empty buffer of a new connection; if the peer is gone already, nobody misses it.
-    let _ = rustix::net::send(stream, &problem.unasked(), rustix::net::SendFlags::NOSIGNAL);
+    let _ = stream.send_at_once(&problem.unasked());
 }
 
 impl Open {

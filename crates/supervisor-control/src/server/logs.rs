@@ -23,6 +23,7 @@ use super::App;
 use super::extract::{LogQuery, Name, Which};
 use super::problem::{Problem, json};
 use super::routes::endless;
+use crate::os::FileId;
 use crate::wire::LineDocument;
 
 /// So many lines are told at most.
@@ -37,10 +38,10 @@ struct Log {
     stream: Option<&'static str>,
 }
 
-/// A place in a log: the file, by its inode, and how much of it was told. Written `1f3a-4096`.
+/// A place in a log: the file, by what it is known whatever its name, and how much of it was told. Written `1f3a-4096`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
-    inode: u64,
+    file: FileId,
     offset: u64,
 }
 
@@ -122,8 +123,8 @@ impl FromStr for Mark {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (inode, offset) = text.split_once('-').ok_or(())?;
-        let inode = u64::from_str_radix(inode, 16).map_err(drop)?;
-        Ok(Self { inode, offset: offset.parse().map_err(drop)? })
+        let (file, offset) = text.split_once('-').ok_or(())?;
+        let file = FileId::from_str_radix(file, 16).map_err(drop)?;
+        Ok(Self { file, offset: offset.parse().map_err(drop)? })
     }
 }

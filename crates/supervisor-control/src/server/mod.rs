@@ -1,8 +1,8 @@
-//! The server: one thread, a socket, perhaps ports, few connections.
+//! The server: one thread, a socket, perhaps ports, few connections. Where there are no local sockets, ports alone.
 //!
 //! - `builder`: how it is made; `tcp`: ports, which may be taken
 //! - `connections`: who may connect, how many, and how they end; `peer`: who is there
-//! - `connection`: one connection and its time limits; `stream`: of which kind it is
+//! - `connection`: one connection and its time limits
 //! - `gate`: whether a request is answered
 //! - `routes`: what can be asked for; `document`: the same for programs
 //! - `detail`: one component from all sides
@@ -38,7 +38,6 @@ mod reading;
 mod registry;
 mod resume;
 mod routes;
-mod stream;
 mod tcp;
 mod trace_level;
 mod upgrade;
@@ -46,9 +45,10 @@ mod upgrade;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
+#[cfg(unix)]
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
+#[cfg(unix)]
 use std::path::Path;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -57,10 +57,7 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use rustix::process::Gid;
 use supervisor::Handle;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
@@ -73,16 +70,15 @@ use self::feed::Feed;
 use self::gate::Lock;
 use self::health::Health;
 use self::own_log::OwnLog;
-use self::peer::Accounts;
+pub(crate) use self::peer::{Access, Peer};
 use self::reading::Reading;
-use self::stream::Listener;
 use self::tcp::{Endpoint, Open, Trouble};
 use self::trace_level::TraceLevel;
 pub use self::upgrade::UpgradeRequest;
 use self::upgrade::Upgrader;
 use crate::Token;
 use crate::journal::Reader;
-use crate::socket::BoundSocket;
+use crate::os::{Local, LocalListener};
 use crate::wire::UpgradeDocument;
 
 /// Answers whoever wants to know of or control a supervisor, on a Unix socket and by TCP, in a thread of its own named
@@ -101,7 +97,7 @@ pub struct Server {
 #[derive(Debug, Default)]
 pub struct HandedOver {
     /// The local socket; `None`: it had none, or had broken off before.
-    pub socket: Option<UnixListener>,
+    pub socket: Option<LocalListener>,
     /// The ports.
     pub tcp: Vec<TcpListener>,
 }
@@ -194,6 +190,7 @@ impl Server {
     ///
     /// # Errors
     /// As [`Builder::bind`].
+    #[cfg(unix)]
     pub fn new(handle: Handle, path: &Path) -> io::Result<Self> {
         Self::builder(handle).bind(path)
     }
@@ -242,18 +239,9 @@ impl fmt::Debug for Server {
 
 /// Where the server listens.
 struct Places {
-    socket: Option<Socket>,
-    /// The group whose members may read, on the socket.
-    readers: Option<Gid>,
+    local: Option<Local>,
     /// The ports, what stands in the way of each, and the token for all of them.
     tcp: Option<(Vec<(Endpoint, Trouble)>, Token)>,
-}
-
-/// A local socket.
-struct Socket {
-    listener: AsyncFd<Listener>,
-    /// The file, where it is to be removed at the end.
-    bound: Option<BoundSocket>,
 }
 
 /// The control thread: takes connections in until it is told to stop, and then ends those that are there. Gives what it
@@ -268,9 +256,11 @@ fn run(runtime: Runtime, places: Places, stopped: oneshot::Receiver<Farewell>, a
 async fn serve(places: Places, stopped: oneshot::Receiver<Farewell>, app: App) -> HandedOver {
     let (feed, limits) = (Arc::clone(&app.feed), app.limits);
     let router = routes::router(app);
-    let (socket, bound) = places.socket.map_or((None, None), |socket| (Some(socket.listener), socket.bound));
-    let accounts = Guard::Accounts(Accounts::allowed(places.readers));
-    let on_socket = Connections::new(limits, router.clone(), accounts);
+    let on_socket = places.local.map(|local| {
+        let connections = Connections::new(limits, router.clone(), Guard::Accounts(local.accounts()));
+        (local, connections)
+    });
+    let (local, on_socket) = on_socket.unzip();
     let by_tcp = places.tcp.map(|(endpoints, token)| {
         (endpoints, Connections::new(limits, router, Guard::Token(Rc::new(Lock::new(token)))))
     });
@@ -278,7 +268,9 @@ async fn serve(places: Places, stopped: oneshot::Receiver<Farewell>, app: App) -
     let open = Open::default();
     let farewell = {
         let mut accepting: Vec<Pin<Box<dyn Future<Output = Infallible> + '_>>> = Vec::new();
-        accepting.extend(socket.iter().map(|listener| Box::pin(on_socket.accept(listener)) as _));
+        if let (Some(local), Some(connections)) = (&local, &on_socket) {
+            accepting.push(Box::pin(connections.accept(local.incoming())));
+        }
         if let (Some(endpoints), Some(connections)) = (endpoints, &by_tcp) {
             let endpoints = endpoints.into_iter();
             accepting
@@ -288,21 +280,17 @@ async fn serve(places: Places, stopped: oneshot::Receiver<Farewell>, app: App) -
     };
     let Farewell { limit, successor } = farewell;
     let handed_over = if let Some(version) = successor {
-        bound.into_iter().for_each(BoundSocket::leave);
         // Not before nobody is taken in any more: whoever hears it connects again, and must not come to us.
         feed.end_for(&version);
-        let socket = socket.map(AsyncFd::into_inner).and_then(|listener| match listener {
-            Listener::Unix(listener) => Some(listener),
-            Listener::Tcp(_) => None,
-        });
-        HandedOver { socket, tcp: open.into_listeners() }
+        HandedOver { socket: local.and_then(Local::leave), tcp: open.into_listeners() }
     } else {
-        drop((bound, socket, open));
+        drop((local, open));
         HandedOver::default()
     };
     // Both at the same time, so that neither takes from the time of the other.
-    let mut finishing: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![Box::pin(on_socket.finish(limit))];
-    finishing.extend(by_tcp.map(|connections| Box::pin(connections.finish(limit)) as _));
+    let mut finishing: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
+    let connections = on_socket.into_iter().chain(by_tcp);
+    finishing.extend(connections.map(|connections| Box::pin(connections.finish(limit)) as _));
     poll_fn(|context| {
         finishing.retain_mut(|finishing| finishing.as_mut().poll(context).is_pending());
         if finishing.is_empty() { Poll::Ready(()) } else { Poll::Pending }
@@ -329,11 +317,4 @@ async fn until_told(
         Poll::Pending
     })
     .await
-}
-
-/// A listener that tells when somebody comes. Only within the runtime.
-fn readable(listener: Listener) -> io::Result<AsyncFd<Listener>> {
-    listener.set_nonblocking()?;
-    #[expect(deprecated, reason = "sound for what owns its descriptor, as here; what replaces it is unsafe")]
-    AsyncFd::with_interest(listener, Interest::READABLE)
 }

@@ -21,9 +21,9 @@ use super::problem::{Problem, json};
 use super::resume;
 use super::{App, document, health, journal, logs, registry};
 use crate::wire::{
-    ApplyOrderDocument, ComponentsAnswer, NothingDocument, OutcomeDocument, PlanOrderDocument,
-    ShutdownDocument, StatusAnswer, SupervisorDocument, TraceLevelDocument, UpgradeOrderDocument, rfc3339,
-    wall_clock,
+    ApplyOrderDocument, ComponentDocument, ComponentsAnswer, NothingDocument, OutcomeDocument,
+    PlanOrderDocument, ShutdownDocument, StatusAnswer, SupervisorDocument, TraceLevelDocument,
+    UpgradeOrderDocument, rfc3339, started, wall_clock,
 };
 
 /// Every path, each of which is in `docs/openapi.json` too.
@@ -143,32 +143,34 @@ async fn component(
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
     let targets = Targets::Named(vec![name.clone()]);
-    let count = app.handle.meant_by(&targets)?.len();
-    if count != 1 {
-        let detail = format!("{name:?} means {count} components; ask for /v1/components?id=NAME");
+    let meant = app.handle.meant_by(&targets)?;
+    let [id] = meant.as_slice() else {
+        let detail = format!("{name:?} means {} components; ask for /v1/components?id=NAME", meant.len());
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
-    }
-    let (code, status) = state(&app, peer, Awaited { targets: Some(targets), ..awaited }).await?;
-    let answer = ComponentsAnswer { status: &status, now: wall_clock() };
-    match answer.documents().next() {
-        Some(only) => Ok(json(code, &only)),
-        None => Err(RequestError::Ended.into()),
-    }
+    };
+    let code = awaited_code(&app, peer, targets, &awaited).await?;
+    let (component, uptime) = app.handle.component(id)?;
+    Ok(json(code, &ComponentDocument::new(&component, started(wall_clock(), uptime))))
 }
 
 /// The state that is asked for, when what is waited for is so, or can no longer be waited for.
 async fn state(app: &App, peer: Peer, awaited: Awaited) -> Result<(StatusCode, Status), Problem> {
-    let Awaited { targets, until, timeout } = awaited;
-    let targets = targets.unwrap_or(Targets::All);
-    let mut code = StatusCode::OK;
-    if let Some(until) = until {
-        let request = Request::Wait { targets: targets.clone(), until };
-        let patience = timeout.map_or(Patience::Forever, Patience::For);
-        if wait(app, request, peer, patience).await?.is_none() {
-            code = StatusCode::ACCEPTED;
-        }
-    }
+    let targets = awaited.targets.clone().unwrap_or(Targets::All);
+    let code = awaited_code(app, peer, targets.clone(), &awaited).await?;
     Ok((code, app.handle.status_of(targets)?))
+}
+
+/// What the answer says of what is waited for: once it is so, or has not become so in time.
+async fn awaited_code(
+    app: &App,
+    peer: Peer,
+    targets: Targets,
+    awaited: &Awaited,
+) -> Result<StatusCode, Problem> {
+    let Some(until) = awaited.until else { return Ok(StatusCode::OK) };
+    let patience = awaited.timeout.map_or(Patience::Forever, Patience::For);
+    let came = wait(app, Request::Wait { targets, until }, peer, patience).await?.is_some();
+    Ok(if came { StatusCode::OK } else { StatusCode::ACCEPTED })
 }
 
 /// All that happens from now on, or after the last that somebody has. The answer is under way until the supervisor ends, or

@@ -8,11 +8,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
-
 use super::connections::Connections;
-use super::readable;
-use super::stream::Listener;
+use crate::os::{Incoming, Listener};
 
 /// How long to wait before a port that could not be had is tried again, the first time and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -28,17 +25,13 @@ pub(super) enum Endpoint {
 
 /// The ports that are listened on.
 #[derive(Default)]
-pub(super) struct Open(RefCell<Vec<Rc<AsyncFd<Listener>>>>);
+pub(super) struct Open(RefCell<Vec<Rc<Incoming>>>);
 
 impl Open {
     /// They, for another server, once nobody is taken in any more.
     pub(super) fn into_listeners(self) -> Vec<TcpListener> {
         let open = self.0.into_inner().into_iter();
-        let listener = |open| match Rc::into_inner(open).map(AsyncFd::into_inner)? {
-            Listener::Tcp(listener) => Some(listener),
-            Listener::Unix(_) => None,
-        };
-        open.filter_map(listener).collect()
+        open.filter_map(|open| Rc::into_inner(open)?.into_tcp()).collect()
     }
 }
 
@@ -67,12 +60,12 @@ impl Endpoint {
     }
 
     /// `None`: the machine has no such address, and nobody misses it.
-    async fn listen(self, trouble: &Trouble) -> Option<AsyncFd<Listener>> {
+    async fn listen(self, trouble: &Trouble) -> Option<Incoming> {
         let mut pause = PAUSE.0;
         let (address, mut result) = match self {
             Self::Listener(listener) => {
                 let address = listener.local_addr().ok();
-                (address, listener.try_clone().and_then(|listener| readable(Listener::Tcp(listener))))
+                (address, listener.try_clone().and_then(|listener| Incoming::new(Listener::Tcp(listener))))
             }
             Self::Address(address) => (Some(address), bind(address)),
         };
@@ -104,6 +97,6 @@ impl Endpoint {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<AsyncFd<Listener>> {
-    readable(Listener::Tcp(TcpListener::bind(address)?))
+fn bind(address: SocketAddr) -> io::Result<Incoming> {
+    Incoming::new(Listener::Tcp(TcpListener::bind(address)?))
 }

@@ -7,7 +7,7 @@ use supervisor::{
     ComponentStatus, Detail, LineForm, LogSettings, Output, PastRun, ProcessSpec, ProcessStatus, Stderr,
 };
 
-use super::{ComponentDocument, LastExit, rfc3339};
+use super::{ComponentDocument, LastExit, rfc3339, started};
 
 /// The answer to `GET /v1/components/{id}/detail`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ impl DetailDocument {
     #[must_use]
     pub fn new(detail: &Detail, now: SystemTime) -> Self {
         let Detail { spec, .. } = detail;
-        let started = now.checked_sub(detail.uptime).unwrap_or(SystemTime::UNIX_EPOCH);
+        let started = started(now, detail.uptime);
         let depends_on = detail.depends_on.iter().map(|(condition, needed)| RelatedDocument {
             condition: Some(condition.to_string()),
             ..RelatedDocument::new(needed)

@@ -1,8 +1,6 @@
 //! Following events, and what the journal makes of them.
 
-use std::os::fd::AsFd;
-
-use supervisor_control::journal::{Header, Journal, Past};
+use supervisor_control::journal::{Folder, Header, Journal, Past};
 use supervisor_control::wire::{EventDocument, What};
 use supervisor_control::{Action, ClientError, Server, Wait};
 
@@ -122,15 +120,15 @@ fn the_journal_tells_a_life_from_its_beginning_to_its_end_and_goes_on_with_the_n
         let events = builder.subscribe();
         let supervisor = builder.start().unwrap();
         let header = Header { version: "1.2.3".into(), registry: Some("/r.xml".into()), upgrade: None };
-        let descriptor = std::fs::File::open(folder.path()).unwrap().into();
-        let journal = Journal::start(descriptor, events, &header).unwrap();
+        let opened = Folder::open(folder.path()).unwrap();
+        let journal = Journal::start(opened, events, &header).unwrap();
         let handle = supervisor.handle();
         handle.start("a").unwrap().wait().unwrap();
         handle.shutdown().unwrap();
         supervisor.wait().unwrap();
         journal.finish(SOON);
     }
-    let past = Past::read(std::fs::File::open(folder.path()).unwrap().as_fd()).unwrap();
+    let past = Past::read(&Folder::open(folder.path()).unwrap()).unwrap();
     let documents: Vec<_> = past.entries().map(|entry| entry.document).collect();
     let begins: Vec<_> = (0..documents.len()).filter(|place| documents[*place].seq == 0).collect();
     assert_eq!(begins.len(), 2);

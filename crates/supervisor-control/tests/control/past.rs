@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use supervisor::{LineForm, LogSettings, Output, ProcessSpec, Stderr, Supervisor};
-use supervisor_control::journal::{Header, Journal};
+use supervisor_control::journal::{Folder, Header, Journal};
 use supervisor_control::{Action, Client, Server, Wait};
 
 use crate::common::{Connection, Running, SOON, get, shell, steady};
@@ -23,7 +23,7 @@ impl Recorded {
         let events = builder.subscribe();
         let supervisor = builder.start().unwrap();
         let header = Header { version: "1".into(), ..Header::default() };
-        let journal = Journal::start(std::fs::File::open(folder).unwrap().into(), events, &header).unwrap();
+        let journal = Journal::start(Folder::open(folder).unwrap(), events, &header).unwrap();
         let place = tempfile::tempdir().unwrap();
         let server = Server::builder(supervisor.handle())
             .journal(journal.reader())

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Instant;
 
-use supervisor_control::{Limits, Server, Token};
+use supervisor_control::{Action, Address, Client, ClientError, Limits, Server, Token, Wait};
 
 use crate::common::{Answer, Connection, Running, SOON, get, steady};
 
@@ -72,6 +72,49 @@ fn with_the_token_everything_can_be_done_by_tcp_and_without_it_nothing() {
         }
     }
     assert_eq!(control.running.client().status(&[]).unwrap().components[0].pid, before);
+}
+
+#[test]
+fn the_client_does_by_tcp_what_it_does_on_the_socket() {
+    let control = steady_by_tcp();
+    let client = Client::connect_tcp(control.address, control.token.clone()).unwrap();
+    assert_eq!(client.address(), &Address::Tcp(control.address));
+    assert_eq!(client.supervisor_pid(), None, "nothing but the answer says who it is");
+    let mut followed = client.connect_again().unwrap().follow().unwrap();
+    let outcome = client.act(Action::Restart, Some(&["ps".to_owned()]), Wait::Forever).unwrap();
+    assert!(outcome.is_success());
+    assert!(followed.next().unwrap().unwrap().contains("restart"), "what has happened is followed");
+    assert_eq!(client.status(&[]).unwrap().components[0].state, "up");
+    let unknown = client.act(Action::Stop, Some(&["psi".to_owned()]), Wait::Forever).unwrap_err();
+    assert!(matches!(unknown, ClientError::Refused { status: 404, .. }), "{unknown:?}");
+}
+
+#[test]
+fn the_client_is_told_by_tcp_that_its_token_is_wrong_and_that_nobody_listens() {
+    let control = steady_by_tcp();
+    let stranger = Client::connect_tcp(control.address, Token::random().unwrap()).unwrap();
+    let error = stranger.status(&[]).unwrap_err();
+    assert!(matches!(&error, ClientError::Refused { status: 401, .. }), "{error:?}");
+    assert!(!format!("{stranger:?} {error:?}").contains(control.token.as_str()));
+
+    let ByTcp { running, address, token, .. } = control;
+    drop(running);
+    let error = Client::connect_tcp(address, token).unwrap_err();
+    assert!(
+        matches!(&error, ClientError::NotRunning { at: Address::Tcp(at) } if *at == address),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
+
+#[test]
+fn the_client_waits_by_tcp_no_longer_than_it_is_told() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let client = Client::connect_tcp(silent.local_addr().unwrap(), Token::random().unwrap()).unwrap();
+    let began = Instant::now();
+    let error = client.status_within(&[], std::time::Duration::ZERO).unwrap_err();
+    assert!(matches!(error, ClientError::NoAnswer { .. }), "{error:?}");
+    assert!(began.elapsed() < SOON / 2);
 }
 
 #[test]

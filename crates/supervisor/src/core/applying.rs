@@ -90,7 +90,6 @@ impl Core {
         self.carry_out(request, touched, |core, request, key| {
             if begun.contains(&key) { core.want_anew(request, key) } else { core.let_go(request, key) }
         });
-        self.forget_old_order();
         // It may mean something for anybody.
         self.changed.extend(self.components.keys());
         begun
@@ -175,7 +174,8 @@ impl Core {
         self.to_remember.remove(&key);
         self.changed.remove(&key);
         // What restarts the budget has allowed stood in its record, which goes with it.
-        let heir = self.components.keys().next().filter(|_| self.rules.remembers && self.budget.is_some());
+        let counts = self.budget.as_ref().is_some_and(|budget| budget.full_at() > self.now);
+        let heir = self.components.keys().next().filter(|_| self.rules.remembers && counts);
         self.to_remember.extend(heir);
         self.actions.push(Action::Dismiss { key });
         self.actions.push(Action::Lineup);

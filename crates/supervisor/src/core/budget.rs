@@ -82,9 +82,10 @@ impl Budget {
         self.full_at
     }
 
-    /// Goes on where an earlier supervisor left off.
-    pub(super) fn go_on(&mut self, full_at: Duration) {
-        self.full_at = self.full_at.max(full_at);
+    /// Goes on where an earlier supervisor left off, whose budget may have been another one: with no more tokens missing than this one
+    /// has.
+    pub(super) fn go_on(&mut self, full_at: Duration, now: Duration) {
+        self.full_at = self.full_at.max(full_at.min(now.saturating_add(self.whole)));
     }
 
     /// Whether this one waits for a token.

@@ -87,7 +87,8 @@ impl Core {
             let launching = self.launch.take_called();
             let changed = std::mem::take(&mut self.changed);
             if changed.is_empty() && halting.is_empty() && launching.is_empty() {
-                return;
+                // Not before: in the middle of a change, those that will stop by it have not joined yet.
+                return self.forget_old_order();
             }
             for key in halting.into_iter().rev().chain(launching) {
                 self.take_turn(key);
@@ -100,9 +101,6 @@ impl Core {
 
     /// Everything that may follow from a change of this component.
     fn consider(&mut self, key: u32) {
-        if !self.has(key) {
-            return;
-        }
         self.answer_waits(key);
         self.note_for_trial(key);
         if !self.component(key).is_busy() {

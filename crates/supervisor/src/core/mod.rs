@@ -251,6 +251,11 @@ impl Core {
         leaving.map(|component| (component.key(), &component.spec))
     }
 
+    /// What holds for all of them together.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Whether there is a component of this key.
     pub(crate) fn has(&self, key: u32) -> bool {
         self.components.contains_key(&key)
@@ -295,7 +300,7 @@ impl Core {
 
     fn recall(&mut self, key: u32, memory: Memory, found: Found) {
         if let Some(budget) = &mut self.budget {
-            budget.go_on(memory.budget_full_at());
+            budget.go_on(memory.budget_full_at(), self.now);
         }
         let is_to_end = self.transition(key, |component, context| component.recall(memory, found, context));
         self.recalled.insert(key, is_to_end);
@@ -432,3 +437,6 @@ impl Core {
 fn of_key(components: &mut BTreeMap<u32, Component>, key: u32) -> &mut Component {
     components.get_mut(&key).expect("a key is of a component")
 }
+
+#[cfg(test)]
+mod tests;

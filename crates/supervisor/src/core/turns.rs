@@ -54,7 +54,6 @@ impl Core {
         if let Some(turn) = self.component_mut(key).halting.take() {
             self.changed.insert(key);
             self.halt.leave(turn);
-            self.forget_old_order();
         }
     }
 

@@ -29,7 +29,7 @@ use crate::request::{Dependants, Outcome, Request, RequestError, Targets, Until}
 use crate::run::RunId;
 use crate::signal::Signal;
 use crate::spec::{ComponentId, ProcessSpec};
-use crate::status::{Detail, Status, Usage};
+use crate::status::{ComponentStatus, Detail, Status, Usage};
 
 /// Something for the driver to do.
 pub(super) enum Command {
@@ -56,9 +56,10 @@ pub(super) enum Command {
         keys: Vec<u32>,
         answer: Sender<Vec<ProcessSpec>>,
     },
+    /// `None`: there is no such component any more.
     Detail {
         key: u32,
-        answer: Sender<Known>,
+        answer: Sender<Option<Known>>,
     },
     Subscribe {
         answer: Sender<(u64, Receiver<Event>)>,
@@ -341,20 +342,53 @@ impl Handle {
         self.call(|answer| Command::Specs { keys, answer })
     }
 
-    /// One component from all sides. Its processes are looked at in the calling thread.
+    /// What is true of one component now, and how long the supervisor has been running, from which its times count. What its
+    /// processes use is measured in the calling thread. If that was asked a moment ago, and nothing has happened since, the
+    /// supervisor's thread is not woken up for it.
     ///
     /// # Errors
     /// [`RequestError`] if there is no component of this id or the supervisor has ended.
+    pub fn component(&self, id: &ComponentId) -> Result<(ComponentStatus, Duration), RequestError> {
+        self.seen(id, |(known, _), age| {
+            let mut component = known.component.clone().after(age);
+            component.usage = component.pid.and_then(|pid| Meter::default().usages(&[pid]).pop().flatten());
+            (component.usage, (component, known.uptime.saturating_add(age)))
+        })
+    }
+
+    /// One component from all sides, likewise.
+    ///
+    /// # Errors
+    /// As [`Handle::component`].
     pub fn detail(&self, id: &ComponentId) -> Result<Detail, RequestError> {
+        self.seen(id, |(known, group), age| {
+            let mut detail = known.clone().after(age);
+            if let Some(pid) = detail.component.pid {
+                (detail.component.usage, detail.processes) = os::processes(pid, group.as_deref());
+            }
+            (detail.component.usage, detail)
+        })
+    }
+
+    /// What the driver knows of a component, as it is after some time in which nothing has happened, with what can be `seen` of
+    /// its processes: at first what they use, if they live.
+    fn seen<T>(
+        &self,
+        id: &ComponentId,
+        seen: impl Fn(&Known, Duration) -> (Option<Usage>, T),
+    ) -> Result<T, RequestError> {
         let key = self.names.now().key(id)?;
-        if let Some(detail) = self.recent.known(key).map(looked_at) {
+        if let Some((known, age)) = self.recent.known(key) {
+            let (usage, seen) = seen(&known, age);
             // What was answered before is not true of one that has ended in this moment.
-            if detail.component.pid.is_none() || detail.component.usage.is_some() {
-                return Ok(detail);
+            if known.0.component.pid.is_none() || usage.is_some() {
+                return Ok(seen);
             }
         }
-        let known = self.recent.ask(key, || self.call(|answer| Command::Detail { key, answer }))?;
-        Ok(looked_at(known))
+        let known = self
+            .recent
+            .ask(key, || self.call(|answer| Command::Detail { key, answer })?.ok_or(RequestError::Changed))?;
+        Ok(seen(&known, Duration::ZERO).1)
     }
 
     /// How long a shutdown may take that begins now, or goes on, if each component takes all the time that it can get: for
@@ -466,14 +500,6 @@ impl Handle {
         let submitted = self.submit(request, "the host", move |outcome| drop(sender.send(outcome)))?;
         Ok(Pending { receiver, submitted })
     }
-}
-
-/// With what the operating system tells of its processes.
-fn looked_at((mut detail, group): Known) -> Detail {
-    if let Some(pid) = detail.component.pid {
-        (detail.component.usage, detail.processes) = os::processes(pid, group.as_deref());
-    }
-    detail
 }
 
 impl fmt::Debug for Handle {

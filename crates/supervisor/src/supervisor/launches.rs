@@ -297,8 +297,8 @@ impl fmt::Display for Named {
     }
 }
 
-#[cfg(test)]
 #[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::super::handle::command_queue;
     use super::*;

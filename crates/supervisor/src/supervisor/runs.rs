@@ -369,6 +369,6 @@ impl Drop for Runs {
     }
 }
 
-#[cfg(test)]
 #[cfg(unix)]
+#[cfg(test)]
 mod tests;

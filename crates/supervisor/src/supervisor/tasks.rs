@@ -384,6 +384,6 @@ fn key_of(serial: u64) -> usize {
     FIRST_KEY | serial as usize
 }
 
-#[cfg(test)]
 #[cfg(unix)]
+#[cfg(test)]
 mod tests;

@@ -254,6 +254,6 @@ fn read_ready(pipe: &ReadEnd) -> Option<bool> {
     }
 }
 
-#[cfg(test)]
 #[cfg(unix)]
+#[cfg(test)]
 mod tests;

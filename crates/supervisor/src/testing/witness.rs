@@ -35,8 +35,12 @@ pub(super) struct Witness {
     restarts: VecDeque<Duration>,
     /// The tasks that are under way.
     tasks: BTreeSet<TaskId>,
-    /// What was written down last of each component.
+    /// What was written down last of each component, without the budget.
     remembered: BTreeMap<u32, Memory>,
+    /// When the budget would be full again, by what was written down last of each component.
+    full_at: BTreeMap<u32, Duration>,
+    /// A component is no more since this step, and nobody has taken over yet what its record said of the budget.
+    has_no_heir: bool,
 }
 
 impl Witness {
@@ -52,6 +56,8 @@ impl Witness {
             restarts: VecDeque::new(),
             tasks: BTreeSet::new(),
             remembered: BTreeMap::new(),
+            full_at: BTreeMap::new(),
+            has_no_heir: false,
             asks: BTreeMap::new(),
             accepted: HashSet::new(),
             answered: HashSet::new(),
@@ -158,12 +164,13 @@ impl Witness {
         if forgetful {
             // Only whoever was answered may rely on it.
             for request in self.accepted.difference(&self.answered) {
-                if let Some(Ask::Stop { keys, .. }) = self.asks.get(request) {
-                    for key in keys {
-                        if let Some(book) = self.books.get_mut(key) {
-                            (book.forbidden, book.forbidden_before) = (false, false);
-                        }
-                    }
+                let is_lifted = |key: &u32, book: &Book| match self.asks.get(request) {
+                    Some(Ask::Stop { keys, .. }) => keys.contains(key),
+                    Some(Ask::Apply { .. }) => book.comes_back,
+                    _ => false,
+                };
+                for (_, book) in self.books.iter_mut().filter(|(key, book)| is_lifted(key, book)) {
+                    (book.forbidden, book.forbidden_before) = (false, false);
                 }
             }
         }
@@ -237,6 +244,17 @@ impl Witness {
             all.extend(book.group.iter().flat_map(|group| &self.groups[group]));
         }
         all.into_iter().collect()
+    }
+
+    /// These are the decisions of a step. What is no more takes its record along, whenever that is written down.
+    pub(super) fn decides(&mut self, actions: &[Action]) {
+        self.has_no_heir = false;
+        for action in actions {
+            if let Action::Dismiss { key } = action {
+                self.full_at.remove(key);
+                self.has_no_heir = true;
+            }
+        }
     }
 
     /// Checks one decision, and says whom it is about. `lives` says whether anything of a component lives.
@@ -355,7 +373,8 @@ impl Witness {
         for key in keys {
             // Whoever is stopped by name while everything stops stays stopped under another supervisor.
             let outlives_us = is_stop || !self.stopping_everything;
-            let book = self.book_mut(key);
+            // One that leaves, and of which only its cleanup was left, is no more as soon as somebody stops it.
+            let Some(book) = self.books.get_mut(&key) else { continue };
             book.forbidden = forbidden;
             if outlives_us {
                 book.forbidden_before = forbidden;

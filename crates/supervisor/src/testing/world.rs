@@ -31,7 +31,6 @@ const CHECKED_AS_A_WHOLE: usize = 64;
 #[derive(Debug)]
 pub struct World {
     core: Core,
-    rules: Rules,
     seed: u64,
     memories: Memories,
     names: Names,
@@ -136,7 +135,6 @@ impl World {
             names: Names::new(core.specs()),
             witness,
             draws,
-            rules,
             seed,
             memories: Memories::default(),
             core,
@@ -299,6 +297,15 @@ impl World {
         self.apply_for(mocks, Some(ready_within))
     }
 
+    /// Asks for the same components to be supervised under another budget, and with another answer to one that is given up.
+    pub fn apply_rules(&mut self, restart_budget: Option<RestartBudget>, on_give_up: OnGiveUp) -> Ticket {
+        let components = self.core.specs().map(|(_, spec)| spec.clone()).collect();
+        self.ask(Ask::Apply {
+            setup: Arc::new(Setup { components, restart_budget, on_give_up }),
+            confirm: None,
+        })
+    }
+
     /// What has come of a request: `None` while it is open, or if it was refused.
     #[must_use]
     pub fn outcome(&self, ticket: Ticket) -> Option<&Outcome> {
@@ -424,17 +431,14 @@ impl World {
 
     fn apply_for(&mut self, mocks: impl IntoIterator<Item = Mock>, confirm: Option<Duration>) -> Ticket {
         let mocks: Vec<_> = mocks.into_iter().collect();
-        let setup = Arc::new(self.setup_of(mocks.iter().map(|mock| mock.spec.clone())));
+        let setup = self.setup_of(mocks.iter().map(|mock| mock.spec.clone()));
         self.cast.extend(mocks);
-        self.ask(Ask::Apply { setup, confirm })
+        self.ask(Ask::Apply { setup: Arc::new(setup), confirm })
     }
 
     fn setup_of(&self, specs: impl Iterator<Item = ProcessSpec>) -> Setup {
-        Setup {
-            components: specs.collect(),
-            restart_budget: self.rules.budget,
-            on_give_up: self.rules.on_give_up,
-        }
+        let Rules { budget: restart_budget, on_give_up, .. } = *self.core.rules();
+        Setup { components: specs.collect(), restart_budget, on_give_up }
     }
 
     /// Other components are there: each behaves as the last one that was given with its id and its specification.
@@ -454,7 +458,7 @@ impl World {
         self.mocks.retain(|key, _| is_there(key));
         self.begun_as.retain(|key, _| is_there(key));
         self.names = Names::new(self.core.specs()).with_leaving(self.core.leaving());
-        self.witness.lineup(self.now, &specs, &leaving, self.rules.budget);
+        self.witness.lineup(self.now, &specs, &leaving, self.core.rules().budget);
     }
 
     fn ask(&mut self, ask: Ask) -> Ticket {

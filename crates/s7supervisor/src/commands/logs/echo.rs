@@ -3,8 +3,7 @@
 //! It is read from their files by a thread of its own, as `logs -f` reads it. So whoever reads our output slowly, or not at
 //! all, holds up neither supervision nor a component, and misses nothing that the files still hold.
 
-use std::io::{IsTerminal, Write};
-use std::os::unix::net::UnixStream;
+use std::io::IsTerminal;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,12 +16,13 @@ use super::follow::{Following, Until};
 use super::source::{self, Source};
 use super::teller::Teller;
 use crate::exit::Failure;
+use crate::os::watch::Ender;
 use crate::say;
 
 /// What is passed on while the supervisor runs.
 #[derive(Debug)]
 pub(crate) struct Echo {
-    end: UnixStream,
+    end: Ender,
     /// Disconnected when the thread has ended.
     alive: Receiver<()>,
     thread: JoinHandle<()>,
@@ -37,7 +37,7 @@ impl Echo {
     pub(crate) fn begin(specs: &[ProcessSpec], own: LogSettings, json: bool) -> std::io::Result<Self> {
         let own = (!std::io::stderr().is_terminal()).then(|| source::own(own));
         let sources: Vec<_> = own.into_iter().chain(source::all(specs)).filter(has_folder).collect();
-        let (end, told) = UnixStream::pair()?;
+        let (end, told) = Ender::new()?;
         let ((begun, has_begun), (living, alive)) = (bounded(1), bounded::<()>(0));
         let pass_on = move || {
             let _living = living;
@@ -59,12 +59,8 @@ impl Echo {
 
     /// Passes on the rest, for so long at most. `goes_on`: another program passes on what comes next, and with it the lines
     /// that have no end yet.
-    pub(crate) fn finish(mut self, limit: Duration, goes_on: bool) {
-        if !goes_on {
-            // Refused only if the thread has ended.
-            let _ = self.end.write_all(b".");
-        }
-        drop(self.end);
+    pub(crate) fn finish(self, limit: Duration, goes_on: bool) {
+        self.end.end(!goes_on);
         if self.alive.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected) {
             let _ = self.thread.join();
         } else {

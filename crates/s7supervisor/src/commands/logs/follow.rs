@@ -3,12 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{BufRead, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
-use std::os::unix::net::UnixStream;
+use std::io::BufRead;
 use std::path::Path;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use supervisor::StoredLog;
@@ -19,8 +15,9 @@ use super::source::Source;
 use super::teller::Teller;
 use super::text::{self, Line};
 use crate::exit::Failure;
-use crate::watch::{Folders, News};
-use crate::{say, waiting};
+use crate::os::files;
+use crate::os::watch::{End, Folders, News};
+use crate::say;
 
 /// So much is read at once.
 const BLOCK: usize = 64 << 10;
@@ -42,7 +39,7 @@ pub(super) enum Until<'a> {
     Unread,
     /// Something comes, or the other end is closed. Only if a byte comes, nothing will be written any more, and lines that have
     /// no end are told too.
-    Told(&'a UnixStream),
+    Told(&'a End),
 }
 
 impl<'a> Following<'a> {
@@ -100,8 +97,8 @@ impl<'a> Following<'a> {
             for (number, has_appeared) in concerned {
                 self.pursuits[number].go_on(has_appeared, teller, &mut block)?;
             }
-            if let (false, Until::Told(mut end)) = (goes_on, until) {
-                let nothing_comes_any_more = end.read(&mut [0]).is_ok_and(|length| length > 0);
+            if let (false, Until::Told(end)) = (goes_on, until) {
+                let nothing_comes_any_more = end.nothing_comes();
                 for pursuit in &mut self.pursuits {
                     pursuit.go_on(true, teller, &mut block)?;
                     if nothing_comes_any_more {
@@ -122,13 +119,10 @@ impl<'a> Following<'a> {
 
     /// Waits for news: `false` if it is to end.
     fn wait(&self, until: Until<'_>) -> std::io::Result<bool> {
-        match until {
-            Until::Unread => Ok(waiting::readable_while_read(&self.news)?),
-            Until::Told(end) => {
-                waiting::any_readable(&[self.news.as_fd(), end.as_fd()], None)?;
-                Ok(!waiting::readable(end, Some(Duration::ZERO))?)
-            }
-        }
+        self.news.wait(match until {
+            Until::Unread => None,
+            Until::Told(end) => Some(end),
+        })
     }
 
     /// Whom the news concern, and whether files may have appeared; and whether a folder is gone.
@@ -297,7 +291,7 @@ impl Pursuit<'_> {
         }
         loop {
             let Some(Held { file: Some(file), offset, stored, .. }) = &mut self.held else { return Ok(()) };
-            let length = file.read_at(block, *offset).map_err(|error| cannot(error, stored))?;
+            let length = files::read_at(file, block, *offset).map_err(|error| cannot(error, stored))?;
             if length == 0 {
                 return Ok(());
             }

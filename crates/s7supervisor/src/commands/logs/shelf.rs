@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::MetadataExt;
 
 use chrono::{DateTime, Utc};
 use flate2::bufread::MultiGzDecoder;
@@ -10,6 +9,7 @@ use supervisor::{LogSettings, StoredLog};
 
 use super::text::{Lines, Part};
 use crate::exit::{Exit, Failure};
+use crate::os::files;
 
 /// The files of a log, the oldest first. The newest, which may be renamed at any time, is open.
 #[derive(Debug, Default)]
@@ -141,9 +141,7 @@ impl Opened {
 
 /// Whether this is the file that is called so now.
 pub(super) fn is_at(file: &File, stored: &StoredLog) -> bool {
-    let ours = file.metadata().ok();
-    let there = std::fs::symlink_metadata(stored.path()).ok();
-    ours.zip(there).is_some_and(|(ours, there)| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+    files::is_at(file, stored.path())
 }
 
 /// A file or folder that cannot be read; the error names it.

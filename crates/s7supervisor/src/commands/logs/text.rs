@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead};
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
 
 use memchr::{memchr, memrchr};
+
+use crate::os::files;
 
 /// Of a longer line only so much is told, and how much is left out.
 pub(super) const LONGEST: usize = 1 << 20;
@@ -129,7 +130,7 @@ impl io::Read for Part {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.end.saturating_sub(self.position)).unwrap_or(usize::MAX);
         let most = most.min(buffer.len());
-        let length = self.file.read_at(&mut buffer[..most], self.position)?;
+        let length = files::read_at(&self.file, &mut buffer[..most], self.position)?;
         self.position += length as u64;
         Ok(length)
     }
@@ -197,7 +198,7 @@ pub(super) fn unfinished(file: &File, end: u64) -> io::Result<u64> {
 fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
-        match file.read_at(&mut buffer[length..], position + length as u64) {
+        match files::read_at(file, &mut buffer[length..], position + length as u64) {
             Ok(0) => break,
             Ok(more) => length += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -242,6 +243,8 @@ impl Beginning {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+
     use super::*;
 
     fn file(text: &[u8]) -> File {

@@ -13,7 +13,7 @@ use supervisor_control::{Change, ChangeRefusal, ChangeRequest};
 use tracing::{error, info, warn};
 
 use super::Supervision;
-use super::successor::Fingerprint;
+use super::fingerprint::Fingerprint;
 use crate::arguments::Place;
 use crate::own_log::TraceLevel;
 
@@ -42,6 +42,10 @@ pub(super) struct Applier {
 
 /// What the main thread is told.
 pub(super) enum News {
+    /// Somebody wants a registry applied: `Refused` or `Over` follows.
+    Applying,
+    /// It was refused, and has changed nothing.
+    Refused,
     /// This holds of the supervisor itself from now on.
     Config(Box<Config>),
     /// What was applied by somebody has come to this.
@@ -52,13 +56,20 @@ impl Applier {
     /// Compares or applies what somebody asks for, and answers.
     pub(super) fn change(self: &Arc<Self>, request: ChangeRequest) {
         let applier = Arc::clone(self);
-        if let Err((request, why)) = self.in_a_thread(request, move |request| applier.answer(request)) {
+        let work = move |request: ChangeRequest| match request.change {
+            Change::Plan => applier.plan_for(request),
+            Change::Apply { confirm_ready } => applier.apply_asked(request, confirm_ready),
+        };
+        if let Err((request, why)) = self.in_a_thread(request, work) {
             request.answer(Err(ChangeRefusal::NotNow(why)));
         }
     }
 
     /// Applies the registry as it is now, because of a signal.
+    #[cfg(unix)]
     pub(super) fn apply_for(self: &Arc<Self>, signal: &'static str) {
+        // Also of what cannot even begin: whoever sends the signal may wait for the end.
+        self.tell(News::Applying);
         let applier = Arc::clone(self);
         let apply = move |()| -> Answer {
             let registry = applier.load(&applier.registry);
@@ -67,10 +78,12 @@ impl Applier {
             Box::new(move || {
                 if let Err(refusal) = applied {
                     error!("{signal}: the registry is not applied: {}", sentence(&refusal));
+                    applier.tell(News::Refused);
                 }
             })
         };
         if let Err(((), why)) = self.in_a_thread((), apply) {
+            self.tell(News::Refused);
             warn!("{signal}: the registry is not applied: {why}");
         }
     }
@@ -104,17 +117,31 @@ impl Applier {
         }
     }
 
-    fn answer(&self, mut request: ChangeRequest) -> Answer {
-        let path = request.registry.clone().unwrap_or_else(|| self.registry.clone());
-        let answer = self.load(&path).and_then(|registry| match request.change {
-            Change::Plan => self.plan(&registry),
-            Change::Apply { confirm_ready } => {
-                let (by, done) = (Arc::clone(&request.by), request.when_done());
-                let plan = self.plan(&registry)?;
-                self.apply(registry, confirm_ready, &by, done).map(|()| plan)
-            }
+    fn plan_for(&self, request: ChangeRequest) -> Answer {
+        let plan = self.load(self.asked(&request)).and_then(|registry| self.plan(&registry));
+        Box::new(move || request.answer(plan))
+    }
+
+    fn apply_asked(&self, mut request: ChangeRequest, confirm_ready: Option<Duration>) -> Answer {
+        self.tell(News::Applying);
+        let applied = self.load(self.asked(&request)).and_then(|registry| {
+            let (by, done) = (Arc::clone(&request.by), request.when_done());
+            let plan = self.plan(&registry)?;
+            self.apply(registry, confirm_ready, &by, done).map(|()| plan)
         });
-        Box::new(move || request.answer(answer))
+        if applied.is_err() {
+            self.tell(News::Refused);
+        }
+        Box::new(move || request.answer(applied))
+    }
+
+    /// The registry that somebody asks about.
+    fn asked<'a>(&'a self, request: &'a ChangeRequest) -> &'a Path {
+        request.registry.as_deref().unwrap_or(&self.registry)
+    }
+
+    fn tell(&self, news: News) {
+        let _nobody_waits = self.news.try_send(news);
     }
 
     fn load(&self, path: &Path) -> Result<Registry, ChangeRefusal> {
@@ -172,7 +199,7 @@ impl Applier {
         known.restart_budget = config.restart_budget;
         known.on_give_up = config.on_give_up;
         drop(known);
-        let _nobody_waits = self.news.try_send(News::Config(Box::new(config)));
+        self.tell(News::Config(Box::new(config)));
     }
 
     fn source(&self) -> std::sync::MutexGuard<'_, Option<Fingerprint>> {
@@ -184,6 +211,8 @@ impl Supervision {
     /// Takes note of what was applied, and of what came of it.
     pub(super) fn note_change(&mut self, news: News) {
         match news {
+            News::Applying => self.manager.reload_begins(),
+            News::Refused => self.manager.reload_ends(),
             News::Config(config) => {
                 self.applier.level.set(config.trace_level);
                 if self.statistics_interval != config.trace_stats_interval {
@@ -192,6 +221,7 @@ impl Supervision {
                 }
             }
             News::Over { by, outcome } => {
+                self.manager.reload_ends();
                 let failed = outcome.components.iter().filter(|(_, achieved)| !achieved.is_success());
                 let failed: Vec<_> = failed.map(|(id, _)| id.as_str()).collect();
                 match &outcome.gone_back {

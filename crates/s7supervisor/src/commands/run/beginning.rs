@@ -1,12 +1,10 @@
 //! From a registry to a supervisor that is told of, answers, and keeps a journal.
 
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, bounded, never, unbounded};
-use signal_hook::consts::SIGCHLD;
 use supervisor::registry::{Config, Registry};
 use supervisor::{Builder, ComponentId, Handle, ProcessSpec, Supervisor};
 use supervisor_control::wire::UpgradeDocument;
@@ -14,29 +12,27 @@ use supervisor_control::{HttpProber, Server};
 use tracing::{error, info, warn};
 
 use super::applying::{Applier, Source};
-use super::handover::Handed;
+use super::fingerprint::Fingerprint;
 use super::home::Home;
 use super::manager::ServiceManager;
 use super::narrate::Narrator;
 use super::report::Report;
 use super::serving::{Served, keep_journal, serve};
-use super::signals::Signals;
-use super::successor::{Examiner, Fingerprint, Successor};
+use super::system::{Examiner, Handed, Signals, Successor, equip};
 use super::{Stopping, Supervision, cannot};
-use crate::arguments::{Cgroups, OnCrash, Output, Place, Run};
+use crate::arguments::{OnCrash, Output, Place, Run};
 use crate::commands::logs::Echo;
 use crate::commands::show;
 use crate::exit::Failure;
-use crate::temp_folder::SOCKET;
+use crate::os::{background, door};
 use crate::{os, own_log};
 
 /// Begins to supervise, where another program has left off if one has.
 pub(super) fn begin(place: &Place, asked: &Run, handed: Option<&Handed>) -> Result<Supervision, Failure> {
     // What we happen to have inherited is not for the components.
-    close_fds::set_fds_cloexec(3, &[]);
+    background::keep_inheritance_private();
     if asked.background {
-        // Fails only for the leader of a session, who has left already.
-        let _left = rustix::process::setsid();
+        background::leave_terminal();
     }
     let (executable, path) = match handed {
         Some(Handed { note, .. }) => (note.executable.clone(), note.path.clone()),
@@ -79,14 +75,9 @@ impl Supervision {
         let echo = pass_on_output(asked.output, &registry);
         // What was raised already was so by the program before.
         let soft = handed.and_then(|handed| handed.note.descriptor_limit).or_else(os::raise_descriptor_limit);
-        let builder = builder(registry.components, &registry.config, &home, asked)?;
-        let mut builder = match soft {
-            Some(soft) => builder.descriptor_limit(soft),
-            None => builder,
-        };
-        if let Some(handed) = handed {
-            builder = builder.kept_open(handed.kept.clone());
-        }
+        let builder = builder(registry.components, &registry.config, &home, asked);
+        let mut builder = equip(builder, &home, asked, soft, handed)
+            .map_err(|error| cannot("become the parent of orphans", &error))?;
         let (events, to_journal) = (builder.subscribe(), builder.subscribe());
         let supervisor = builder.start().map_err(|error| cannot("start supervision", &error))?;
         match supervisor.control_groups() {
@@ -190,18 +181,12 @@ fn serve_first(
 ) -> Result<Server, Failure> {
     let listeners = handed.map(Handed::listeners).transpose();
     let server = listeners.and_then(|listeners| serve(handle, home, served, listeners.unwrap_or_default()));
-    let socket = home.temp.path().join(SOCKET);
-    server.map_err(|error| cannot(&format!("make the control socket {}", socket.display()), &error))
+    let door = home.temp.path().join(door::NAME);
+    server.map_err(|error| cannot(&format!("let anybody in at {}", door.display()), &error))
 }
 
 /// The supervisor of these components, as the registry and the command line want it.
-fn builder(
-    components: Vec<ProcessSpec>,
-    config: &Config,
-    home: &Home,
-    asked: &Run,
-) -> Result<Builder, Failure> {
-    let sigchld = reap_orphans().map_err(|error| cannot("become the parent of orphans", &error))?;
+fn builder(components: Vec<ProcessSpec>, config: &Config, home: &Home, asked: &Run) -> Builder {
     let mut builder = Supervisor::builder()
         .components(components)
         .on_give_up(config.on_give_up)
@@ -211,26 +196,11 @@ fn builder(
             OnCrash::Stop => supervisor::OnCrash::Stop,
         })
         .prober(Arc::new(HttpProber::new()))
-        .state_dir(home.temp.path())
-        .cgroups(asked.cgroups == Cgroups::Auto)
-        .reap_orphans(sigchld.into());
+        .state_dir(home.temp.path());
     if let Some(budget) = config.restart_budget {
         builder = builder.restart_budget(budget);
     }
-    if let Some(folder) = &home.notify {
-        builder = builder.notify_dir(folder.path());
-    }
-    Ok(builder)
-}
-
-/// Makes us the parent of what components leave behind. What is returned tells of each child that ends.
-fn reap_orphans() -> std::io::Result<UnixStream> {
-    let (reader, writer) = UnixStream::pair()?;
-    reader.set_nonblocking(true)?;
-    signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
-    #[cfg(target_os = "linux")]
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    Ok(reader)
+    builder
 }
 
 /// Passes what the components write on to standard output, if somebody wants that. Without, all goes on.

@@ -1,23 +1,21 @@
 //! What makes a supervisor the only one in its place: folders, locks, the pid file and the log.
 
-use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::Mode;
-use rustix::io::Errno;
 use supervisor::registry::Registry;
 use tracing::{debug, warn};
 
-use super::notify_folder::NotifyFolder;
 use super::reach::Reach;
 use super::report;
+use super::system::NotifyFolder;
 use crate::arguments::Serving;
 use crate::exit::Failure;
-use crate::lock::{Holder, Lock, Refused};
+use crate::holder::{Holder, Refused};
+use crate::os::lock::Lock;
+use crate::os::temp_folder::{ITS_FILES, LOCK, PID_FILE, TempFolder};
+use crate::os::{self, Dir, HeldLock, OpenFolder};
 use crate::own_log::{self, OwnLog};
 use crate::say;
-use crate::temp_folder::{LOCK, PID_FILE, TOKEN_FILE, TempFolder};
 
 /// The place of a running supervisor, for as long as it runs.
 pub(super) struct Home {
@@ -42,7 +40,7 @@ impl Home {
         temp: &Path,
         registry: &Registry,
         (background, serving): (bool, &Serving),
-        (held, is_heard): (Option<[OwnedFd; 2]>, bool),
+        (held, is_heard): (Option<[HeldLock; 2]>, bool),
     ) -> Result<Self, Failure> {
         let holder =
             Holder { pid: std::process::id(), registry: registry.path.display().to_string(), background };
@@ -73,15 +71,16 @@ impl Home {
     }
 
     /// What holds the place for as long as it is open anywhere.
-    pub(super) fn locks(&self) -> [BorrowedFd<'_>; 2] {
-        self.locks.each_ref().map(Lock::file)
+    #[cfg(unix)]
+    pub(super) fn locks(&self) -> &[Lock; 2] {
+        &self.locks
     }
 }
 
 impl Drop for Home {
     /// While the locks are still held, so that it is our own pid file and token that go.
     fn drop(&mut self) {
-        for name in [PID_FILE, TOKEN_FILE] {
+        for name in ITS_FILES {
             if let Err(failure) = self.temp.remove(name) {
                 warn!("{failure}");
             }
@@ -90,29 +89,26 @@ impl Drop for Home {
 }
 
 /// Two supervisors with one log would delete and compress each other's files.
-fn lock_log(log: &Path, holder: &Holder, held: Option<OwnedFd>) -> Result<Lock, Failure> {
+fn lock_log(log: &Path, holder: &Holder, held: Option<HeldLock>) -> Result<Lock, Failure> {
     let folder_path = log.parent().unwrap_or(Path::new("/"));
     let cannot = |what: &str, error: &dyn std::fmt::Display| {
         let (path, advice) =
             (folder_path.display(), "make it, or name another place as `log` in the registry");
         Failure::failed(format!("cannot {what} the folder {path} of the log: {error}; {advice}"))
     };
-    match rustix::fs::mkdir(folder_path, Mode::from_raw_mode(0o750)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(error) => return Err(cannot("make", &error)),
-    }
-    let folder = File::open(folder_path).map_err(|error| cannot("open", &error))?;
+    os::make_log_folder(folder_path).map_err(|error| cannot("make", &error))?;
+    let folder = OpenFolder::open(folder_path).map_err(|error| cannot("open", &error))?;
     let name = log.file_name().unwrap_or_default().to_string_lossy();
     let lock = format!(".{name}.lock");
-    take_or_resume(folder.as_fd(), &lock, holder, held)
+    take_or_resume(folder.dir(), &lock, holder, held)
         .map_err(|refused| refusal(refused, &folder_path.join(lock), "as `log` in the registry"))
 }
 
 fn take_or_resume(
-    folder: BorrowedFd<'_>,
+    folder: Dir<'_>,
     name: &str,
     holder: &Holder,
-    held: Option<OwnedFd>,
+    held: Option<HeldLock>,
 ) -> Result<Lock, Refused> {
     match held {
         // If somebody has removed the file meanwhile, that lock keeps nobody out any more, and we take the other.

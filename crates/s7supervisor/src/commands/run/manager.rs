@@ -1,19 +1,19 @@
-//! What the service manager is told, where there is one that listens: systemd, by `sd_notify`.
+//! What the service manager is told, where there is one that listens: systemd, or the service control manager of Windows (`told`).
 //!
-//! - `READY=1` once every component that starts by itself has started, or has failed at it for the first time: `STATUS=` says which.
-//! - `STATUS=` how many are up and which are in trouble: when that changes, but once a second at most.
-//! - `WATCHDOG=1` as often as it is wanted, as long as supervision itself answers.
-//! - `STOPPING=1`, and `EXTEND_TIMEOUT_USEC=` for all the time that the components may take to stop.
-//!
-//! <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
+//! - that we are ready, once every component that starts by itself has started, or has failed at it for the first time: the status says which.
+//! - how many are up and which are in trouble: when that changes, but once a second at most.
+//! - a sign of life, as often as it is wanted, as long as supervision itself answers.
+//! - when somebody wants a registry applied, and when that is over, whatever has come of it.
+//! - that everything stops, and all the time that the components may take for that.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, after, never};
-use sd_notify::NotifyState;
 use supervisor::{ComponentId, ComponentState, Event, EventKind, Handle, Status};
-use tracing::{debug, warn};
+use tracing::warn;
+
+use super::system::told;
 
 /// The status is told no more often than this.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -31,6 +31,8 @@ pub(super) struct ServiceManager {
     pending: Option<HashSet<ComponentId>>,
     up: HashSet<ComponentId>,
     trouble: BTreeMap<ComponentId, &'static str>,
+    /// So many registries are being applied.
+    reloads: usize,
     is_stopping: bool,
     /// How long we may give no sign of life.
     watchdog: Option<Duration>,
@@ -45,10 +47,10 @@ pub(super) struct ServiceManager {
 impl ServiceManager {
     /// Whoever listens for the main process of a service, which we are; it waits for these components.
     pub(super) fn find(wanted: Vec<ComponentId>, handle: &Handle) -> Self {
-        let mut manager = Self { is_there: std::env::var_os("NOTIFY_SOCKET").is_some(), ..Self::none() };
+        let mut manager = Self { is_there: told::is_heard(), ..Self::none() };
         if manager.is_there {
             manager.pending = Some(wanted.into_iter().collect());
-            manager.watchdog = sd_notify::watchdog_enabled();
+            manager.watchdog = told::watchdog();
             manager.give_sign(handle);
             manager.look(handle);
         }
@@ -62,6 +64,7 @@ impl ServiceManager {
             pending: None,
             up: HashSet::new(),
             trouble: BTreeMap::new(),
+            reloads: 0,
             is_stopping: false,
             watchdog: None,
             status_due: never(),
@@ -109,8 +112,14 @@ impl ServiceManager {
             EventKind::NotSpawned { .. } => self.is_in_trouble(id, "cannot be started"),
             EventKind::Backoff { .. } => self.is_in_trouble(id, "backoff"),
             EventKind::Blocked { .. } => self.is_in_trouble(id, "waits for another"),
-            EventKind::Tripped { .. } => self.is_in_trouble(id, "tripped"),
-            EventKind::GivenUp { .. } => self.is_in_trouble(id, "failed"),
+            EventKind::Tripped { .. } => {
+                told::trouble(id, "has failed so often that it is not started for a while");
+                self.is_in_trouble(id, "tripped");
+            }
+            EventKind::GivenUp { .. } => {
+                told::trouble(id, "has failed and is not started again");
+                self.is_in_trouble(id, "failed");
+            }
             _ => {}
         }
     }
@@ -170,7 +179,7 @@ impl ServiceManager {
         let is_ready = self.pending.as_ref().is_some_and(HashSet::is_empty);
         if is_ready {
             self.pending = None;
-            tell(&[NotifyState::Ready]);
+            told::ready();
         }
         if is_ready || !self.is_resting {
             self.tell_status();
@@ -184,7 +193,7 @@ impl ServiceManager {
             (self.is_resting, self.status_due) = (false, never());
             return;
         }
-        tell(&[NotifyState::Status(&status)]);
+        told::status(&status);
         self.told = status;
         (self.is_resting, self.status_due) = (true, after(PAUSE));
     }
@@ -211,26 +220,44 @@ impl ServiceManager {
     pub(super) fn give_sign(&mut self, handle: &Handle) {
         let Some(timeout) = self.watchdog else { return };
         if handle.is_answering(timeout / 4) {
-            tell(&[NotifyState::Watchdog]);
+            told::sign_of_life();
         } else {
             warn!("supervision does not answer: the watchdog gets no sign of life");
         }
         self.sign_due = after(timeout / 2);
     }
 
+    /// Somebody wants a registry applied. The time tells this reload from one that was asked for later.
+    pub(super) fn reload_begins(&mut self) {
+        self.reloads += 1;
+        if self.is_serving() {
+            told::reloading();
+        }
+    }
+
+    /// One of them is applied, or refused: the service has reloaded when none is left.
+    pub(super) fn reload_ends(&mut self) {
+        self.reloads = self.reloads.saturating_sub(1);
+        if self.reloads == 0 && self.is_serving() {
+            told::reloaded();
+        }
+    }
+
+    /// Whether the service is neither starting nor stopping: until then, "ready" would mean something else.
+    fn is_serving(&self) -> bool {
+        self.is_there && self.pending.is_none() && !self.is_stopping
+    }
+
     /// Everything stops, for whatever reason.
     fn stop(&mut self, handle: &Handle) {
+        if self.reloads > 0 && self.is_serving() {
+            // systemd hears of the end of a reload only if it comes before that of the service.
+            told::reloaded();
+        }
         self.is_stopping = true;
         let longest = handle.longest_shutdown().unwrap_or_default().saturating_add(LAST_MOMENTS);
-        let extend = format!("EXTEND_TIMEOUT_USEC={}", longest.as_micros());
-        tell(&[NotifyState::Stopping, NotifyState::Custom(&extend)]);
+        told::stopping(longest);
         self.tell_status();
-    }
-}
-
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        debug!("cannot tell the service manager: {error}");
     }
 }
 

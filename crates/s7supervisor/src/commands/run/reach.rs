@@ -9,8 +9,8 @@ use tracing::warn;
 use super::cannot;
 use crate::arguments::Serving;
 use crate::exit::{Exit, Failure};
-use crate::os;
-use crate::temp_folder::{TOKEN_FILE, TempFolder};
+use crate::os::temp_folder::{TOKEN_FILE, TempFolder};
+use crate::os::{self, door};
 
 /// Who may come, and how.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Reach {
     group: Option<u32>,
     /// Where, and what must be presented there.
     tcp: Option<(Vec<SocketAddr>, Token)>,
+    /// What is listened on already.
+    open: Vec<TcpListener>,
 }
 
 impl Reach {
@@ -34,10 +36,10 @@ impl Reach {
         if let Some(group) = group {
             temp.let_in(group)?;
         }
-        let Some(port) = config.tcp_port else {
+        let Some(port) = config.tcp_port.or(door::PORT) else {
             temp.remove(TOKEN_FILE)?;
             if serving.bind.is_empty() {
-                return Ok(Self { group, tcp: None });
+                return Ok(Self { group, tcp: None, open: Vec::new() });
             }
             let why = "cannot listen where --bind says: the registry has no `tcpport`; give it one";
             return Err(Failure::new(Exit::Invalid, why));
@@ -58,14 +60,16 @@ impl Reach {
             }
         };
         let addresses = addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
-        Ok(Self { group, tcp: Some((addresses, token)) })
+        let (addresses, open) =
+            door::listen_first(addresses).map_err(|error| cannot("listen on the control port", &error))?;
+        Ok(Self { group, tcp: Some((addresses, token)), open })
     }
 
     /// A server that such people reach. `open`: ports that are listened on already.
     pub(super) fn extend(&self, mut builder: Builder, open: Vec<TcpListener>) -> Builder {
-        if let Some(group) = self.group {
-            builder = builder.readers(group);
-        }
+        builder = os::let_read(builder, self.group);
+        let ours = self.open.iter().filter_map(|open| open.try_clone().ok());
+        let open: Vec<_> = open.into_iter().chain(ours).collect();
         if let Some((addresses, token)) = &self.tcp {
             let is_open =
                 |address: &SocketAddr, open: &TcpListener| open.local_addr().is_ok_and(|its| its == *address);
@@ -77,6 +81,13 @@ impl Reach {
             }
         }
         builder
+    }
+}
+
+impl Reach {
+    /// Where it is listened first of all by TCP, if it is.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.tcp.as_ref().and_then(|(addresses, _)| addresses.first().copied())
     }
 }
 

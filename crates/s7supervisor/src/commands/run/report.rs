@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use supervisor::{ComponentId, ComponentState, Event, EventKind, Status};
 
+use crate::os::background::leave_outputs;
 use crate::say;
 
 /// Another supervisor holds the lock of the `temp` folder; the message follows. The last word.
@@ -136,14 +137,8 @@ impl Report {
             }
         };
         say::answer(word);
-        leave_the_outputs();
+        // Which lets go of the pipe, and ends the wait of `start`.
+        leave_outputs();
         None
     }
-}
-
-/// Lets go of the pipe, which ends the wait of `start`.
-fn leave_the_outputs() {
-    let Ok(nowhere) = std::fs::File::options().write(true).open("/dev/null") else { return };
-    // Should this fail, the last word ends the wait all the same.
-    let _unchanged = (rustix::stdio::dup2_stdout(&nowhere), rustix::stdio::dup2_stderr(&nowhere));
 }

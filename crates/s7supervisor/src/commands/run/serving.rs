@@ -14,8 +14,8 @@ use tracing::{error, info};
 use super::Supervision;
 use super::applying::Applier;
 use super::home::Home;
-use super::successor::Examiner;
-use crate::temp_folder::SOCKET;
+use super::system::Examiner;
+use crate::os::door;
 
 /// What control is about, beside supervision.
 pub(super) struct Served<'a> {
@@ -43,7 +43,6 @@ pub(super) fn serve(
     let (trouble, asked) = (journal.trouble(), served.status_asked.clone());
     let (examiner, level, log) = (Arc::clone(served.examiner), home.log.level.clone(), home.log.clone());
     let (about, applier) = (served.about.clone(), Arc::clone(served.applier));
-    let folder = home.temp.folder().try_clone_to_owned()?;
     let builder = Server::builder(handle.clone())
         .condition(move || {
             // Full: that somebody has asked is known already.
@@ -64,15 +63,13 @@ pub(super) fn serve(
             }
             level.now()
         })
-        .own_log(move || log.rotate())
-        .replace_socket(true);
+        .own_log(move || log.rotate());
     let builder = home.reach.extend(builder, listeners.tcp);
-    match listeners.socket {
-        Some(listener) => builder.resume_in(folder, SOCKET, listener),
-        None => builder.bind_in(folder, SOCKET),
-    }
+    door::open(builder, &home.temp, listeners.socket, home.reach.address())
 }
 
+/// Where a server can be made again.
+#[cfg(unix)]
 impl Supervision {
     /// Makes the control socket again, or goes on with this one.
     pub(super) fn serve(&mut self, listeners: HandedOver) {
@@ -103,5 +100,5 @@ pub(super) fn keep_journal(
 ) -> std::io::Result<Journal> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let header = Header { version, registry: Some(registry.display().to_string()), upgrade };
-    Journal::start(home.temp.folder().try_clone_to_owned()?, events, &header)
+    Journal::start(home.temp.for_journal()?, events, &header)
 }

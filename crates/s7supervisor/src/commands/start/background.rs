@@ -4,7 +4,7 @@
 //! it has told the end of the start it closes its end; that end also closes if it dies, whatever it dies of. So
 //! nothing is polled, and nothing of ours stays open in it.
 
-use std::io::{PipeReader, Read};
+use std::io::PipeReader;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use crate::arguments::{Patience, Place, Serving};
 use crate::commands::run::report;
 use crate::control;
 use crate::exit::{Exit, Failure};
+use crate::os::background::{self, Told};
 use crate::progress::Progress;
 use crate::{say, waiting};
 
@@ -28,14 +29,15 @@ pub(crate) fn launch(place: &Place, serving: &Serving, patience: Patience) -> Re
     let since = waiting::now();
     let registry = place.load(None)?;
     let place = place.absolute(&registry);
-    let (pipe, child) = spawn(&place, serving).map_err(|error| {
+    let spawned = spawn(&place, serving).and_then(|(pipe, child)| Ok((Told::new(pipe)?, child)));
+    let (told, child) = spawned.map_err(|error| {
         Failure::failed(format!(
             "cannot start the supervisor in the background: {error}; try `s7supervisor run`"
         ))
     })?;
     let what = format!("waiting until the components of {} are up", registry.path.display());
     let _progress = (!patience.no_wait).then(|| Progress::show(&what, patience.timeout));
-    Launch { pipe, child, pending: Vec::new(), ended: None, held: None, json: patience.json }
+    Launch { told, child, pending: Vec::new(), ended: None, held: None, json: patience.json }
         .wait(patience, since)
 }
 
@@ -43,10 +45,11 @@ pub(crate) fn launch(place: &Place, serving: &Serving, patience: Patience) -> Re
 fn spawn(place: &Place, serving: &Serving) -> std::io::Result<(PipeReader, Child)> {
     let (reader, writer) = std::io::pipe()?;
     // Whatever we have inherited ourselves ends with the program that we become in the background.
-    close_fds::set_fds_cloexec(3, &[]);
+    background::keep_inheritance_private();
     #[expect(clippy::disallowed_methods, reason = "the supervisor itself is what this command starts")]
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["run", "--background"]).current_dir("/");
+    command.args(["run", "--background"]);
+    background::detach(&mut command);
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     for (option, value) in [
         ("--registry", &place.registry),
@@ -77,7 +80,7 @@ fn spawn(place: &Place, serving: &Serving) -> std::io::Result<(PipeReader, Child
 
 /// A supervisor on its way into the background.
 struct Launch {
-    pipe: PipeReader,
+    told: Told,
     child: Child,
     /// The beginning of a line.
     pending: Vec<u8>,
@@ -93,7 +96,6 @@ impl Launch {
     /// Passes on what it tells, until it has let go of the pipe.
     fn wait(mut self, patience: Patience, since: Instant) -> Result<Launched, Failure> {
         let cannot = |error| Failure::failed(format!("cannot learn how the start goes: {error}"));
-        let mut buffer = [0; 4096];
         loop {
             while let Some(line) = self.next_line() {
                 if let Some(held) = &mut self.held {
@@ -109,13 +111,10 @@ impl Launch {
                     words => say::tell(words),
                 }
             }
-            let readable = waiting::readable(&self.pipe, patience.left(since).timeout);
-            if !readable.map_err(|error| cannot(error.into()))? {
-                return control::unfinished(patience, "the start goes on").map(Launched::Ended);
-            }
-            match self.pipe.read(&mut buffer).map_err(cannot)? {
-                0 => return self.end().map_err(cannot),
-                length => self.pending.extend_from_slice(&buffer[..length]),
+            match self.told.next(patience.left(since).timeout).map_err(cannot)? {
+                None => return control::unfinished(patience, "the start goes on").map(Launched::Ended),
+                Some(told) if told.is_empty() => return self.end().map_err(cannot),
+                Some(told) => self.pending.extend_from_slice(&told),
             }
         }
     }

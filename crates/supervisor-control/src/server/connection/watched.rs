@@ -1,42 +1,14 @@
-//! The traffic of a connection, and its end where nothing is read.
+//! The traffic of a connection.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
-use crate::server::stream::Stream;
-
-/// That the peer has closed its end altogether, whatever it had sent before: noticed without reading.
-pub(super) struct HangUp(AsyncFd<OwnedFd>);
-
-impl HangUp {
-    pub(super) fn of(stream: &Stream) -> io::Result<Self> {
-        // What is watched for writing is told of the end of both directions alone: who only has nothing more to say may read.
-        let stream = stream.as_fd().try_clone_to_owned()?;
-        #[expect(
-            deprecated,
-            reason = "sound for what owns its descriptor, as here; what replaces it is unsafe"
-        )]
-        AsyncFd::with_interest(stream, Interest::WRITABLE).map(Self)
-    }
-
-    /// If not, the task is woken when it does.
-    pub(super) fn has_come(&self, context: &mut Context<'_>) -> bool {
-        loop {
-            match self.0.poll_write_ready(context) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(mut room)) if !room.ready().is_write_closed() => room.clear_ready(),
-                Poll::Ready(_) => return true,
-            }
-        }
-    }
-}
+use crate::os::Stream;
 
 /// A stream whose traffic is noticed.
 pub(super) struct Watched {
@@ -115,6 +87,6 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(rustix::net::shutdown(&*self.stream, rustix::net::Shutdown::Write)?))
+        Poll::Ready(self.stream.end_sending())
     }
 }

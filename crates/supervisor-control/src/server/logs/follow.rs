@@ -1,25 +1,19 @@
 //! What is written to a log from now on: the kernel tells, and the files are read beside the control thread.
 
 use std::fmt::Write;
-use std::fs::File;
 use std::future::{Future, poll_fn};
-use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::pin::pin;
 use std::task::Poll;
 
 use axum::body::Bytes;
-use rustix::fs::inotify::{self, WatchFlags};
-use rustix::io::Errno;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use axum::http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::spawn_local;
 
 use super::shelf::{Line, Shelf};
 use super::{Log, Mark};
+use crate::os::News;
 use crate::server::extract::LogQuery;
 use crate::server::problem::Problem;
 use crate::server::queued::Queued;
@@ -57,7 +51,8 @@ pub(super) async fn begin(
         Ok((news, shelf, lines, is_missing))
     };
     let (news, shelf, lines, is_missing) = reading.read(begin).await?;
-    let news = News::new(news)?;
+    let news = News::new(news)
+        .map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("cannot follow: {error}")))?;
     let (told, body) = mpsc::channel(QUEUE);
     let follower = Follower { log, reading, news, told: told.clone() };
     spawn_local(async move {
@@ -131,10 +126,10 @@ impl Follower {
 
     async fn tell(&self, lines: &[Line]) -> Option<()> {
         let mut text = String::new();
-        for (Mark { inode, offset }, line) in lines {
+        for (Mark { file, offset }, line) in lines {
             // No line has what JSON cannot say, and writing to a string cannot fail.
             let json = serde_json::to_string(&self.log.read(line)).unwrap_or_default();
-            let _ = write!(text, "id: {inode:x}-{offset}\ndata: {json}\n\n");
+            let _ = write!(text, "id: {file:x}-{offset}\ndata: {json}\n\n");
         }
         if text.is_empty() { Some(()) } else { self.told.send(text.into()).await.ok() }
     }
@@ -142,57 +137,5 @@ impl Follower {
     async fn tell_missing(&self, reason: &str) -> Option<()> {
         let reason = serde_json::json!({ "reason": reason });
         self.told.send(format!("event: lost\ndata: {reason}\n\n").into()).await.ok()
-    }
-}
-
-/// What the kernel tells of a file and of its folder.
-struct News(AsyncFd<OwnedFd>);
-
-impl News {
-    /// News of files that appear in this folder.
-    fn of_folder(folder: &Path) -> io::Result<OwnedFd> {
-        let news = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-        let kinds = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
-        inotify::add_watch(&news, folder, kinds)
-            .map_err(|error| io::Error::other(format!("{}: {error}", folder.display())))?;
-        Ok(news)
-    }
-
-    fn new(news: OwnedFd) -> Result<Self, Problem> {
-        #[expect(
-            deprecated,
-            reason = "sound for what owns its descriptor, as here; what replaces it is unsafe"
-        )]
-        let news = AsyncFd::with_interest(news, Interest::READABLE);
-        news.map(Self).map_err(|error| {
-            let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
-            Problem::new(status, format!("cannot follow: {error}"))
-        })
-    }
-
-    /// From now on, news of what is written to this file too.
-    fn watch(&self, file: Option<&File>) {
-        if let Some(file) = file {
-            // If that fails, what is written is told when the next file begins.
-            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-            let _ = inotify::add_watch(self.0.get_ref(), path, WatchFlags::MODIFY);
-        }
-    }
-
-    /// Waits for news, and takes all that there are.
-    async fn come(&self) -> io::Result<()> {
-        let mut ready = self.0.readable().await?;
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut reader = inotify::Reader::new(self.0.get_ref(), &mut buffer);
-        loop {
-            match reader.next() {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    ready.clear_ready();
-                    return Ok(());
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 }

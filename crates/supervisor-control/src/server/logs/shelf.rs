@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
 
 use supervisor::{LogSettings, StoredLog};
 
 use super::Mark;
+use crate::os;
 
 /// So much is read at once.
 const BLOCK: usize = 64 << 10;
@@ -33,12 +33,12 @@ impl Shelf {
         let (mut shelf, mut parts, mut found, mut length) = (Self::default(), Vec::new(), 0, 0);
         for stored in files.iter().rev().filter(|stored| !stored.is_compressed()) {
             let Some(file) = opened(stored)? else { continue };
-            let inode = file.metadata()?.ino();
+            let id = os::id_of(&file)?;
             let (lines, end) = last_of(&file, count - found, LARGEST - length)?;
             found += lines.len();
             length += lines.iter().map(|(_, line)| line.len() + 1).sum::<usize>();
             parts.push(
-                lines.into_iter().map(|(offset, line)| (Mark { inode, offset }, line)).collect::<Vec<_>>(),
+                lines.into_iter().map(|(offset, line)| (Mark { file: id, offset }, line)).collect::<Vec<_>>(),
             );
             shelf.held.get_or_insert((file, end));
             if found >= count || length >= LARGEST {
@@ -57,8 +57,7 @@ impl Shelf {
     fn after_in(files: &[StoredLog], mark: Mark) -> io::Result<Option<Self>> {
         for stored in files.iter().rev().filter(|stored| !stored.is_compressed()) {
             let Some(file) = opened(stored)? else { continue };
-            let metadata = file.metadata()?;
-            if metadata.ino() == mark.inode && metadata.len() >= mark.offset {
+            if os::id_of(&file)? == mark.file && file.metadata()?.len() >= mark.offset {
                 return Ok(Some(Self { held: Some((file, mark.offset)) }));
             }
         }
@@ -74,13 +73,13 @@ impl Shelf {
     /// read at once, the pieces are told.
     pub(super) fn read(&mut self) -> io::Result<Vec<Line>> {
         let Some((file, told)) = &mut self.held else { return Ok(Vec::new()) };
-        let metadata = file.metadata()?;
-        if metadata.len() < *told {
+        let id = os::id_of(file)?;
+        if file.metadata()?.len() < *told {
             // Somebody has cut it.
             *told = 0;
         }
         let mut block = vec![0; BLOCK];
-        let length = file.read_at(&mut block, *told)?;
+        let length = os::read_at(file, &mut block, *told)?;
         let end = match block[..length].iter().rposition(|byte| *byte == b'\n') {
             Some(newline) => newline + 1,
             None if length == BLOCK => length,
@@ -89,7 +88,7 @@ impl Shelf {
         let mut lines = Vec::new();
         for line in block[..end].split_inclusive(|byte| *byte == b'\n') {
             *told += line.len() as u64;
-            let mark = Mark { inode: metadata.ino(), offset: *told };
+            let mark = Mark { file: id, offset: *told };
             lines.push((mark, line.strip_suffix(b"\n").unwrap_or(line).to_vec()));
         }
         Ok(lines)
@@ -101,10 +100,9 @@ impl Shelf {
     }
 
     fn next_of(&self, files: &[StoredLog]) -> io::Result<Option<Next>> {
-        let held = self.held.as_ref().map(|(file, _)| file.metadata()).transpose()?;
-        let inode_of = |stored: &StoredLog| std::fs::symlink_metadata(stored.path()).ok().map(|it| it.ino());
-        let place =
-            held.and_then(|held| files.iter().rposition(|stored| inode_of(stored) == Some(held.ino())));
+        let held = self.held.as_ref().map(|(file, _)| os::id_of(file)).transpose()?;
+        let is_at = |id, stored: &StoredLog| os::id_at(stored.path()).is_ok_and(|its| its == id);
+        let place = held.and_then(|id| files.iter().rposition(|stored| is_at(id, stored)));
         let is_known = place.is_some() || self.held.is_none();
         // What stands before the one that is read now is gone, or was compressed: then only the newest is sure to be later.
         let newest =
@@ -129,9 +127,9 @@ impl Shelf {
     fn unfinished(&self) -> io::Result<Option<Line>> {
         let Some((file, told)) = &self.held else { return Ok(None) };
         let mut block = vec![0; BLOCK];
-        let length = file.read_at(&mut block, *told)?;
+        let length = os::read_at(file, &mut block, *told)?;
         block.truncate(length);
-        let mark = Mark { inode: file.metadata()?.ino(), offset: *told + length as u64 };
+        let mark = Mark { file: os::id_of(file)?, offset: *told + length as u64 };
         Ok((length > 0).then_some((mark, block)))
     }
 }
@@ -173,7 +171,7 @@ fn last_of(file: &File, count: usize, most: usize) -> io::Result<(Vec<Ended>, u6
     while position > 0 && newlines <= count {
         let step = position.min(BLOCK);
         let part = &mut text[position - step..position];
-        file.read_exact_at(part, begin + (position - step) as u64)?;
+        os::read_exact_at(file, part, begin + (position - step) as u64)?;
         newlines += part.iter().filter(|byte| **byte == b'\n').count();
         position -= step;
     }

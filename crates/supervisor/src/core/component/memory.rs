@@ -130,8 +130,14 @@ impl Memory {
         Self { wanted: true, ..Self::default() }
     }
 
-    pub(in crate::core) fn budget_full_at(&self) -> Duration {
+    /// When the budget over all components would be full again.
+    pub(crate) fn budget_full_at(&self) -> Duration {
         self.budget_full_at
+    }
+
+    /// The same without what it says of the budget, which is not about this component alone.
+    pub(crate) fn without_budget(self) -> Self {
+        Self { budget_full_at: Duration::ZERO, ..self }
     }
 
     /// The same of one that is wanted.

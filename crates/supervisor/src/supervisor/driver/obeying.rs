@@ -38,12 +38,13 @@ impl Driver {
                 // Whoever asked may have gone away.
                 let _ = answer.try_send(specs.collect());
             }
-            // One that has left in this very moment is answered by nobody.
-            Command::Detail { key, .. } if !self.core.has(key) => {}
             Command::Detail { key, answer } => {
-                let detail = self.core.detail(self.now(), key);
-                let group = detail.component.run.and_then(|run| self.runs.control_group(run));
-                let _ = answer.try_send((detail, group));
+                let known = self.core.has(key).then(|| {
+                    let detail = self.core.detail(self.now(), key);
+                    let group = detail.component.run.and_then(|run| self.runs.control_group(run));
+                    (detail, group)
+                });
+                let _ = answer.try_send(known);
             }
             Command::Subscribe { answer } => {
                 let _ = answer.try_send((self.readers.told(), self.readers.add()));

@@ -44,7 +44,7 @@ struct Answer {
     /// How often the core had been told of something when it was given, or earlier.
     told: u64,
     at: Instant,
-    known: Known,
+    known: Arc<Known>,
 }
 
 impl Recent {
@@ -52,26 +52,25 @@ impl Recent {
         Self { told, answers: Mutex::default() }
     }
 
-    /// What was answered before of this component, as it is now, if nothing has happened since.
-    pub(super) fn known(&self, key: u32) -> Option<Known> {
+    /// What was answered before of this component, and how long ago, if nothing has happened since.
+    pub(super) fn known(&self, key: u32) -> Option<(Arc<Known>, Duration)> {
         let answers = self.answers();
         let answer = answers.get(&key).filter(|answer| answer.told == self.told.times())?;
         let age = answer.at.elapsed();
-        let (detail, group) = answer.known.clone();
-        (age <= GOOD_FOR).then(|| (detail.after(age), group))
+        (age <= GOOD_FOR).then(|| (Arc::clone(&answer.known), age))
     }
 
     /// Has the driver answer, and keeps that.
-    pub(super) fn ask<E>(&self, key: u32, ask: impl FnOnce() -> Result<Known, E>) -> Result<Known, E> {
+    pub(super) fn ask<E>(&self, key: u32, ask: impl FnOnce() -> Result<Known, E>) -> Result<Arc<Known>, E> {
         let told = self.told.times();
-        let known = ask()?;
+        let known = Arc::new(ask()?);
         #[expect(clippy::disallowed_methods, reason = "how old the answer is, which decides nothing")]
         let at = Instant::now();
         let mut answers = self.answers();
         if answers.len() >= MOST {
             answers.clear();
         }
-        answers.insert(key, Answer { told, at, known: known.clone() });
+        answers.insert(key, Answer { told, at, known: Arc::clone(&known) });
         Ok(known)
     }
 
@@ -97,9 +96,9 @@ mod tests {
         let told = Told::default();
         let recent = Recent::new(told.clone());
         assert!(recent.known(0).is_none());
-        let (first, _) = recent.ask(0, known).unwrap();
-        let (again, _) = recent.known(0).unwrap();
-        assert!(again.uptime > first.uptime, "time passes");
+        let first = recent.ask(0, known).unwrap();
+        let (again, age) = recent.known(0).unwrap();
+        assert!(Arc::ptr_eq(&first, &again) && age > Duration::ZERO);
         assert!(recent.known(1).is_none());
         told.count();
         assert!(recent.known(0).is_none());

@@ -129,8 +129,8 @@ impl Trace {
     }
 }
 
-#[cfg(test)]
 #[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::super::tests::id;
     use super::*;

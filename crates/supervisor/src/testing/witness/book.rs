@@ -24,6 +24,8 @@ pub(super) struct Book {
     pub(super) waits_exactly: bool,
     /// It is no more as soon as nothing of it is left.
     pub(super) is_leaving: bool,
+    /// It was that, and then was to be supervised again, and has not been begun since.
+    pub(super) comes_back: bool,
     /// What it is to be.
     pub(super) spec: ProcessSpec,
     /// What its run was begun as.
@@ -80,6 +82,7 @@ impl Book {
             group: None,
             waits_exactly: false,
             is_leaving: false,
+            comes_back: false,
             spec: spec.clone(),
             begun_as: None,
             early: Duration::ZERO,
@@ -122,6 +125,7 @@ impl Book {
         self.spec = spec.clone();
         self.autostart = spec.autostart;
         if comes_back {
+            self.comes_back = true;
             self.forbidden = !spec.autostart;
             self.forbidden_before = !spec.autostart;
         }

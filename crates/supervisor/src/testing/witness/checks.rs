@@ -39,28 +39,39 @@ impl Witness {
         self.check(then == *later, "S17", format_args!("after {time:?} it is not {then:?} but {later:?}"));
     }
 
-    /// A supervisor begins that knows this of a component.
-    pub(in crate::testing) fn begins_with(&mut self, key: u32, memory: Memory) {
-        self.remembered.insert(key, memory);
+    /// A supervisor begins that knows this of a component; or that what another has written down of it says this of the budget.
+    pub(in crate::testing) fn begins_with(&mut self, key: u32, memory: Memory, written: Option<&Memory>) {
+        self.full_at.insert(key, written.unwrap_or(&memory).budget_full_at());
+        self.remembered.insert(key, memory.without_budget());
     }
 
-    /// Checks that what is written down of a component is news. Where all is to stop it need not be: that nobody is wanted any
-    /// more is not remembered. Nor with a budget, which one that stays keeps for one that leaves.
-    pub(in crate::testing) fn check_news(&mut self, key: u32, memory: &Memory, stops: bool) {
-        let is_news = self.remembered.insert(key, memory.clone()).as_ref() != Some(memory);
+    /// Checks that what is written down of a component is news; or, where another is no more, what the record of that one said of the
+    /// budget, as long as that counts. Where all is to stop it need not be: that nobody is wanted any more is not remembered.
+    pub(in crate::testing) fn check_news(&mut self, now: Duration, key: u32, memory: &Memory, stops: bool) {
+        let full_at = memory.budget_full_at();
+        let is_heir = full_at > now && std::mem::take(&mut self.has_no_heir);
+        self.full_at.insert(key, full_at);
+        let memory = memory.clone().without_budget();
+        let is_news = self.remembered.get(&key) != Some(&memory);
+        self.remembered.insert(key, memory);
         let id = &self.books[&key].id;
-        self.check(
-            is_news || stops || self.budget.is_some(),
-            "S14",
-            format_args!("{id} is written down again as it was"),
-        );
+        self.check(is_news || is_heir || stops, "S14", format_args!("{id} is written down again as it was"));
     }
 
     /// Checks that all is written down that is to be remembered of a component: of one that was added, once there is something.
-    pub(in crate::testing) fn check_memory(&self, key: u32, memory: &Memory) {
-        let is_known = self.remembered.get(&key).is_none_or(|known| known == memory);
+    pub(in crate::testing) fn check_memory(&self, key: u32, memory: Memory) {
+        let memory = memory.without_budget();
+        let is_known = self.remembered.get(&key).is_none_or(|known| *known == memory);
         let id = &self.books[&key].id;
         self.check(is_known, "S14", format_args!("{id} has changed, which is not written down"));
+    }
+
+    /// Checks that what restarts the budget has allowed is known from what is written down, as long as it counts. Where nothing is
+    /// written of any component, because all have gone and others come, there is nobody to keep it.
+    pub(in crate::testing) fn check_budget_memory(&self, now: Duration, full_at: Duration) {
+        let counts = full_at > now && !self.full_at.is_empty();
+        let is_known = !counts || self.full_at.values().any(|known| *known >= full_at);
+        self.check(is_known, "S14", format_args!("the budget has changed, which is not written down"));
     }
 
     /// Checks that what was told to stop is killed when its time is up.
@@ -120,6 +131,7 @@ impl Witness {
         }
         let book = self.book_mut(run.component);
         book.begun_as = Some(book.spec.clone());
+        book.comes_back = false;
         book.judged = false;
         book.impatient = false;
         book.run_is_restart = std::mem::take(&mut book.is_restart);

@@ -82,26 +82,26 @@ impl World {
         }
         let memory = self.core.memory(key);
         let stops = self.core.status(self.now, &[]).shutting_down;
-        self.witness.check_news(key, &memory, stops);
+        self.witness.check_news(self.now, key, &memory, stops);
         self.memories.pending.insert(key, memory);
         if !self.hostility.forgetful || draws_of(&mut self.draws, key).one_in(2) {
             self.memories.write();
         }
     }
 
-    /// A supervisor begins, which knows nothing yet.
+    /// A supervisor begins, which knows nothing yet but what is written down.
     pub(super) fn begin_books(&mut self) {
-        for key in self.names.all() {
-            self.witness.begins_with(key, self.core.memory(key));
+        for key in self.names.all_and_leaving() {
+            self.witness.begins_with(key, self.core.memory(key), self.memories.written.get(&key));
         }
     }
 
-    /// Checks that all that is to be remembered is written down, or will be. With a budget that includes when it would be full
-    /// again, which changes without a component.
+    /// Checks that all that is to be remembered is written down, or will be.
     pub(super) fn check_memories(&self) {
-        if self.rules.budget.is_none() {
-            let keys = self.names.all().into_iter();
-            keys.for_each(|key| self.witness.check_memory(key, &self.core.memory(key)));
+        for key in self.names.all_and_leaving() {
+            let memory = self.core.memory(key);
+            self.witness.check_budget_memory(self.now, memory.budget_full_at());
+            self.witness.check_memory(key, memory);
         }
     }
 
@@ -145,7 +145,7 @@ impl World {
         // By whatever is written down of what is no more, it is found.
         let strangers = self.core.leaving().filter(|(key, _)| self.memories.written.contains_key(key));
         let strangers = strangers.filter_map(|(_, spec)| stranger(spec.id.as_str())).collect();
-        let core = Core::new(specs, strangers, self.rules, self.seed);
+        let core = Core::new(specs, strangers, *self.core.rules(), self.seed);
         let all = core.specs().chain(core.leaving());
         let keys: HashMap<_, _> = all.map(|(key, spec)| (spec.id.clone(), key)).collect();
         self.core = core;

@@ -48,6 +48,7 @@ impl World {
         if actions.contains(&Action::Lineup) {
             self.recast();
         }
+        self.witness.decides(&actions);
         for action in actions {
             self.trace.push(format!("{:?} {action:?}", self.now));
             let lives = |key| self.processes.lives(key);
