@@ -23,7 +23,7 @@ const MOST: usize = 1_000;
 
 /// Measures processes.
 #[derive(Debug, Default)]
-pub(crate) struct Meter;
+pub(crate) struct Meter {}
 
 impl Meter {
     /// Resident memory and processor time of each of these processes, with its descendants; `None` where it is gone.
