@@ -1,9 +1,8 @@
 //! What it costs to be asked: `cargo bench -p s7supervisor --bench control [-- --quick]`.
 //!
-//! Two supervisors with a thousand components each are measured: `calm`, which has nothing to do, and ours, while a hundred of its
-//! components crash every second. Commands are given to the first before the second is there, and then to that, beside twice as
-//! many processes. At last, how long a killed component takes to come back is compared:
-//! with the calm one, which nobody asks, and with the other, which is asked as fast as it answers all the while.
+//! A supervisor with a thousand components is measured while it has nothing to do, and then while a hundred of them crash every
+//! second. At last another, `calm`, is started beside it, and how long a killed component takes to come back is compared: with the
+//! calm one, which nobody asks, and with ours, which is asked as fast as it answers all the while.
 //!
 //! Times are told and never fail it; an answer that is not right does. With `-- --few` it only shows that it works.
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at clocks, idles, and starts processes")]
@@ -24,7 +23,7 @@ mod subject;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
@@ -109,21 +108,24 @@ fn measure(rounds: &Rounds, table: &mut Table) -> Result<(), Failure> {
     let start = |name: &str| {
         Subject::start(Kind::OursWith(&elements), &folder.path().join(name), &program, rounds.components)
     };
-    let mut calm = start("calm")?.0;
-    calm.await_up()?;
-    let calm_commands = commands(rounds, &calm)?;
+    let sockets = ["calm", "ours"].map(|name| folder.path().join(name).join("temp/s7supervisor.sock"));
     let mut ours = start("ours")?.0;
     ours.await_up()?;
-    let sockets = ["calm", "ours"].map(|name| folder.path().join(name).join("temp/s7supervisor.sock"));
+    sleep(2 * PACE);
+    let while_calm = commands(rounds, &ours)?;
+    requests(rounds, table, &sockets[1], "nothing happens")?;
     for component in 0..rounds.crashing {
         ours.start_loop(component)?;
     }
     sleep(2 * PACE);
-
-    for ((what, target, calm_times), (.., our_times)) in calm_commands.iter().zip(commands(rounds, &ours)?) {
+    for ((what, target, calm_times), (.., our_times)) in while_calm.iter().zip(commands(rounds, &ours)?) {
         table.pairs(what, calm_times, &our_times, target);
     }
-    requests(rounds, table, &sockets)?;
+    requests(rounds, table, &sockets[1], "components crash")?;
+
+    let mut calm = start("calm")?.0;
+    calm.await_up()?;
+    lists(rounds, table, &sockets)?;
     restarts(rounds, table, (&mut calm, &mut ours), &sockets[1])?;
     let told = list(&mut connect(&sockets[1])?)?;
     let is_right = told == rounds.components;
@@ -158,19 +160,23 @@ fn commands(rounds: &Rounds, subject: &Subject) -> Result<[(&'static str, &'stat
     ])
 }
 
-/// Requests over kept connections.
-fn requests(rounds: &Rounds, table: &mut Table, sockets: &[std::path::PathBuf; 2]) -> Result<(), Failure> {
-    let [mut calm, mut ours] = [connect(&sockets[0])?, connect(&sockets[1])?];
-    for (name, connection) in [("nothing happens", &mut calm), ("components crash", &mut ours)] {
-        let (began, mut count) = (Instant::now(), 0_u32);
-        while began.elapsed() < rounds.asking {
-            ask(connection, &rounds.question())?;
-            count += 1;
-        }
-        let rate = f64::from(count) / began.elapsed().as_secs_f64();
-        let what = format!("requests a second for one component while {name}");
-        table.figure(&what, &format!("{rate:.0}"), "10,000");
+/// Requests over a kept connection.
+fn requests(rounds: &Rounds, table: &mut Table, socket: &Path, when: &str) -> Result<(), Failure> {
+    let mut connection = connect(socket)?;
+    let (began, mut count) = (Instant::now(), 0_u32);
+    while began.elapsed() < rounds.asking {
+        ask(&mut connection, &rounds.question())?;
+        count += 1;
     }
+    let rate = f64::from(count) / began.elapsed().as_secs_f64();
+    let what = format!("requests a second for one component while {when}");
+    table.figure(&what, &format!("{rate:.0}"), "10,000");
+    Ok(())
+}
+
+/// All that there are, over kept connections.
+fn lists(rounds: &Rounds, table: &mut Table, sockets: &[PathBuf; 2]) -> Result<(), Failure> {
+    let [mut calm, mut ours] = [connect(&sockets[0])?, connect(&sockets[1])?];
     let (mut calm_times, mut our_times) = (Times::default(), Times::default());
     for _ in 0..rounds.lists {
         calm_times.add(timed(|| list(&mut calm))?.0);

@@ -12,7 +12,8 @@
 //! pidfd that was opened before anything was read of it.
 #![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(target_os = "linux")]
 mod linux;

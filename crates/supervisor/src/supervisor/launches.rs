@@ -297,7 +297,8 @@ impl fmt::Display for Named {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::super::handle::command_queue;
     use super::*;

@@ -369,5 +369,6 @@ impl Drop for Runs {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests;

@@ -384,5 +384,6 @@ fn key_of(serial: u64) -> usize {
     FIRST_KEY | serial as usize
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests;

@@ -254,5 +254,6 @@ fn read_ready(pipe: &ReadEnd) -> Option<bool> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests;

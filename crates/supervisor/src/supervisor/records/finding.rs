@@ -129,7 +129,8 @@ impl Trace {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::super::tests::id;
     use super::*;

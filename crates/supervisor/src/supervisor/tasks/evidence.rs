@@ -70,7 +70,8 @@ fn age(id: &ComponentId, name: &str) -> Option<(String, u64, usize)> {
     Some((time.to_owned(), run, step))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
