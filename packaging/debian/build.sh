@@ -78,7 +78,7 @@ put 0644 "$here/lintian-overrides" /usr/share/lintian/overrides/s7supervisor
 [[ -z $variant ]] || cat "$here/lintian-overrides.static" >>"$root/usr/share/lintian/overrides/s7supervisor"
 
 # The service, as `s7supervisor service install` would write it.
-service=$top/crates/s7supervisor/src/commands/service
+service=$top/crates/s7supervisor/src/commands/service/unix
 fill() {
     sed -e 's#@MARK@#\# Installed by the package s7supervisor.#' -e 's#@PROGRAM@#/usr/bin/s7supervisor#' \
         -e 's#@REGISTRY@#/etc/s7supervisor/SupervisorRegistry.xml#' -e 's#@FOLDER@#/var/lib/s7supervisor#' \

@@ -10,7 +10,9 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use self::run::{Cgroups, OnCrash, Output, Run};
+#[cfg(unix)]
+pub(crate) use self::run::Cgroups;
+pub(crate) use self::run::{OnCrash, Output, Run};
 pub(crate) use self::serving::Serving;
 pub(crate) use self::verbs::{Chosen, SendSignal, Stop, Wait};
 use crate::commands;

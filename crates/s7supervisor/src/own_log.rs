@@ -77,6 +77,7 @@ impl OwnLog {
     }
 
     /// Opens the file anew, after somebody has moved it away.
+    #[cfg(unix)]
     pub(crate) fn reopen(&self) -> io::Result<()> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner).inner.reopen()
     }

@@ -96,6 +96,7 @@ struct Kind {
     install_folder: String,
     temp: String,
     /// The folder of its own log.
+    #[cfg_attr(windows, expect(dead_code, reason = "folders are not given to accounts there"))]
     logs: String,
     user: Option<String>,
 }

@@ -256,11 +256,9 @@ fn run(runtime: Runtime, places: Places, stopped: oneshot::Receiver<Farewell>, a
 async fn serve(places: Places, stopped: oneshot::Receiver<Farewell>, app: App) -> HandedOver {
     let (feed, limits) = (Arc::clone(&app.feed), app.limits);
     let router = routes::router(app);
-    let on_socket = places.local.map(|local| {
-        let connections = Connections::new(limits, router.clone(), Guard::Accounts(local.accounts()));
-        (local, connections)
-    });
-    let (local, on_socket) = on_socket.unzip();
+    let local = places.local;
+    let accounts = local.as_ref().map(Local::accounts).map(Guard::Accounts);
+    let on_socket = accounts.map(|accounts| Connections::new(limits, router.clone(), accounts));
     let by_tcp = places.tcp.map(|(endpoints, token)| {
         (endpoints, Connections::new(limits, router, Guard::Token(Rc::new(Lock::new(token)))))
     });

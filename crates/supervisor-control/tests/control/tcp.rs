@@ -97,8 +97,8 @@ fn the_client_is_told_by_tcp_that_its_token_is_wrong_and_that_nobody_listens() {
     assert!(matches!(&error, ClientError::Refused { status: 401, .. }), "{error:?}");
     assert!(!format!("{stranger:?} {error:?}").contains(control.token.as_str()));
 
-    let ByTcp { running, address, token, .. } = control;
-    drop(running);
+    let ByTcp { running, address, token, _server: server } = control;
+    drop((server, running));
     let error = Client::connect_tcp(address, token).unwrap_err();
     assert!(
         matches!(&error, ClientError::NotRunning { at: Address::Tcp(at) } if *at == address),

@@ -276,6 +276,7 @@ fn refused(path: &Path, error: ApplyError) -> ChangeRefusal {
     }
 }
 
+#[cfg(unix)]
 fn sentence(refusal: &ChangeRefusal) -> String {
     match refusal {
         ChangeRefusal::Invalid { detail, problems } => format!("{detail}: {}", problems.join("; ")),

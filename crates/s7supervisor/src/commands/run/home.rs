@@ -24,10 +24,12 @@ pub(super) struct Home {
     /// The supervisor's own log.
     pub(super) log: OwnLog,
     /// Where components find the sockets of `sd_notify`, where that can be had.
+    #[cfg_attr(windows, expect(dead_code, reason = "nobody speaks there"))]
     pub(super) notify: Option<NotifyFolder>,
     /// Whom the supervisor answers beside its own user.
     pub(super) reach: Reach,
     /// Given back last of all.
+    #[cfg_attr(windows, expect(dead_code, reason = "they are only held"))]
     locks: [Lock; 2],
 }
 

@@ -9,9 +9,8 @@ use supervisor::{Event, Handle};
 use supervisor_control::journal::{Header, Journal};
 use supervisor_control::wire::UpgradeDocument;
 use supervisor_control::{HandedOver, Server};
-use tracing::{error, info};
+use tracing::info;
 
-use super::Supervision;
 use super::applying::Applier;
 use super::home::Home;
 use super::system::Examiner;
@@ -66,29 +65,6 @@ pub(super) fn serve(
         .own_log(move || log.rotate());
     let builder = home.reach.extend(builder, listeners.tcp);
     door::open(builder, &home.temp, listeners.socket, home.reach.address())
-}
-
-/// Where a server can be made again.
-#[cfg(unix)]
-impl Supervision {
-    /// Makes the control socket again, or goes on with this one.
-    pub(super) fn serve(&mut self, listeners: HandedOver) {
-        // Its ports are not free before.
-        drop(self.server.take());
-        let served = Served {
-            registry: &self.registry,
-            about: &self.about,
-            journal: &self.journal,
-            status_asked: &self.status_asked.0,
-            examiner: &self.examiner,
-            applier: &self.applier,
-            upgrade: self.upgrade.as_ref(),
-        };
-        match serve(&self.handle, &self.home, &served, listeners) {
-            Ok(server) => self.server = Some(server),
-            Err(error) => error!("cannot make the control socket again: {error}"),
-        }
-    }
 }
 
 /// Keeps the journal in the `temp` folder.

@@ -2,6 +2,7 @@
 
 mod handover;
 mod notify_folder;
+mod serving_again;
 mod signals;
 mod successor;
 pub(crate) mod told;

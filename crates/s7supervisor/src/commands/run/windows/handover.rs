@@ -16,7 +16,6 @@ use crate::exit::Failure;
 use crate::os::HeldLock;
 
 /// What another program would have left to this one.
-#[expect(dead_code, reason = "nothing ever is")]
 pub(crate) struct Handed {
     pub(crate) note: Note,
     /// Where components are heard.
@@ -25,7 +24,6 @@ pub(crate) struct Handed {
 }
 
 /// What it would have said.
-#[expect(dead_code, reason = "nothing ever is")]
 pub(crate) struct Note {
     pub(crate) upgrade: UpgradeDocument,
     pub(crate) executable: Option<PathBuf>,

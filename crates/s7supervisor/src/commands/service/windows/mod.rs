@@ -98,7 +98,9 @@ pub(super) fn install(kind: &Kind, chosen: &Chosen) -> Ended {
         }
         Err(error) => return Err(cannot(error)),
     };
-    plan.complete(&service).map_err(cannot)?;
+    for (what, error) in Plan::complete(&service) {
+        say::tell(&format!("cannot say of {:?} {what}: {}; it goes without", chosen.name, in_words(&error)));
+    }
     if let Err(error) = event_log::register(&chosen.name) {
         let advice = "what it writes there is shown without its text";
         say::tell(&format!("cannot make {:?} known to the event log: {error}; {advice}", chosen.name));
@@ -317,18 +319,21 @@ fn code(error: &windows_service::Error) -> Option<i32> {
     }
 }
 
-fn failure(verb: &str, name: &str, error: &windows_service::Error) -> Failure {
-    let why = match error {
+fn in_words(error: &windows_service::Error) -> String {
+    match error {
         windows_service::Error::Winapi(error) => error.to_string(),
         error => error.to_string(),
-    };
+    }
+}
+
+fn failure(verb: &str, name: &str, error: &windows_service::Error) -> Failure {
     match code(error) {
         Some(DENIED) => {
             let message =
                 format!("cannot {verb} the service {name:?}: no permission; use an administrator's console");
             Failure::new(Exit::Unknown, message)
         }
-        _ => Failure::failed(format!("cannot {verb} the service {name:?}: {why}")),
+        _ => Failure::failed(format!("cannot {verb} the service {name:?}: {}", in_words(error))),
     }
 }
 

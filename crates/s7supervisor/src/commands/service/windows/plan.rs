@@ -63,20 +63,24 @@ impl Plan {
         }
     }
 
-    /// Says the rest, once there is the service.
-    pub(super) fn complete(&self, service: &Service) -> windows_service::Result<()> {
-        service.set_description(DESCRIPTION)?;
-        service.set_delayed_auto_start(true)?;
-        service.set_preshutdown_timeout(PRESHUTDOWN)?;
+    /// Says the rest, once there is the service. What cannot be said is returned, with why: the service is one without it.
+    pub(super) fn complete(service: &Service) -> Vec<(&'static str, windows_service::Error)> {
         let again = AGAIN.map(|delay| ServiceAction { action_type: ServiceActionType::Restart, delay });
-        service.update_failure_actions(ServiceFailureActions {
+        let after_failures = ServiceFailureActions {
             reset_period: ServiceFailureResetPeriod::After(RESET),
             reboot_msg: None,
             command: None,
             actions: Some(again.to_vec()),
-        })?;
-        // What has ended by itself with an error has failed too.
-        service.set_failure_actions_on_non_crash_failures(true)
+        };
+        let said = [
+            ("its description", service.set_description(DESCRIPTION)),
+            ("that it starts delayed", service.set_delayed_auto_start(true)),
+            ("how long a shutdown waits for it", service.set_preshutdown_timeout(PRESHUTDOWN)),
+            ("when it is started again after a failure", service.update_failure_actions(after_failures)),
+            // What has ended by itself with an error has failed too.
+            ("that an error is a failure", service.set_failure_actions_on_non_crash_failures(true)),
+        ];
+        said.into_iter().filter_map(|(what, said)| Some((what, said.err()?))).collect()
     }
 
     /// In words.
