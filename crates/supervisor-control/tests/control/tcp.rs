@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Instant;
 
+use rustix::net::{AddressFamily, SocketType};
 use supervisor_control::{Action, Address, Client, ClientError, Limits, Server, Token, Wait};
 
 use crate::common::{Answer, Connection, Running, SOON, get, steady};
@@ -97,9 +98,11 @@ fn the_client_is_told_by_tcp_that_its_token_is_wrong_and_that_nobody_listens() {
     assert!(matches!(&error, ClientError::Refused { status: 401, .. }), "{error:?}");
     assert!(!format!("{stranger:?} {error:?}").contains(control.token.as_str()));
 
-    let ByTcp { running, address, token, _server: server } = control;
-    drop((server, running));
-    let error = Client::connect_tcp(address, token).unwrap_err();
+    // A port that is taken by one who does not listen.
+    let deaf = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&deaf, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = SocketAddr::try_from(rustix::net::getsockname(&deaf).unwrap()).unwrap();
+    let error = Client::connect_tcp(address, Token::random().unwrap()).unwrap_err();
     assert!(
         matches!(&error, ClientError::NotRunning { at: Address::Tcp(at) } if *at == address),
         "{error:?}"
