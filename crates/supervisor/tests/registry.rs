@@ -536,12 +536,12 @@ fn a_file_that_cannot_be_read_is_a_problem() {
     let expected = format!("{}:1:1: the registry cannot be read: there is no such file", missing.display());
     assert_eq!(error.to_string(), expected);
     assert!(problems(load(folder.path(), &plain()))[0].ends_with("it is a folder"));
-    assert!(problems(load("/dev/zero", &plain()))[0].ends_with("it is not a regular file"));
 }
 
 #[cfg(unix)]
 #[test]
-fn a_fifo_in_place_of_a_registry_does_not_hang() {
+fn a_device_or_a_fifo_in_place_of_a_registry_does_not_hang() {
+    assert!(problems(load("/dev/zero", &plain()))[0].ends_with("it is not a regular file"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fifo.xml");
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
