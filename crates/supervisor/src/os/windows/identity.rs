@@ -82,7 +82,7 @@ impl Process {
     /// # Errors
     /// It does not end.
     pub(crate) fn find(identity: &Identity) -> io::Result<Fate> {
-        let process = Leftover::hold(identity.pid);
+        let process = Leftover::hold(identity.pid).ok().flatten();
         let is_it = |process: &Leftover| {
             Identity::of(identity.pid, process.handle().as_handle()).as_ref() == Some(identity)
         };

@@ -1,10 +1,13 @@
 //! What is left of runs beyond their main processes: who is in their jobs.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::os::windows::io::{AsHandle, BorrowedHandle, OwnedHandle};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use windows_sys::Win32::Foundation::ERROR_INVALID_PARAMETER;
 use windows_sys::Win32::System::Threading::{
     OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE,
 };
@@ -18,6 +21,9 @@ use crate::signal::Signal;
 
 /// The most that one look returns of a run, for each holds a handle. Who ends them all looks again.
 const MOST: usize = 256;
+
+/// How often in a row a job is asked who is in it, while those of the last list have just ended.
+const MOST_LISTS: usize = 16;
 
 /// What a look has found.
 #[derive(Debug)]
@@ -39,11 +45,17 @@ pub(crate) struct Leftover {
 
 impl Leftover {
     /// Takes hold of the process of this pid, if there is one that lives.
-    pub(super) fn hold(pid: u32) -> Option<Self> {
+    ///
+    /// # Errors
+    /// There is one, but it keeps others off.
+    pub(super) fn hold(pid: u32) -> io::Result<Option<Self>> {
         let rights = PROCESS_SYNCHRONIZE | PROCESS_TERMINATE | PROCESS_QUERY_LIMITED_INFORMATION;
         // SAFETY: the handle is new.
-        let handle = unsafe { owned(OpenProcess(rights, 0, pid)) }.ok()?;
-        (!is_signalled(handle.as_handle(), 0)).then_some(Self { pid, handle })
+        match unsafe { owned(OpenProcess(rights, 0, pid)) } {
+            Ok(handle) => Ok((!is_signalled(handle.as_handle(), 0)).then_some(Self { pid, handle })),
+            Err(error) if error.raw_os_error() == i32::try_from(ERROR_INVALID_PARAMETER).ok() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Its pid, which is nobody else's while this lives.
@@ -117,23 +129,39 @@ pub(crate) fn leftovers_at_once(
 ) -> Found {
     let mut found = Found { held: Vec::new(), is_whole: true, has_strangers: false };
     for (index, run) in runs.iter().enumerate() {
-        let Ok(pids) = run.process.job().pids() else {
-            found.is_whole = false;
-            continue;
-        };
-        let others = pids.into_iter().filter(|pid| *pid != run.process.pid());
-        for pid in others.take(MOST) {
-            match Leftover::hold(pid) {
-                // Its pid may be another's by now.
-                Some(leftover) if run.process.job().has(leftover.handle()) => {
-                    found.held.push((index, leftover));
-                }
-                // It is just ending, and may have had a child before that: somebody has to look again.
-                _ => found.is_whole = false,
-            }
-        }
+        let (members, is_whole) = members(run);
+        found.held.extend(members.into_iter().map(|member| (index, member)));
+        found.is_whole &= is_whole;
     }
     found
+}
+
+/// Who lives in the job of a run beside its main process, and whether that is all.
+fn members(run: &Run<'_>) -> (Vec<Leftover>, bool) {
+    let (job, mut members, mut is_whole) = (run.process.job(), Vec::new(), true);
+    let mut seen = BTreeSet::from([run.process.pid()]);
+    for _ in 0..MOST_LISTS {
+        let Ok(pids) = job.pids() else { return (members, false) };
+        let others: Vec<_> = pids.into_iter().filter(|pid| seen.insert(*pid)).collect();
+        let mut has_just_ended = false;
+        for pid in others {
+            if members.len() == MOST {
+                return (members, is_whole);
+            }
+            match Leftover::hold(pid) {
+                // Its pid may be another's by now.
+                Ok(Some(member)) if job.has(member.handle()) => members.push(member),
+                Ok(_) => has_just_ended = true,
+                // It lives, and only the end of the whole job reaches it.
+                Err(_) => is_whole = false,
+            }
+        }
+        // Whom it has begun before it ended is in the next list.
+        if !has_just_ended {
+            return (members, is_whole);
+        }
+    }
+    (members, false)
 }
 
 /// The same: a job hides nothing that only an environment could tell.
@@ -148,5 +176,5 @@ pub(crate) fn leftovers_by_token(
 
 /// The process of this pid, if it lives and belongs to the run.
 pub(crate) fn member(run: &Run<'_>, pid: u32) -> Option<Leftover> {
-    Leftover::hold(pid).filter(|process| run.process.job().has(process.handle()))
+    Leftover::hold(pid).ok()?.filter(|process| run.process.job().has(process.handle()))
 }
