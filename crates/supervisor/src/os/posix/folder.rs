@@ -15,12 +15,19 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLO
 
 /// An open folder.
 #[derive(Debug)]
-pub(crate) struct Folder(OwnedFd);
+pub(crate) struct Folder {
+    open: OwnedFd,
+    is_locked: bool,
+}
 
 impl Folder {
     /// Opens a folder that is there.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(rustix::fs::open(path, FOLDER, Mode::empty())?))
+        Ok(Self::of(rustix::fs::open(path, FOLDER, Mode::empty())?))
+    }
+
+    fn of(open: OwnedFd) -> Self {
+        Self { open, is_locked: false }
     }
 
     /// Makes a folder in which our group may read (mode 0750), unless there is one.
@@ -32,14 +39,14 @@ impl Folder {
     /// is not followed.
     pub(crate) fn open_private(above: &Path, name: &str) -> io::Result<Self> {
         made(rustix::fs::mkdir(above, Mode::RWXU))?;
-        let above = Self::open(above)?.0;
+        let above = rustix::fs::open(above, FOLDER, Mode::empty())?;
         made(rustix::fs::mkdirat(&above, name, Mode::RWXU))?;
-        Ok(Self(rustix::fs::openat(&above, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?))
+        Ok(Self::of(rustix::fs::openat(&above, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?))
     }
 
     /// Who else could have a hand in it, if anybody: the end of a sentence.
     pub(crate) fn strangers(&self) -> io::Result<Option<String>> {
-        let stat = rustix::fs::fstat(&self.0)?;
+        let stat = rustix::fs::fstat(&self.open)?;
         let own = rustix::process::geteuid().as_raw();
         if stat.st_uid != own {
             return Ok(Some(format!("it belongs to the user {}, not to {own}", stat.st_uid)));
@@ -50,13 +57,16 @@ impl Folder {
 
     /// Lets nobody else in any more.
     pub(crate) fn close_to_others(&self) -> io::Result<()> {
-        Ok(rustix::fs::fchmod(&self.0, Mode::RWXU)?)
+        Ok(rustix::fs::fchmod(&self.open, Mode::RWXU)?)
     }
 
     /// Locks it for as long as it is open. Says whether nobody else has.
     pub(crate) fn lock(&mut self) -> io::Result<bool> {
-        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(true),
+        match rustix::fs::flock(&self.open, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                self.is_locked = true;
+                Ok(true)
+            }
             Err(Errno::WOULDBLOCK) => Ok(false),
             Err(errno) => Err(errno.into()),
         }
@@ -64,19 +74,19 @@ impl Folder {
 
     /// Whether somebody has removed it.
     pub(crate) fn is_removed(&self) -> bool {
-        rustix::fs::fstat(&self.0).is_ok_and(|stat| stat.st_nlink == 0)
+        rustix::fs::fstat(&self.open).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
     /// When something in it was made, renamed or deleted for the last time, in seconds and nanoseconds since 1970.
     pub(crate) fn changed(&self) -> Option<(i64, i64)> {
-        let stat = rustix::fs::fstat(&self.0).ok()?;
+        let stat = rustix::fs::fstat(&self.open).ok()?;
         #[expect(clippy::useless_conversion, reason = "systems differ in how they count them")]
         Some((stat.st_mtime.into(), i64::try_from(stat.st_mtime_nsec).ok()?))
     }
 
     /// The names of all that is in it.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
-        let entries = Dir::read_from(&self.0)?;
+        let entries = Dir::read_from(&self.open)?;
         entries.map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_os_string())).collect()
     }
 
@@ -103,18 +113,18 @@ impl Folder {
 
     /// Gives a file another name; what has that is replaced.
     pub(crate) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+        Ok(rustix::fs::renameat(&self.open, from, &self.open, to)?)
     }
 
     /// Removes a file.
     pub(crate) fn remove(&self, name: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(&self.open, name, AtFlags::empty())?)
     }
 
     /// Whether that open file, a regular one, has this name.
     pub(crate) fn has(&self, name: &OsStr, file: &File) -> io::Result<bool> {
         let ours = rustix::fs::fstat(file)?;
-        let there = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW);
+        let there = rustix::fs::statat(&self.open, name, AtFlags::SYMLINK_NOFOLLOW);
         Ok(there.is_ok_and(|there| {
             FileType::from_raw_mode(there.st_mode) == FileType::RegularFile
                 && (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
@@ -123,14 +133,24 @@ impl Folder {
 
     /// How many bytes are free on its disk, for those who are not root.
     pub(crate) fn free(&self) -> io::Result<u64> {
-        let disk = rustix::fs::fstatvfs(&self.0)?;
+        let disk = rustix::fs::fstatvfs(&self.open)?;
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     fn file(&self, name: &OsStr, flags: OFlags, mode: Mode) -> io::Result<File> {
         // Without NONBLOCK the opening of a planted device could wait for ever; a regular file never does.
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.0, name, flags, mode).map(File::from)?)
+        Ok(rustix::fs::openat(&self.open, name, flags, mode).map(File::from)?)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A process that another thread is just starting has the descriptor too, until it executes its program. The next
+        // supervisor must not find the lock held by that.
+        if self.is_locked {
+            let _ = rustix::fs::flock(&self.open, FlockOperation::Unlock);
+        }
     }
 }
 
