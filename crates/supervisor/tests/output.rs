@@ -77,6 +77,11 @@ fn no_line_is_missing_doubled_or_torn_over_a_thousand_files() {
         let events = builder.subscribe();
         let supervisor = builder.start().unwrap();
         assert!(events.iter().any(|event| matches!(event.kind, EventKind::Exited { .. })));
+        // A supervisor that ends waits for what is still in a pipe, but not for ever.
+        let (log, last) = (folder.path().join("counts.log"), (FIRST + count - 1).to_string());
+        until("the last line is stored", || {
+            fs::read_to_string(&log).is_ok_and(|text| text.contains(&last) && text.ends_with('\n'))
+        });
         supervisor.handle().shutdown().unwrap();
         supervisor.wait().unwrap();
         let files = files(folder.path());
