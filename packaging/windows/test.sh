@@ -63,8 +63,8 @@ make_prefix() {
     mkdir -p "$WINEPREFIX"
     wineboot --init
     # Wine 8.0 lacks this library, of which the standard library needs one function; without it a program ends at once.
-    local library=$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll
-    x86_64-w64-mingw32-gcc -shared -O2 -s -o "$library" packaging/windows/random.c -ladvapi32
+    local dll=$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll
+    x86_64-w64-mingw32-gcc -shared -O2 -s -o "$dll" packaging/windows/random.c -ladvapi32
     wine reg add 'HKCU\Software\Wine' /v Version /d win10 /f >/dev/null
     touch "$WINEPREFIX/ready"
 }
