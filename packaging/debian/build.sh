@@ -66,6 +66,8 @@ put 0644 "$top/LICENSE" /usr/share/doc/s7supervisor/copyright
 for page in "$top"/README.md "$top"/docs/*; do [[ -d $page ]] || put 0644 "$page" "/usr/share/doc/s7supervisor/${page##*/}"; done
 mkdir -p "$root/usr/share/doc/s7supervisor/examples"
 cp -r "$top/examples/image-serving" "$top/examples/services" "$root/usr/share/doc/s7supervisor/examples/"
+# What is there where somebody has tried them.
+rm -rf "$root"/usr/share/doc/s7supervisor/examples/*/{logs,temp}
 gzip -9n <"$top/CHANGELOG.md" >"$root/usr/share/doc/s7supervisor/changelog.gz"
 gzip -9n >"$root/usr/share/doc/s7supervisor/changelog.Debian.gz" <<CHANGELOG
 s7supervisor ($version) stable; urgency=medium

@@ -2,6 +2,7 @@ use std::io::Write;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use polling::Events;
@@ -10,7 +11,13 @@ use super::*;
 use crate::spec::Readiness;
 
 const RUN: RunId = RunId { component: 3, number: 1 };
-const TOKEN: &str = "ps/ffeeddccbbaa99887766554433221100";
+
+/// A token that no other test has, each of which is a thread: sockets are called by them, and there is one of each name.
+fn token() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    thread_local!(static OURS: u64 = NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("ps/{:016x}{:016x}", std::process::id(), OURS.with(|ours| *ours))
+}
 
 struct Bench {
     poller: Arc<Poller>,
@@ -53,7 +60,7 @@ fn speaker(mouth: &Mouth) -> UnixDatagram {
 fn who_has_nothing_to_say_costs_no_descriptor() {
     let mut bench = Bench::new();
     for when in [None, Some(ReadyWhen::Logged("ready".to_owned()))] {
-        let mouth = bench.voices.open(RUN, TOKEN, &spec(when)).unwrap();
+        let mouth = bench.voices.open(RUN, &token(), &spec(when)).unwrap();
         assert!(mouth.variables.is_empty() && mouth.ready().is_none());
         assert!(bench.voices.by_component.is_empty() && bench.voices.by_key.is_empty());
     }
@@ -64,7 +71,7 @@ fn a_socket_is_a_file_where_there_is_a_folder_for_it_and_goes_with_its_run() {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Bench::new();
     bench.voices.folder = Some(folder.path().to_owned());
-    let mouth = bench.voices.open(RUN, TOKEN, &spec(Some(ReadyWhen::Notified))).unwrap();
+    let mouth = bench.voices.open(RUN, &token(), &spec(Some(ReadyWhen::Notified))).unwrap();
     let file = PathBuf::from(variable(&mouth, "NOTIFY_SOCKET").unwrap());
     assert_eq!(file.parent(), Some(folder.path()));
     UnixDatagram::unbound().unwrap().send_to(b"READY=1", &file).unwrap();
@@ -73,7 +80,7 @@ fn a_socket_is_a_file_where_there_is_a_folder_for_it_and_goes_with_its_run() {
     assert!(!file.exists());
 
     drop(folder);
-    let mouth = bench.voices.open(RUN, TOKEN, &spec(Some(ReadyWhen::Notified))).unwrap();
+    let mouth = bench.voices.open(RUN, &token(), &spec(Some(ReadyWhen::Notified))).unwrap();
     speaker(&mouth).send(b"READY=1").unwrap();
     assert!(matches!(&bench.voices.hear(RUN)[..], [Heard::Notified(_, said)] if said.ready));
 }
@@ -81,7 +88,7 @@ fn a_socket_is_a_file_where_there_is_a_folder_for_it_and_goes_with_its_run() {
 #[test]
 fn a_flood_is_heard_a_bounded_while_and_noticed_again() {
     let mut bench = Bench::new();
-    let mouth = bench.voices.open(RUN, TOKEN, &spec(Some(ReadyWhen::Notified))).unwrap();
+    let mouth = bench.voices.open(RUN, &token(), &spec(Some(ReadyWhen::Notified))).unwrap();
     let speaker = speaker(&mouth);
     speaker.set_nonblocking(true).unwrap();
     // As many as the system keeps for one who does not read (`net.unix.max_dgram_qlen`, and the sender's buffer).
@@ -99,7 +106,7 @@ fn a_flood_is_heard_a_bounded_while_and_noticed_again() {
 #[test]
 fn garbage_is_no_news() {
     let mut bench = Bench::new();
-    let mouth = bench.voices.open(RUN, TOKEN, &spec(Some(ReadyWhen::Notified))).unwrap();
+    let mouth = bench.voices.open(RUN, &token(), &spec(Some(ReadyWhen::Notified))).unwrap();
     let speaker = speaker(&mouth);
     let long = [b"READY=1\n".as_slice(), &[b'x'; LONGEST_DATAGRAM]].concat();
     for datagram in [b"".as_slice(), b"\xff\0\n==", &long, b"READY=1"] {
@@ -114,7 +121,7 @@ fn garbage_is_no_news() {
 fn a_descriptor_of_readiness_is_heard_until_its_newline_or_its_end() {
     for (said, last) in [("not yet\n", vec![Heard::Ready]), ("never", Vec::new())] {
         let mut bench = Bench::new();
-        let mut mouth = bench.voices.open(RUN, TOKEN, &spec(Some(ReadyWhen::Descriptor(5)))).unwrap();
+        let mut mouth = bench.voices.open(RUN, &token(), &spec(Some(ReadyWhen::Descriptor(5)))).unwrap();
         let (number, writer) = mouth.ready.take().unwrap();
         assert_eq!(number, 5);
         let mut writer = std::fs::File::from(writer);
@@ -142,21 +149,21 @@ fn whoever_says_that_it_is_ready_while_nobody_listens_is_heard_afterwards() {
     let spec = spec(Some(ReadyWhen::Descriptor(5)));
     let pipes = || std::fs::read_dir(folder.path().join("output")).unwrap().count();
     let mut bench = keeping(folder.path());
-    let (_, writer) = bench.voices.open(RUN, TOKEN, &spec).unwrap().ready.take().unwrap();
+    let (_, writer) = bench.voices.open(RUN, &token(), &spec).unwrap().ready.take().unwrap();
     let mut writer = std::fs::File::from(writer);
     // A killed supervisor closes nothing in order.
     std::mem::take(&mut bench.voices.by_component);
     drop(bench);
     writer.write_all(b"ready\n").unwrap();
     let mut bench = keeping(folder.path());
-    bench.voices.adopt(RUN, TOKEN, &spec, false).unwrap();
+    bench.voices.adopt(RUN, &token(), &spec, false).unwrap();
     assert_eq!((bench.noticed(), bench.voices.hear(RUN)), (vec![RUN], vec![Heard::Ready]));
     assert!(bench.voices.by_key.is_empty() && pipes() == 0);
     bench.voices.close(RUN.component);
-    bench.voices.adopt(RUN, TOKEN, &spec, true).unwrap();
+    bench.voices.adopt(RUN, &token(), &spec, true).unwrap();
     assert!(bench.voices.by_component.is_empty(), "who is ready costs no descriptor");
     // Nobody may have written, and gone.
-    drop(bench.voices.open(RUN, TOKEN, &spec).unwrap());
+    drop(bench.voices.open(RUN, &token(), &spec).unwrap());
     assert_eq!((bench.voices.hear(RUN), pipes()), (Vec::new(), 0));
 }
 
@@ -167,7 +174,7 @@ fn a_socket_has_the_same_address_again() {
     for notify in [None, Some(folder.path().to_owned())] {
         let mut bench = Bench::new();
         bench.voices.folder.clone_from(&notify);
-        let mouth = bench.voices.open(RUN, TOKEN, &spec).unwrap();
+        let mouth = bench.voices.open(RUN, &token(), &spec).unwrap();
         let address = variable(&mouth, "NOTIFY_SOCKET").unwrap();
         assert_eq!(address.starts_with('/'), notify.is_some());
         drop(bench);
@@ -177,7 +184,7 @@ fn a_socket_has_the_same_address_again() {
         }
         let mut bench = Bench::new();
         bench.voices.folder = notify;
-        bench.voices.adopt(RUN, TOKEN, &spec, true).unwrap();
+        bench.voices.adopt(RUN, &token(), &spec, true).unwrap();
         let to = match address.strip_prefix('@') {
             Some(name) => SocketAddr::from_abstract_name(name).unwrap(),
             None => SocketAddr::from_pathname(&address).unwrap(),
@@ -193,12 +200,12 @@ fn an_address_that_somebody_else_has_taken_is_told_and_the_rest_is_heard() {
     let mut spec = spec(Some(ReadyWhen::Descriptor(5)));
     spec.watchdog = Some(Duration::from_secs(1));
     let mut bench = keeping(folder.path());
-    let (_, writer) = bench.voices.open(RUN, TOKEN, &spec).unwrap().ready.take().unwrap();
+    let (_, writer) = bench.voices.open(RUN, &token(), &spec).unwrap().ready.take().unwrap();
     std::mem::take(&mut bench.voices.by_component);
     drop(bench);
-    let _squatter = NotifySocket::open(abstract_name(TOKEN)).unwrap();
+    let _squatter = NotifySocket::open(abstract_name(&token())).unwrap();
     let mut bench = keeping(folder.path());
-    let refused = bench.voices.adopt(RUN, TOKEN, &spec, false).unwrap_err();
+    let refused = bench.voices.adopt(RUN, &token(), &spec, false).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     std::fs::File::from(writer).write_all(b"\n").unwrap();
     assert_eq!(bench.voices.hear(RUN), [Heard::Ready]);
@@ -209,7 +216,7 @@ fn an_old_run_is_not_heard_when_the_next_one_is_there() {
     let mut bench = Bench::new();
     let mut spec = spec(Some(ReadyWhen::Notified));
     spec.watchdog = Some(Duration::from_millis(1500));
-    let old = bench.voices.open(RUN, TOKEN, &spec).unwrap();
+    let old = bench.voices.open(RUN, &token(), &spec).unwrap();
     let old_speaker = speaker(&old);
     old_speaker.send(b"READY=1").unwrap();
     let next = RunId { number: 2, ..RUN };
@@ -232,7 +239,7 @@ fn heard_between(folder: &Path, keeps: bool) -> (io::Result<()>, Vec<Heard>) {
     spec.watchdog = Some(Duration::from_secs(1));
     let mut bench = keeping(folder);
     bench.voices.folder = Some(notify.clone());
-    let mut mouth = bench.voices.open(RUN, TOKEN, &spec).unwrap();
+    let mut mouth = bench.voices.open(RUN, &token(), &spec).unwrap();
     let file = PathBuf::from(variable(&mouth, "NOTIFY_SOCKET").unwrap());
     let kept = bench.voices.keep();
     assert_eq!(kept.descriptors().count(), 2);
@@ -247,7 +254,7 @@ fn heard_between(folder: &Path, keeps: bool) -> (io::Result<()>, Vec<Heard>) {
     let mut bench = keeping(folder);
     bench.voices.folder = Some(notify);
     bench.voices.resume(kept);
-    bench.voices.adopt(RUN, TOKEN, &spec, false).unwrap();
+    bench.voices.adopt(RUN, &token(), &spec, false).unwrap();
     bench.voices.settle();
     let heard = bench.voices.hear(RUN);
     UnixDatagram::unbound().unwrap().send_to(b"WATCHDOG=1", &file).unwrap();
@@ -272,7 +279,7 @@ fn what_was_kept_open_of_a_run_that_is_gone_is_closed_when_supervision_begins_an
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Bench::new();
     bench.voices.folder = Some(folder.path().to_owned());
-    let mouth = bench.voices.open(RUN, TOKEN, &spec(Some(ReadyWhen::Notified))).unwrap();
+    let mouth = bench.voices.open(RUN, &token(), &spec(Some(ReadyWhen::Notified))).unwrap();
     let file = PathBuf::from(variable(&mouth, "NOTIFY_SOCKET").unwrap());
     let kept = bench.voices.keep();
     let mut next = Bench::new();
