@@ -42,7 +42,8 @@ fn files(folder: &Path) -> Vec<String> {
         .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("counts.log"))
         .collect();
     paths.sort_by_key(number);
-    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+    // One that is just being renamed is nowhere for a moment.
+    paths.iter().map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
 }
 
 /// Gives the other threads the processor until something is so.
