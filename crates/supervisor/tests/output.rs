@@ -42,8 +42,12 @@ fn files(folder: &Path) -> Vec<String> {
         .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("counts.log"))
         .collect();
     paths.sort_by_key(number);
-    // One that is just being renamed is nowhere for a moment.
-    paths.iter().map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
+    let text = |path: &PathBuf| match fs::read_to_string(path) {
+        // One that is just being renamed is nowhere for a moment.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        text => Some(text.unwrap()),
+    };
+    paths.iter().filter_map(text).collect()
 }
 
 /// Gives the other threads the processor until something is so.
