@@ -183,8 +183,10 @@ fn evidence_is_taken_and_kept_before_a_component_that_is_not_well_is_stopped() {
 
 #[test]
 fn a_component_is_stopped_and_reloaded_by_its_own_commands() {
-    let mut spec = shell("trap 'exit 7' USR1; while :; do sleep 0.01; done");
-    spec.reload = vec![step("echo reloaded $S7_ID")];
+    let folder = tempfile::tempdir().unwrap();
+    let listens = folder.path().join("listens").display().to_string();
+    let mut spec = shell(&format!("trap 'exit 7' USR1; : > {listens}; while :; do sleep 0.01; done"));
+    spec.reload = vec![step(&format!("until [ -e {listens} ]; do :; done; echo reloaded $S7_ID"))];
     let wait = "until grep -q ') Z ' /proc/$S7_PID/stat; do :; done";
     spec.stop = vec![step(&format!("kill -USR1 $S7_PID; {wait}"))];
     let (supervisor, events) = start(spec, Supervisor::builder());

@@ -7,7 +7,8 @@
 //! It ends with an error if a *count* is wrong: a replacement lost or doubled, a zombie, an orphan, a descriptor
 //! leaked, wake-ups while nothing happens, memory far beyond its target. Times are told and never fail it.
 //!
-//! With `-- engine` it measures only what the restart engine takes: a crash loop, a thousand health checks.
+//! With `-- restarts` it measures only how soon a component is back, with `-- engine` only what the restart engine
+//! takes: a crash loop, a thousand health checks.
 //!
 //! - `engine`: what the restart engine takes
 //! - `answerer`: whom health checks ask
@@ -57,11 +58,15 @@ fn main() -> ExitCode {
     let is_asked = |word: &str| std::env::args().any(|argument| argument == word);
     let rounds = if is_asked("--quick") { &QUICK } else { &FULL };
     let mut wrong = Vec::new();
-    if !is_asked("engine") {
-        wrong.extend(told("bare", rounds, Bench::supervision));
+    if is_asked("restarts") {
+        wrong.extend(told("bare", rounds, Bench::one));
+    } else {
+        if !is_asked("engine") {
+            wrong.extend(told("bare", rounds, Bench::supervision));
+        }
+        wrong.extend(told("calm", rounds, Bench::crash_loop));
+        wrong.extend(told("bare", rounds, Bench::health));
     }
-    wrong.extend(told("calm", rounds, Bench::crash_loop));
-    wrong.extend(told("bare", rounds, Bench::health));
     wrong.iter().for_each(|wrong| eprintln!("WRONG: {wrong}"));
     if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -181,6 +181,8 @@ impl TreeBuilder<'_> {
         let Some(open) = self.open.pop() else { return };
         let Open { mut element, text, text_span, text_broken } = open;
         element.span.end = element.span.end.max(end);
+        // A mark that became text, because the tag that it was written in lost its beginning.
+        element.may_be_secret |= mentions(text.as_bytes(), "secret=");
         let trimmed = text.trim_matches(is_white_space);
         if !trimmed.is_empty() || text_broken {
             element.text = Some(Text { value: trimmed.into(), span: text_span, broken: text_broken });
@@ -336,7 +338,11 @@ impl TreeBuilder<'_> {
 }
 
 fn mentions_secrets(text: &[u8]) -> bool {
-    text.windows("secret".len()).any(|word| word.eq_ignore_ascii_case(b"secret"))
+    mentions(text, "secret")
+}
+
+fn mentions(text: &[u8], word: &str) -> bool {
+    text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// An offset as the parser counts it; files are far smaller than any address space.
