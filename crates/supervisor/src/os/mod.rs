@@ -39,7 +39,7 @@ pub(crate) use posix::{
     set_appending, size_on_disk, unsupported, words,
 };
 #[cfg(unix)]
-pub(crate) use priority::lower_this_thread;
+pub(crate) use priority::{give_way, lower_this_thread};
 #[cfg(target_os = "linux")]
 pub(crate) use reserve::{Reserve, descriptors_are_scarce, scarcity};
 #[cfg(unix)]

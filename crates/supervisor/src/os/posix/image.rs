@@ -91,8 +91,10 @@ unsafe impl Sync for Texts {}
 
 impl Texts {
     /// Each text is made of these parts.
-    fn of<'a, const PARTS: usize>(texts: impl Iterator<Item = [&'a [u8]; PARTS]>) -> Self {
-        let (mut bytes, mut begins) = (Vec::new(), Vec::new());
+    fn of<'a, const PARTS: usize>(texts: impl Iterator<Item = [&'a [u8]; PARTS]> + Clone) -> Self {
+        let lengths = texts.clone().map(|parts| parts.iter().map(|part| part.len()).sum::<usize>() + 1);
+        let (count, length) = lengths.fold((0, 0), |(count, sum), length| (count + 1, sum + length));
+        let (mut bytes, mut begins) = (Vec::with_capacity(length), Vec::with_capacity(count));
         for parts in texts {
             begins.push(bytes.len());
             parts.iter().for_each(|part| bytes.extend_from_slice(part));

@@ -362,6 +362,7 @@ impl Thread {
         let worker = Worker::new(Arc::clone(&poller), received, told, housekeeper.clone(), fifos);
         #[expect(clippy::disallowed_methods, reason = "a slow disk must not hold up the driver")]
         let handle = std::thread::Builder::new().name("output".to_owned()).spawn(move || {
+            os::give_way();
             let open = worker.work();
             drop(living);
             open

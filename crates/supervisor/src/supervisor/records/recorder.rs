@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{KEY, Record, Records, SUFFIX, page};
-use crate::os::{Place, words};
+use crate::os::{self, Place, words};
 use crate::spec::ComponentId;
 
 /// How soon what could not be written is tried again at first, and at most.
@@ -78,6 +78,7 @@ impl Records {
         let theirs = Arc::clone(&shared);
         #[expect(clippy::disallowed_methods, reason = "the one thread that writes records")]
         let thread = thread::Builder::new().name("records".into()).spawn(move || {
+            os::give_way();
             let _ended = Ended(&theirs);
             write(&mut self, &theirs, &notice);
         })?;

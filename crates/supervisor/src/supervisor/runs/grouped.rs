@@ -131,9 +131,13 @@ impl Runs {
     }
 
     fn look_into_group(&mut self, owner: Owner, now: Duration) -> Option<Look> {
-        let mut reserve = mem::take(&mut self.looking.reserve);
-        let left = reserve.lend(|| self.left_in_group(owner));
-        self.looking.reserve = reserve;
+        let mut left = self.left_in_group(owner);
+        let is_whole = |left: &Option<Members>| left.as_ref().is_none_or(|members| members.is_whole);
+        if !left.as_ref().is_ok_and(is_whole) {
+            let mut reserve = mem::take(&mut self.looking.reserve);
+            left = reserve.lend(|| self.left_in_group(owner));
+            self.looking.reserve = reserve;
+        }
         match left {
             Ok(None) => {
                 self.drop_ended(owner);
