@@ -302,7 +302,7 @@ mod tests {
         fn new() -> io::Result<Self> {
             let mounts = fs::read_to_string("/proc/self/mountinfo")?;
             let (_, root) = group_of("0::/\n", &mounts).ok_or(io::ErrorKind::NotFound)?;
-            let folder = root.join(format!("s7-test-{}", std::process::id()));
+            let folder = root.join(format!("s7-bell-{}", std::process::id()));
             fs::create_dir(&folder)?;
             Ok(Self(folder))
         }

@@ -455,10 +455,14 @@ fn what_an_earlier_run_says_too_late_does_not_make_the_next_one_ready() {
     let spec = spec(Output::Null, Some("ready"));
     let first = bench.run_of(1, 0, &spec);
     let second = bench.run_of(2, 0, &spec);
+    // When this one is heard, the second is known.
+    let other = bench.run_of(1, 1, &spec);
+    other.say("ready\n");
+    assert_eq!(bench.news.recv_timeout(LONG), Ok(News::Ready(RunId { component: 1, number: 1 })));
     first.say("ready\n");
     second.say("ready\n");
     assert_eq!(bench.news.recv_timeout(LONG), Ok(News::Ready(RunId { component: 0, number: 2 })));
-    drop((first, second));
+    drop((first, second, other));
     bench.finish();
 }
 

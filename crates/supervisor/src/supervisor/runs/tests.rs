@@ -1,4 +1,5 @@
 use std::fs::{self, File};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam_channel::Receiver;
 use polling::Events;
@@ -63,7 +64,9 @@ impl Bench {
 }
 
 fn start(runs: &mut Runs, run: RunId, program: &str, arguments: &[&str]) {
-    let token = format!("runs/{}/{}", std::process::id(), run.component);
+    // No two runs have the same, or one test would find what another has left behind.
+    static STARTED: AtomicU32 = AtomicU32::new(0);
+    let token = format!("runs/{}/{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
     let mut spec = ProcessSpec::new("ps", program).unwrap();
     spec.arguments = arguments.iter().map(Into::into).collect();
     let nowhere = os::nowhere().unwrap();

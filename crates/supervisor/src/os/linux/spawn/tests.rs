@@ -333,7 +333,7 @@ impl Group {
         let is_version_2 =
             |line: &&str| line.split(" - ").nth(1).is_some_and(|rest| rest.starts_with("cgroup2 "));
         let mount = mounts.lines().find(is_version_2)?.split(' ').nth(4)?;
-        let folder = Path::new(mount).join(format!("s7-test-{}", std::process::id()));
+        let folder = Path::new(mount).join(format!("s7-spawn-{}", std::process::id()));
         fs::create_dir(&folder).ok().map(|()| Self(folder))
     }
 }
