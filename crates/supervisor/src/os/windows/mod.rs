@@ -32,7 +32,8 @@ pub(crate) use absent::{
 pub(crate) use connecting::Connecting;
 pub(crate) use figures::{Meter, facts, memory, processes};
 pub(crate) use files::{
-    append, give_way, is_same, lower_this_thread, nowhere, our_output, read_exact_at, set_appending, size_on_disk,
+    append, give_way, is_same, lower_this_thread, nowhere, our_output, read_exact_at, set_appending,
+    size_on_disk,
 };
 pub(crate) use folder::{Folder, is_link};
 pub(crate) use identity::{Fate, Identity, Place, monotonic};
