@@ -268,35 +268,49 @@ mod tests {
 
     use super::super::super::LogSettings;
     use super::super::super::testbench::text;
-    use super::super::{Run, Source, pipe};
+    use super::super::{Rotation, Run, Source, pipe};
     use super::*;
+    use crate::core::RequestId;
     use crate::spec::ComponentId;
+
+    /// A worker that nobody wakes, with a run whose output goes to this log; the other end of its pipe.
+    fn worker(log: LogSettings) -> (Worker, File) {
+        let (_, commands) = crossbeam_channel::unbounded();
+        let poller = Arc::new(Poller::new().unwrap());
+        let told = (Conditions::default(), Arc::new(|_| {}) as Notice);
+        let mut worker = Worker::new(poller, commands, told, Housekeeper::default(), None);
+        let (reader, writer) = pipe().unwrap();
+        let stdout = Source { reader, name: None, log: Some(log), has_last_words: true, problem: None };
+        let (id, name) = (RunId { component: 0, number: 1 }, ComponentId::new("ps").unwrap());
+        worker.attach(Run { id, name, stdout: Some(stdout), stderr: None, ready: None, is_new: true });
+        (worker, File::from(writer))
+    }
 
     #[test]
     fn a_pipe_that_was_ready_when_its_log_began_to_fail_is_read_later() {
         let folder = tempfile::tempdir().unwrap();
-        let log = LogSettings::new(folder.path().join("missing/logs/ps.log"));
-        let (_, commands) = crossbeam_channel::unbounded();
-        let poller = Arc::new(Poller::new().unwrap());
-        let mut worker = Worker::new(
-            poller,
-            commands,
-            (Conditions::default(), Arc::new(|_| {})),
-            Housekeeper::default(),
-            None,
-        );
-        let (stdout, writer) = pipe().unwrap();
-        File::from(writer).write_all(b"patience\n").unwrap();
-        let id = RunId { component: 0, number: 1 };
-        let stdout =
-            Source { reader: stdout, name: None, log: Some(log), has_last_words: true, problem: None };
-        let name = ComponentId::new("ps").unwrap();
-        worker.attach(Run { id, name, stdout: Some(stdout), stderr: None, ready: None, is_new: true });
+        let (mut worker, mut writer) = worker(LogSettings::new(folder.path().join("missing/logs/ps.log")));
+        writer.write_all(b"patience\n").unwrap();
+        drop(writer);
 
         let key = *worker.pipes.keys().next().unwrap();
         assert_eq!(worker.read(key), 0);
         create_dir(folder.path().join("missing")).unwrap();
         worker.retry(StreamId { component: 0, is_stderr: false }, now());
         assert_eq!(text(&folder.path().join("missing/logs/ps.log")), "patience\n");
+    }
+
+    #[test]
+    fn a_line_that_nobody_can_end_any_more_does_not_go_on_in_the_next_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ps.log");
+        let (mut worker, mut writer) = worker(LogSettings::new(&path));
+        writer.write_all(b"one\nlast words").unwrap();
+        drop(writer);
+
+        let stdout = LogSettings::new(&path);
+        worker.rotate(Rotation { request: RequestId(1), component: 0, stdout, stderr: None });
+        assert_eq!(text(&path), "");
+        assert_eq!(text(&folder.path().join("ps.log.1")), "one\nlast words\n");
     }
 }

@@ -27,6 +27,8 @@ impl Worker {
         // What was written before somebody asked is in the file that ends.
         for key in self.pipes_of(id) {
             self.drain(key, None, Self::read);
+            // Closes it if nobody has it any more: then no line goes on in the next file.
+            self.read(key);
         }
         match self.streams.get_mut(&id).filter(|stream| stream.sink.settings().is_some()) {
             Some(stream) => stream.sink.rotate(!stream.pipes.is_empty()),
