@@ -133,8 +133,10 @@ fn wait_for<T>(events: &Receiver<Event>, mut wanted: impl FnMut(&Event) -> Optio
 }
 
 fn spawned(event: &Event) -> Option<u32> {
-    match event.kind {
-        EventKind::Spawned { pid, .. } => Some(pid),
+    match &event.kind {
+        EventKind::Spawned { pid, .. } => Some(*pid),
+        // Nothing that would be waited for comes after that.
+        EventKind::NotSpawned { error, .. } => panic!("{:?}: {error}", event.component),
         _ => None,
     }
 }

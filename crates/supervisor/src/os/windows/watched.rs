@@ -3,18 +3,20 @@
 //! The threads of the system wait for the handles, of any number, and post what has happened to the poller. (The poller could have
 //! that done too, but only once for each time that it is asked: here a bell may ring again and again.)
 
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::io;
 use std::ops::Deref;
 use std::os::windows::io::{AsRawHandle, BorrowedHandle};
 use std::ptr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use polling::os::iocp::{CompletionPacket, PollerIocpExt};
 use polling::{Event, Poller};
 use windows_sys::Win32::Foundation::{HANDLE, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::System::Threading::{
-    INFINITE, RegisterWaitForSingleObject, UnregisterWaitEx, WT_EXECUTEINWAITTHREAD, WT_EXECUTEONLYONCE,
+    INFINITE, RegisterWaitForSingleObject, UnregisterWaitEx, WT_EXECUTEDEFAULT, WT_EXECUTEONLYONCE,
 };
 
 use super::handle::done;
@@ -119,57 +121,65 @@ impl<D: Watchable> Drop for Watched<D> {
 #[derive(Debug)]
 struct Wait {
     registration: HANDLE,
-    post: *mut Post,
+    id: usize,
 }
 
-// SAFETY: the registration may be ended by any thread, and what is pointed to is only freed then.
+// SAFETY: any thread may end the registration.
 unsafe impl Send for Wait {}
 
-/// What is done about it.
-#[derive(Debug)]
+/// Who is told that a handle is signalled: by number, so that a call which comes too late finds nobody. (Wine makes such calls, after
+/// it has said that none will come any more.)
+static WAITING: Mutex<BTreeMap<usize, Post>> = Mutex::new(BTreeMap::new());
+
+/// What is told, and to whom.
 struct Post {
     poller: Arc<Poller>,
     key: usize,
 }
 
+fn waiting() -> MutexGuard<'static, BTreeMap<usize, Post>> {
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Wait {
     fn begin<D: Watchable>(source: &D, poller: &Arc<Poller>, key: usize) -> io::Result<Self> {
-        let once = if D::HAPPENS_ONCE { WT_EXECUTEONLYONCE } else { 0 };
-        let post = Box::into_raw(Box::new(Post { poller: Arc::clone(poller), key }));
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        waiting().insert(id, Post { poller: Arc::clone(poller), key });
+        let how = if D::HAPPENS_ONCE { WT_EXECUTEONLYONCE } else { WT_EXECUTEDEFAULT };
         let mut registration = ptr::null_mut();
-        // SAFETY: the handle is open until the registration is ended, which frees what is passed on; see `Watched`.
+        // SAFETY: the handle is open until the registration is ended, see `Watched`; what is passed on is a number.
         let answer = unsafe {
+            let handle = source.waitable().as_raw_handle();
             RegisterWaitForSingleObject(
                 &raw mut registration,
-                source.waitable().as_raw_handle(),
+                handle,
                 Some(ring),
-                post.cast(),
+                ptr::without_provenance(id),
                 INFINITE,
-                WT_EXECUTEINWAITTHREAD | once,
+                how,
             )
         };
-        done(answer).map(|()| Self { registration, post }).inspect_err(|_| {
-            // SAFETY: it was not passed on.
-            drop(unsafe { Box::from_raw(post) });
+        done(answer).map(|()| Self { registration, id }).inspect_err(|_| {
+            waiting().remove(&id);
         })
     }
 }
 
-/// The handle is signalled. On a thread of the system: so it does next to nothing, and cannot panic.
-unsafe extern "system" fn ring(post: *mut c_void, _has_timed_out: bool) {
-    // SAFETY: it is freed only after this has returned.
-    let post = unsafe { &*post.cast::<Post>() };
-    // It fails only when the poller is gone, and everybody who could be told.
-    let _ = post.poller.post(CompletionPacket::new(Event::readable(post.key)));
+/// The handle is signalled. On a thread of the system, so it does next to nothing. It is not the one that waits, whose own calls Wine
+/// loses count of where another thread ends the wait.
+unsafe extern "system" fn ring(id: *mut c_void, _has_timed_out: bool) {
+    if let Some(Post { poller, key }) = waiting().get(&id.addr()) {
+        // It fails only where memory is short; whoever waits for this looks again when anything else comes.
+        let _ = poller.post(CompletionPacket::new(Event::readable(*key)));
+    }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        // SAFETY: the registration is ours, and is ended once. The call waits until `ring` has returned, so that nobody uses what is
-        // freed then.
-        unsafe {
-            UnregisterWaitEx(self.registration, INVALID_HANDLE_VALUE);
-            drop(Box::from_raw(self.post));
-        }
+        // SAFETY: the registration is ours, and is ended once. The call waits until `ring` has returned, so that nobody looks at a
+        // handle that is closed then.
+        unsafe { UnregisterWaitEx(self.registration, INVALID_HANDLE_VALUE) };
+        waiting().remove(&self.id);
     }
 }
