@@ -8,7 +8,7 @@ rem   ImageServing.bat status [ps|is|svg]         state, uptime and memory of al
 rem
 rem It belongs into install_folder\bin, beside conf, logs and temp, and calls s7supervisor.exe: that of the same folder, else that
 rem of the PATH. The components are those of conf\SupervisorRegistry.xml, whatever they are called. It ends with the exit
-rem codes of s7supervisor: 0 done; 1 failed; 2 wrong arguments; 3 (of status) stopped or not running.
+rem codes of s7supervisor: 0 done; 1 failed; 2 wrong arguments; 3 (of status) stopped or not running; 4 no such component.
 setlocal DisableDelayedExpansion
 
 for %%I in ("%~dp0..") do set "INSTALL_FOLDER=%%~fI"

@@ -1,147 +1,123 @@
 #!/usr/bin/env bash
-# The supervisor as a service, under Wine: installed, started, a component killed and back, stopped, removed; with figures.
+# The supervisor as a service, under Wine: installed, started, its components killed and back, restarted, paused, continued, stopped,
+# removed; with figures.
 #
 #   packaging/windows/service-test.sh S7SUPERVISOR.EXE
 #
 # `test.sh` calls it, and makes the prefix of Wine (WINEPREFIX) in which it runs. It leaves neither a process nor a service behind.
 set -euo pipefail
 exec </dev/null
+cd "$(dirname "$0")/../.."
+. packaging/windows/ground.sh
 
-readonly program=$1
-readonly name='Dynamic Media Image Serving'
-# How long a component may take to be back after it was killed: what is wanted, and what is an error. Wine begins a process slowly
-# where others want the processor too.
+readonly name=$mark
+# How long a component may take to be back after it was killed, at the best of three: Wine begins a process slowly where others want
+# the processor too, so each of them may take longer.
 readonly back_within=100 never_later_than=2000
 
-place=$WINEPREFIX/drive_c/s7-service-test
-journal=$place/temp/journal.jsonl
-
 main() {
-    lay_out
     trap clean_up EXIT
-    tell | expect '"installed": false' 'nothing is installed'
+    lay_out "$1"
+    x86_64-w64-mingw32-gcc -municode -O2 -s -o "$place/control.exe" packaging/windows/control.c
+    is_installed_and_started
+    is_back_after_a_kill
+    does_what_the_manager_asks_for
+    stops_and_is_removed
+    echo 'the service: all as it should be'
+}
 
-    supervisor service install --dry-run | expect 'would install' 'a dry run tells what it would do'
+is_installed_and_started() {
+    tell | expect '"installed": false' 'nothing is installed'
+    service install --dry-run | expect 'would install' 'a dry run tells what it would do'
     tell | expect '"installed": false' 'and does nothing'
-    supervisor service install | expect 'installed the service' 'installed'
+    service install | expect 'installed the service' 'installed'
     tell | expect '"state": "inactive"' 'it was never started'
 
     local began
     began=$(now)
     wine net start "$name" >/dev/null || fail 'net start'
     # Wine's `net` does not wait.
-    supervisor service start | expect 'running' 'started'
+    service start | expect 'running' 'started'
     figure 'net start, until all are up' "$began"
     tell | expect '"state": "active"' 'it runs'
-    ask status --json >"$place/status" || fail "status: $(cat "$place/status")"
-    [[ $(grep -c '"state": "up"' "$place/status") -eq 3 ]] || fail "three are up: $(cat "$place/status")"
+    [[ $(up) -eq 3 ]] || fail "three are up: $(supervisor status)"
+}
 
-    local killed
-    killed=$(ask status --json b | field pid | tail -1)
-    wine taskkill /PID "$killed" /F >/dev/null || fail "taskkill $killed"
-    local back=$killed tries=0
-    # Its end is noticed a moment after whoever has killed it has ended.
-    until [[ $back != "$killed" && $back != null ]]; do
-        ((++tries < 50)) || fail 'b is not back'
-        # On its way it is not up, which the exit code says.
-        back=$(ask status --json b | field pid | tail -1) || true
+is_back_after_a_kill() {
+    local id killed best=$((never_later_than + 1)) took
+    for id in is svg ps; do
+        killed=$(pid_of $id)
+        wine taskkill /PID "$killed" /F >/dev/null || fail "taskkill $killed"
+        # Its end is noticed a moment after whoever has killed it has ended.
+        until_so "$id is back" runs_anew $id "$killed"
+        took=$(($(moment spawned $id) - $(moment exited $id)))
+        ((took >= 0 && took <= never_later_than)) || fail "$id was back after $took ms, not within $never_later_than ms"
+        printf '%8d ms  %s killed, and running again\n' "$took" $id
+        ((took >= best)) || best=$took
     done
-    told_back
-
-    if wine sc control "$name" 200 >/dev/null; then
-        ask wait a b c --for started --timeout 20s >/dev/null || fail 'not all are back'
-    else
-        echo '            not tried: the sc of this Wine sends no control codes (200: restart all)'
-    fi
-
-    began=$(now)
-    wine net stop "$name" >/dev/null || fail 'net stop'
-    supervisor service stop | expect 'stopped' 'stopped'
-    figure 'net stop, until all is gone' "$began"
-    # A service has stopped a moment before its process ends.
-    tries=0
-    while [[ -n $(processes) ]]; do
-        ((++tries < 50)) || fail "processes are left: $(processes)"
-    done
-    ask status >/dev/null 2>&1 && fail 'a supervisor still answers'
-    supervisor service uninstall | expect 'removed the service' 'removed'
-    tell | expect '"installed": false' 'it is gone'
-    echo 'the service: all as it should be'
+    ((best <= back_within)) || fail "none was back within $back_within ms"
 }
 
-lay_out() {
-    rm -rf "$place"
-    mkdir -p "$place/conf" "$place/logs"
-    cp "$program" "$place/s7supervisor.exe"
-    {
-        echo '<supervisor><config><log>SV::installFolder\logs\Supervisor.log</log>'
-        echo '<temp>SV::installFolder\temp</temp></config><servers>'
-        for id in a b c; do
-            cat <<SERVER
-<server id="$id"><executable>SV::supervisorExecutable</executable>
-<arguments><argument>stand-in</argument><argument>--name</argument><argument>$id</argument></arguments>
-<stopTimeout>5</stopTimeout></server>
-SERVER
-        done
-        echo '</servers></supervisor>'
-    } >"$place/conf/SupervisorRegistry.xml"
+# runs_anew ID PID: as another process than that.
+runs_anew() {
+    local pid
+    pid=$(pid_of "$1")
+    [[ -n $pid && $pid != null && $pid != "$2" ]]
 }
 
-supervisor() {
-    (cd "$place" && wine s7supervisor.exe --registry 'C:\s7-service-test\conf\SupervisorRegistry.xml' \
-        --install-folder 'C:\s7-service-test' "$@") | tr -d '\r'
-}
-
-# What the service does, whatever exit code says the same.
-tell() { supervisor service status --json || true; }
-
-# Asks the running supervisor, by TCP with its token.
-ask() { supervisor "$@"; }
-
-# field NAME: its values in a JSON document, one a line.
-field() { grep -o "\"$1\": *[^,}]*" | sed 's/.*: *//; s/"//g'; }
-
-# expect TEXT WHAT: what comes in has this in it.
-expect() {
-    local said
-    said=$(cat)
-    grep --quiet --fixed-strings -- "$1" <<<"$said" || fail "$2: $said"
-}
-
-# How long it was from the end of the killed run to the beginning of the next, by the journal.
-told_back() {
-    local exited spawned
-    exited=$(moment exited)
-    spawned=$(moment spawned)
-    local took=$((spawned - exited))
-    printf '%8d ms  killed, and running again\n' "$took"
-    ((took <= back_within)) || echo "            which is more than the $back_within ms that are wanted"
-    ((took >= 0 && took <= never_later_than)) || fail "it took longer than $never_later_than ms"
-}
-
-# moment KIND: when that happened last to b, in milliseconds.
+# moment KIND ID: when that happened last to it, in milliseconds.
 moment() {
     local time
-    time=$(grep '"component":"b"' "$journal" | grep "\"event\":\"$1\"" | tail -1 | sed 's/.*"time":"\([^"]*\)".*/\1/')
+    time=$(grep "\"component\":\"$2\"" "$place/temp/journal.jsonl" | grep "\"event\":\"$1\"" | tail -1 |
+        sed 's/.*"time":"\([^"]*\)".*/\1/')
     date --date "$time" +%s%3N
 }
 
-now() { date +%s%3N; }
+does_what_the_manager_asks_for() {
+    local id began
+    local -A before
+    for id in is svg ps; do before[$id]=$(pid_of $id); done
+    control 200
+    for id in is svg ps; do until_so "$id was restarted" runs_anew $id "${before[$id]}"; done
 
-figure() { printf '%8d ms  %s\n' $(($(now) - $2)) "$1"; }
+    began=$(now)
+    control 2
+    until_so 'it is paused' state_is paused
+    figure 'pause' "$began"
+    [[ $(up) -eq 0 ]] || fail "none is up: $(supervisor status)"
+    { supervisor status || true; } | expect 'stopped' 'it still answers'
 
-# The processes of this test, as the host sees them.
-processes() {
-    local process
-    for process in /proc/[0-9]*; do
-        tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep --quiet 's7-service-test' && echo "${process#/proc/}"
-    done | sort -n | tr '\n' ' '
+    began=$(now)
+    control 3
+    until_so 'it goes on' state_is active
+    figure 'continue' "$began"
+    [[ $(up) -eq 3 ]] || fail "three are up again: $(supervisor status)"
 }
 
-fail() {
-    echo "service-test: $1" >&2
-    exit 1
+stops_and_is_removed() {
+    local began
+    began=$(now)
+    wine net stop "$name" >/dev/null || fail 'net stop'
+    service stop | expect 'stopped' 'stopped'
+    figure 'net stop, until all is gone' "$began"
+    # A service has stopped a moment before its process ends.
+    until_so 'all processes have ended' nothing_runs
+    supervisor status >/dev/null 2>&1 && fail 'a supervisor still answers'
+    service uninstall | expect 'removed the service' 'removed'
+    # The manager forgets it when nobody holds it any more.
+    until_so 'it is gone' is_not_installed
 }
+
+service() { supervisor service "$@" --name "$name"; }
+
+# What the service does, whatever exit code says the same.
+tell() { service status --json || true; }
+
+state_is() { tell | grep --quiet "\"state\": \"$1\""; }
+
+is_not_installed() { tell | grep --quiet '"installed": false'; }
+
+control() { wine "$home\\control.exe" "$name" "$1" || fail "control code $1"; }
 
 clean_up() {
     wine net stop "$name" >/dev/null 2>&1 || true

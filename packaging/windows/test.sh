@@ -5,13 +5,13 @@
 # cannot tell. S7_WINE names the folder of the prefix, CARGO_TARGET_DIR that of what is built.
 #
 #   packaging/windows/test.sh          everything
-#   packaging/windows/test.sh check    only whether it compiles
+#   packaging/windows/test.sh check    only whether it compiles, and what clippy says
 set -euo pipefail
 exec </dev/null
 cd "$(dirname "$0")/../.."
 
 # Debian's own compiler, because the sources of its standard library are there too, which is built for Windows first.
-readonly to_check=(rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-win32)
+readonly to_check=(rustc-web cargo-web rust-web-src rust-web-clippy gcc-mingw-w64-x86-64-win32)
 readonly to_run=(wine wine64)
 export PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1
 CARGO_TARGET_DIR=$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target/windows}")
@@ -20,31 +20,47 @@ export CARGO_TARGET_DIR
 export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-0}
 readonly target=(-Z 'build-std=std,panic_unwind,panic_abort' --target x86_64-pc-windows-gnu)
 
-# The library, whose tests run there; and what is made of it, which the service is tried with.
+# Whose tests run there: the library with its suites, and the units of the rest, of which the whole program is tried too.
 readonly library=(--package supervisor --lib --tests)
 readonly rest=(--package supervisor-control --package s7supervisor --lib --bins)
 
 main() {
     install "${to_check[@]}"
     if [[ ${1:-} == check ]]; then
-        step 'check the library' cargo check "${target[@]}" "${library[@]}"
-        step 'check the rest' cargo check "${target[@]}" "${rest[@]}"
+        step 'clippy: the library' cargo clippy --quiet "${target[@]}" "${library[@]}" -- -D warnings
+        step 'clippy: the rest' cargo clippy --quiet "${target[@]}" "${rest[@]}" --profile test -- -D warnings
         return
     fi
     install "${to_run[@]}"
-    step 'build' cargo test --no-run --quiet "${target[@]}" "${library[@]}"
-    step 'build the rest' cargo build --quiet "${target[@]}" "${rest[@]}"
+    step 'build the tests' cargo test --no-run --quiet "${target[@]}" "${library[@]}"
+    step 'build the tests of the rest' cargo test --no-run --quiet "${target[@]}" "${rest[@]}"
+    step 'build the program' cargo build --quiet "${target[@]}" --package s7supervisor
     step 'prefix' make_prefix
     export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=wine
     # What a test that hangs would hold up. The decisions are tried on Linux, in many more lives.
     export S7_SEEDS=${S7_SEEDS:-200}
     # The one that is left out makes thousands of files, which takes minutes there.
-    step 'the library' timeout 400 cargo test --quiet "${target[@]}" --package supervisor --lib -- --skip however_it_is_chunked
+    tests 'the library' --package supervisor --lib -- --skip however_it_is_chunked
     for suite in life engine registry windows; do
-        step "$suite" timeout 200 cargo test --quiet "${target[@]}" --package supervisor --test "$suite"
+        tests "$suite" --package supervisor --test "$suite"
     done
-    step 'the service' timeout 200 packaging/windows/service-test.sh \
-        "$CARGO_TARGET_DIR/x86_64-pc-windows-gnu/debug/s7supervisor.exe"
+    tests 'the control interface' --package supervisor-control --lib
+    tests 'the command line' --package s7supervisor --bins
+    local program=$CARGO_TARGET_DIR/x86_64-pc-windows-gnu/debug/s7supervisor.exe
+    step 'the service' timeout 400 packaging/windows/service-test.sh "$program"
+    step 'the control script' timeout 400 packaging/windows/console-test.sh "$program"
+}
+
+# tests NAME ARGUMENT...: runs one program of tests, as a step. That must say how it ended: Wine lets one that it has lost end as if all were
+# well. What it says goes to a file, because whatever a program has left behind would hold a pipe.
+tests() {
+    local name=$1 said=$CARGO_TARGET_DIR/said code=0
+    shift
+    step "$name" timeout 400 cargo test --quiet "${target[@]}" "$@" >"$said" 2>&1 || code=$?
+    cat "$said"
+    [[ $code -eq 0 ]] && grep --quiet '^test result: ok' "$said" && return
+    echo "$name: exit code $code, or no result" >&2
+    return 1
 }
 
 install() {
