@@ -145,7 +145,7 @@ impl<W: Write> Write for Guarded<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt;
+    use std::io::{Seek, SeekFrom};
 
     use super::*;
 
@@ -171,9 +171,10 @@ mod tests {
         let settings = settings(&folder.path().join("Supervisor.log"), None);
         LogFile::open(settings.clone()).unwrap().write_all(b"first\n").unwrap();
         let first = settings.files().unwrap().remove(0);
-        let file = std::fs::File::options().write(true).open(first.path()).unwrap();
+        let mut file = std::fs::File::options().write(true).open(first.path()).unwrap();
         // It has holes, but for the end of its last line.
-        file.write_all_at(b"\n", LARGEST_FILE - 2).unwrap();
+        file.seek(SeekFrom::Start(LARGEST_FILE - 2)).unwrap();
+        file.write_all(b"\n").unwrap();
         LogFile::open(settings.clone()).unwrap().write_all(b"second\n").unwrap();
         let files = settings.files().unwrap();
         assert_eq!(files.len(), 2, "{files:?}");

@@ -143,7 +143,6 @@ fn whole_lines(file: &File, length: u64) -> io::Result<u64> {
 mod tests {
     use super::super::Past;
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
     /// A book in a folder of its own.
@@ -193,7 +192,8 @@ mod tests {
         for name in [FILE, OLD_FILE] {
             let metadata = library.path(name).metadata().unwrap();
             assert!(metadata.len() <= 1_000, "{name}: {}", metadata.len());
-            assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
+            #[cfg(unix)]
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777, 0o600);
         }
         assert_eq!(std::fs::read_dir(library.folder.path()).unwrap().count(), 2);
         let read: Vec<_> = library.read().into_iter().map(|(seq, _)| seq).collect();
@@ -227,6 +227,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn what_takes_its_place_is_neither_followed_nor_written_and_when_it_is_gone_the_journal_goes_on() {
         let mut library = Library::with_limit(1_000_000);
         std::fs::write(library.path("victim"), "untouched").unwrap();

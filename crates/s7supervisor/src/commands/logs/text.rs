@@ -243,13 +243,13 @@ impl Beginning {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt;
+    use std::io::{Seek, SeekFrom, Write};
 
     use super::*;
 
     fn file(text: &[u8]) -> File {
-        let file = tempfile::tempfile().unwrap();
-        file.write_all_at(text, 0).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text).unwrap();
         file
     }
 
@@ -308,11 +308,13 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(windows, ignore = "there a file has holes only where that is asked for")]
     fn the_end_of_a_huge_file_costs_nothing() {
-        let file = tempfile::tempfile().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
         // A terabyte, of which the file system stores nothing but the end.
         let size = 1 << 40;
-        file.write_all_at(b"\nlast\n", size).unwrap();
+        file.seek(SeekFrom::Start(size)).unwrap();
+        file.write_all(b"\nlast\n").unwrap();
         let mut last = Vec::new();
         backwards(&file, size + 6, |line, _| {
             last = line.to_vec();
