@@ -20,21 +20,23 @@ export CARGO_TARGET_DIR
 export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-0}
 readonly target=(-Z 'build-std=std,panic_unwind,panic_abort' --target x86_64-pc-windows-gnu)
 
-# Whose tests run there: the library with its suites, and the units of the rest, of which the whole program is tried too.
+# Whose tests run there: the library with its suites, and the units of the command line, of which the whole program is tried too. The
+# control interface is only compiled.
 readonly library=(--package supervisor --lib --tests)
-readonly rest=(--package supervisor-control --package s7supervisor --lib --bins)
+readonly program=(--package s7supervisor --bins)
+readonly rest=(--package supervisor-control --lib "${program[@]}")
 
 main() {
     install "${to_check[@]}"
     if [[ ${1:-} == check ]]; then
-        step 'clippy: the library' cargo clippy --quiet "${target[@]}" "${library[@]}" -- -D warnings
-        step 'clippy: the rest' cargo clippy --quiet "${target[@]}" "${rest[@]}" --profile test -- -D warnings
+        step 'clippy: the library' clippy "${library[@]}"
+        step 'clippy: the rest' clippy "${rest[@]}" --profile test
         return
     fi
     install "${to_run[@]}"
     step 'build the tests' cargo test --no-run --quiet "${target[@]}" "${library[@]}"
-    step 'build the tests of the rest' cargo test --no-run --quiet "${target[@]}" "${rest[@]}"
-    step 'build the program' cargo build --quiet "${target[@]}" --package s7supervisor
+    step 'build the program' cargo build --quiet "${target[@]}" "${program[@]}"
+    step 'build its tests' cargo test --no-run --quiet "${target[@]}" "${program[@]}"
     step 'prefix' make_prefix
     export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=wine
     # What a test that hangs would hold up. The decisions are tried on Linux, in many more lives.
@@ -44,12 +46,14 @@ main() {
     for suite in life engine registry windows; do
         tests "$suite" --package supervisor --test "$suite"
     done
-    tests 'the control interface' --package supervisor-control --lib
-    tests 'the command line' --package s7supervisor --bins
-    local program=$CARGO_TARGET_DIR/x86_64-pc-windows-gnu/debug/s7supervisor.exe
-    step 'the service' timeout 400 packaging/windows/service-test.sh "$program"
-    step 'the control script' timeout 400 packaging/windows/console-test.sh "$program"
+    tests 'the command line' "${program[@]}"
+    local built=$CARGO_TARGET_DIR/x86_64-pc-windows-gnu/debug/s7supervisor.exe
+    step 'the service' timeout 400 packaging/windows/service-test.sh "$built"
+    step 'the control script' timeout 400 packaging/windows/console-test.sh "$built"
 }
+
+# By its own name: as a word of cargo it would be that of another compiler, where there is one.
+clippy() { cargo-clippy clippy --quiet "${target[@]}" "$@" -- -D warnings; }
 
 # tests NAME ARGUMENT...: runs one program of tests, as a step. That must say how it ended: Wine lets one that it has lost end as if all were
 # well. What it says goes to a file, because whatever a program has left behind would hold a pipe.
