@@ -79,6 +79,7 @@ impl Examiner {
 }
 
 impl Supervision {
+    #[expect(clippy::needless_pass_by_value, reason = "elsewhere the successor is used up")]
     pub(crate) fn give_way(self, successor: Successor) -> Result<Self, Failure> {
         match successor {}
     }
