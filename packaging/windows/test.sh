@@ -79,8 +79,11 @@ make_prefix() {
     export WINEPREFIX=${S7_WINE:-$CARGO_TARGET_DIR/wine} WINEARCH=win64 WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;mshtml='
     unset DISPLAY
     trap 'wineserver --kill || true' EXIT
-    [[ -e $WINEPREFIX/ready ]] && return
     mkdir -p "$WINEPREFIX"
+    # Else the machine goes off whenever nothing runs, and each time that it comes up again a service that is installed is started.
+    wineserver --kill || true
+    wineserver --persistent
+    [[ -e $WINEPREFIX/ready ]] && return
     wineboot --init
     # Wine 8.0 lacks this library, of which the standard library needs one function; without it a program ends at once.
     local dll=$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll
