@@ -70,9 +70,9 @@ pub(in crate::os) fn change_to(folder: &CStr) -> Result<(), Errno> {
 }
 
 pub(in crate::os) fn set_limit(resource: usize, bounds: Bounds) -> Result<(), Errno> {
-    // What the system cannot count to is no limit.
-    let bound =
-        |bound: Option<u64>| bound.and_then(|bound| bound.try_into().ok()).unwrap_or(libc::RLIM_INFINITY);
+    // What the system cannot count to is no limit. The systems differ in whether their numbers have a sign.
+    let none = libc::RLIM_INFINITY;
+    let bound = |bound: Option<u64>| bound.map_or(none, |bound| bound.min(none as u64) as libc::rlim_t);
     let limit = libc::rlimit { rlim_cur: bound(bounds.soft), rlim_max: bound(bounds.hard) };
     // SAFETY: the call reads the limit; the number is one of its own, in the type that it has here.
     done(unsafe { libc::setrlimit(resource as _, &raw const limit) })
@@ -89,9 +89,8 @@ pub(in crate::os) fn set_umask(umask: u32) {
 }
 
 pub(in crate::os) fn set_groups(groups: &[u32]) -> Result<(), Errno> {
-    let count = groups.len().try_into().map_err(|_| Errno::INVAL)?;
-    // SAFETY: as many groups as are said.
-    done(unsafe { libc::setgroups(count, groups.as_ptr()) })
+    // SAFETY: as many groups as are said: no more than a number of any type can count.
+    done(unsafe { libc::setgroups(groups.len() as _, groups.as_ptr()) })
 }
 
 /// For root, all of its ids.

@@ -118,7 +118,8 @@ impl AsFd for Leftover {
 /// runs. At most 256 of each run are returned, and a process may be born while others are read: a run is clean once a whole look
 /// finds nothing of it.
 ///
-/// It takes as long as `ps` does, twice.
+/// It takes as long as `ps` does, twice. Where that does not tell, twice in a row, nothing is said to be left: what is in the group of
+/// a run ends when its main process is [reaped](Process::reap), and nobody need wait for the rest.
 pub(crate) fn leftovers_by_token(
     runs: &[Run<'_>],
     is_main: impl Fn(u32) -> bool,
@@ -126,11 +127,11 @@ pub(crate) fn leftovers_by_token(
     _reading: &Arc<AtomicU32>,
 ) -> Found {
     let whose = |table: &Table| belonging(table, runs, &is_main);
-    let found = hold(whose);
-    found.unwrap_or(Found { held: Vec::new(), is_whole: false, has_strangers: false })
+    let found = hold(whose).or_else(|| hold(whose));
+    found.unwrap_or(Found { held: Vec::new(), is_whole: true, has_strangers: false })
 }
 
-/// Nothing can be told at once. What is in the group of a run ends when its main process is [reaped](Process::reap), seen or not.
+/// Nothing can be told at once.
 pub(crate) fn leftovers_at_once(
     _runs: &[Run<'_>],
     _is_main: impl Fn(u32) -> bool,
@@ -173,7 +174,7 @@ pub(crate) fn member(run: &Run<'_>, pid: u32) -> Option<Leftover> {
 }
 
 /// Holds what belongs, of which `whose` says to which run. `None`: `ps` does not tell.
-fn hold(whose: impl Fn(&Table) -> HashMap<u32, usize>) -> Option<Found> {
+fn hold(whose: impl Fn(&Table) -> HashMap<u32, usize> + Copy) -> Option<Found> {
     let table = Table::take()?;
     let first = whose(&table);
     if first.is_empty() {

@@ -160,7 +160,7 @@ fn cpu(text: &str) -> Option<Duration> {
     let (days, clock) = text.split_once('-').unwrap_or(("0", text));
     let (clock, fraction) = clock.split_once(['.', ',']).unwrap_or((clock, ""));
     let parts = clock.split(':').map(|part| part.parse::<u64>().ok());
-    let seconds = parts.reduce(|sum, part| Some(sum?.checked_mul(60)?.checked_add(part?)?))??;
+    let seconds = parts.reduce(|sum, part| sum?.checked_mul(60)?.checked_add(part?))??;
     let days = days.parse::<u64>().ok()?.checked_mul(86_400)?;
     let hundredths = if fraction.is_empty() { 0 } else { format!("{fraction:0<2}")[..2].parse().ok()? };
     Some(Duration::from_secs(days.checked_add(seconds)?) + Duration::from_millis(hundredths * 10))
