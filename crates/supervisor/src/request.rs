@@ -273,6 +273,9 @@ pub enum RequestError {
     /// Components end with the process that has started them: [`OnCrash::Stop`](crate::OnCrash::Stop).
     #[error("components are to end with the process that has started them (--on-crash stop)")]
     Bound,
+    /// No other supervisor could go on with what runs: on this system nothing can be taken over.
+    #[error("on this system no other supervisor can take over what runs")]
+    Heirless,
     /// Too many requests wait for an answer.
     #[error("1,024 requests wait for an answer already")]
     TooMany,

@@ -43,7 +43,7 @@ impl Signal {
     pub fn name(self) -> Option<&'static str> {
         let same_everywhere = self.0 < 16 && !matches!(self.0, 7 | 10 | 12);
         let index = usize::try_from(self.0).ok()?.checked_sub(1)?;
-        if cfg!(target_os = "linux") || same_everywhere { NAMES.get(index).copied() } else { None }
+        if cfg!(unix) || same_everywhere { NAMES.get(index).copied() } else { None }
     }
 }
 
@@ -56,12 +56,20 @@ impl fmt::Display for Signal {
     }
 }
 
-/// The names as POSIX numbers them on Linux; the numbers below 16 are the same everywhere but for 7, 10 and 12, which
-/// are left out elsewhere.
+/// The names as Linux numbers them; the numbers below 16 are the same everywhere but for 7, 10 and 12, which are left out on Windows.
+#[cfg(any(target_os = "linux", not(unix)))]
 const NAMES: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
     "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
     "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+];
+
+/// The names as macOS and all BSDs number them.
+#[cfg(all(unix, not(target_os = "linux")))]
+const NAMES: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "EMT", "FPE", "KILL", "BUS", "SEGV", "SYS", "PIPE", "ALRM",
+    "TERM", "URG", "STOP", "TSTP", "CONT", "CHLD", "TTIN", "TTOU", "IO", "XCPU", "XFSZ", "VTALRM", "PROF",
+    "WINCH", "INFO", "USR1", "USR2",
 ];
 
 #[cfg(test)]

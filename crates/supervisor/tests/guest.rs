@@ -12,6 +12,9 @@ use supervisor::{
     Readiness, ReadyWhen, Stderr, Step, Supervisor,
 };
 
+/// Whether what only Linux has is there: `sd_notify`, and the tokens by which a daemon is found that has lost its parent.
+const IS_LINUX: bool = cfg!(all(target_os = "linux", not(s7_posix)));
+
 /// What a process has that a guest could leave behind.
 #[derive(Debug, PartialEq, Eq)]
 struct Traces {
@@ -72,9 +75,11 @@ fn nothing_of_a_supervisor_is_left_in_its_host() {
             let arguments = vec!["-c".into(), script.into()];
             Command { program: "/bin/sh".into(), arguments }
         };
+        let daemon = if IS_LINUX { "setsid sleep 1000 &" } else { "sleep 1000 &" };
+        let notified = || if IS_LINUX { ReadyWhen::Notified } else { ReadyWhen::Descriptor(4) };
         // Asked all the time, by commands that leave something behind or hang.
         probed.health = Some(Health {
-            probe: Probe::Exec(command("setsid sleep 1000 & [ $(($$ % 3)) = 0 ] && exec sleep 1000; true")),
+            probe: Probe::Exec(command(&format!("{daemon} [ $(($$ % 3)) = 0 ] && exec sleep 1000; true"))),
             interval: Duration::from_millis(10),
             timeout: Duration::from_millis(50),
             failures: 2,
@@ -95,10 +100,10 @@ fn nothing_of_a_supervisor_is_left_in_its_host() {
             probed,
             looked_up,
             // Each of these once in a life that lasts, and once in a loop.
-            when(shell("notified", "exec sleep 1000"), ReadyWhen::Notified),
+            when(shell("notified", "exec sleep 1000"), notified()),
             when(shell("on-descriptor", "exec sleep 1000"), ReadyWhen::Descriptor(3)),
             logged,
-            when(shell("notified-loop", "exit 1"), ReadyWhen::Notified),
+            when(shell("notified-loop", "exit 1"), notified()),
             when(shell("on-descriptor-loop", "echo >&3; exit 1"), ReadyWhen::Descriptor(3)),
             when(shell("logged-loop", "echo ready; exit 1"), ReadyWhen::Logged("ready".into())),
             shell("steady", "echo up; exec sleep 1000"),

@@ -1,5 +1,6 @@
 //! What components say of themselves, with real programs: `sd_notify`, the descriptor of their readiness, their output.
-#![cfg(unix)]
+// Only Linux has `sd_notify`.
+#![cfg(all(target_os = "linux", not(s7_posix)))]
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,

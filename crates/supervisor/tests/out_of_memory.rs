@@ -1,5 +1,5 @@
 //! What the kernel kills for memory, with a real control group whose memory runs out.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", not(s7_posix)))]
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,

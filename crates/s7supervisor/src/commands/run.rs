@@ -92,7 +92,10 @@ fn supervise(place: &Place, asked: &Run) -> Ended {
 }
 
 /// Everything that the main thread looks after.
-#[cfg_attr(windows, expect(dead_code, reason = "some of it is only for signals and upgrades"))]
+#[cfg_attr(
+    any(not(target_os = "linux"), s7_posix),
+    expect(dead_code, reason = "some of it is only for signals and upgrades")
+)]
 struct Supervision {
     supervisor: Supervisor,
     handle: Handle,

@@ -6,6 +6,8 @@
 //! - `watch`: news of files; `files`: by what they are known
 //! - and functions for what no safe library offers
 
+#[cfg(any(not(target_os = "linux"), s7_posix))]
+mod folders;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]

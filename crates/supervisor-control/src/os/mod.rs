@@ -3,6 +3,8 @@
 //! Both sides offer the same names: `Listener`, `Incoming`, `Stream`, `HangUp`, `Local` and `Accounts` to the server,
 //! [`Folder`] to the journal, and to those who read logs what a file is known by, how it is read at a place, and `News` of what is written.
 
+#[cfg(any(not(target_os = "linux"), s7_posix))]
+mod news;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]

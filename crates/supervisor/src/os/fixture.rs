@@ -9,17 +9,18 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+#[cfg(all(target_os = "linux", not(s7_posix)))]
+pub(crate) use self::of_linux::end_of;
+#[cfg(all(target_os = "linux", not(s7_posix)))]
+pub(super) use self::of_linux::{GroupHandle, ROADS, Road};
+#[cfg(any(not(target_os = "linux"), s7_posix))]
+pub(crate) use self::of_unix::end_of;
+#[cfg(any(not(target_os = "linux"), s7_posix))]
+pub(super) use self::of_unix::{GroupHandle, ROADS, Road};
 use super::Terms;
-use super::linux::Road;
-use super::{
-    Account, Identity, Launch, LaunchPad, Process, Run, Spawned, bearers, families, leftovers, spawn,
-};
+use super::{Account, Identity, Launch, LaunchPad, Process, Run, Spawned, leftovers, spawn};
 use crate::{Exit, ProcessSpec, SpawnError};
-
-/// All by which components are started.
-pub(super) const ROADS: [Road; 3] = [Road::Clone3, Road::Clone, Road::Std];
 
 /// A component to be tried.
 pub(super) struct Component {
@@ -30,7 +31,7 @@ pub(super) struct Component {
     /// By what it is started.
     pub(super) road: Road,
     pub(super) terms: Terms,
-    pub(super) cgroup: Option<File>,
+    pub(super) cgroup: Option<GroupHandle>,
     /// The number under which it finds its output once more.
     pub(super) ready: Option<i32>,
 }
@@ -47,7 +48,7 @@ impl Component {
             environment,
             added: Vec::new(),
             token,
-            road: Road::Clone3,
+            road: ROADS[0],
             terms: Terms::default(),
             cgroup: None,
             ready: None,
@@ -88,7 +89,7 @@ impl Component {
             spec: &self.spec,
             account: account.as_ref(),
             terms: self.terms,
-            cgroup: self.cgroup.as_ref().map(AsFd::as_fd),
+            cgroup: self.cgroup.as_ref().map(GroupHandle::folder),
             environment: &self.environment,
             added: &self.added,
             token: &self.token,
@@ -124,6 +125,7 @@ impl Started {
         self.process.as_ref().unwrap()
     }
 
+    #[cfg(all(target_os = "linux", not(s7_posix)))]
     pub(super) fn into_process(mut self) -> Process {
         self.process.take().unwrap()
     }
@@ -132,6 +134,7 @@ impl Started {
         self.process().pid()
     }
 
+    #[cfg(all(target_os = "linux", not(s7_posix)))]
     pub(super) fn token(&self) -> &str {
         &self.token
     }
@@ -179,6 +182,7 @@ impl Drop for Started {
 /// that bears the token.
 pub(crate) struct Orphan {
     pid: u32,
+    #[cfg_attr(any(not(target_os = "linux"), s7_posix), expect(dead_code, reason = "its group is enough"))]
     token: String,
     output: BufReader<File>,
 }
@@ -207,8 +211,7 @@ impl Orphan {
 
     /// What makes it that very process.
     pub(crate) fn identity(&self) -> Identity {
-        let pidfd = pidfd_open(Pid::from_raw(self.pid.try_into().unwrap()).unwrap(), PidfdFlags::empty());
-        Identity::of(self.pid, pidfd.unwrap().as_fd()).unwrap()
+        self.identify()
     }
 
     /// The next line that it says.
@@ -221,29 +224,116 @@ impl Orphan {
 
 impl Drop for Orphan {
     fn drop(&mut self) {
-        loop {
-            let mut found = Vec::new();
-            bearers(|bearer| {
-                if bearer.token == self.token.as_bytes() {
-                    found.push(bearer.process);
+        self.end_all();
+    }
+}
+
+/// With what only Linux has.
+#[cfg(all(target_os = "linux", not(s7_posix)))]
+mod of_linux {
+    use std::fs::File;
+    use std::os::fd::{AsFd, OwnedFd};
+
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+    use super::{Orphan, readable};
+    pub(in crate::os) use crate::os::linux::Road;
+    use crate::os::{GroupFolder, Identity, bearers, families};
+
+    /// All by which components are started.
+    pub(in crate::os) const ROADS: [Road; 3] = [Road::Clone3, Road::Clone, Road::Std];
+
+    /// The folder of a control group.
+    pub(in crate::os) struct GroupHandle(pub(in crate::os) File);
+
+    impl GroupHandle {
+        pub(super) fn folder(&self) -> GroupFolder<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    impl Orphan {
+        pub(super) fn identify(&self) -> Identity {
+            Identity::of(self.pid, held(self.pid).unwrap().as_fd()).unwrap()
+        }
+
+        /// All that bears its token, and what descends from that.
+        pub(super) fn end_all(&self) {
+            loop {
+                let mut found = Vec::new();
+                bearers(|bearer| {
+                    if bearer.token == self.token.as_bytes() {
+                        found.push(bearer.process);
+                    }
+                });
+                if found.is_empty() {
+                    return;
                 }
-            });
-            if found.is_empty() {
-                return;
+                for process in families(found, |_| false) {
+                    process.kill();
+                    readable(process.as_fd());
+                }
             }
-            for process in families(found, |_| false) {
-                process.kill();
-                readable(process.as_fd());
-            }
+        }
+    }
+
+    fn held(pid: u32) -> rustix::io::Result<OwnedFd> {
+        pidfd_open(Pid::from_raw(pid.try_into().unwrap()).unwrap(), PidfdFlags::empty())
+    }
+
+    /// Waits for the end of a process that is not our child.
+    pub(crate) fn end_of(pid: u32) {
+        if let Ok(pidfd) = held(pid) {
+            readable(pidfd.as_fd());
         }
     }
 }
 
-/// Waits for the end of a process that is not our child.
-pub(crate) fn end_of(pid: u32) {
-    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
-        readable(pidfd.as_fd());
+/// With what every Unix system has.
+#[cfg(any(not(target_os = "linux"), s7_posix))]
+mod of_unix {
+    use std::os::fd::AsFd;
+
+    use rustix::process::{Pid, Signal, kill_process_group};
+
+    use super::{Orphan, readable};
+    pub(in crate::os) use crate::os::unix::Road;
+    use crate::os::unix::Watch;
+    use crate::os::{ControlGroup, GroupFolder, Identity};
+
+    /// All by which components are started.
+    pub(in crate::os) const ROADS: [Road; 1] = [Road::Std];
+
+    /// The folder of a control group, of which there are none.
+    pub(in crate::os) struct GroupHandle(ControlGroup);
+
+    impl GroupHandle {
+        pub(super) fn folder(&self) -> GroupFolder<'_> {
+            &self.0
+        }
+    }
+
+    impl Orphan {
+        pub(super) fn identify(&self) -> Identity {
+            Identity::of_living(self.pid).unwrap()
+        }
+
+        /// All of its group.
+        pub(super) fn end_all(&self) {
+            let _ = kill_process_group(pid_of(self.pid), Signal::KILL);
+            end_of(self.pid);
+        }
+    }
+
+    fn pid_of(pid: u32) -> Pid {
+        Pid::from_raw(pid.try_into().unwrap()).unwrap()
+    }
+
+    /// Waits for the end of a process that is not our child.
+    pub(crate) fn end_of(pid: u32) {
+        if let Ok(watch) = Watch::of(pid_of(pid)) {
+            readable(watch.as_fd());
+        }
     }
 }
 

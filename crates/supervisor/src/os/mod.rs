@@ -5,24 +5,31 @@
 //!
 //! - `posix/` is what the Unix systems share: accounts, attributes, and why a spawn failed.
 //! - `linux/` is what only Linux has: pidfds and `/proc`. It needs Linux 5.4 or newer.
-//! - `windows/` is what Windows has: jobs, and waits for handles. What it lacks bears the same name there and can do nothing.
+//! - `unix/` is for the other Unix systems, macOS and the BSDs: what POSIX has, and one descriptor for the end of each process. With
+//!   `--cfg s7_posix` it is what runs on Linux too, so that it can be tried there.
+//! - `windows/` is what Windows has: jobs, and waits for handles.
+//! - `absent.rs` is what only Linux has, for the others: it bears the same names and can do nothing.
 //!
 //! Two rules keep signals from strangers. A main process is not reaped before everything else of its run is gone, so
 //! its pid, which is the id of its process group too, stays its own. And whatever is found beside it is held by a
 //! pidfd that was opened before anything was read of it.
 #![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
 
+#[cfg(any(not(target_os = "linux"), s7_posix))]
+mod absent;
 #[cfg(unix)]
 #[cfg(test)]
 pub(crate) mod fixture;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 mod linux;
 #[cfg(unix)]
 mod posix;
 #[cfg(unix)]
 mod priority;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod reserve;
+#[cfg(all(unix, any(not(target_os = "linux"), s7_posix)))]
+mod unix;
 #[cfg(unix)]
 mod watched;
 #[cfg(windows)]
@@ -30,18 +37,21 @@ mod windows;
 
 use std::ffi::{OsStr, OsString};
 
-#[cfg(target_os = "linux")]
+#[cfg(any(not(target_os = "linux"), s7_posix))]
+pub(crate) use absent::*;
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 pub(crate) use linux::*;
 #[cfg(unix)]
 pub(crate) use posix::{
-    Account, Connecting, Folder, ReadEnd, Watchable, WriteEnd, append, can_send, drain, in_words, is_link,
-    is_same, is_shortage, is_want, monotonic, nowhere, our_output, pipe, read_exact_at, read_some,
-    set_appending, size_on_disk, unsupported, words,
+    Account, Connecting, Folder, Watchable, WriteEnd, append, drain, in_words, is_link, is_same, is_shortage,
+    is_want, monotonic, nowhere, our_output, read_exact_at, set_appending, size_on_disk, words,
 };
 #[cfg(unix)]
 pub(crate) use priority::{give_way, lower_this_thread};
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub(crate) use reserve::{Reserve, descriptors_are_scarce, scarcity};
+#[cfg(all(unix, any(not(target_os = "linux"), s7_posix)))]
+pub(crate) use unix::*;
 #[cfg(unix)]
 pub(crate) use watched::Watched;
 #[cfg(windows)]
@@ -49,10 +59,8 @@ pub(crate) use windows::*;
 
 use crate::spec::{Command, ProcessSpec};
 
-#[cfg(not(any(target_os = "linux", windows)))]
-compile_error!(
-    "this version supervises on Linux and Windows only: `os/` has no part for this operating system yet"
-);
+#[cfg(not(any(unix, windows)))]
+compile_error!("`os/` has no part for this operating system");
 
 /// The variable by which the processes of a run are known, wherever they have gone.
 pub(crate) const RUN_VARIABLE: &str = "S7_RUN";
@@ -60,11 +68,32 @@ pub(crate) const RUN_VARIABLE: &str = "S7_RUN";
 /// The variable by which the processes of a command that is run for a component are told from those of its run.
 pub(crate) const TASK_VARIABLE: &str = "S7_TASK";
 
+/// Whether this is a system, or a part of one, on which what outlives its supervisor can be taken over by another one.
+pub(crate) const ADOPTS: bool = cfg!(all(target_os = "linux", not(s7_posix)));
+
 /// Whether whatever a run has left can be told at once, without asking processes for their environments.
 pub(crate) const TELLS_AT_ONCE: bool = cfg!(windows);
 
+/// Whether a process may ask for the orphans that its descendants leave.
+pub(crate) const ORPHANS_MAY_COME: bool = cfg!(all(target_os = "linux", not(s7_posix)));
+
 /// Whether components end with the process that has started them, whatever is asked for.
 pub(crate) const ENDS_WITH_US: bool = cfg!(windows);
+
+/// Whether they can be made to.
+pub(crate) const CAN_END_WITH_US: bool = cfg!(any(windows, all(target_os = "linux", not(s7_posix))));
+
+/// Whether something that a pipe has held was taken out of it, and is still to be wanted, though the poller does not report it.
+pub(crate) fn is_silent(pipe: &ReadEnd) -> bool {
+    #[cfg(all(unix, any(not(target_os = "linux"), s7_posix)))]
+    let is_silent = unix::is_silent(pipe);
+    #[cfg(not(all(unix, any(not(target_os = "linux"), s7_posix))))]
+    let is_silent = {
+        let _ = pipe;
+        false
+    };
+    is_silent
+}
 
 /// What holds for every launch of a supervisor.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,7 +107,10 @@ pub(crate) struct Terms {
 }
 
 /// What a run needs besides its specification. The driver prepares it.
-#[cfg_attr(windows, expect(dead_code, reason = "what there is of it is refused"))]
+#[cfg_attr(
+    any(not(target_os = "linux"), s7_posix),
+    expect(dead_code, reason = "what there is of it is refused elsewhere")
+)]
 pub(crate) struct Launch<'a> {
     /// What to run.
     pub(crate) spec: &'a ProcessSpec,
@@ -128,7 +160,10 @@ impl<'a> Launch<'a> {
 
 /// A run, or a command that is run for one, whose leftovers are looked for.
 #[derive(Clone, Copy)]
-#[cfg_attr(windows, expect(dead_code, reason = "what there is of it is refused"))]
+#[cfg_attr(
+    any(not(target_os = "linux"), s7_posix),
+    expect(dead_code, reason = "nobody else can tell processes by their tokens")
+)]
 pub(crate) struct Run<'a> {
     /// Its main process, not reaped yet.
     pub(crate) process: &'a Process,

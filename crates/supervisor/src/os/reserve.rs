@@ -3,9 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
+
+use super::nowhere;
 
 /// How many descriptors no component may take, or a quarter of them all if that is less: for those who ask for a status or
 /// a stop, above all.
@@ -49,7 +50,7 @@ impl Reserve {
 
     fn fill(&mut self) {
         while self.0.len() < SIZE
-            && let Ok(descriptor) = eventfd(0, EventfdFlags::CLOEXEC)
+            && let Ok(descriptor) = nowhere()
         {
             self.0.push(descriptor);
         }

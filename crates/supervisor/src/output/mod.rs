@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod clock;
-#[cfg_attr(windows, path = "no_fifos.rs")]
+#[cfg_attr(any(not(target_os = "linux"), s7_posix), path = "no_fifos.rs")]
 mod fifos;
 mod files;
 mod folder;

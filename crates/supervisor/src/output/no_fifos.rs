@@ -30,7 +30,7 @@ pub(crate) struct Fifo {
 }
 
 impl Fifos {
-    /// None can outlive us: components end with us.
+    /// None can outlive us: nothing is gone on with.
     pub(crate) fn within(_state_dir: Option<&Path>) -> io::Result<Option<Arc<Self>>> {
         Ok(None)
     }

@@ -93,7 +93,8 @@ impl Builder {
     }
 
     /// What becomes of components when this process is killed. Default: they live on. Whether a later supervisor goes on with them
-    /// depends on [`state_dir`](Self::state_dir). On Windows they end with this process, whatever is said here.
+    /// depends on [`state_dir`](Self::state_dir). On Windows they end with this process, whatever is said here; on
+    /// macOS and the BSDs none can be gone on with, and [`OnCrash::Stop`] is refused.
     #[must_use]
     pub fn on_crash(mut self, what: OnCrash) -> Self {
         self.on_crash = what;
@@ -115,7 +116,7 @@ impl Builder {
     #[cfg(unix)]
     #[must_use]
     pub fn reap_orphans(mut self, sigchld: OwnedFd) -> Self {
-        self.sigchld = Some(sigchld);
+        self.sigchld = Some(os::read_end(sigchld));
         self
     }
 
@@ -203,6 +204,10 @@ impl Builder {
     /// [`StartError`]; nothing was started then.
     pub fn start(self) -> Result<Supervisor, StartError> {
         check(&self.components)?;
+        if self.on_crash == OnCrash::Stop && !os::CAN_END_WITH_US {
+            let why = "this system tells no process that the one which has started it has ended";
+            return Err(StartError::system("have components end with the supervisor", &why));
+        }
         let seed = match self.seed {
             Some(seed) => seed,
             None => getrandom::u64().map_err(|error| StartError::system("draw a random seed", &error))?,

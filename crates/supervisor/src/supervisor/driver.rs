@@ -104,7 +104,11 @@ impl Driver {
             before,
             ledger,
             changed: BTreeSet::new(),
-            runs: Runs::new(Arc::clone(&poller), mailbox, os::TELLS_AT_ONCE || sigchld.is_some()),
+            runs: Runs::new(
+                Arc::clone(&poller),
+                mailbox,
+                os::TELLS_AT_ONCE || os::ORPHANS_MAY_COME && sigchld.is_some(),
+            ),
             poller,
             commands,
             means,

@@ -287,9 +287,13 @@ impl Handle {
     /// `sd_notify` is refused meanwhile, unless that is [kept open](crate::Supervisor::wait_and_keep).
     ///
     /// # Errors
-    /// [`RequestError::Forgetful`] where there is no such folder, [`RequestError::Bound`], [`RequestError::ShuttingDown`], [`RequestError::Ended`];
+    /// [`RequestError::Forgetful`] where there is no such folder, [`RequestError::Bound`], [`RequestError::Heirless`] on macOS and the
+    /// BSDs, [`RequestError::ShuttingDown`], [`RequestError::Ended`];
     /// all goes on as before then.
     pub fn leave(&self, by: impl Into<Arc<str>>) -> Result<(), RequestError> {
+        if !os::ADOPTS && !os::ENDS_WITH_US {
+            return Err(RequestError::Heirless);
+        }
         let by = by.into();
         let done = Box::new(drop);
         self.call(|taken_up| Command::Ask { ask: Ask::Leave, by, taken_up, done })?.map(drop)

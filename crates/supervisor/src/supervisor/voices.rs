@@ -254,6 +254,7 @@ fn read_ready(pipe: &ReadEnd) -> Option<bool> {
     }
 }
 
-#[cfg(unix)]
+// Of `sd_notify` and named pipes, which only Linux has.
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 #[cfg(test)]
 mod tests;

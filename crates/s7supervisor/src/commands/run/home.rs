@@ -29,7 +29,7 @@ pub(super) struct Home {
     /// Whom the supervisor answers beside its own user.
     pub(super) reach: Reach,
     /// Given back last of all.
-    #[cfg_attr(windows, expect(dead_code, reason = "they are only held"))]
+    #[cfg_attr(any(not(target_os = "linux"), s7_posix), expect(dead_code, reason = "they are only held"))]
     locks: [Lock; 2],
 }
 
@@ -73,7 +73,7 @@ impl Home {
     }
 
     /// What holds the place for as long as it is open anywhere.
-    #[cfg(unix)]
+    #[cfg(all(target_os = "linux", not(s7_posix)))]
     pub(super) fn locks(&self) -> &[Lock; 2] {
         &self.locks
     }

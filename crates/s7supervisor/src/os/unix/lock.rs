@@ -11,14 +11,14 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::waiting;
 use crate::holder::{Holder, Refused};
-use crate::os::watch::{Watch, WatchFlags};
+use crate::os::watch::{Kinds, Watch};
 use crate::waiting::now;
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
+    #[cfg_attr(any(not(target_os = "linux"), s7_posix), expect(dead_code, reason = "it is only held"))]
     file: File,
 }
 
@@ -52,6 +52,7 @@ impl Lock {
         if is_still(folder, name, &file)? { Ok(Self { file }) } else { Err(Errno::STALE) }
     }
 
+    #[cfg(all(target_os = "linux", not(s7_posix)))]
     /// What keeps the lock for as long as it is open anywhere.
     pub(crate) fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
@@ -88,13 +89,13 @@ fn read_soon(file: &mut File) -> Option<Holder> {
     /// A write takes much less.
     const LIMIT: Duration = Duration::from_millis(200);
     let since = now();
-    let news = Watch::of(file.as_fd(), WatchFlags::MODIFY).ok();
+    let news = Watch::of(file.as_fd(), Kinds::Written).ok();
     loop {
         if let Some(holder) = read(file) {
             return Some(holder);
         }
         let news = news.as_ref()?;
-        let is_written = waiting::readable(news, Some(LIMIT.saturating_sub(since.elapsed())));
+        let is_written = news.comes(&[], Some(LIMIT.saturating_sub(since.elapsed())));
         if !is_written.ok()? || !news.take(None).ok()? {
             return None;
         }

@@ -2,6 +2,8 @@
 #![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
 
 pub(crate) mod background;
+#[cfg(all(target_os = "linux", not(s7_posix)))]
+mod becoming;
 pub(crate) mod door;
 pub(crate) mod files;
 pub(crate) mod lock;
@@ -9,17 +11,21 @@ pub(crate) mod presence;
 pub(crate) mod process;
 pub(crate) mod temp_folder;
 pub(crate) mod waiting;
+#[cfg_attr(any(not(target_os = "linux"), s7_posix), path = "looking.rs")]
 pub(crate) mod watch;
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
+
+#[cfg(all(target_os = "linux", not(s7_posix)))]
+pub(crate) use self::becoming::{adopt_descriptor, become_program};
 
 /// A folder that is open.
 pub(crate) type Dir<'a> = BorrowedFd<'a>;
@@ -86,18 +92,6 @@ pub(crate) fn heed_signals() {
     }
 }
 
-/// Becomes another program: with these arguments and this environment, and with the signals that this thread defers still
-/// deferred, which the standard library would not leave so. Returns only if that cannot be done: why.
-pub(crate) fn become_program(path: &CStr, arguments: &[CString], environment: &[CString]) -> io::Error {
-    let pointers = |texts: &[CString]| -> Vec<*const libc::c_char> {
-        texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
-    };
-    let (arguments, environment) = (pointers(arguments), pointers(environment));
-    // SAFETY: all three are as it expects them: a text, and arrays of texts that end with nothing. They outlive the call.
-    unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
-    io::Error::last_os_error()
-}
-
 /// The number of the group of this name; `None`: there is none.
 pub(crate) fn group_id(name: &str) -> io::Result<Option<u32>> {
     /// No group has more members than fit into this.
@@ -119,16 +113,6 @@ pub(crate) fn group_id(name: &str) -> io::Result<Option<u32>> {
             error => return Err(io::Error::from_raw_os_error(error)),
         }
     }
-}
-
-/// The descriptor of this number, which is to be nobody else's: one that another program has left to us.
-pub(crate) fn adopt_descriptor(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: it only asks whether there is such a descriptor.
-    if number <= 2 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    // SAFETY: it is open, and was before anything in this program opened one: nobody else knows of it.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Raises our soft limit of open descriptors to the hard one, since a thousand components take thousands. What it was, if

@@ -7,15 +7,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+#[cfg(all(target_os = "linux", not(s7_posix)))]
+use rustix::fs::AtFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::waiting;
 use crate::exit::{Exit, Failure};
 use crate::os::lock::Lock;
 use crate::os::process::Process;
 use crate::os::temp_folder::{LOCK, SOCKET};
-use crate::os::watch::{Watch, WatchFlags};
+use crate::os::watch::{Kinds, Watch};
 use crate::waiting::now;
 
 /// A supervisor that is there.
@@ -41,8 +42,7 @@ impl Presence {
             return Ok(None);
         }
         // Once somebody listens, the time of the socket is set.
-        let kinds = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB;
-        let news = Watch::of(folder.as_fd(), kinds).map_err(|error| cannot_watch(temp, &error))?;
+        let news = Watch::of(folder.as_fd(), Kinds::Appeared).map_err(|error| cannot_watch(temp, &error))?;
         Ok(Some(Self { process, news, temp: temp.to_owned() }))
     }
 
@@ -52,8 +52,7 @@ impl Presence {
         let cannot = |error| cannot_watch(&self.temp, &error);
         loop {
             let left = limit.map(|limit| limit.saturating_sub(since.elapsed()));
-            let descriptors = [self.process.as_fd(), self.news.as_fd()];
-            if !waiting::any_readable(&descriptors, left).map_err(cannot)? {
+            if !self.news.comes(&[self.process.as_fd()], left).map_err(cannot)? {
                 return Ok(false);
             }
             let has_ended = self.process.is_gone(Some(Duration::ZERO)).map_err(cannot)?;
@@ -77,8 +76,18 @@ impl Presence {
     }
 }
 
+/// Whether somebody has the file `name` of the folder locked, who then is the process that is named in it.
+#[cfg(any(not(target_os = "linux"), s7_posix))]
+fn has_open(_process: &Process, folder: BorrowedFd<'_>, name: &str) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(lock) = rustix::fs::openat(folder, name, flags, Mode::empty()) else { return false };
+    // If nobody has, this has it for a moment.
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+}
+
 /// Whether the process has the file `name` of the folder open: a pid that is written somewhere may have come to mean
 /// another process, but none else has the lock open for long.
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 fn has_open(process: &Process, folder: BorrowedFd<'_>, name: &str) -> bool {
     let Ok(lock) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
     let descriptors = match std::fs::read_dir(format!("/proc/{}/fd", process.pid)) {

@@ -4,7 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::Pid;
 
 use super::waiting;
 
@@ -19,7 +20,7 @@ impl Process {
     /// The process that has this pid now.
     pub(crate) fn of(pid: u32) -> io::Result<Self> {
         let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let descriptor = pidfd_open(raw.ok_or(rustix::io::Errno::SRCH)?, PidfdFlags::empty())?;
+        let descriptor = open(raw.ok_or(Errno::SRCH)?)?;
         Ok(Self { pid, descriptor })
     }
 
@@ -27,6 +28,26 @@ impl Process {
     pub(crate) fn is_gone(&self, limit: Option<Duration>) -> io::Result<bool> {
         waiting::readable(&self.descriptor, limit)
     }
+}
+
+#[cfg(target_os = "linux")]
+fn open(pid: Pid) -> Result<OwnedFd, Errno> {
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+}
+
+/// A queue of the kernel's, which is readable once it holds the one event.
+#[cfg(not(target_os = "linux"))]
+fn open(pid: Pid) -> Result<OwnedFd, Errno> {
+    use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents, kevent, kqueue};
+
+    let queue = kqueue()?;
+    rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
+    let end = EventFilter::Proc { pid, flags: ProcessEvents::EXIT };
+    let change = Event::new(end, EventFlags::ADD, std::ptr::null_mut());
+    let mut none: [Event; 0] = [];
+    // SAFETY: the change names a process, and no descriptor.
+    unsafe { kevent(&queue, &[change], &mut none[..], None)? };
+    Ok(queue)
 }
 
 impl AsFd for Process {

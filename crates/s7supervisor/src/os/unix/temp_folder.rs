@@ -140,7 +140,7 @@ impl TempFolder {
         let new = format!("{name}.new");
         self.remove(&new)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let written = rustix::fs::openat(&self.folder, &new, flags, Mode::from_raw_mode(mode))
+        let written = rustix::fs::openat(&self.folder, &new, flags, Mode::from_raw_mode(mode as _))
             .map_err(std::io::Error::from)
             .and_then(|file| std::fs::File::from(file).write_all(content.as_bytes()))
             .and_then(|()| Ok(rustix::fs::renameat(&self.folder, &new, &self.folder, name)?));

@@ -22,6 +22,7 @@ pub(crate) fn end_on_signals() -> Result<(), Failure> {
     Ok(())
 }
 
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 /// Waits until the descriptor is readable: `false` if whoever reads our standard output has gone away instead.
 pub(crate) fn readable_while_read(descriptor: &impl AsFd) -> io::Result<bool> {
     let output = rustix::stdio::stdout();

@@ -11,10 +11,19 @@ use std::time::Duration;
 
 use rustix::fs::inotify;
 use rustix::fs::inotify::ReadFlags;
-pub(crate) use rustix::fs::inotify::WatchFlags;
+use rustix::fs::inotify::WatchFlags;
 use rustix::io::Errno;
 
 use super::waiting;
+
+/// What there may be news of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kinds {
+    /// What is written to a file.
+    Written,
+    /// What is made in a folder, and what somebody says by the times of a file there.
+    Appeared,
+}
 
 /// News of what a descriptor stands for, from now on.
 #[derive(Debug)]
@@ -22,10 +31,20 @@ pub(crate) struct Watch(OwnedFd);
 
 impl Watch {
     /// News of these kinds.
-    pub(crate) fn of(watched: BorrowedFd<'_>, kinds: WatchFlags) -> io::Result<Self> {
+    pub(crate) fn of(watched: BorrowedFd<'_>, kinds: Kinds) -> io::Result<Self> {
+        let kinds = match kinds {
+            Kinds::Written => WatchFlags::MODIFY,
+            Kinds::Appeared => WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB,
+        };
         let news = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         inotify::add_watch(&news, format!("/proc/self/fd/{}", watched.as_raw_fd()), kinds)?;
         Ok(Self(news))
+    }
+
+    /// Waits for news, or until one of the descriptors is readable: `false` if neither comes within `limit`.
+    pub(crate) fn comes(&self, beside: &[BorrowedFd<'_>], limit: Option<Duration>) -> io::Result<bool> {
+        let all: Vec<_> = beside.iter().copied().chain([self.0.as_fd()]).collect();
+        waiting::any_readable(&all, limit)
     }
 
     /// Takes all the news there is. Whether there is some of the file `name` in a folder; of a file, any is.
@@ -135,11 +154,5 @@ impl End {
     /// Whether nothing will be written any more, once the end is told.
     pub(crate) fn nothing_comes(&self) -> bool {
         (&self.0).read(&mut [0]).is_ok_and(|length| length > 0)
-    }
-}
-
-impl AsFd for Watch {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }

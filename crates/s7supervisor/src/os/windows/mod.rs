@@ -12,7 +12,7 @@ pub(crate) mod process;
 pub(crate) mod stop_event;
 pub(crate) mod temp_folder;
 pub(crate) mod waiting;
-pub(crate) mod watch;
+pub(crate) use super::folders as watch;
 
 use std::convert::Infallible;
 use std::ffi::OsStr;

@@ -1,8 +1,13 @@
 //! The groups of whoever is at the other end, which no safe library tells.
-#![expect(unsafe_code, reason = "the one place for it: each block says why it is sound")]
+#![cfg_attr(
+    target_os = "linux",
+    expect(unsafe_code, reason = "the one place for it: each block says why it is sound")
+)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
 
 /// The groups, beside the first one, that the process had which has connected this local socket.
 #[cfg(target_os = "linux")]

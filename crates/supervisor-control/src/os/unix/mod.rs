@@ -6,6 +6,7 @@ mod folder;
 mod groups;
 mod incoming;
 mod local;
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 mod news;
 pub(crate) mod socket;
 mod stream;
@@ -16,5 +17,8 @@ pub use self::folder::Folder;
 pub(crate) use self::incoming::Incoming;
 pub use self::local::LocalListener;
 pub(crate) use self::local::{Local, LocalChoices};
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 pub(crate) use self::news::News;
 pub(crate) use self::stream::{HangUp, Listener, Stream};
+#[cfg(any(not(target_os = "linux"), s7_posix))]
+pub(crate) use super::news::News;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use rustix::process::Gid;
 
 /// The longest path that fits everywhere we go but for the BSDs, which take 103 and refuse longer ones by themselves.
@@ -170,8 +170,19 @@ impl Drop for BoundSocket {
     }
 }
 
+#[cfg(not(target_vendor = "apple"))]
 fn new_socket() -> io::Result<OwnedFd> {
-    Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+    use rustix::net::{SocketFlags, socket_with};
+
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+}
+
+/// In two steps: whoever starts a process in between passes it on.
+#[cfg(target_vendor = "apple")]
+fn new_socket() -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(socket)
 }
 
 fn invalid(message: &'static str) -> io::Error {

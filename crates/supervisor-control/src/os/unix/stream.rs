@@ -103,7 +103,12 @@ impl Stream {
 
     /// Sends what fits into the empty buffer of a new connection.
     pub(crate) fn send_at_once(&self, bytes: &[u8]) -> io::Result<()> {
-        rustix::net::send(self, bytes, SendFlags::NOSIGNAL)?;
+        // Who has no such flag has no signal for it either: Rust ignores that.
+        #[cfg(target_vendor = "apple")]
+        let flags = SendFlags::empty();
+        #[cfg(not(target_vendor = "apple"))]
+        let flags = SendFlags::NOSIGNAL;
+        rustix::net::send(self, bytes, flags)?;
         Ok(())
     }
 

@@ -13,6 +13,7 @@ mod notify_socket;
 mod orphans;
 mod out_of_memory;
 mod pipes;
+mod present;
 mod proc;
 mod process;
 mod spawn;
@@ -37,10 +38,11 @@ pub(crate) use pipes::{
     Lens, enlarge, give_to, half_of, has_hung_up, held_by, is_at_end, make_fifo, most_large_pipes,
     move_to_file, open_fifo,
 };
+pub(crate) use present::{ReadEnd, can_send, pipe, read_end, read_some, unsupported};
 pub(crate) use process::{Process, destroy};
 #[cfg(test)]
 pub(super) use spawn::Road;
-pub(super) use spawn::{Failure, Step};
+pub(super) use spawn::calls;
 pub(crate) use spawn::{Fledgling, LaunchPad, Spawned, spawn};
 pub(crate) use tree::processes;
 pub(crate) use usage::Meter;

@@ -14,6 +14,7 @@
 //! Three roads lead there. `clone3` is the best; `clone` takes its place where that is refused, as many a container does;
 //! and the standard library, which forks, where the system is older than Linux 5.9.
 
+pub(in crate::os) mod calls;
 mod child;
 mod ground;
 mod nest;
@@ -30,7 +31,6 @@ use rustix::io::{DupFlags, Errno, dup3, fcntl_dupfd_cloexec};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use self::child::Plan;
-pub(in crate::os) use self::child::{Failure, Step};
 use self::ground::Ground;
 pub(crate) use self::nest::Fledgling;
 use self::nest::Nest;
@@ -38,7 +38,7 @@ use self::undumpable::Undumpable;
 use super::Process;
 use crate::error::SpawnError;
 use crate::os::Launch;
-use crate::os::posix::{self, Clues};
+use crate::os::posix::{self, Clues, Failure, Step};
 
 /// Starts the component in a process group of its own.
 ///

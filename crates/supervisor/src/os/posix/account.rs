@@ -225,8 +225,11 @@ fn groups_of(user: &CStr, main: u32) -> io::Result<Vec<u32>> {
     let mut groups: Vec<libc::gid_t> = vec![0; 64];
     loop {
         let mut count = c_int::try_from(groups.len()).unwrap_or(c_int::MAX);
-        // SAFETY: the name ends with null, and there is room for `count` groups.
-        let answer = unsafe { libc::getgrouplist(user.as_ptr(), main, groups.as_mut_ptr(), &raw mut count) };
+        // SAFETY: the name ends with null, and there is room for `count` groups. The systems differ in whether their numbers have a
+        // sign, and not in their size.
+        let answer = unsafe {
+            libc::getgrouplist(user.as_ptr(), main as _, groups.as_mut_ptr().cast(), &raw mut count)
+        };
         let count = usize::try_from(count).unwrap_or(0);
         if answer >= 0 {
             groups.truncate(count);

@@ -9,19 +9,26 @@ use rustix::io::Errno;
 use rustix::process::getrlimit;
 
 use super::account::{Account, Change};
-use super::{Clues, diagnosis, words};
+use super::{Clues, Failure, Step, diagnosis, words};
 use crate::error::{SpawnError, SpawnStep};
 use crate::os::Launch;
-use crate::os::linux::{Failure, Step};
 use crate::signal::Signal;
 use crate::spec::{ProcessSpec, Resource};
+
+/// A limit; `None` is none.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::os) struct Bounds {
+    pub(in crate::os) soft: Option<u64>,
+    pub(in crate::os) hard: Option<u64>,
+}
 
 /// Everything that the child takes on, made ready beforehand.
 #[derive(Debug)]
 pub(in crate::os) struct Attributes {
     pub(in crate::os) folder: Option<CString>,
-    pub(in crate::os) open_files: Option<libc::rlimit64>,
-    pub(in crate::os) limits: Vec<(usize, libc::rlimit64)>,
+    pub(in crate::os) open_files: Option<Bounds>,
+    /// Each with the number of its resource.
+    pub(in crate::os) limits: Vec<(usize, Bounds)>,
     pub(in crate::os) nice: Option<i32>,
     pub(in crate::os) umask: Option<u32>,
     pub(in crate::os) change: Option<Change>,
@@ -34,9 +41,7 @@ impl Attributes {
     pub(super) fn of(launch: &Launch<'_>, account: Option<&Account>) -> Self {
         let spec = launch.spec;
         let limit = |limit: &crate::spec::ResourceLimit| {
-            let [rlim_cur, rlim_max] =
-                [limit.soft, limit.hard].map(|bound| bound.unwrap_or(libc::RLIM64_INFINITY));
-            (number(limit.resource), libc::rlimit64 { rlim_cur, rlim_max })
+            (number(limit.resource), Bounds { soft: limit.soft, hard: limit.hard })
         };
         let sets_open_files = spec.limits.iter().any(|limit| limit.resource == Resource::OpenFiles);
         Self {
@@ -65,9 +70,9 @@ fn stop_signal(spec: &ProcessSpec) -> Signal {
 }
 
 /// Our own limit of open descriptors, but for the soft one.
-fn own_open_files(soft: u64) -> libc::rlimit64 {
-    let hard = getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(libc::RLIM64_INFINITY);
-    libc::rlimit64 { rlim_cur: soft.min(hard), rlim_max: hard }
+fn own_open_files(soft: u64) -> Bounds {
+    let hard = getrlimit(rustix::process::Resource::Nofile).maximum;
+    Bounds { soft: Some(hard.map_or(soft, |hard| soft.min(hard))), hard }
 }
 
 /// Says what the child could not do, and why. It looks at the files that are named, which may take long.

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, connect, getpeername, getsockname, socket_with, sockopt,
-};
+use rustix::net::{AddressFamily, SocketType, connect, getpeername, getsockname, sockopt};
 
 /// A TCP connection that is being made. Once it can be written to, if not before, its [`outcome`](Self::outcome) is known.
 #[derive(Debug)]
@@ -20,8 +18,7 @@ impl Connecting {
     /// What is known at once: there is no way to such an address, or no descriptor is left.
     pub(crate) fn begin(address: SocketAddr) -> io::Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+        let socket = new_socket(family)?;
         match connect(&socket, &address) {
             Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(Self(socket)),
             Err(errno) => Err(errno.into()),
@@ -48,6 +45,23 @@ impl Connecting {
             Err(errno) => Err(errno),
         }
     }
+}
+
+/// One of which nobody waits, and that nobody inherits.
+#[cfg(not(target_vendor = "apple"))]
+fn new_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
+    use rustix::net::{SocketFlags, socket_with};
+
+    socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
+}
+
+/// The same in three steps: whoever starts a process in between passes it on.
+#[cfg(target_vendor = "apple")]
+fn new_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
+    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket)
 }
 
 impl AsFd for Connecting {

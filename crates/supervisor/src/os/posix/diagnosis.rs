@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, StatVfsMountFlags};
+use rustix::fs::Access;
 use rustix::io::Errno;
 
 use super::executable::{self, seen_from_here};
@@ -175,8 +175,7 @@ fn executable_problem(program: &Path, user: Option<&str>, errno: Errno) -> Strin
     if errno != Errno::ACCESS {
         return format!("{shown}: {system}");
     }
-    let no_exec = |mount: rustix::fs::StatVfs| mount.f_flag.contains(StatVfsMountFlags::NOEXEC);
-    if rustix::fs::statvfs(program).is_ok_and(no_exec) {
+    if is_mounted_noexec(program) {
         return format!("{shown}: {system} (its file system is mounted noexec)");
     }
     match user {
@@ -185,6 +184,18 @@ fn executable_problem(program: &Path, user: Option<&str>, errno: Errno) -> Strin
         ),
         None => format!("{shown}: {system}"),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn is_mounted_noexec(program: &Path) -> bool {
+    let no_exec = rustix::fs::StatVfsMountFlags::NOEXEC;
+    rustix::fs::statvfs(program).is_ok_and(|mount| mount.f_flag.contains(no_exec))
+}
+
+/// POSIX has no such question.
+#[cfg(not(target_os = "linux"))]
+fn is_mounted_noexec(_program: &Path) -> bool {
+    false
 }
 
 fn interpreter_problem(interpreter: &Path) -> Option<String> {

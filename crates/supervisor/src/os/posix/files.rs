@@ -10,8 +10,6 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::WriteEnd;
-use crate::signal::Signal;
-use crate::spec::ProcessSpec;
 
 /// Fills the buffer with what is in the file from there on.
 pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], from: u64) -> io::Result<()> {
@@ -54,14 +52,4 @@ pub(crate) fn our_output() -> io::Result<(WriteEnd, WriteEnd)> {
 pub(crate) fn monotonic() -> Duration {
     // It does not begin before zero.
     clock_gettime(ClockId::Monotonic).try_into().unwrap_or_default()
-}
-
-/// Whether there is such a signal: there is every one.
-pub(crate) fn can_send(_signal: Signal) -> bool {
-    true
-}
-
-/// What of a specification cannot be had here, if anything: the end of a sentence that says so of its component.
-pub(crate) fn unsupported(_spec: &ProcessSpec) -> Option<String> {
-    None
 }

@@ -9,12 +9,14 @@
 
 mod account;
 mod attributes;
+mod child;
 mod connecting;
 mod diagnosis;
 mod executable;
 mod files;
 mod folder;
 mod image;
+mod mapping;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -24,16 +26,17 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 pub(crate) use account::Account;
-pub(super) use attributes::{Attributes, explain};
+pub(super) use attributes::{Attributes, Bounds, explain};
+pub(super) use child::{Failure, Step};
 pub(crate) use connecting::Connecting;
 pub(super) use diagnosis::{Clues, explain_process};
 pub(crate) use diagnosis::{in_words, is_shortage, is_want, words};
 pub(crate) use files::{
-    append, can_send, is_same, monotonic, nowhere, our_output, read_exact_at, set_appending, size_on_disk,
-    unsupported,
+    append, is_same, monotonic, nowhere, our_output, read_exact_at, set_appending, size_on_disk,
 };
 pub(crate) use folder::{Folder, is_link};
 pub(super) use image::Image;
+pub(super) use mapping::Mapping;
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Pid, Resource, getrlimit};
@@ -43,9 +46,6 @@ use crate::error::{SpawnError, SpawnStep};
 
 /// What a poller can watch.
 pub(crate) use std::os::fd::AsFd as Watchable;
-
-/// The end of a pipe that is read.
-pub(crate) type ReadEnd = OwnedFd;
 
 /// What a process can write to: its end of a pipe, mostly.
 pub(crate) type WriteEnd = OwnedFd;

@@ -14,8 +14,8 @@ use windows_sys::Win32::System::Threading::{
     GetProcessHandleCount, GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION,
 };
 
-use super::ControlGroup;
 use super::handle::owned;
+use crate::os::ControlGroup;
 use crate::status::{Detail, ProcessStatus, Usage};
 
 /// The most processes that are measured for one component.

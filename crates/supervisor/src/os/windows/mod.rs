@@ -24,10 +24,9 @@ mod stopping;
 mod watched;
 mod words;
 
+pub(super) use absent::NO_CONTROL_GROUPS;
 pub(crate) use absent::{
-    Account, Bearer, ControlGroup, ControlGroups, Fledgling, GroupFolder, Members, NotifySocket, OutOfMemory,
-    Population, Reserve, Sender, bearers, can_send, descendants, descriptors_are_scarce, end_orphans,
-    families, may_speak_for_all, reap_orphans, scarcity, unsupported, user_of,
+    Account, Reserve, can_send, descendants, descriptors_are_scarce, scarcity, unsupported,
 };
 pub(crate) use connecting::Connecting;
 pub(crate) use figures::{Meter, facts, memory, processes};

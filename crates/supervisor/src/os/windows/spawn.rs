@@ -27,9 +27,9 @@ use super::handle::{done, owned, wide};
 use super::job::Job;
 use super::process::Process;
 use super::words::{in_words, is_want, words};
-use super::{Fledgling, ReadEnd, stopping};
+use super::{ReadEnd, stopping};
 use crate::error::{SpawnError, SpawnStep};
-use crate::os::Launch;
+use crate::os::{Fledgling, Launch};
 
 /// What starting programs takes: nothing that could be made ready before.
 #[derive(Debug)]

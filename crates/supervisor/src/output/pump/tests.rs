@@ -1,4 +1,5 @@
-#[cfg(unix)]
+// Of named pipes, which only Linux has.
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 mod adoption;
 mod forms;
 #[cfg(unix)]

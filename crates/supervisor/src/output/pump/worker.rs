@@ -116,7 +116,7 @@ impl Worker {
             }
             let began = now();
             for event in events.iter() {
-                self.read(event.key);
+                self.heed(event.key);
             }
             let mut gathered = if began < since + SOON { self.gather(began) } else { None };
             while let Some(command) = gathered.take().or_else(|| self.commands.try_recv().ok()) {
@@ -144,6 +144,11 @@ impl Worker {
         let longest = if self.sought.is_empty() { LONGEST_REST } else { LONGEST_WAIT_FOR_READY };
         let rest = now.saturating_duration_since(began) * RESTS_PER_ROUND;
         self.commands.recv_timeout(rest.min(longest)).ok()
+    }
+
+    /// Reads a pipe of which something was reported: once, or, where the poller would not report the rest, as long as something comes of it.
+    fn heed(&mut self, key: usize) {
+        while self.read(key) > 0 && self.pipes.get(&key).is_some_and(|pipe| os::is_silent(&pipe.reader)) {}
     }
 
     /// Reads a pipe once, unless its log has to wait; says how much was in it. It may be an event of the same round that

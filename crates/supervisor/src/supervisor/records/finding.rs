@@ -53,7 +53,16 @@ pub(in super::super) enum Main {
 /// # Errors
 /// If it cannot be told of a main process whether it lives: to begin another would be wrong.
 pub(in super::super) fn find(sought: &[Sought<'_>], tokens: Tokens) -> io::Result<(Vec<Found>, usize)> {
-    let mut traces = sought.iter().map(Trace::of).collect::<io::Result<Vec<_>>>()?;
+    let (mut traces, mut unsure) = (Vec::with_capacity(sought.len()), Vec::new());
+    for sought in sought {
+        match Trace::of(sought) {
+            Ok(trace) => traces.push(trace),
+            Err(error) => unsure.push(format!("{}: {error}", sought.id)),
+        }
+    }
+    if !unsure.is_empty() {
+        return Err(io::Error::other(unsure.join("; ")));
+    }
     let by_id: HashMap<_, _> = (0..).zip(sought).map(|(index, sought)| (sought.id.as_str(), index)).collect();
     let unread = os::bearers(|bearer| {
         let id = bearer.token.split(|byte| *byte == b'/').next().and_then(|id| str::from_utf8(id).ok());
@@ -129,7 +138,8 @@ impl Trace {
     }
 }
 
-#[cfg(unix)]
+// Of what is adopted, which is so only on Linux.
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 #[cfg(test)]
 mod tests {
     use super::super::tests::id;

@@ -187,7 +187,7 @@ impl Runs {
 
     /// Has the thread hang until this says otherwise.
     #[cfg(test)]
-    #[cfg(unix)]
+    #[cfg(all(target_os = "linux", not(s7_posix)))]
     pub(super) fn hang(&mut self, until: crossbeam_channel::Receiver<()>) {
         assert!(self.looking.helper.ask(move || assert!(until.recv().is_err())));
     }

@@ -14,6 +14,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use super::{Voice, Voices, abstract_name, file_name, has_socket, number_of};
+#[cfg(unix)]
+use crate::os::read_end;
 use crate::os::{NotifySocket, ReadEnd};
 use crate::output::{Fifo, Purpose};
 use crate::run::RunId;
@@ -54,7 +56,7 @@ impl KeptOpen {
 impl FromIterator<OwnedFd> for KeptOpen {
     /// The same again, from the descriptors. What is none of a supervisor's is of no use and does no harm.
     fn from_iter<I: IntoIterator<Item = OwnedFd>>(descriptors: I) -> Self {
-        Self(descriptors.into_iter().map(Arc::new).collect())
+        Self(descriptors.into_iter().map(read_end).map(Arc::new).collect())
     }
 }
 

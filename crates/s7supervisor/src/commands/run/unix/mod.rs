@@ -1,9 +1,11 @@
 //! What `run` does where there are signals, descriptors that outlive a program, and `sd_notify`.
 
+#[cfg_attr(any(not(target_os = "linux"), s7_posix), path = "../no_handover.rs")]
 mod handover;
 mod notify_folder;
 mod serving_again;
 mod signals;
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 mod successor;
 pub(crate) mod told;
 
@@ -13,12 +15,20 @@ use signal_hook::consts::SIGCHLD;
 use supervisor::Builder;
 
 pub(crate) use self::handover::Handed;
+#[cfg(any(not(target_os = "linux"), s7_posix))]
+pub(crate) use self::handover::{Examiner, Successor};
 pub(crate) use self::notify_folder::NotifyFolder;
 pub(crate) use self::signals::Signals;
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 pub(crate) use self::successor::{Examiner, Successor};
 use super::home::Home;
 use crate::arguments::{Cgroups, Run};
 use crate::exit::Ended;
+
+/// Why there is no other program.
+#[cfg(any(not(target_os = "linux"), s7_posix))]
+const NO_UPGRADE: &str =
+    "on this system no other program can take over what runs; stop it, and start the other one";
 
 /// Does this as the main thread.
 pub(crate) fn run_as_asked(_: &Run, work: impl FnOnce() -> Ended + Send + 'static) -> Ended {

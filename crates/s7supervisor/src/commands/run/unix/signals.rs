@@ -96,6 +96,7 @@ impl Signals {
     }
 
     /// Listens no more. What has come and nobody has taken.
+    #[cfg(all(target_os = "linux", not(s7_posix)))]
     pub(crate) fn end(self) -> Vec<Signal> {
         let receiver = self.receiver.clone();
         drop(self);

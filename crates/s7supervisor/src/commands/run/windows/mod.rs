@@ -1,5 +1,6 @@
 //! What `run` does where there is a console or the service control manager, and no process becomes another program.
 
+#[path = "../no_handover.rs"]
 mod handover;
 mod service;
 mod signals;
@@ -15,6 +16,9 @@ pub(crate) use self::signals::Signals;
 use super::home::Home;
 use crate::arguments::Run;
 use crate::os::temp_folder::TempFolder;
+
+/// Why there is no other program.
+const NO_UPGRADE: &str = "on Windows no process becomes another program, and its components end with it; stop it, and start the other one";
 
 /// Nobody speaks `sd_notify`.
 pub(crate) enum NotifyFolder {}

@@ -55,6 +55,10 @@ enum Manager {
 
 impl Manager {
     fn find(name: &str) -> Result<Self, Failure> {
+        if cfg!(any(not(target_os = "linux"), s7_posix)) {
+            let advice = "have launchd or rc.d call `s7supervisor run`, which stays in the foreground";
+            return Err(Failure::new(Exit::Invalid, format!("no service is made on this system: {advice}")));
+        }
         let booted = sd_notify::booted()
             .map_err(|error| Failure::failed(format!("cannot look for systemd: {error}")))?;
         Ok(if booted { Self::Systemd(Systemd::new(name)) } else { Self::SysV(SysV::new(name)) })

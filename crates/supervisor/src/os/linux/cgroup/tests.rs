@@ -6,7 +6,7 @@ use polling::{Events, Poller};
 
 use super::*;
 use crate::os::Watched;
-use crate::os::fixture::{Component, Started, end_of};
+use crate::os::fixture::{Component, GroupHandle, Started, end_of};
 
 /// A supervisor's folder, or why there can be none: that is no excuse where all is tested.
 fn groups(name: &str) -> Option<ControlGroups> {
@@ -23,7 +23,7 @@ fn groups(name: &str) -> Option<ControlGroups> {
 
 fn start_in(group: &ControlGroup, script: &str) -> Started {
     let mut component = Component::shell(script);
-    component.cgroup = Some(File::from(group.folder.try_clone().unwrap()));
+    component.cgroup = Some(GroupHandle(File::from(group.folder.try_clone().unwrap())));
     component.start()
 }
 

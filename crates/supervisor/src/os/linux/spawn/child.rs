@@ -3,16 +3,17 @@
 //! It makes system calls and nothing else. It allocates nothing and takes no lock, for our other threads may hold any of
 //! them; it cannot panic; and nothing that it calls uses what belongs to the thread that has started it.
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
+use std::ffi::{c_int, c_uint, c_void};
 use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 
+use super::calls::plain;
 use super::ground::Report;
-use super::system::{self, call};
-use crate::os::posix::{Attributes, Image};
+use super::system::call;
+use crate::os::posix::{Attributes, Failure, Image, Step};
 
 /// Signals are numbered up to this.
 const LAST_SIGNAL: usize = 64;
@@ -35,35 +36,6 @@ pub(in crate::os) struct Plan {
     pub(super) ready: Option<(RawFd, RawFd)>,
     /// Where it begins in a control group by writing itself into this file of it. `None` if it is where it shall be.
     pub(super) members: Option<RawFd>,
-}
-
-/// What of it could not be done, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::os) struct Failure {
-    pub(in crate::os) step: Step,
-    pub(in crate::os) errno: Errno,
-}
-
-/// What the child does, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::os) enum Step {
-    /// To get a table of descriptors of its own.
-    Table,
-    /// To pass on the descriptor of this number.
-    Descriptor(RawFd),
-    ControlGroup,
-    ProcessGroup,
-    Folder,
-    /// The limit of open descriptors that is not the specification's.
-    OpenFiles,
-    /// The limit at this place of the specification.
-    Limit(usize),
-    Niceness,
-    Groups,
-    Group,
-    User,
-    LastSignal,
-    Program,
 }
 
 /// Runs the plan of a report, and ends the child if it comes back.
@@ -102,7 +74,7 @@ impl Plan {
     /// Becomes the program. It comes back only with what has failed.
     fn run(&self, report: &Report) -> Failure {
         match self.prepare(report) {
-            Ok(()) => Failure { step: Step::Program, errno: self.execute() },
+            Ok(()) => Failure { step: Step::Program, errno: self.image.execute() },
             Err(failure) => failure,
         }
     }
@@ -129,95 +101,6 @@ impl Plan {
         unblock_signals();
         Ok(())
     }
-
-    /// Tries one program after the other, as `execvp` does. But it hands no file without a first line to a shell.
-    fn execute(&self) -> Errno {
-        let mut answer = Errno::NOENT;
-        for program in self.image.programs() {
-            match self.execute_one(program) {
-                Errno::ACCESS => answer = Errno::ACCESS,
-                Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::STALE | Errno::TIMEDOUT
-                    if self.image.is_looked_for() => {}
-                errno => return errno,
-            }
-        }
-        answer
-    }
-
-    fn execute_one(&self, program: *const c_char) -> Errno {
-        let (arguments, environment) = (self.image.arguments(), self.image.environment());
-        let arguments = [program as usize, arguments as usize, environment as usize, 0];
-        // SAFETY: a text that ends with null, and two lists of such texts that end with null, alive with the plan.
-        match unsafe { call(libc::SYS_execve, arguments) } {
-            // It does not come back then.
-            Ok(_) => Errno::INVAL,
-            Err(errno) => errno,
-        }
-    }
-}
-
-impl Attributes {
-    /// Applies them to the calling process: first what may need rights, then the ids, which give the rights away.
-    fn apply(&self) -> Result<(), Failure> {
-        if let Some(folder) = &self.folder {
-            change_to(folder).map_err(Step::Folder.failed())?;
-        }
-        if let Some(limit) = &self.open_files {
-            set_limit(libc::RLIMIT_NOFILE as usize, limit).map_err(Step::OpenFiles.failed())?;
-        }
-        for (place, (resource, limit)) in self.limits.iter().enumerate() {
-            set_limit(*resource, limit).map_err(Step::Limit(place).failed())?;
-        }
-        if let Some(nice) = self.nice {
-            let itself = [libc::PRIO_PROCESS as usize, 0, nice as usize, 0];
-            plain(libc::SYS_setpriority, itself).map_err(Step::Niceness.failed())?;
-        }
-        if let Some(umask) = self.umask {
-            // It cannot fail.
-            let _ = plain(libc::SYS_umask, [umask as usize, 0, 0, 0]);
-        }
-        self.change_ids()?;
-        self.end_with_parent()
-    }
-
-    fn change_ids(&self) -> Result<(), Failure> {
-        let Some(change) = &self.change else { return Ok(()) };
-        let groups = &change.groups;
-        // SAFETY: as many groups as are said, each a number of 32 bits.
-        unsafe { call(system::SET_GROUPS, [groups.len(), groups.as_ptr() as usize, 0, 0]) }
-            .map_err(Step::Groups.failed())?;
-        let group = change.group as usize;
-        plain(system::SET_GROUP, [group, group, group, 0]).map_err(Step::Group.failed())?;
-        if let Some(user) = change.user {
-            let user = user as usize;
-            plain(system::SET_USER, [user, user, user, 0]).map_err(Step::User.failed())?;
-        }
-        Ok(())
-    }
-
-    /// After the ids, a change of which takes the wish back. A parent that has died before is found out by its pid.
-    fn end_with_parent(&self) -> Result<(), Failure> {
-        let Some((signal, parent)) = self.last_signal else { return Ok(()) };
-        let wish = [libc::PR_SET_PDEATHSIG as usize, signal as usize, 0, 0];
-        plain(libc::SYS_prctl, wish).map_err(Step::LastSignal.failed())?;
-        // SAFETY: it takes nothing.
-        match unsafe { call(libc::SYS_getppid, [0; 4]) } {
-            Ok(pid) if pid == parent as usize => Ok(()),
-            _ => Err(Step::LastSignal.failed()(Errno::SRCH)),
-        }
-    }
-}
-
-impl Step {
-    fn failed(self) -> impl Fn(Errno) -> Failure {
-        move |errno| Failure { step: self, errno }
-    }
-}
-
-/// A call with numbers alone, which touches no memory.
-fn plain(number: c_long, arguments: [usize; 4]) -> Result<(), Errno> {
-    // SAFETY: that is why.
-    unsafe { call(number, arguments) }.map(drop)
 }
 
 /// Gets a table of descriptors of its own, with those up to this number.
@@ -248,17 +131,6 @@ fn join(members: RawFd) -> Result<(), Errno> {
     let itself = b"0";
     // SAFETY: one byte, which is there.
     unsafe { call(libc::SYS_write, [members as usize, itself.as_ptr() as usize, itself.len(), 0]) }.map(drop)
-}
-
-fn change_to(folder: &CStr) -> Result<(), Errno> {
-    // SAFETY: a text that ends with null.
-    unsafe { call(libc::SYS_chdir, [folder.as_ptr() as usize, 0, 0, 0]) }.map(drop)
-}
-
-fn set_limit(resource: usize, limit: &libc::rlimit64) -> Result<(), Errno> {
-    let (itself, unasked) = (0, 0);
-    // SAFETY: the call reads the limit, and writes nothing.
-    unsafe { call(libc::SYS_prlimit64, [itself, resource, ptr::from_ref(limit) as usize, unasked]) }.map(drop)
 }
 
 /// Has every signal as the system has it: our handlers are given up, and so is what we ignore or have inherited as ignored

@@ -1,16 +1,15 @@
 //! The memory that a child and we share while it lives in ours.
 
 use std::cell::UnsafeCell;
-use std::ffi::c_void;
-use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, mprotect};
 use rustix::thread::futex;
 use rustix::time::Timespec;
 
-use super::child::{Failure, Plan};
+use super::child::Plan;
+use crate::os::posix::{Failure, Mapping};
 
 /// More than enough for what the child calls, none of which has large variables.
 const STACK_SIZE: usize = 64 * 1024;
@@ -44,24 +43,24 @@ impl Ground {
     pub(super) fn new() -> Result<Self, Errno> {
         let stack = Mapping::new(GUARD_SIZE + STACK_SIZE, MapFlags::PRIVATE | MapFlags::STACK)?;
         // SAFETY: memory that has just been made, and that nobody is to use.
-        unsafe { mprotect(stack.start, GUARD_SIZE, MprotectFlags::empty())? };
+        unsafe { mprotect(stack.start(), GUARD_SIZE, MprotectFlags::empty())? };
         // All zeros, which is a report too.
         Ok(Self { stack, report: Mapping::new(size_of::<Report>(), MapFlags::SHARED)? })
     }
 
     /// The lowest address of the stack, and its size. Its top is aligned as that of a page.
     pub(super) fn stack(&self) -> (usize, usize) {
-        (self.stack.start as usize + GUARD_SIZE, STACK_SIZE)
+        (self.stack.start() as usize + GUARD_SIZE, STACK_SIZE)
     }
 
     pub(super) fn report(&self) -> &Report {
         // SAFETY: it is there for as long as `self`, and is made of what may be shared.
-        unsafe { &*self.report.start.cast::<Report>() }
+        unsafe { &*self.report.start().cast::<Report>() }
     }
 
     /// Where the report is.
     pub(super) fn address(&self) -> usize {
-        self.report.start as usize
+        self.report.start() as usize
     }
 
     /// Makes the report ready for the next child.
@@ -69,7 +68,7 @@ impl Ground {
         let (living, has_table) = (AtomicU32::new(1), AtomicU32::new(0));
         let report = Report { plan, living, has_table, failure: UnsafeCell::new(None) };
         // SAFETY: as above; whoever has a child keeps its ground, so that this one has none.
-        unsafe { self.report.start.cast::<Report>().write(report) };
+        unsafe { self.report.start().cast::<Report>().write(report) };
     }
 
     /// Whether the child has left our memory.
@@ -87,31 +86,5 @@ impl Ground {
     pub(super) fn failure(&mut self) -> Option<Failure> {
         // SAFETY: the child that could write it has gone.
         unsafe { *self.report().failure.get() }
-    }
-}
-
-/// Memory of its own, which is given back in the end.
-#[derive(Debug)]
-struct Mapping {
-    start: *mut c_void,
-    length: usize,
-}
-
-// SAFETY: nothing in it belongs to a thread.
-unsafe impl Send for Mapping {}
-
-impl Mapping {
-    fn new(length: usize, kind: MapFlags) -> Result<Self, Errno> {
-        // SAFETY: new memory, at a place that the kernel chooses.
-        let start =
-            unsafe { mmap_anonymous(ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, kind)? };
-        Ok(Self { start, length })
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: what was made for it, of which nobody has a reference any more.
-        let _ = unsafe { munmap(self.start, self.length) };
     }
 }

@@ -10,13 +10,13 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::time::Timespec;
 
-use super::child::{self, Failure, Plan};
+use super::child::{self, Plan};
 use super::ground::Ground;
 use super::system::{self, CloneArguments};
 use super::undumpable::Undumpable;
 use super::{Process, Road};
 use crate::error::SpawnError;
-use crate::os::posix::{self, Clues};
+use crate::os::posix::{self, Clues, Failure};
 
 /// How long a child is waited for. It takes a fraction of a millisecond where the system has nothing else to do.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{DumpableBehavior, dumpable_behavior, geteuid};
 
 use super::*;
-use crate::os::fixture::{Component, ROADS, readable};
+use crate::os::fixture::{Component, GroupHandle, ROADS, readable};
 use crate::{EventKind, Exit, Never, ProcessSpec, SpawnStep, Supervisor};
 
 fn is_root() -> bool {
@@ -167,7 +167,7 @@ fn a_component_begins_in_its_control_group() {
     for road in ROADS {
         let mut component = Component::shell("echo; exec sleep 1000");
         component.road = road;
-        component.cgroup = Some(File::open(&group.0).unwrap());
+        component.cgroup = Some(GroupHandle(File::open(&group.0).unwrap()));
         let mut started = component.start();
         started.line();
         let members = fs::read_to_string(group.0.join("cgroup.procs")).unwrap();
@@ -177,7 +177,7 @@ fn a_component_begins_in_its_control_group() {
     for road in ROADS {
         let mut component = Component::new("/bin/true", &[]);
         component.road = road;
-        component.cgroup = Some(File::open("/usr").unwrap());
+        component.cgroup = Some(GroupHandle(File::open("/usr").unwrap()));
         let error = component.try_start().err().unwrap();
         assert_eq!(error.step, SpawnStep::ControlGroup, "{road:?}: {error}");
     }

@@ -1,10 +1,10 @@
 //! Lines that are made into something else.
 
-#[cfg(unix)]
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 use rustix::pipe::fcntl_setpipe_size;
 use serde_json::Value;
 
-#[cfg(unix)]
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 use super::adoption::run;
 use super::*;
 
@@ -62,7 +62,7 @@ fn objects_tell_component_run_and_stream() {
     assert_eq!(told("ps-stderr.log"), expected("stderr", "broken", "bye"));
 }
 
-#[cfg(unix)]
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 #[test]
 fn a_line_that_is_written_over_the_end_of_a_pump_is_whole() {
     let bench = Bench::keeping();
@@ -77,7 +77,7 @@ fn a_line_that_is_written_over_the_end_of_a_pump_is_whole() {
     assert_eq!(lines(&folder.path().join("ps.log")), ["one", "in the middle", "three"]);
 }
 
-#[cfg(unix)]
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 #[test]
 fn what_was_torn_by_the_end_of_an_earlier_life_stays_a_line_of_its_own() {
     let bench = Bench::keeping();
@@ -109,7 +109,7 @@ fn no_line_is_torn_where_files_end() {
     assert!(lines == said, "none is missing, doubled or torn");
 }
 
-#[cfg(unix)]
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 #[test]
 fn a_pipe_that_is_full_of_one_line_is_emptied_however_small_it_is() {
     let bench = Bench::new();
@@ -144,7 +144,7 @@ fn an_open_line_wakes_nobody() {
     bench.finish();
 }
 
-#[cfg(unix)]
+#[cfg(all(target_os = "linux", not(s7_posix)))]
 #[test]
 fn a_pipe_left_in_another_form_goes_on_in_the_new_one() {
     let bench = Bench::keeping();

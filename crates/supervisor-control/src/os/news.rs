@@ -1,7 +1,5 @@
-//! News of what is written to a log.
-//!
-//! The system tells of what is written to a file that stays open only when it writes it to the disk, which may be much later.
-//! So whoever follows a log looks once a second.
+//! News of what is written to a log, where nobody tells of that: Windows does so only when it writes to the disk, which may be much
+//! later, and POSIX has no such thing. So whoever follows a log looks once a second.
 
 use std::convert::Infallible;
 use std::fs::File;

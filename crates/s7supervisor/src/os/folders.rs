@@ -1,6 +1,7 @@
-//! News of log files: looked for once a second.
+//! News of log files, where nobody tells of what is written: looked for once a second.
 //!
-//! The system tells of what is written to a file that stays open only when it writes it to the disk, which may be much later.
+//! Windows tells of what is written to a file that stays open only when it writes it to the disk, which may be much later; POSIX
+//! has no such thing.
 
 use std::ffi::OsStr;
 use std::io;

@@ -1,4 +1,4 @@
-//! No process becomes another program here: an upgrade is a stop and a start.
+//! Where no process can become another program, with its components: an upgrade is a stop and a start.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -6,20 +6,23 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::Sender;
+use supervisor::KeptOpen;
 use supervisor_control::wire::UpgradeDocument;
 use supervisor_control::{HandedOver, UpgradeRequest};
 
 use super::super::applying::Source;
+use super::NO_UPGRADE;
 use super::signals::Signal;
 use crate::commands::run::Supervision;
 use crate::exit::Failure;
 use crate::os::HeldLock;
 
 /// What another program would have left to this one.
+#[cfg_attr(windows, expect(dead_code, reason = "nobody is heard there"))]
 pub(crate) struct Handed {
     pub(crate) note: Note,
     /// Where components are heard.
-    pub(crate) kept: Vec<Infallible>,
+    pub(crate) kept: KeptOpen,
     never: Infallible,
 }
 
@@ -72,9 +75,7 @@ pub(crate) struct Examiner {
 
 impl Examiner {
     pub(crate) fn examine(self: &Arc<Self>, request: UpgradeRequest) {
-        let why = "on Windows no process becomes another program, and its components end with it; stop it, and start the \
-                   other one";
-        request.answer(Err(why.to_owned()));
+        request.answer(Err(NO_UPGRADE.to_owned()));
     }
 }
 
