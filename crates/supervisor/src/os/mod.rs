@@ -83,18 +83,6 @@ pub(crate) const ENDS_WITH_US: bool = cfg!(windows);
 /// Whether they can be made to.
 pub(crate) const CAN_END_WITH_US: bool = cfg!(any(windows, all(target_os = "linux", not(s7_posix))));
 
-/// Whether something that a pipe has held was taken out of it, and is still to be wanted, though the poller does not report it.
-pub(crate) fn is_silent(pipe: &ReadEnd) -> bool {
-    #[cfg(all(unix, any(not(target_os = "linux"), s7_posix)))]
-    let is_silent = unix::is_silent(pipe);
-    #[cfg(not(all(unix, any(not(target_os = "linux"), s7_posix))))]
-    let is_silent = {
-        let _ = pipe;
-        false
-    };
-    is_silent
-}
-
 /// What holds for every launch of a supervisor.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(windows, expect(dead_code, reason = "what there is of it is refused"))]

@@ -38,7 +38,7 @@ pub(crate) use pipes::{
     Lens, enlarge, give_to, half_of, has_hung_up, held_by, is_at_end, make_fifo, most_large_pipes,
     move_to_file, open_fifo,
 };
-pub(crate) use present::{ReadEnd, can_send, pipe, read_end, read_some, unsupported};
+pub(crate) use present::{ReadEnd, can_send, is_silent, pipe, read_end, read_some, unsupported};
 pub(crate) use process::{Process, destroy};
 #[cfg(test)]
 pub(super) use spawn::Road;

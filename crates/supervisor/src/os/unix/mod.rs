@@ -26,10 +26,9 @@ pub(crate) use identity::{Fate, Identity, Place};
 #[cfg(test)]
 pub(crate) use leftovers::leftovers;
 pub(crate) use leftovers::{Leftover, descendants, leftovers_at_once, leftovers_by_token, member};
-pub(super) use pipes::is_silent;
 pub(crate) use pipes::{
-    Lens, ReadEnd, enlarge, half_of, has_hung_up, held_by, is_at_end, most_large_pipes, move_to_file, pipe,
-    read_end, read_some,
+    Lens, ReadEnd, enlarge, half_of, has_hung_up, held_by, is_at_end, is_silent, most_large_pipes,
+    move_to_file, pipe, read_end, read_some,
 };
 pub(crate) use process::{Process, destroy};
 #[cfg(test)]

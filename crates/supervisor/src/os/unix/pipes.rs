@@ -92,7 +92,7 @@ pub(crate) fn held_by(pipe: &ReadEnd) -> usize {
 }
 
 /// Whether we hold something of it, of which the poller knows nothing.
-pub(in crate::os) fn is_silent(pipe: &ReadEnd) -> bool {
+pub(crate) fn is_silent(pipe: &ReadEnd) -> bool {
     !pipe.held().is_empty()
 }
 

@@ -38,8 +38,8 @@ pub(crate) use folder::{Folder, is_link};
 pub(crate) use identity::{Fate, Identity, Place, monotonic};
 pub(crate) use leftovers::{Leftover, leftovers_at_once, leftovers_by_token, member};
 pub(crate) use pipes::{
-    Lens, ReadEnd, drain, enlarge, half_of, has_hung_up, held_by, is_at_end, most_large_pipes, move_to_file,
-    pipe, read_some,
+    Lens, ReadEnd, drain, enlarge, half_of, has_hung_up, held_by, is_at_end, is_silent, most_large_pipes,
+    move_to_file, pipe, read_some,
 };
 pub(crate) use process::{Process, destroy};
 pub(crate) use spawn::{LaunchPad, Spawned, spawn};
