@@ -7,7 +7,7 @@
 //! - and functions for what no safe library offers
 
 #[cfg(any(not(target_os = "linux"), s7_posix))]
-mod folders;
+pub(crate) mod folders;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]

@@ -18,7 +18,6 @@ use crate::exit::Failure;
 use crate::os::HeldLock;
 
 /// What another program would have left to this one.
-#[cfg_attr(windows, expect(dead_code, reason = "nobody is heard there"))]
 pub(crate) struct Handed {
     pub(crate) note: Note,
     /// Where components are heard.
