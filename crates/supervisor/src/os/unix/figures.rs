@@ -61,7 +61,9 @@ pub(crate) fn memory(pid: u32, _token: &str, _orphans_come_to_us: bool) -> u64 {
 /// What is known of a process that hangs: each a name and what is told. Memory is resident memory in bytes. Nothing for a process
 /// that has ended.
 pub(crate) fn facts(pid: u32) -> Vec<(&'static str, String)> {
-    let Some(table) = Table::recent() else { return Vec::new() };
+    // What was told a moment ago may have been told before the process began.
+    let known = Table::recent().filter(|table| table.living(pid).is_some());
+    let Some(table) = known.or_else(Table::take) else { return Vec::new() };
     let Some(entry) = table.living(pid) else { return Vec::new() };
     let processes = table.family(pid, MOST).len();
     vec![
