@@ -89,6 +89,10 @@ make_prefix() {
     local dll=$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll
     x86_64-w64-mingw32-gcc -shared -O2 -s -o "$dll" packaging/windows/random.c -ladvapi32
     wine reg add 'HKCU\Software\Wine' /v Version /d win10 /f >/dev/null
+    # On a machine that has just been made, a service that is installed is not found. So it comes up once more, as one that was there.
+    wineserver --kill || true
+    wineserver --wait
+    wineserver --persistent
     touch "$WINEPREFIX/ready"
 }
 
