@@ -158,3 +158,15 @@ pub(crate) struct Run<'a> {
     /// The token that [`Launch::token`] gave it, or [`Errand::token`].
     pub(crate) token: &'a str,
 }
+
+/// What a look at runs has found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// What lives, with the indexes of the runs that it belongs to.
+    pub(crate) held: Vec<(usize, Leftover)>,
+    /// Whether nothing is left of the runs of which nothing was found. Otherwise descriptors or memory were wanting, and
+    /// it is not known.
+    pub(crate) is_whole: bool,
+    /// Whether there are processes of which only their environments could tell whose they are, and these were not read.
+    pub(crate) has_strangers: bool,
+}

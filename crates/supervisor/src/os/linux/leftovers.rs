@@ -23,23 +23,11 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_si
 use self::walk::Walk;
 use super::proc::{Reader, Stat};
 use super::process::{Process, as_sent, has_its_pid};
-use crate::os::Run;
 use crate::os::reserve::descriptors_are_scarce;
+use crate::os::{Found, Run};
 
 /// The most that one look returns of a run, for each holds a descriptor. Who ends them all looks again.
 pub(super) const MOST: usize = 256;
-
-/// What a look has found.
-#[derive(Debug)]
-pub(crate) struct Found {
-    /// What lives, with the indexes of the runs that it belongs to.
-    pub(crate) held: Vec<(usize, Leftover)>,
-    /// Whether nothing is left of the runs of which nothing was found. Otherwise descriptors or memory were wanting, and
-    /// it is not known.
-    pub(crate) is_whole: bool,
-    /// Whether there are processes of which only their environments could tell whose they are, and these were not read.
-    pub(crate) has_strangers: bool,
-}
 
 /// A living process that belongs to a run and is not its main process.
 #[derive(Debug)]

@@ -21,22 +21,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::process::{Process, as_sent};
 use super::table::{Entry, Table};
 use super::watch::Watch;
-use crate::os::Run;
+use crate::os::{Found, Run};
 use crate::run::Exit;
 
 /// The most that one look returns of a run, for each holds a descriptor. Who ends them all looks again.
 const MOST: usize = 256;
-
-/// What a look has found.
-#[derive(Debug)]
-pub(crate) struct Found {
-    /// What lives, with the indexes of the runs that it belongs to.
-    pub(crate) held: Vec<(usize, Leftover)>,
-    /// Whether nothing is left of the runs of which nothing was found. Otherwise it is not known.
-    pub(crate) is_whole: bool,
-    /// Whether there are processes of which it cannot be told whose they are: nobody asks further.
-    pub(crate) has_strangers: bool,
-}
 
 /// A living process that belongs to a run and is not its main process.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use windows_sys::Win32::System::Threading::{
 use super::handle::{is_signalled, owned};
 use super::process::{Process, end, exit_of};
 use super::watched::Watchable;
-use crate::os::Run;
+use crate::os::{Found, Run};
 use crate::run::Exit;
 use crate::signal::Signal;
 
@@ -24,17 +24,6 @@ const MOST: usize = 256;
 
 /// How often in a row a job is asked who is in it, while those of the last list have just ended.
 const MOST_LISTS: usize = 16;
-
-/// What a look has found.
-#[derive(Debug)]
-pub(crate) struct Found {
-    /// What lives, with the indexes of the runs that it belongs to.
-    pub(crate) held: Vec<(usize, Leftover)>,
-    /// Whether nothing is left of the runs of which nothing was found.
-    pub(crate) is_whole: bool,
-    /// Whether there are processes of which it cannot be told whose they are: there never are.
-    pub(crate) has_strangers: bool,
-}
 
 /// A living process that belongs to a run and is not its main process.
 #[derive(Debug)]
