@@ -108,7 +108,8 @@ mod tests {
         let (stranger, strangers_child) = start("sleep 1000 & echo $!; wait");
         for script in [
             "sleep 1000 & echo $!; wait",
-            "(setsid sh -c 'echo $$; exec sleep 1000' & )",
+            // It executes nothing more, for while it did it would have no environment.
+            "(setsid sh -c 'echo $$; kill -STOP $$' & )",
             "setsid env -i sh -c 'sh -c \"echo \\$\\$; exec sleep 1000\" & wait' & wait",
         ] {
             let (main, pid) = start(script);

@@ -195,7 +195,7 @@ fn start_daemon(bench: &mut Bench, run: RunId) -> u32 {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("pid");
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
-    let script = format!("(setsid sh -c 'echo $$ > {}; exec sleep 1000' & )", fifo.display());
+    let script = format!("(setsid sh -c 'echo $$ > {}; kill -STOP $$' & )", fifo.display());
     start(&mut bench.runs, run, "/bin/sh", &["-c", &script]);
     let pid = fs::read_to_string(&fifo).unwrap().trim().parse().unwrap();
     bench.exit(Owner::Run(run));

@@ -39,7 +39,7 @@ fn a_child_in_a_session_of_its_own_is_known_by_its_token() {
 
 #[test]
 fn a_daemon_that_forked_twice_is_known_by_its_token() {
-    let (main, daemon) = start("(setsid sh -c 'echo $$; exec sleep 1000' & )");
+    let (main, daemon) = start("(setsid sh -c 'echo $$; kill -STOP $$' & )");
     main.wait();
     assert_eq!(look(&[&main], false), [(0, daemon)]);
 }
@@ -68,7 +68,7 @@ fn what_can_be_told_at_once_is_told_without_reading_an_environment() {
     assert_eq!(at_once(&main), [child], "by its group");
     let (main, child) = start("setsid env -i sh -c 'echo $$; exec sleep 1000' & wait");
     assert_eq!(at_once(&main), [child], "by its parent");
-    let (main, daemon) = start("(setsid sh -c 'echo $$; exec sleep 1000' & )");
+    let (main, daemon) = start("(setsid sh -c 'echo $$; kill -STOP $$' & )");
     main.wait();
     assert_eq!((at_once(&main), look(&[&main], false)), (vec![], vec![(0, daemon)]), "by its token alone");
 }
@@ -190,7 +190,7 @@ fn orphans_in_a_subreaper() {
     assert_ne!(rustix::thread::gettid(), getpid(), "the driver is not the main thread");
     let orphans = || Reader::default().children_of_thread(own, own).unwrap();
 
-    let (main, daemon) = start("(setsid sh -c 'echo $$; exec sleep 1000' & ); env -i sleep 1000 &");
+    let (main, daemon) = start("(setsid sh -c 'echo $$; kill -STOP $$' & ); env -i sleep 1000 &");
     let (nested, grandchild) =
         start("(setsid sh -c 'env -i setsid sh -c \"echo \\$\\$; exec sleep 1000\" & wait' & )");
     main.wait();
