@@ -35,7 +35,7 @@ fn a_java_program_in_deadlock_leaves_its_thread_dump_before_it_is_restarted() {
     site.wait_until("journal", |site| is_up(site, "shop", 1));
 
     // What it has said is stored in its own time.
-    site.wait_until("logs", |site| site.logs().matches("listening, pid").count() == 2);
+    site.wait_until("shop-", |site| site.logs().matches("listening, pid").count() == 2);
     // In this order: the first run begins, its dump, which has found the cause, and the second run.
     let logs = site.logs();
     let (first, rest) = logs.split_once("listening, pid").expect("the first run says so");
