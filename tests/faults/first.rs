@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::ground::{Supervisor, can_try, component, family, plain, status};
+use crate::ground::{Supervisor, can_try, component, family, has_forked, plain, status};
 use crate::house::{House, PROGRAM, kill, server};
 
 /// One that is process 1 where its components are, and this process outside.
@@ -80,7 +80,11 @@ fn as_process_1_it_reaps_every_orphan_whoever_has_left_it() {
     let leaves = leaves.replace('&', "&amp;").replace('>', "&gt;");
     let house = House::with(
         &(server("leaves", &leaves, "")
-            + &plain("daemons", "--fork-children 3 --new-session", "<restart delay=\"0\"/>")
+            + &plain(
+                "daemons",
+                "--fork-children 3 --new-session --ready-file FOLDER/daemons.ready",
+                "<restart delay=\"0\"/>",
+            )
             + &plain("quiet", "", "")),
     );
     let first = First::run(&house);
@@ -95,7 +99,7 @@ fn as_process_1_it_reaps_every_orphan_whoever_has_left_it() {
         first.beside(&orphan("strange").replace("BELL", &bell));
     }
     hear_all("strange");
-    first.outside.until(|house| family(house, "daemons").len() == 4);
+    first.outside.until(|house| has_forked(house, "daemons"));
     // Three main processes, and three daemons that have come to it and live.
     let before = first.until_alone_with(6);
     assert!(family(&house, "daemons").iter().all(|pid| before.contains(pid)));
@@ -105,7 +109,7 @@ fn as_process_1_it_reaps_every_orphan_whoever_has_left_it() {
         kill(pid, Signal::KILL);
     }
     first.outside.until(|house| component(house, "daemons")["restarts"] == 1);
-    first.outside.until(|house| family(house, "daemons").len() == 4);
+    first.outside.until(|house| has_forked(house, "daemons"));
     let after = first.until_alone_with(6);
     assert_eq!(before.intersection(&after).count(), 2);
     first.signal("TERM");
@@ -141,11 +145,15 @@ fn as_process_1_a_second_sigterm_forces_the_end_of_what_is_deaf() {
     if !can_be_first() {
         return;
     }
-    let deaf =
-        plain("deaf", "--ignore-stop --fork-children 2 --new-session", "<stopTimeout>600s</stopTimeout>");
+    let deaf = plain(
+        "deaf",
+        "--ignore-stop --fork-children 2 --new-session --ready-file FOLDER/deaf.ready",
+        "<stopTimeout>600s</stopTimeout>",
+    );
     let house = House::with(&deaf);
     let first = First::run(&house);
-    first.outside.until(|house| family(house, "deaf").len() == 3);
+    first.outside.until(|house| has_forked(house, "deaf"));
+    assert_eq!(family(&house, "deaf").len(), 3);
     // Also from outside.
     kill(first.pid, Signal::TERM);
     first.outside.until(|house| component(house, "deaf")["state"] == "stopping");

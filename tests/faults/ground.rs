@@ -216,6 +216,13 @@ pub(crate) fn family(house: &House, id: &str) -> Vec<u32> {
     pids
 }
 
+/// Whether a stand-in with `--ready-file FOLDER/ID.ready` has started all its children. Until then others of its name come
+/// and go, between it and its daemons.
+pub(crate) fn has_forked(house: &House, id: &str) -> bool {
+    let ready = fs::read_to_string(house.path(&format!("{id}.ready"))).unwrap_or_default();
+    component(house, id)["pid"].as_u64().is_some_and(|pid| ready.trim() == pid.to_string())
+}
+
 /// All that a component has written, in all files of its log.
 pub(crate) fn output(house: &House, id: &str) -> String {
     let files = fs::read_dir(house.path("logs")).unwrap().map(|file| file.unwrap().path());

@@ -5,8 +5,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::ground::{
-    Supervisor, alone, can_try, component, ends_within, family, few_or_all, held, numbered_lines, output,
-    plain, some_time,
+    Supervisor, alone, can_try, component, ends_within, family, few_or_all, has_forked, held, numbered_lines,
+    output, plain, some_time,
 };
 use crate::house::{House, code};
 
@@ -15,7 +15,7 @@ const STEADY: [&str; 3] = ["writer", "daemons", "quiet"];
 
 fn steady() -> String {
     plain("writer", "--flood --rate 1000", "")
-        + &plain("daemons", "--fork-children 3 --new-session", "")
+        + &plain("daemons", "--fork-children 3 --new-session --ready-file FOLDER/daemons.ready", "")
         + &plain("quiet", "", "")
 }
 
@@ -28,8 +28,9 @@ fn every_component_outlives_the_supervisor_whenever_that_is_killed_and_no_line_i
     let house = House::with(&steady());
     let mut supervisor = Supervisor::run(&house);
     supervisor.until_up(STEADY);
-    supervisor.until(|house| families(house).map(|pids| pids.len()) == [1, 4, 1]);
+    supervisor.until(|house| has_forked(house, "daemons"));
     let before = families(&house);
+    assert_eq!(before.each_ref().map(Vec::len), [1, 4, 1]);
     for round in 1..=few_or_all(10, 200) {
         // Every other one is killed while it begins, and takes over what the one before has left.
         if round % 2 == 0 {
@@ -142,12 +143,12 @@ fn with_on_crash_stop_a_component_of_another_user_ends_with_a_killed_supervisor_
 #[test]
 fn with_on_crash_stop_what_is_deaf_or_was_left_behind_outlives_a_killed_supervisor_until_the_next() {
     let house = House::with(
-        &(plain("daemons", "--fork-children 2 --new-session", "")
+        &(plain("daemons", "--fork-children 2 --new-session --ready-file FOLDER/daemons.ready", "")
             + &plain("deaf", "--ignore-stop", "<stopTimeout>0.1s</stopTimeout>")),
     );
     let supervisor = Supervisor::run_with(&house, &BOUND);
     let [daemons, deaf] = supervisor.until_up(["daemons", "deaf"]);
-    supervisor.until(|house| family(house, "daemons").len() == 3);
+    supervisor.until(|house| has_forked(house, "daemons"));
     let left: Vec<_> = family(&house, "daemons").into_iter().filter(|pid| *pid != daemons).collect();
     let main = held(daemons);
     supervisor.kill();
