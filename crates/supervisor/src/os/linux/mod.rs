@@ -4,6 +4,7 @@ mod adopted;
 mod bearers;
 mod cgroup;
 mod descendants;
+mod environment;
 mod facts;
 mod identity;
 mod leftovers;

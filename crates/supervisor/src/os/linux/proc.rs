@@ -5,14 +5,14 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, pread, read, retry_on_intr};
 
 /// The most that is read of one file: more than the kernel lets a process have as its environment.
-const LARGEST: usize = 8 << 20;
+pub(super) const LARGEST: usize = 8 << 20;
 
 /// Longer than any `stat`: 52 numbers and a name of 16 characters, or of 64 for a thread of the kernel.
 const LARGEST_STAT: usize = 2048;
@@ -20,10 +20,10 @@ const LARGEST_STAT: usize = 2048;
 /// Reads one file after the other through one buffer.
 #[derive(Default)]
 pub(super) struct Reader {
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     /// Whether something could not be opened for want of descriptors or memory, so that what was found may not be all.
     pub(super) is_starved: bool,
-    reading: Option<Arc<AtomicU32>>,
+    pub(super) reading: Option<Arc<AtomicU32>>,
 }
 
 /// What `/proc/PID/stat` says. <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>
@@ -48,11 +48,6 @@ impl Stat {
 }
 
 impl Reader {
-    /// Has it say there whose environment it is reading, and 0 when it is done: that may take for ever.
-    pub(super) fn tells_of(&mut self, reading: &Arc<AtomicU32>) {
-        self.reading = Some(Arc::clone(reading));
-    }
-
     pub(super) fn stat(&mut self, pid: u32) -> Option<Stat> {
         self.open_stat(pid).map(|(_, stat)| stat)
     }
@@ -99,51 +94,6 @@ impl Reader {
         ids.split_ascii_whitespace().next()?.parse().ok()
     }
 
-    /// The value of the first of these variables that is in the environment with which the process was executed.
-    pub(super) fn variable<const N: usize>(&mut self, pid: u32, names: [&str; N]) -> Option<&[u8]> {
-        self.variable_within(LARGEST, pid, names)
-    }
-
-    /// The same, but only the beginning of the environment is read.
-    pub(super) fn variable_within<const N: usize>(
-        &mut self,
-        most: usize,
-        pid: u32,
-        names: [&str; N],
-    ) -> Option<&[u8]> {
-        self.variables_within(most, pid, names)?.into_iter().flatten().next()
-    }
-
-    /// The values of all of these variables, by one reading: a process that executes another program meanwhile may seem to
-    /// have no environment at all.
-    pub(super) fn variables<const N: usize>(
-        &mut self,
-        pid: u32,
-        names: [&str; N],
-    ) -> Option<[Option<&[u8]>; N]> {
-        self.variables_within(LARGEST, pid, names)
-    }
-
-    fn variables_within<const N: usize>(
-        &mut self,
-        most: usize,
-        pid: u32,
-        names: [&str; N],
-    ) -> Option<[Option<&[u8]>; N]> {
-        self.tell(pid);
-        let is_read = self.read_within(most, &format!("/proc/{pid}/environ")).is_some();
-        self.tell(0);
-        let environment = is_read.then_some(&self.buffer)?;
-        let mut values = [None; N];
-        for assignment in environment.split(|byte| *byte == 0) {
-            for (name, value) in names.iter().zip(&mut values) {
-                let its = || assignment.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
-                *value = value.or_else(its);
-            }
-        }
-        Some(values)
-    }
-
     /// A process and all that descends from it: no more than the first so many.
     pub(super) fn tree(&mut self, pid: u32, most: usize) -> Vec<u32> {
         let mut found = vec![pid];
@@ -185,7 +135,7 @@ impl Reader {
     }
 
     /// The beginning of a file: a little more than that, at most.
-    fn read_within(&mut self, most: usize, path: &str) -> Option<&[u8]> {
+    pub(super) fn read_within(&mut self, most: usize, path: &str) -> Option<&[u8]> {
         let file = self.open(path)?;
         self.buffer.clear();
         loop {
@@ -210,12 +160,6 @@ impl Reader {
         opened.ok()
     }
 
-    fn tell(&self, pid: u32) {
-        if let Some(reading) = &self.reading {
-            reading.store(pid, Ordering::Relaxed);
-        }
-    }
-
     fn open(&mut self, path: &str) -> Option<OwnedFd> {
         self.opened(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
     }
@@ -227,11 +171,16 @@ impl Reader {
     }
 }
 
-fn parse_stat(text: &[u8]) -> Option<Stat> {
-    // The program's name stands in parentheses and may itself contain any of these.
+/// The fields of a `stat`, from the third on, by which the manual means the state.
+pub(super) fn fields(text: &[u8]) -> Option<impl Iterator<Item = &str>> {
+    // The program's name, the second, stands in parentheses and may itself contain any of these.
     let after_name = text.iter().rposition(|byte| *byte == b')')? + 1;
-    let mut words = str::from_utf8(&text[after_name..]).ok()?.split_ascii_whitespace();
-    // The manual counts from 1, and the state, the first here, is its third. A thousand of these are read at once.
+    Some(str::from_utf8(&text[after_name..]).ok()?.split_ascii_whitespace())
+}
+
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let mut words = fields(text)?;
+    // A thousand of these are read at once.
     let fields: [Option<&str>; 22] = std::array::from_fn(|_| words.next());
     let field = |number: usize| fields[number - 3];
     let count = |number: usize| field(number)?.parse::<u64>().ok();

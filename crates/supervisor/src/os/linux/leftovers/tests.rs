@@ -45,6 +45,17 @@ fn a_daemon_that_forked_twice_is_known_by_its_token() {
 }
 
 #[test]
+fn a_daemon_that_does_nothing_but_execute_programs_is_known_by_its_token() {
+    // While it executes one it has no environment, so that a single look at that misses it now and then.
+    let script = "(setsid sh -c 'echo $$; exec sh -c \"$0\" \"$0\"' 'exec sh -c \"$0\" \"$0\"' & )";
+    let (main, daemon) = start(script);
+    main.wait();
+    for _ in 0..100 {
+        assert_eq!(look(&[&main], false), [(0, daemon)]);
+    }
+}
+
+#[test]
 fn a_descendant_without_group_and_token_is_known_by_its_parents() {
     let (main, grandchild) =
         start("setsid env -i sh -c 'sh -c \"echo \\$\\$; exec sleep 1000\" & wait' & wait");

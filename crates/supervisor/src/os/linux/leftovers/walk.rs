@@ -2,10 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use super::super::proc::Reader;
 use super::{Leftover, MOST, has_ended, our_pid};
 use crate::os::{RUN_VARIABLE, Run, TASK_VARIABLE};
+
+/// How soon a process that executes another program is looked at again, and how late at most.
+const FIRST_PAUSE: Duration = Duration::from_micros(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// One look at the processes.
 pub(super) struct Walk<'a> {
@@ -84,25 +89,37 @@ impl<'a> Walk<'a> {
     /// Takes note of a process; returns how many threads it has, `None` if it does not live.
     fn look_at(&mut self, pid: u32) -> Option<u32> {
         let (process, stat) = Leftover::hold(&mut self.reader, pid)?;
-        match self.run_of(pid, stat.group) {
+        match self.run_of(&process, stat.group) {
             Some(run) => self.add(run, process),
             None => self.others.entry(stat.parent).or_default().push(pid),
         }
         Some(stat.threads)
     }
 
-    fn run_of(&mut self, pid: u32, group: u32) -> Option<usize> {
+    fn run_of(&mut self, process: &Leftover, group: u32) -> Option<usize> {
         let of_group = self.by_group.get(&group).copied();
         // Somebody else may have reaped an adopted one since, and its number may be another's.
         if let Some(run) = of_group.filter(|run| self.runs[*run].process.has_its_number()) {
             return Some(run);
         }
-        if !self.reads_environments {
-            return None;
-        }
+        if self.reads_environments { self.run_by_token(process) } else { None }
+    }
+
+    /// Waits for a process that executes another program just now, which takes less than a millisecond unless that must be
+    /// brought from somewhere.
+    fn run_by_token(&mut self, process: &Leftover) -> Option<usize> {
+        let mut pause = FIRST_PAUSE;
         // A command that is run for a component bears the run's token as well.
-        let token = self.reader.variable(pid, [TASK_VARIABLE, RUN_VARIABLE])?;
-        self.by_token.get(token).copied()
+        let names = [TASK_VARIABLE, RUN_VARIABLE];
+        loop {
+            if let Ok(token) = self.reader.variable_unless_executing(process.pid(), names) {
+                return self.by_token.get(token?).copied();
+            }
+            if process.ends_within(pause) {
+                return None;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// Keeps what belongs to a run, unless enough of that is kept: one where descriptors are scarce.

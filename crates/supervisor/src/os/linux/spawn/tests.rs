@@ -197,7 +197,7 @@ fn starts_that_fail() {
         (|spec| spec.executable = "/does/not/exist".into(), SpawnStep::Executable),
         (|spec| spec.executable = "no-such-program".into(), SpawnStep::Executable),
         (|spec| spec.working_directory = Some("/does/not/exist".into()), SpawnStep::WorkingDirectory),
-        (|spec| spec.nice = Some(-5), SpawnStep::Niceness),
+        (|spec| spec.nice = Some(-20), SpawnStep::Niceness),
         (|spec| spec.user = Some("daemon".to_owned()), SpawnStep::Groups),
     ];
     if is_root() {
