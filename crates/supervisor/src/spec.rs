@@ -155,7 +155,9 @@ pub struct ProcessSpec {
     pub environment: Environment,
     /// The account it runs as, by name or number. Default: the supervisor's own.
     ///
-    /// With it come the account's group, supplementary groups and `HOME`, `USER`, `LOGNAME` and `SHELL`.
+    /// With it come the account's group, supplementary groups and `HOME`, `USER`, `LOGNAME` and `SHELL`. On Windows it is logged on
+    /// without a password, which another account than the supervisor's own takes `LocalSystem` for; with it come its rights and what
+    /// an environment tells of an account there (`USERNAME`, `USERPROFILE`, `TEMP` and the like).
     pub user: Option<String>,
     /// The group it runs as, by name or number. Default: that of `user`, else the supervisor's own.
     pub group: Option<String>,

@@ -319,11 +319,23 @@ fn what_cannot_be_run_says_why() {
     std::fs::write(folder.path().join("text.exe"), "no program").unwrap();
     let mut text = plays("ps", "sleep");
     text.executable = folder.path().join("text.exe");
-    let steps = [SpawnStep::Executable, SpawnStep::WorkingDirectory, SpawnStep::Executable];
-    for (spec, step) in [missing, lost, text].into_iter().zip(steps) {
+    let mut nobody = plays("ps", "sleep");
+    nobody.user = Some("nobody-of-this-name".to_owned());
+    let steps =
+        [SpawnStep::Executable, SpawnStep::WorkingDirectory, SpawnStep::Executable, SpawnStep::User];
+    for (spec, step) in [missing, lost, text, nobody].into_iter().zip(steps) {
         let (_supervisor, _, events) = start([spec]);
         assert_eq!(wait_for(&events, not_spawned).step, step);
     }
+}
+
+#[test]
+fn a_component_can_run_as_the_supervisors_own_account_by_its_name() {
+    let mut spec = plays("ps", "say I am here");
+    spec.user = Some(std::env::var("USERNAME").unwrap());
+    spec.readiness = Some(Readiness { when: ReadyWhen::Logged("^I am here$".to_owned()), timeout: LONG });
+    let (_supervisor, _, events) = start([spec]);
+    wait_for(&events, ready);
 }
 
 #[test]
@@ -336,7 +348,7 @@ fn what_windows_has_not_is_refused() {
             other => panic!("{other:?}"),
         }
     };
-    assert!(refused(|spec| spec.user = Some("somebody".to_owned())).contains("another user"));
+    assert!(refused(|spec| spec.group = Some("somebody".to_owned())).contains("no group"));
     assert!(refused(|spec| spec.umask = Some(0o22)).contains("umask"));
     assert!(refused(|spec| spec.nice = Some(3)).contains("niceness"));
     assert!(refused(|spec| spec.watchdog = Some(LONG)).contains("sd_notify"));

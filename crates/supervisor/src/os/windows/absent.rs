@@ -5,7 +5,6 @@ use std::os::windows::io::BorrowedHandle;
 
 use super::Leftover;
 use super::watched::Watchable;
-use crate::error::{SpawnError, SpawnStep};
 use crate::os::absent::{NotifySocket, Population};
 use crate::signal::Signal;
 use crate::spec::{ProcessSpec, ReadyWhen, Step};
@@ -14,8 +13,8 @@ use crate::spec::{ProcessSpec, ReadyWhen, Step};
 pub(crate) fn unsupported(spec: &ProcessSpec) -> Option<String> {
     let when = spec.readiness.as_ref().map(|readiness| &readiness.when);
     let no = |what: &str| Some(format!("Windows has no {what}"));
-    if spec.user.is_some() || spec.group.is_some() {
-        return Some("it cannot run as another user on Windows (run the supervisor as that user)".to_owned());
+    if spec.group.is_some() {
+        return no("group as which something runs");
     }
     if spec.umask.is_some() {
         return no("umask");
@@ -51,32 +50,6 @@ pub(crate) fn can_send(signal: Signal) -> bool {
 /// Why there are no control groups.
 pub(in super::super) const NO_CONTROL_GROUPS: &str =
     "Windows has none; whatever a component starts is in its job, and ends with it";
-
-/// Somebody else than us, as whom something runs.
-#[derive(Clone, Debug)]
-pub(crate) enum Account {}
-
-impl Account {
-    /// Whether this specification needs an account.
-    pub(crate) fn is_needed(spec: &ProcessSpec) -> bool {
-        spec.user.is_some() || spec.group.is_some()
-    }
-
-    /// There is none.
-    pub(crate) fn find(user: Option<&str>, group: Option<&str>) -> Result<Option<Self>, SpawnError> {
-        let (step, name) = match (user, group) {
-            (Some(user), _) => (SpawnStep::User, user),
-            (None, Some(group)) => (SpawnStep::Group, group),
-            (None, None) => return Ok(None),
-        };
-        let reason = format!("{name}: nothing can run as somebody else on Windows");
-        Err(SpawnError { step, reason, os_error: None })
-    }
-
-    pub(crate) fn other_user(&self) -> Option<u32> {
-        match *self {}
-    }
-}
 
 impl Watchable for Population {
     const HAPPENS_ONCE: bool = false;

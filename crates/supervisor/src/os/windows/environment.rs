@@ -21,7 +21,15 @@ impl Environment {
         for (name, value) in NEEDED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))) {
             all.set(OsStr::new(name), value);
         }
-        for (name, value) in launch.environment.iter().chain(launch.added) {
+        for (name, value) in launch.environment {
+            all.set(name, value.clone());
+        }
+        let of_account =
+            launch.account.into_iter().flat_map(|account| account.variables_beside(&launch.spec.environment));
+        for (name, value) in of_account {
+            all.set(name, value.to_owned());
+        }
+        for (name, value) in launch.added {
             all.set(name, value.clone());
         }
         all.set(RUN_VARIABLE.as_ref(), launch.token.into());

@@ -5,6 +5,7 @@
 //! this process, and nothing is ever adopted.
 
 mod absent;
+mod account;
 mod attributes;
 mod command_line;
 mod connecting;
@@ -25,9 +26,8 @@ mod watched;
 mod words;
 
 pub(super) use absent::NO_CONTROL_GROUPS;
-pub(crate) use absent::{
-    Account, Reserve, can_send, descendants, descriptors_are_scarce, scarcity, unsupported,
-};
+pub(crate) use absent::{Reserve, can_send, descendants, descriptors_are_scarce, scarcity, unsupported};
+pub(crate) use account::Account;
 pub(crate) use connecting::Connecting;
 pub(crate) use figures::{Meter, facts, memory, processes};
 pub(crate) use files::{

@@ -1,4 +1,4 @@
-//! Folders that nobody but their owner, the system and the administrators can look into.
+//! Who may do what: identities, and things that nobody but their owner, the system and the administrators can look into.
 
 use std::io;
 use std::mem;
@@ -8,13 +8,13 @@ use std::ptr;
 
 use windows_sys::Win32::Foundation::{ERROR_SUCCESS, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
-    ConvertStringSecurityDescriptorToSecurityDescriptorW, GetNamedSecurityInfoW, SDDL_REVISION_1,
-    SE_FILE_OBJECT, SetNamedSecurityInfoW,
+    ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW, GetNamedSecurityInfoW,
+    SDDL_REVISION_1, SE_FILE_OBJECT, SetNamedSecurityInfoW,
 };
 use windows_sys::Win32::Security::{
-    ACL, DACL_SECURITY_INFORMATION, EqualSid, GetSecurityDescriptorDacl, GetTokenInformation,
+    ACL, DACL_SECURITY_INFORMATION, EqualSid, GetSecurityDescriptorDacl, GetTokenInformation, IsWellKnownSid,
     OWNER_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, PSID,
-    SECURITY_ATTRIBUTES, TOKEN_INFORMATION_CLASS, TOKEN_QUERY, TokenOwner, TokenUser,
+    SECURITY_ATTRIBUTES, TOKEN_INFORMATION_CLASS, TOKEN_QUERY, TokenOwner, TokenUser, WELL_KNOWN_SID_TYPE,
 };
 use windows_sys::Win32::Storage::FileSystem::CreateDirectoryW;
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
@@ -24,14 +24,86 @@ use super::handle::{done, owned, wide};
 /// All for the owner, the system and the administrators; nothing is inherited from above, and this is by what is in the folder.
 const PRIVATE: &str = "D:P(A;OICI;FA;;;OW)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
 
+/// The identity of an account or a group. <https://learn.microsoft.com/windows/win32/secauthz/security-identifiers>
+#[derive(Clone, Debug)]
+pub(super) struct Sid([u32; Sid::ROOM as usize / 4]);
+
+impl Sid {
+    /// The most bytes that one takes.
+    pub(super) const ROOM: u32 = 68;
+
+    /// Room for one.
+    pub(super) fn room() -> Self {
+        Self([0; Self::ROOM as usize / 4])
+    }
+
+    /// For a call that writes one.
+    pub(super) fn as_mut_ptr(&mut self) -> PSID {
+        self.0.as_mut_ptr().cast()
+    }
+
+    /// For a call that only reads it.
+    pub(super) fn as_ptr(&self) -> PSID {
+        self.0.as_ptr().cast_mut().cast()
+    }
+
+    /// Whether it is that of our user.
+    pub(super) fn is_ours(&self) -> io::Result<bool> {
+        let ours = of_our_token(TokenUser)?;
+        // SAFETY: what is told of a user begins with a pointer to an identity, which lies behind it; both live.
+        Ok(unsafe { EqualSid(ours.as_ptr().cast::<PSID>().read(), self.as_ptr()) != 0 })
+    }
+
+    /// Whether it is one that is the same everywhere.
+    pub(super) fn is(&self, known: WELL_KNOWN_SID_TYPE) -> bool {
+        // SAFETY: it is whole.
+        unsafe { IsWellKnownSid(self.as_ptr(), known) != 0 }
+    }
+
+    /// Its numbers, as text.
+    fn text(&self) -> io::Result<String> {
+        let mut text = ptr::null_mut();
+        // SAFETY: it is whole; the text that is made ends with zero, and goes back to where it came from.
+        unsafe {
+            done(ConvertSidToStringSidW(self.as_ptr(), &raw mut text))?;
+            let length = (0..).take_while(|at| *text.add(*at) != 0).count();
+            let copy = String::from_utf16_lossy(std::slice::from_raw_parts(text, length));
+            LocalFree(text.cast());
+            Ok(copy)
+        }
+    }
+}
+
+/// Who may do what with something that is to be made.
+pub(super) struct Rights {
+    descriptor: Descriptor,
+}
+
+impl Rights {
+    /// All for us, the system and the administrators; this account may wait for it.
+    pub(super) fn to_wait(account: &Sid) -> io::Result<Self> {
+        let text = format!("D:P(A;;GA;;;OW)(A;;GA;;;SY)(A;;GA;;;BA)(A;;0x100000;;;{})", account.text()?);
+        Ok(Self { descriptor: Descriptor::of(&text)? })
+    }
+
+    fn private() -> io::Result<Self> {
+        Ok(Self { descriptor: Descriptor::of(PRIVATE)? })
+    }
+
+    /// As a call takes them, for as long as these live.
+    pub(super) fn attributes(&self) -> SECURITY_ATTRIBUTES {
+        SECURITY_ATTRIBUTES {
+            nLength: mem::size_of::<SECURITY_ATTRIBUTES>() as u32,
+            lpSecurityDescriptor: self.descriptor.0,
+            bInheritHandle: 0,
+        }
+    }
+}
+
 /// Makes a private folder.
 pub(super) fn create_folder(path: &Path) -> io::Result<()> {
-    let descriptor = Descriptor::private()?;
-    let attributes = SECURITY_ATTRIBUTES {
-        nLength: mem::size_of::<SECURITY_ATTRIBUTES>() as u32,
-        lpSecurityDescriptor: descriptor.0,
-        bInheritHandle: 0,
-    };
+    let rights = Rights::private()?;
+    let attributes = rights.attributes();
     let path = wide(path);
     // SAFETY: the path ends with zero; the descriptor lives until the call returns.
     done(unsafe { CreateDirectoryW(path.as_ptr(), &raw const attributes) })
@@ -39,7 +111,7 @@ pub(super) fn create_folder(path: &Path) -> io::Result<()> {
 
 /// Makes a folder private.
 pub(super) fn close_to_others(path: &Path) -> io::Result<()> {
-    let descriptor = Descriptor::private()?;
+    let descriptor = Descriptor::of(PRIVATE)?;
     let acl = descriptor.acl()?;
     let what = DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION;
     let (path, none) = (wide(path), ptr::null_mut());
@@ -102,8 +174,8 @@ fn of_our_token(class: TOKEN_INFORMATION_CLASS) -> io::Result<Vec<usize>> {
 struct Descriptor(PSECURITY_DESCRIPTOR);
 
 impl Descriptor {
-    fn private() -> io::Result<Self> {
-        let text = wide(PRIVATE);
+    fn of(text: &str) -> io::Result<Self> {
+        let text = wide(text);
         let mut descriptor = ptr::null_mut();
         // SAFETY: the text ends with zero; the pointer is written.
         done(unsafe {

@@ -3,23 +3,23 @@
 use std::io;
 use std::mem;
 use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, OwnedHandle};
-use std::path::Path;
 use std::ptr;
 
 use windows_sys::Win32::Foundation::{
     DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_BAD_EXE_FORMAT, ERROR_DIRECTORY, ERROR_FILE_NOT_FOUND,
-    ERROR_PATH_NOT_FOUND,
+    ERROR_PATH_NOT_FOUND, ERROR_PRIVILEGE_NOT_HELD,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     CreateFileW, FILE_SHARE_READ, FILE_SHARE_WRITE, OPEN_EXISTING,
 };
 use windows_sys::Win32::System::Pipes::CreatePipe;
 use windows_sys::Win32::System::Threading::{
-    CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_UNICODE_ENVIRONMENT, CreateProcessW,
-    EXTENDED_STARTUPINFO_PRESENT, GetCurrentProcess, PROCESS_INFORMATION, STARTF_USESTDHANDLES,
-    STARTUPINFOEXW,
+    CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_UNICODE_ENVIRONMENT, CreateProcessAsUserW,
+    CreateProcessW, EXTENDED_STARTUPINFO_PRESENT, GetCurrentProcess, PROCESS_INFORMATION,
+    STARTF_USESTDHANDLES, STARTUPINFOEXW,
 };
 
+use super::account::{self, Account};
 use super::attributes::Attributes;
 use super::command_line::CommandLine;
 use super::environment::Environment;
@@ -72,7 +72,8 @@ pub(crate) fn spawn(launch: &Launch<'_>, _pad: &mut LaunchPad) -> Result<Spawned
     let environment = Environment::of(launch, &event_name);
     let command_line = CommandLine::of(launch, environment.get("PATH"))?;
     let is_run = launch.errand.is_none();
-    let stop = is_run.then(|| stopping::make_event(&event_name)).transpose().map_err(no_process)?;
+    let other = launch.account.and_then(Account::other_sid);
+    let stop = is_run.then(|| stopping::make_event(&event_name, other)).transpose().map_err(no_process)?;
     let (input, ours) = if is_run { kept_input() } else { no_input() }
         .map_err(|error| failed(SpawnStep::Output, &error, "standard input: "))?;
     let no_output = |error: io::Error| failed(SpawnStep::Output, &error, "");
@@ -84,8 +85,8 @@ pub(crate) fn spawn(launch: &Launch<'_>, _pad: &mut LaunchPad) -> Result<Spawned
         error: error.map_err(no_output)?,
     };
     let job = Job::new().map_err(no_process)?;
-    let started = create(command_line, &environment, launch.spec.working_directory.as_deref(), &ends, &job)
-        .map_err(|error| explain(launch, &error))?;
+    let started =
+        create(launch, command_line, &environment, &ends, &job).map_err(|error| explain(launch, &error))?;
     Ok(Spawned::Running(Process::new(started, job, stop, ours)))
 }
 
@@ -97,9 +98,9 @@ struct Ends {
 }
 
 fn create(
+    launch: &Launch<'_>,
     mut command_line: CommandLine,
     environment: &Environment,
-    folder: Option<&Path>,
     ends: &Ends,
     job: &Job,
 ) -> io::Result<(u32, OwnedHandle)> {
@@ -113,24 +114,37 @@ fn create(
         (input, output, error);
     startup.lpAttributeList = attributes.list();
     let block = environment.block();
-    let folder = folder.map(wide);
+    let folder = launch.spec.working_directory.as_deref().map(wide);
+    let token = launch.account.and_then(Account::token);
+    // Somebody else may not use our desktop. Of no name, the system finds or makes one that they may use.
+    let mut none = [0];
+    if token.is_some() {
+        startup.StartupInfo.lpDesktop = none.as_mut_ptr();
+    }
     let console = if stopping::has_console() { 0 } else { CREATE_NO_WINDOW };
     let flags =
         EXTENDED_STARTUPINFO_PRESENT | CREATE_UNICODE_ENVIRONMENT | CREATE_NEW_PROCESS_GROUP | console;
+    let (program, text) = (command_line.program.as_ptr(), command_line.text.as_mut_ptr());
+    let (block, folder) = (block.as_ptr().cast(), folder.as_ref().map_or(ptr::null(), Vec::as_ptr));
+    let (none, startup, created_ptr) = (ptr::null(), (&raw const startup).cast(), &raw mut created);
     // SAFETY: all texts end with zero, the block with two, and all that is pointed to outlives the call.
     done(unsafe {
-        CreateProcessW(
-            command_line.program.as_ptr(),
-            command_line.text.as_mut_ptr(),
-            ptr::null(),
-            ptr::null(),
-            1,
-            flags,
-            block.as_ptr().cast(),
-            folder.as_ref().map_or(ptr::null(), Vec::as_ptr),
-            (&raw const startup).cast(),
-            &raw mut created,
-        )
+        match token.map(|token| token.as_raw_handle()) {
+            None => CreateProcessW(program, text, none, none, 1, flags, block, folder, startup, created_ptr),
+            Some(token) => CreateProcessAsUserW(
+                token,
+                program,
+                text,
+                none,
+                none,
+                1,
+                flags,
+                block,
+                folder,
+                startup,
+                created_ptr,
+            ),
+        }
     })?;
     // SAFETY: both handles are new, and ours.
     unsafe {
@@ -184,6 +198,11 @@ fn explain(launch: &Launch<'_>, error: &io::Error) -> SpawnError {
         let why = if folder.exists() { "is not a folder" } else { "no such folder" };
         let reason = format!("{}: {why}", folder.display());
         return SpawnError { step: SpawnStep::WorkingDirectory, reason, os_error: error.raw_os_error() };
+    }
+    if let Some(user) = launch.spec.user.as_deref()
+        && error.raw_os_error() == Some(ERROR_PRIVILEGE_NOT_HELD.cast_signed())
+    {
+        return account::cannot(user, error);
     }
     let program = launch.program().display();
     let code = error.raw_os_error().map(i32::cast_unsigned);

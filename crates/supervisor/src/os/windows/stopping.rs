@@ -20,6 +20,7 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 };
 
 use super::handle::{owned, wide};
+use super::security::{Rights, Sid};
 
 /// The variable in which a run finds the name of the event by which it is asked to stop.
 pub(super) const STOP_VARIABLE: &str = "S7_STOP_EVENT";
@@ -30,14 +31,17 @@ pub(super) fn event_name(token: &str) -> String {
     format!(r"Local\S7-stop-{random}")
 }
 
-/// The event of this name, which stays signalled once it is.
+/// The event of this name, which stays signalled once it is. The run may be that of another account, which must be able to wait for it.
 ///
 /// # Errors
 /// Also if it is there already: then somebody else could see that it is signalled, or signal it.
-pub(super) fn make_event(name: &str) -> io::Result<OwnedHandle> {
+pub(super) fn make_event(name: &str, other: Option<&Sid>) -> io::Result<OwnedHandle> {
     let name = wide(name);
-    // SAFETY: the name ends with zero; the handle is new.
-    let event = unsafe { owned(CreateEventW(ptr::null(), 1, 0, name.as_ptr())) }?;
+    let rights = other.map(Rights::to_wait).transpose()?;
+    let attributes = rights.as_ref().map(Rights::attributes);
+    let attributes = attributes.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the name ends with zero; the rights outlive the call; the handle is new.
+    let event = unsafe { owned(CreateEventW(attributes, 1, 0, name.as_ptr())) }?;
     let error = io::Error::last_os_error();
     if error.raw_os_error() == i32::try_from(ERROR_ALREADY_EXISTS).ok() { Err(error) } else { Ok(event) }
 }
