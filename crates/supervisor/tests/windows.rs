@@ -321,8 +321,7 @@ fn what_cannot_be_run_says_why() {
     text.executable = folder.path().join("text.exe");
     let mut nobody = plays("ps", "sleep");
     nobody.user = Some("nobody-of-this-name".to_owned());
-    let steps =
-        [SpawnStep::Executable, SpawnStep::WorkingDirectory, SpawnStep::Executable, SpawnStep::User];
+    let steps = [SpawnStep::Executable, SpawnStep::WorkingDirectory, SpawnStep::Executable, SpawnStep::User];
     for (spec, step) in [missing, lost, text, nobody].into_iter().zip(steps) {
         let (_supervisor, _, events) = start([spec]);
         assert_eq!(wait_for(&events, not_spawned).step, step);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{bounded, unbounded};
 
+use super::environment::{Executing, awaited};
 use super::leftovers::{Leftover, our_pid};
 use super::proc::Reader;
 use crate::os::{RUN_VARIABLE, TASK_VARIABLE};
@@ -52,7 +53,7 @@ pub(crate) fn bearers(mut each: impl FnMut(Bearer)) -> usize {
     let own = our_pid();
     let mut known = HashSet::from([own]);
     let mut unread = 0;
-    // Twice, because one that executes another program just now has no environment for a moment.
+    // Twice, because one may start another meanwhile, and end before it is looked at.
     for _ in 0..2 {
         let processes = Reader::default().all_processes().filter(|pid| !known.contains(pid)).collect();
         unread = share(processes, seen_of, |bearer| {
@@ -112,13 +113,20 @@ fn seen_of(pid: u32) -> Seen {
 }
 
 fn bearer(reader: &mut Reader, pid: u32) -> Option<Bearer> {
-    let [token, errand] = reader.variables(pid, [RUN_VARIABLE, TASK_VARIABLE])?;
     // Most have none, and are not worth a descriptor.
-    let (token, is_errand) = (token?.to_vec(), errand.is_some());
+    if let Ok(None) = marks(reader, pid) {
+        return None;
+    }
     let (process, stat) = Leftover::hold(reader, pid)?;
-    // What is held now may be another than what was read, but then it has another token, or none.
-    let again = reader.variable(pid, [RUN_VARIABLE]) == Some(&token) && process.has_its_pid();
-    again.then_some(Bearer { process, token, is_errand, started: stat.started })
+    let (token, is_errand) = awaited(&process, || marks(reader, pid))??;
+    // Else what was read is another's.
+    process.has_its_pid().then_some(Bearer { process, token, is_errand, started: stat.started })
+}
+
+/// The token of a process, if it has one, and whether it is an errand.
+fn marks(reader: &mut Reader, pid: u32) -> Result<Option<(Vec<u8>, bool)>, Executing> {
+    let [token, errand] = reader.variables_unless_executing(pid, [RUN_VARIABLE, TASK_VARIABLE])?;
+    Ok(token.map(|token| (token.to_vec(), errand.is_some())))
 }
 
 /// These processes and all that descends from them, but not what is known to be another's.
@@ -177,6 +185,15 @@ mod tests {
         let pids: Vec<_> = found.iter().map(|bearer| bearer.process.pid()).collect();
         assert!(pids.contains(&main.pid()) && pids.contains(&daemon), "{pids:?}");
         assert!(found.iter().all(|bearer| bearer.process.leads_a_group() && !bearer.is_errand));
+    }
+
+    #[test]
+    fn one_that_does_nothing_but_execute_programs_is_found() {
+        let again = r#"'exec sh -c "$0" "$0"'"#;
+        let (main, _) = start(&format!("echo $$; exec sh -c {again} {again}"));
+        for _ in 0..100 {
+            assert!(bearer(&mut Reader::default(), main.pid()).is_some());
+        }
     }
 
     #[test]

@@ -6,9 +6,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use super::leftovers::our_pid;
+use super::leftovers::{Leftover, our_pid};
 use super::proc::{LARGEST, Reader, fields};
+
+/// How soon a process that executes another program is looked at again, and how late at most.
+const FIRST_PAUSE: Duration = Duration::from_micros(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often an environment is read of a process that has executed other programs meanwhile.
 const TRIES: usize = 4;
@@ -20,6 +25,21 @@ const HAS_NO_MEMORY: u64 = 0x4 | 0x20_0000;
 /// A process executes another program just now, and has no environment until it has.
 #[derive(Debug)]
 pub(super) struct Executing;
+
+/// Reads what is to be read of the environment of a process, if need be again until it has executed its program: that takes
+/// less than a millisecond, unless the program must be brought from somewhere. `None` if it ends first.
+pub(super) fn awaited<T>(process: &Leftover, mut read: impl FnMut() -> Result<T, Executing>) -> Option<T> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if let Ok(read) = read() {
+            return Some(read);
+        }
+        if process.ends_within(pause) {
+            return None;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
 
 impl Reader {
     /// Has it say there whose environment it is reading, and 0 when it is done: that may take for ever. It is not done where
@@ -40,7 +60,7 @@ impl Reader {
         pid: u32,
         names: [&str; N],
     ) -> Option<&[u8]> {
-        first_value(self.environment(most, pid).ok()??, names)
+        values(self.environment(most, pid).ok()??, names).into_iter().flatten().next()
     }
 
     /// The same, of a process that has an environment by now.
@@ -52,17 +72,20 @@ impl Reader {
         pid: u32,
         names: [&str; N],
     ) -> Result<Option<&[u8]>, Executing> {
-        let environment = self.environment(LARGEST, pid)?;
-        Ok(environment.and_then(|environment| first_value(environment, names)))
+        Ok(self.variables_unless_executing(pid, names)?.into_iter().flatten().next())
     }
 
-    /// The values of all of these variables, by one reading: the process may execute another program meanwhile.
-    pub(super) fn variables<const N: usize>(
+    /// The values of all of these variables, by one reading, of a process that has an environment by now.
+    ///
+    /// # Errors
+    /// It executes another program just now.
+    pub(super) fn variables_unless_executing<const N: usize>(
         &mut self,
         pid: u32,
         names: [&str; N],
-    ) -> Option<[Option<&[u8]>; N]> {
-        Some(values(self.environment(LARGEST, pid).ok()??, names))
+    ) -> Result<[Option<&[u8]>; N], Executing> {
+        let environment = self.environment(LARGEST, pid)?;
+        Ok(environment.map_or([None; N], |environment| values(environment, names)))
     }
 
     /// The beginning of an environment: a little more than that, at most.
@@ -106,10 +129,6 @@ impl Reader {
             reading.store(pid, Ordering::Relaxed);
         }
     }
-}
-
-fn first_value<'a, const N: usize>(environment: &'a [u8], names: [&str; N]) -> Option<&'a [u8]> {
-    values(environment, names).into_iter().flatten().next()
 }
 
 fn values<'a, const N: usize>(environment: &'a [u8], names: [&str; N]) -> [Option<&'a [u8]>; N] {

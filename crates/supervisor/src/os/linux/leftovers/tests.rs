@@ -47,8 +47,8 @@ fn a_daemon_that_forked_twice_is_known_by_its_token() {
 #[test]
 fn a_daemon_that_does_nothing_but_execute_programs_is_known_by_its_token() {
     // While it executes one it has no environment, so that a single look at that misses it now and then.
-    let script = "(setsid sh -c 'echo $$; exec sh -c \"$0\" \"$0\"' 'exec sh -c \"$0\" \"$0\"' & )";
-    let (main, daemon) = start(script);
+    let again = r#"'exec sh -c "$0" "$0"'"#;
+    let (main, daemon) = start(&format!("(setsid sh -c 'echo $$; exec sh -c \"$0\" \"$0\"' {again} & )"));
     main.wait();
     for _ in 0..100 {
         assert_eq!(look(&[&main], false), [(0, daemon)]);

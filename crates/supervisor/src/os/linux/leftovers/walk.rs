@@ -2,15 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
+use super::super::environment::awaited;
 use super::super::proc::Reader;
 use super::{Leftover, MOST, has_ended, our_pid};
 use crate::os::{RUN_VARIABLE, Run, TASK_VARIABLE};
-
-/// How soon a process that executes another program is looked at again, and how late at most.
-const FIRST_PAUSE: Duration = Duration::from_micros(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// One look at the processes.
 pub(super) struct Walk<'a> {
@@ -105,21 +101,13 @@ impl<'a> Walk<'a> {
         if self.reads_environments { self.run_by_token(process) } else { None }
     }
 
-    /// Waits for a process that executes another program just now, which takes less than a millisecond unless that must be
-    /// brought from somewhere.
     fn run_by_token(&mut self, process: &Leftover) -> Option<usize> {
-        let mut pause = FIRST_PAUSE;
-        // A command that is run for a component bears the run's token as well.
-        let names = [TASK_VARIABLE, RUN_VARIABLE];
-        loop {
-            if let Ok(token) = self.reader.variable_unless_executing(process.pid(), names) {
-                return self.by_token.get(token?).copied();
-            }
-            if process.ends_within(pause) {
-                return None;
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+        awaited(process, || {
+            // A command that is run for a component bears the run's token as well.
+            let names = [TASK_VARIABLE, RUN_VARIABLE];
+            let token = self.reader.variable_unless_executing(process.pid(), names)?;
+            Ok(token.and_then(|token| self.by_token.get(token).copied()))
+        })?
     }
 
     /// Keeps what belongs to a run, unless enough of that is kept: one where descriptors are scarce.
