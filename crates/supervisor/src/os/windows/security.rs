@@ -12,9 +12,10 @@ use windows_sys::Win32::Security::Authorization::{
     SDDL_REVISION_1, SE_FILE_OBJECT, SetNamedSecurityInfoW,
 };
 use windows_sys::Win32::Security::{
-    ACL, DACL_SECURITY_INFORMATION, EqualSid, GetSecurityDescriptorDacl, GetTokenInformation, IsWellKnownSid,
-    OWNER_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, PSID,
-    SECURITY_ATTRIBUTES, TOKEN_INFORMATION_CLASS, TOKEN_QUERY, TokenOwner, TokenUser, WELL_KNOWN_SID_TYPE,
+    ACL, CreateWellKnownSid, DACL_SECURITY_INFORMATION, EqualSid, GetSecurityDescriptorDacl,
+    GetTokenInformation, IsWellKnownSid, OWNER_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION,
+    PSECURITY_DESCRIPTOR, PSID, SECURITY_ATTRIBUTES, TOKEN_INFORMATION_CLASS, TOKEN_QUERY, TokenOwner,
+    TokenUser, WELL_KNOWN_SID_TYPE,
 };
 use windows_sys::Win32::Storage::FileSystem::CreateDirectoryW;
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
@@ -35,6 +36,14 @@ impl Sid {
     /// Room for one.
     pub(super) fn room() -> Self {
         Self([0; Self::ROOM as usize / 4])
+    }
+
+    /// One that is the same everywhere, of the machine itself.
+    pub(super) fn well_known(which: WELL_KNOWN_SID_TYPE) -> io::Result<Self> {
+        let (mut sid, mut size) = (Self::room(), Self::ROOM);
+        // SAFETY: no more is written than there is room.
+        done(unsafe { CreateWellKnownSid(which, ptr::null_mut(), sid.as_mut_ptr(), &raw mut size) })?;
+        Ok(sid)
     }
 
     /// For a call that writes one.

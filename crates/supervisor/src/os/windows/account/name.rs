@@ -5,7 +5,8 @@ use std::ptr;
 
 use windows_sys::Win32::Foundation::ERROR_NONE_MAPPED;
 use windows_sys::Win32::Security::{
-    LookupAccountNameW, LookupAccountSidW, SID_NAME_USE, SidTypeUser, SidTypeWellKnownGroup,
+    LookupAccountNameW, LookupAccountSidW, SidTypeUser, SidTypeWellKnownGroup, WELL_KNOWN_SID_TYPE,
+    WinLocalServiceSid, WinLocalSystemSid, WinNetworkServiceSid,
 };
 use windows_sys::Win32::System::SystemInformation::{ComputerNamePhysicalNetBIOS, GetComputerNameExW};
 
@@ -14,6 +15,14 @@ use crate::os::windows::security::Sid;
 
 /// Room for any name of an account, a domain or a machine.
 const LONGEST: usize = 512;
+
+/// What the accounts of the system itself are called wherever services have an account, in every language; what else they are called
+/// differs.
+const OF_SYSTEM: [(&str, WELL_KNOWN_SID_TYPE); 3] = [
+    ("LocalSystem", WinLocalSystemSid),
+    ("LocalService", WinLocalServiceSid),
+    ("NetworkService", WinNetworkServiceSid),
+];
 
 /// An account that something can run as.
 #[derive(Debug)]
@@ -24,18 +33,18 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// Looks an account up: `NAME`, `DOMAIN\NAME`, `NAME@DOMAIN`; `.\NAME` is one of this machine.
+    /// Looks an account up: `NAME`, `DOMAIN\NAME`, `NAME@DOMAIN`; `.\NAME` is one of this machine. Those of the system itself may be
+    /// called without their domain.
     ///
     /// # Errors
     /// There is none, or it is none that anything could run as, such as a group.
     pub(super) fn find(text: &str) -> io::Result<Self> {
         let of_machine = text.strip_prefix(r".\").map(|name| Ok(format!(r"{}\{name}", machine()?)));
         let text: String = of_machine.unwrap_or_else(|| Ok::<_, io::Error>(text.to_owned()))?;
-        let (sid, kind) = sid_of(&text)?;
-        // Services have accounts that are told as groups, each of the one that has its name.
-        if ![SidTypeUser, SidTypeWellKnownGroup].contains(&kind) {
-            return Err(io::Error::other("is not a user"));
-        }
+        let sid = match of_system(&text) {
+            Some(known) => Sid::well_known(known)?,
+            None => sid_of(&text)?,
+        };
         let (account, domain) = name_of(&sid)?;
         Ok(Self { sid, account, domain })
     }
@@ -46,7 +55,16 @@ impl Name {
     }
 }
 
-fn sid_of(text: &str) -> io::Result<(Sid, SID_NAME_USE)> {
+fn of_system(text: &str) -> Option<WELL_KNOWN_SID_TYPE> {
+    let name = match text.split_once('\\') {
+        Some((domain, name)) => Some(name).filter(|_| domain.eq_ignore_ascii_case("NT AUTHORITY"))?,
+        None => text,
+    };
+    let known = OF_SYSTEM.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+    known.map(|(_, sid)| *sid)
+}
+
+fn sid_of(text: &str) -> io::Result<Sid> {
     let text = wide(text);
     let (mut sid, mut domain) = (Sid::room(), [0; LONGEST]);
     let (mut size, mut length, mut kind) = (Sid::ROOM, LONGEST as u32, 0);
@@ -63,7 +81,9 @@ fn sid_of(text: &str) -> io::Result<(Sid, SID_NAME_USE)> {
         )
     });
     match found {
-        Ok(()) => Ok((sid, kind)),
+        // Services have accounts that are told as groups, each of the one that has its name.
+        Ok(()) if [SidTypeUser, SidTypeWellKnownGroup].contains(&kind) => Ok(sid),
+        Ok(()) => Err(io::Error::other("is not a user")),
         Err(error) if error.raw_os_error() == Some(ERROR_NONE_MAPPED.cast_signed()) => {
             Err(io::Error::other("there is no such account"))
         }

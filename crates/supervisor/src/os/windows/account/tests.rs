@@ -62,9 +62,13 @@ fn who_is_not_there_or_is_no_user_is_told() {
 
 #[test]
 fn the_accounts_of_services_are_known_by_their_identities() {
-    let local = Name::find(r"NT AUTHORITY\LOCAL SERVICE").unwrap();
-    assert!(local.sid.is(WinLocalServiceSid) && !local.sid.is(WinLocalSystemSid), "{local:?}");
-    assert!(!local.sid.is_ours().unwrap());
+    for name in [r"NT AUTHORITY\LOCAL SERVICE", r"nt authority\LocalService", "localservice"] {
+        let local = Name::find(name).unwrap();
+        assert!(local.sid.is(WinLocalServiceSid) && !local.sid.is(WinLocalSystemSid), "{local:?}");
+        assert!(!local.sid.is_ours().unwrap());
+    }
+    assert!(Name::find("LocalSystem").unwrap().sid.is(WinLocalSystemSid));
+    assert!(Name::find(r"ELSEWHERE\LocalService").is_err());
 }
 
 #[test]
