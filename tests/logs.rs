@@ -469,6 +469,50 @@ fn run_passes_on_json_and_an_upgrade_loses_and_doubles_no_line() {
 }
 
 #[test]
+fn run_passes_on_what_an_applied_registry_adds_and_moves_and_nothing_twice() {
+    let says = |id: &str, text: &str, output: &str| {
+        server(id, &format!("echo {text}; exec sleep 10000"), &format!("<output {output}/>"))
+    };
+    let house = House::with(
+        &(says("stays", "stays", "file=\"logs/stays.log\"")
+            + &says("changes", "before", "file=\"logs/changes.log\"")
+            + &says("moves", "before", "file=\"logs/moves.log\"")),
+    );
+    let mut run = Follower::run(&house, "json");
+    let told = |line: &str| {
+        let document: Value = serde_json::from_str(line).unwrap();
+        let text = document["line"].as_str().unwrap().to_owned();
+        document["component"].as_str().map(|id| (id.to_owned(), text))
+    };
+    let next = |run: &mut Follower, count: usize| {
+        let mut all = Vec::new();
+        while all.len() < count {
+            all.extend(told(&run.line()));
+        }
+        all.sort();
+        all
+    };
+    let expected = |all: &[(&str, &str)]| -> Vec<_> {
+        all.iter().map(|(id, text)| ((*id).to_owned(), (*text).to_owned())).collect()
+    };
+    assert_eq!(
+        next(&mut run, 3),
+        expected(&[("changes", "before"), ("moves", "before"), ("stays", "stays")])
+    );
+    house.write_registry(
+        &(says("stays", "stays", "file=\"logs/stays.log\"")
+            + &says("changes", "after", "file=\"logs/changes.log\" keep=\"3\"")
+            + &says("moves", "after", "file=\"new/moved.log\"")
+            + &says("added", "here", "file=\"newer/added.log\"")),
+    );
+    assert_eq!(code(&house.s7(&["apply"])), 0);
+    assert_eq!(next(&mut run, 3), expected(&[("added", "here"), ("changes", "after"), ("moves", "after")]));
+    assert_eq!(code(&house.s7(&["stop"])), 0);
+    let more: Vec<_> = run.rest().iter().filter_map(|line| told(line)).collect();
+    assert_eq!(more, [], "twice, or of nobody");
+}
+
+#[test]
 fn whoever_reads_slowly_or_no_more_holds_up_nothing() {
     for is_gone in [false, true] {
         let house = House::with(&(writes_numbers("floods", 100_000) + &stand_in("other", "", "")));

@@ -32,7 +32,7 @@ use clap::Args;
 use regex::bytes::{Regex, RegexBuilder};
 use supervisor_control::wire::LogDocument;
 
-pub(crate) use self::echo::Echo;
+pub(crate) use self::echo::{Also, Echo};
 use self::follow::{Following, Until};
 use self::line::Told;
 use self::shelf::Shelf;

@@ -3,26 +3,30 @@
 //! It is read from their files by a thread of its own, as `logs -f` reads it. So whoever reads our output slowly, or not at
 //! all, holds up neither supervision nor a component, and misses nothing that the files still hold.
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use supervisor::{LogSettings, ProcessSpec};
 use tracing::{debug, warn};
 
 use super::Wanted;
-use super::follow::{Following, Until};
+use super::follow::{Begun, Following, Until};
 use super::source::{self, Source};
 use super::teller::Teller;
 use crate::exit::Failure;
-use crate::os::watch::Ender;
+use crate::os::watch::{Ender, Folders};
 use crate::say;
 
 /// What is passed on while the supervisor runs.
 #[derive(Debug)]
 pub(crate) struct Echo {
     end: Ender,
+    also: Arc<Also>,
     /// Disconnected when the thread has ended.
     alive: Receiver<()>,
     thread: JoinHandle<()>,
@@ -37,24 +41,33 @@ impl Echo {
     pub(crate) fn begin(specs: &[ProcessSpec], own: LogSettings, json: bool) -> std::io::Result<Self> {
         let own = (!std::io::stderr().is_terminal()).then(|| source::own(own));
         let sources: Vec<_> = own.into_iter().chain(source::all(specs)).filter(has_folder).collect();
+        let known = sources.iter().map(|source| (source.settings.path.clone(), source.clone())).collect();
         let (end, told) = Ender::new()?;
-        let ((begun, has_begun), (living, alive)) = (bounded(1), bounded::<()>(0));
+        let ((begun, has_begun), (living, alive), (more, to_come)) =
+            (bounded(1), bounded::<()>(0), unbounded());
         let pass_on = move || {
             let _living = living;
             let mut teller = Teller::new(&sources, json);
             let wanted = Wanted::default();
             let following = Following::begin(&sources, &wanted);
             // Nobody writes before that.
-            drop(begun);
-            let followed = following.and_then(|following| following.follow(&mut teller, Until::Told(&told)));
+            let _somebody_waits = begun.send(following.as_ref().ok().map(Following::news));
+            let until = Until::Told(&told, &to_come);
+            let followed = following.and_then(|following| following.follow(&mut teller, until));
             if let Err(Failure { message, .. }) = followed {
                 warn!("what components write is not passed on to standard output any more: {message}");
             }
         };
         #[expect(clippy::disallowed_methods, reason = "a slow reader of our output must hold up nobody else")]
         let thread = std::thread::Builder::new().name("echo".to_owned()).spawn(pass_on)?;
-        let _: Result<(), _> = has_begun.recv();
-        Ok(Self { end, alive, thread })
+        let news = has_begun.recv().ok().flatten();
+        let also = Arc::new(Also { news, known: Mutex::new(known), more });
+        Ok(Self { end, also, alive, thread })
+    }
+
+    /// By which more can be passed on.
+    pub(crate) fn also(&self) -> Arc<Also> {
+        Arc::clone(&self.also)
     }
 
     /// Passes on the rest, for so long at most. `goes_on`: another program passes on what comes next, and with it the lines
@@ -68,6 +81,40 @@ impl Echo {
         }
         if let Some(error) = say::lost() {
             warn!("cannot pass on what components write to standard output: {error}");
+        }
+    }
+}
+
+/// Has more passed on.
+#[derive(Debug)]
+pub(crate) struct Also {
+    /// By which what is followed hears of what is written; none if nothing is.
+    news: Option<Arc<Folders>>,
+    /// What is followed, by the paths.
+    known: Mutex<HashMap<PathBuf, Source>>,
+    more: Sender<Begun>,
+}
+
+impl Also {
+    /// Passes on too what these components write from now on. It waits for files, but not for whoever reads our output.
+    pub(crate) fn pass_on(&self, specs: &[ProcessSpec]) {
+        let Some(news) = &self.news else { return };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for source in source::all(specs) {
+            let path = source.settings.path.clone();
+            if known.get(&path) == Some(&source) || !has_folder(&source) {
+                continue;
+            }
+            match Begun::new(news, source.clone()) {
+                // Whoever follows takes it in when it hears of the first that is written.
+                Ok(begun) => {
+                    known.insert(path, source);
+                    let _nobody_follows = self.more.send(begun);
+                }
+                Err(Failure { message, .. }) => {
+                    warn!("what {} writes is not passed on to standard output: {message}", source.name());
+                }
+            }
         }
     }
 }

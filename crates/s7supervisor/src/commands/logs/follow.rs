@@ -5,8 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::BufRead;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use crossbeam_channel::Receiver;
 use supervisor::StoredLog;
 
 use super::Wanted;
@@ -27,7 +29,8 @@ const MOST_NAMES: usize = 4096;
 
 /// Logs that are followed.
 pub(super) struct Following<'a> {
-    news: Folders,
+    news: Arc<Folders>,
+    wanted: &'a Wanted,
     pursuits: Vec<Pursuit<'a>>,
     owners: Owners,
 }
@@ -38,40 +41,60 @@ pub(super) enum Until<'a> {
     /// Nobody reads what is told any more.
     Unread,
     /// Something comes, or the other end is closed. Only if a byte comes, nothing will be written any more, and lines that have
-    /// no end are told too.
-    Told(&'a End),
+    /// no end are told too. Meanwhile there may come more to be followed.
+    Told(&'a End, &'a Receiver<Begun>),
+}
+
+/// A log of which nothing is missed from now on. What there is already is on its shelf, up to the end of a line.
+#[derive(Debug)]
+pub(super) struct Begun {
+    source: Source,
+    /// The number of its folder.
+    folder: i32,
+    shelf: Shelf,
+    held: Option<Held>,
+}
+
+impl Begun {
+    /// Begins to follow this log, by news of its folder.
+    pub(super) fn new(news: &Folders, source: Source) -> Result<Self, Failure> {
+        let folder = source.settings.path.parent().unwrap_or(Path::new("/"));
+        let folder = news.add(folder).map_err(|error| {
+            let advice = "start the supervisor, which makes it";
+            Failure::failed(format!(
+                "cannot follow what is written in {}: {error}; {advice}",
+                folder.display()
+            ))
+        })?;
+        let mut shelf = Shelf::look(&source.settings)?;
+        let held = shelf.volumes.last_mut().map(Held::of_newest).transpose()?.flatten();
+        Ok(Self { source, folder, shelf, held })
+    }
 }
 
 impl<'a> Following<'a> {
-    /// Begins: from now on nothing is missed. What there is already is on the shelves, up to the end of a line.
-    pub(super) fn begin(sources: &'a [Source], wanted: &'a Wanted) -> Result<Self, Failure> {
+    /// Begins with these logs.
+    pub(super) fn begin(sources: &[Source], wanted: &'a Wanted) -> Result<Self, Failure> {
         let news = Folders::new().map_err(|error| Failure::failed(format!("cannot follow: {error}")))?;
-        let mut pursuits = Vec::new();
-        for (number, source) in sources.iter().enumerate() {
-            let folder = source.settings.path.parent().unwrap_or(Path::new("/"));
-            let folder = news.add(folder).map_err(|error| {
-                let advice = "start the supervisor, which makes it";
-                Failure::failed(format!(
-                    "cannot follow what is written in {}: {error}; {advice}",
-                    folder.display()
-                ))
-            })?;
-            let mut shelf = Shelf::look(&source.settings)?;
-            let held = shelf.volumes.last_mut().map(Held::of_newest).transpose()?.flatten();
-            let (line, left_behind) = (Line::default(), Vec::new());
-            pursuits.push(Pursuit {
-                number,
-                source,
-                wanted,
-                folder,
-                shelf,
-                held,
-                line,
-                left_behind,
-                time: None,
-            });
+        let mut following =
+            Self { news: Arc::new(news), wanted, pursuits: Vec::new(), owners: Owners::default() };
+        for source in sources {
+            let begun = Begun::new(&following.news, source.clone())?;
+            following.add(begun);
         }
-        Ok(Self { news, pursuits, owners: Owners::default() })
+        Ok(following)
+    }
+
+    /// By which it hears of what is written.
+    pub(super) fn news(&self) -> Arc<Folders> {
+        Arc::clone(&self.news)
+    }
+
+    fn add(&mut self, begun: Begun) {
+        let Begun { source, folder, shelf, held } = begun;
+        let (number, wanted) = (self.pursuits.len(), self.wanted);
+        let (line, left_behind, time) = (Line::default(), Vec::new(), None);
+        self.pursuits.push(Pursuit { number, source, wanted, folder, shelf, held, line, left_behind, time });
     }
 
     /// What there was when it began.
@@ -82,22 +105,21 @@ impl<'a> Following<'a> {
     /// Tells what is written.
     pub(super) fn follow(mut self, teller: &mut Teller, until: Until<'_>) -> Result<(), Failure> {
         let mut block = vec![0; BLOCK];
-        for pursuit in &mut self.pursuits {
-            pursuit.shelf = Shelf::default();
-            // What was written since it began.
-            pursuit.go_on(true, teller, &mut block)?;
-        }
+        self.set_out(0, teller, &mut block)?;
         loop {
             teller.flush();
             let goes_on = self.wait(until).map_err(|error| cannot_follow(&error))?;
             if say::reader_is_gone() || (!goes_on && matches!(until, Until::Unread)) {
                 return Ok(());
             }
+            if let Until::Told(_, more) = until {
+                self.take_more(more, teller, &mut block)?;
+            }
             let (concerned, is_gone) = self.take_news().map_err(|error| cannot_follow(&error))?;
             for (number, has_appeared) in concerned {
                 self.pursuits[number].go_on(has_appeared, teller, &mut block)?;
             }
-            if let (false, Until::Told(end)) = (goes_on, until) {
+            if let (false, Until::Told(end, _)) = (goes_on, until) {
                 let nothing_comes_any_more = end.nothing_comes();
                 for pursuit in &mut self.pursuits {
                     pursuit.go_on(true, teller, &mut block)?;
@@ -117,17 +139,49 @@ impl<'a> Following<'a> {
         }
     }
 
+    /// Tells what was written since these began: all from this number on.
+    fn set_out(&mut self, first: usize, teller: &mut Teller, block: &mut [u8]) -> Result<(), Failure> {
+        self.pursuits[first..].iter_mut().try_for_each(|pursuit| {
+            pursuit.shelf = Shelf::default();
+            pursuit.go_on(true, teller, block)
+        })
+    }
+
+    /// Takes in what is to be followed too. A log that is followed already goes on as it is described now.
+    fn take_more(
+        &mut self,
+        more: &Receiver<Begun>,
+        teller: &mut Teller,
+        block: &mut [u8],
+    ) -> Result<(), Failure> {
+        let first = self.pursuits.len();
+        let mut has_changed = false;
+        for begun in more.try_iter() {
+            let path = &begun.source.settings.path;
+            match self.pursuits.iter_mut().find(|pursuit| pursuit.source.settings.path == *path) {
+                Some(known) => known.source = begun.source,
+                None => self.add(begun),
+            }
+            has_changed = true;
+        }
+        if has_changed {
+            self.owners = Owners::default();
+            teller.set_sources(self.pursuits.iter().map(|pursuit| &pursuit.source));
+        }
+        self.set_out(first, teller, block)
+    }
+
     /// Waits for news: `false` if it is to end.
     fn wait(&self, until: Until<'_>) -> std::io::Result<bool> {
         self.news.wait(match until {
             Until::Unread => None,
-            Until::Told(end) => Some(end),
+            Until::Told(end, _) => Some(end),
         })
     }
 
     /// Whom the news concern, and whether files may have appeared; and whether a folder is gone.
     fn take_news(&mut self) -> std::io::Result<(BTreeMap<usize, bool>, bool)> {
-        let Self { news, pursuits, owners } = self;
+        let Self { news, pursuits, owners, .. } = self;
         let (mut concerned, mut is_gone) = (BTreeMap::new(), false);
         let mut note = |number: usize, has_appeared: bool| {
             *concerned.entry(number).or_default() |= has_appeared;
@@ -171,7 +225,7 @@ impl Owners {
 /// A log that is followed.
 struct Pursuit<'a> {
     number: usize,
-    source: &'a Source,
+    source: Source,
     wanted: &'a Wanted,
     /// The number of its folder.
     folder: i32,
@@ -186,6 +240,7 @@ struct Pursuit<'a> {
 }
 
 /// The file that is read.
+#[derive(Debug)]
 struct Held {
     stored: StoredLog,
     /// What it will be called when it is ended.

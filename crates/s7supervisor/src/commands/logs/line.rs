@@ -10,7 +10,7 @@ use super::time;
 use crate::own_log::line::Document;
 
 /// Who writes a log.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Writer {
     /// The supervisor, as text or JSON.
     Supervisor,

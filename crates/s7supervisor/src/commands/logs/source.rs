@@ -11,7 +11,7 @@ use crate::naming::choose;
 use crate::own_log;
 
 /// A log that is shown.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Source {
     /// Who writes it.
     pub(super) writer: Writer,

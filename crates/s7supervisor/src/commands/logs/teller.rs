@@ -40,6 +40,21 @@ enum Form {
     Json { ids: Vec<Option<String>> },
 }
 
+impl Form {
+    fn of(sources: &[&Source], json: bool) -> Self {
+        if json {
+            let id = |source: &&Source| match &source.writer {
+                Writer::Supervisor => None,
+                Writer::Component { id, .. } => Some(id.clone()),
+            };
+            return Self::Json { ids: sources.iter().map(id).collect() };
+        }
+        let colours = say::colours_on_stdout();
+        let prefixes = prefixes(sources, colours);
+        Self::Text { prefixes, is_terminal: std::io::stdout().is_terminal(), colours }
+    }
+}
+
 /// A line where it is printed as JSON. Fields are added in later versions and never changed.
 #[derive(Serialize)]
 struct Document<'a> {
@@ -56,18 +71,12 @@ struct Document<'a> {
 
 impl Teller {
     pub(super) fn new(sources: &[Source], json: bool) -> Self {
-        let form = if json {
-            let id = |source: &Source| match &source.writer {
-                Writer::Supervisor => None,
-                Writer::Component { id, .. } => Some(id.clone()),
-            };
-            Form::Json { ids: sources.iter().map(id).collect() }
-        } else {
-            let colours = say::colours_on_stdout();
-            let prefixes = prefixes(sources, colours);
-            Form::Text { prefixes, is_terminal: std::io::stdout().is_terminal(), colours }
-        };
-        Self { form, heading: None, held: Vec::new() }
+        Self { form: Form::of(&sources.iter().collect::<Vec<_>>(), json), heading: None, held: Vec::new() }
+    }
+
+    /// From now on there are these.
+    pub(super) fn set_sources<'a>(&mut self, sources: impl Iterator<Item = &'a Source>) {
+        self.form = Form::of(&sources.collect::<Vec<_>>(), matches!(self.form, Form::Json { .. }));
     }
 
     /// Of one log, whose lines come under this heading, if there are any, and each after a prefix.
@@ -123,12 +132,12 @@ impl Teller {
 }
 
 /// What stands before the lines of each: where there are several, its name.
-fn prefixes(sources: &[Source], colours: bool) -> Vec<String> {
+fn prefixes(sources: &[&Source], colours: bool) -> Vec<String> {
     if sources.len() < 2 {
         return vec![String::new(); sources.len()];
     }
     let width = sources.iter().map(|source| source.name().len()).max().unwrap_or_default();
-    let prefix = |(source, colour): (&Source, &AnsiColor)| {
+    let prefix = |(source, colour): (&&Source, &AnsiColor)| {
         let style = if colours { colour.on_default() } else { Style::new() };
         format!("{style}{:<width$} |{style:#} ", source.name())
     };
@@ -162,9 +171,9 @@ mod tests {
 
     #[test]
     fn names_are_as_wide_as_the_widest_and_stand_only_where_there_are_several() {
-        assert_eq!(prefixes(&[source("ps")], true), [""]);
-        assert_eq!(prefixes(&[source("ps"), source("web-1")], false), ["ps    | ", "web-1 | "]);
-        let coloured = prefixes(&[source("ps"), source("is")], true);
+        assert_eq!(prefixes(&[&source("ps")], true), [""]);
+        assert_eq!(prefixes(&[&source("ps"), &source("web-1")], false), ["ps    | ", "web-1 | "]);
+        let coloured = prefixes(&[&source("ps"), &source("is")], true);
         assert!(coloured[0] != coloured[1] && coloured[0].contains("\u{1b}["));
     }
 

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::Supervision;
 use super::fingerprint::Fingerprint;
 use crate::arguments::Place;
+use crate::commands::logs::Also;
 use crate::own_log::TraceLevel;
 
 /// What the files held by which the supervisor goes: `None` where no file says so.
@@ -36,6 +37,8 @@ pub(super) struct Applier {
     /// What it says of the supervisor itself.
     pub(super) config: Mutex<Config>,
     pub(super) level: TraceLevel,
+    /// What passes on what components write, if anything does.
+    pub(super) echo: Option<Arc<Also>>,
     pub(super) news: Sender<News>,
     pub(super) is_busy: AtomicBool,
 }
@@ -181,6 +184,10 @@ impl Applier {
             let _nobody_waits = news.try_send(News::Over { by: told_by, outcome: outcome.clone() });
             done(outcome);
         };
+        // Before anything new is written.
+        if let Some(echo) = &self.echo {
+            echo.pass_on(&registry.components);
+        }
         let setup = setup(&registry);
         if let Err(error) = self.handle.submit_apply(setup, confirm_ready, Arc::clone(by), over) {
             *self.source() = before;

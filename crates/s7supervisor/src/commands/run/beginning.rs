@@ -94,6 +94,7 @@ impl Supervision {
             source,
             config: Mutex::new(registry.config.clone()),
             level: home.log.level.clone(),
+            echo: echo.as_ref().map(Echo::also),
             news,
             is_busy: AtomicBool::new(false),
         });
