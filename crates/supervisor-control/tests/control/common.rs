@@ -100,7 +100,9 @@ impl Stubborn {
 
     /// With a stop timeout of 300 ms.
     pub(crate) fn spec(&self) -> ProcessSpec {
-        ProcessSpec { stop_timeout: Duration::from_millis(300), ..self.patient_spec() }
+        let mut spec = self.patient_spec();
+        spec.stop_timeout = Duration::from_millis(300);
+        spec
     }
 
     /// With a stop timeout that no test waits for.

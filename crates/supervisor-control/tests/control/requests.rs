@@ -159,7 +159,7 @@ fn what_is_not_waited_for_goes_on() {
     let mut waiting = running.connect();
     waiting.send(post("/v1/stop", ""));
     let pid = rustix::process::Pid::from_raw(stopping.pid.unwrap().cast_signed()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).unwrap();
     let answer = waiting.answer().unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(client.status(&[]).unwrap().components[0].state, "stopped");
