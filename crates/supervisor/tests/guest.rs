@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use supervisor::{
     Cleanup, Command, Fixed, GuardAction, Health, LogSettings, MemoryLimit, Output, Probe, ProcessSpec,
@@ -49,9 +49,20 @@ fn traces() -> Traces {
     }
 }
 
+/// Gives the other threads the processor until something is so.
+#[expect(clippy::disallowed_methods, reason = "a deadline that only a broken supervisor reaches")]
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn nothing_of_a_supervisor_is_left_in_its_host() {
     let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("steady.log");
     let before = traces();
     {
         let shell = |id: &str, script: &str| {
@@ -116,9 +127,11 @@ fn nothing_of_a_supervisor_is_left_in_its_host() {
         assert!(events.iter().take(300).count() == 300, "the loop goes round");
         let within = traces();
         assert_eq!(within.signals, before.signals, "no handler is installed and nothing is blocked");
+        until("it has said so", || fs::read_to_string(&log).is_ok_and(|text| text.ends_with('\n')));
         drop(supervisor);
     }
+    // Whoever has waited for a thread may come back a moment before the kernel has forgotten it.
+    until("its threads are gone", || traces().threads.is_subset(&before.threads));
     assert_eq!(traces(), before);
-    let log = fs::read_to_string(folder.path().join("steady.log")).unwrap();
-    assert_eq!(log, "up\n");
+    assert_eq!(fs::read_to_string(log).unwrap(), "up\n");
 }

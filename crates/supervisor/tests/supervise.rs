@@ -11,10 +11,11 @@ mod common;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use supervisor::{
     Achieved, ComponentState, Condition, Dependency, End, EventKind, Exit, Never, Outcome, ProcessSpec,
-    RelationProblem, Request, RequestError, RestartGroup, SpawnStep, StartError, Strategy, Supervisor,
-    Targets, Until,
+    Readiness, ReadyWhen, RelationProblem, Request, RequestError, RestartGroup, SpawnStep, StartError,
+    Strategy, Supervisor, Targets, Until,
 };
 
 use crate::common::{LONG, kill, lives, shell, spawned, start, wait_for};
@@ -29,6 +30,14 @@ fn asleep(id: &str) -> ProcessSpec {
     let mut spec = steady(id);
     spec.autostart = false;
     spec
+}
+
+/// Waits for the end of a child of this process, and leaves it to the supervisor to be reaped. When this comes back everybody
+/// else has been told of the end as well.
+fn await_end(pid: u32) {
+    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+    // It fails if the supervisor was faster, and has reaped it.
+    let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
 }
 
 #[test]
@@ -62,7 +71,7 @@ fn what_was_answered_in_detail_a_moment_ago_is_not_told_of_one_that_has_ended_si
         assert!(after.component.uptime > before.component.uptime, "time passes");
     }
     kill(pid);
-    while lives(pid) {}
+    await_end(pid);
     let told = detail();
     assert_eq!((told.component.pid, told.processes.len()), (None, 0));
 }
@@ -118,18 +127,21 @@ fn what_ignores_the_stop_signal_is_killed_with_all_its_children_in_time() {
     stubborn.stop_timeout = Duration::from_millis(200);
     let (supervisor, handle, events) = start([stubborn]);
     let pid = wait_for(&events, spawned);
-    // The status of its tree tells when its children are there.
-    let children = format!("/proc/{pid}/task/{pid}/children");
+    let family = || -> Vec<u32> {
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    };
+    // Both have their environment again, which tells whose they are: while a process executes another program it has none.
+    let sleeps = |pid: &u32| {
+        let of = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        of("comm") == b"sleep\n" && !of("environ").is_empty()
+    };
     let deadline = Instant::now() + LONG;
-    while std::fs::read_to_string(&children).unwrap().split_whitespace().count() < 2 {
+    while family().iter().filter(|pid| sleeps(pid)).count() < 2 {
         assert!(Instant::now() < deadline);
         std::thread::yield_now();
     }
-    let family: Vec<u32> = std::fs::read_to_string(&children)
-        .unwrap()
-        .split_whitespace()
-        .map(|pid| pid.parse().unwrap())
-        .collect();
+    let family = family();
     assert!(handle.stop("ps").unwrap().wait().unwrap().is_success());
     assert!(family.into_iter().chain([pid]).all(|pid| !lives(pid)), "something was left behind");
     drop(supervisor);
@@ -221,13 +233,20 @@ fn what_nobody_waits_for_any_more_does_not_count_as_waiting() {
 
 #[test]
 fn a_request_whose_answer_is_forgotten_goes_on() {
-    let mut slow = asleep("slow");
-    slow.start_delay = Duration::from_millis(100);
+    let folder = tempfile::tempdir().unwrap();
+    let go = folder.path().join("go");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &go, rustix::fs::Mode::RWXU).unwrap();
+    let mut slow = shell("slow", &format!("read -r go < {}; echo >&3; exec sleep 1000", go.display()));
+    slow.autostart = false;
+    slow.readiness = Some(Readiness { when: ReadyWhen::Descriptor(3), timeout: LONG });
     let (_supervisor, handle, events) = start([slow]);
     let (sender, answer) = crossbeam_channel::bounded::<Outcome>(1);
     let request = Request::Start(Targets::from("slow"));
     let submitted = handle.submit(request, "a test", move |outcome| drop(sender.send(outcome))).unwrap();
     submitted.forget();
+    // What was said to the supervisor before this is answered has been heard.
+    handle.status().unwrap();
+    std::fs::write(&go, "\n").unwrap();
     wait_for(&events, |event| matches!(event.kind, EventKind::Started { .. }).then_some(()));
     assert_eq!(answer.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
 }

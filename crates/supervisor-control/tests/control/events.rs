@@ -100,6 +100,8 @@ fn whoever_has_only_nothing_more_to_say_is_still_told() {
     let mut connection = running.connect();
     connection.send(get("/v1/events") + &get("/v1/status"));
     connection.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    // It follows.
+    assert_eq!(std::io::Read::read(&mut connection.stream, &mut [0; 12]).unwrap(), 12);
     assert!(
         running.client().act(Action::Restart, Some(&["a".to_owned()]), Wait::Forever).unwrap().is_success()
     );

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use crate::common::{Running, Stubborn, get, post, steady};
+use crate::common::{Running, SOON, Stubborn, get, post, steady};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -47,40 +47,40 @@ fn a_kept_connection_may_idle_longer_than_a_head_may_take_but_not_for_ever() {
     connection.assert_closed();
     assert!(asked.elapsed() >= idle, "{:?}", asked.elapsed());
 
-    // The second head has its own time.
+    // The second head has its own time. That it is closed for idling nobody here would wait for.
+    let running = Running::limited([], |limits| (limits.head_time, limits.idle_time) = (SHORT, SOON * 10));
     let mut connection = running.connect();
     connection.send(get("/v1/status"));
     connection.answer().unwrap();
     connection.send("GET /v1/st");
-    let asked = Instant::now();
     connection.assert_closed();
-    assert!(asked.elapsed() < idle, "{:?}", asked.elapsed());
 }
 
 #[test]
 fn half_a_head_that_comes_with_the_request_before_has_no_more_time() {
     let idle = Duration::from_millis(600);
-    let running = Running::limited([], |limits| (limits.head_time, limits.idle_time) = (SHORT, idle));
+    let idling_for =
+        |time| Running::limited([], |limits| (limits.head_time, limits.idle_time) = (SHORT, time));
+    // That a connection is closed for idling nobody here would wait for; and where it is what we wait for.
+    let (patient, running) = (idling_for(SOON * 10), idling_for(idle));
     let body = r#"{"components": []}"#;
     let chunked = format!(
         "POST /v1/stop HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
         body.len()
     );
     for request in [get("/v1/status"), post("/v1/stop", body), chunked] {
-        let mut connection = running.connect();
+        let mut connection = patient.connect();
         connection.send(request.clone() + "GET /v1/st");
         assert_eq!(connection.answer().unwrap().status, 200, "{request}");
-        let answered = Instant::now();
         connection.assert_closed();
-        assert!(answered.elapsed() < idle, "{request} {:?}", answered.elapsed());
 
         // Nothing of a head is more time.
         let mut connection = running.connect();
         connection.send(&request);
+        let asked = Instant::now();
         assert_eq!(connection.answer().unwrap().status, 200, "{request}");
-        let answered = Instant::now();
         connection.assert_closed();
-        assert!(answered.elapsed() >= idle - SHORT, "{request} {:?}", answered.elapsed());
+        assert!(asked.elapsed() >= idle, "{request} {:?}", asked.elapsed());
     }
 }
 
@@ -195,24 +195,26 @@ fn when_there_are_too_many_connections_the_longest_idle_one_is_closed() {
 #[test]
 fn one_that_waits_for_an_answer_stays_while_there_is_one_that_does_not() {
     let mut stubborn = Stubborn::new("ps");
-    let running = Running::limited([stubborn.spec()], |limits| limits.connections = 2);
+    let running = Running::limited([stubborn.patient_spec()], |limits| limits.connections = 2);
     stubborn.wait_until_it_ignores_the_stop_signal();
     let mut waiting = running.connect();
-    waiting.send(post("/v1/stop", ""));
+    // In one go, so that the second has been taken up when the first is answered.
+    waiting.send(get("/v1/status") + &post("/v1/stop", ""));
+    assert_eq!(waiting.answer().unwrap().status, 200);
     let mut idle = running.connect();
     idle.send(get("/v1/status"));
     idle.answer().unwrap();
     assert_eq!(running.ask(&get("/v1/status")).status, 200);
     idle.assert_closed();
+    let kill = post("/v1/shutdown?wait=false", r#"{"immediately": true}"#);
+    assert_eq!(running.ask(&kill).status, 202);
     assert_eq!(waiting.answer().unwrap().status, 200);
 }
 
 #[test]
 fn when_all_wait_for_answers_others_can_still_ask_but_not_wait() {
     let mut stubborn = Stubborn::new("ps");
-    let mut spec = stubborn.spec();
-    spec.stop_timeout = Duration::from_secs(60);
-    let running = Running::limited([spec], |limits| limits.connections = 2);
+    let running = Running::limited([stubborn.patient_spec()], |limits| limits.connections = 2);
     stubborn.wait_until_it_ignores_the_stop_signal();
     let mut waiting = [running.connect(), running.connect()];
     for connection in &mut waiting {
@@ -242,13 +244,16 @@ fn a_thousand_idle_connections_keep_nobody_from_being_answered() {
 
     let running = Running::with([steady("ps")]);
     let mut idle: Vec<_> = (0..1000).map(|_| running.connect()).collect();
-    // The best of three, because other tests run at the same time.
-    let tries = [(); 3].map(|()| {
+    // More often than once, because other tests run at the same time.
+    let deadline = Instant::now() + SOON;
+    loop {
         let began = Instant::now();
         assert_eq!(running.client().status(&[]).unwrap().components[0].id, "ps");
-        began.elapsed()
-    });
-    assert!(tries.iter().any(|taken| *taken < SHORT), "{tries:?}");
+        if began.elapsed() < SHORT {
+            break;
+        }
+        assert!(began < deadline, "it always takes long: now {:?}", began.elapsed());
+    }
     // What the server holds is bounded: all but the last 64 are closed.
     for closed in &mut idle[..1000 - 64] {
         closed.assert_closed();

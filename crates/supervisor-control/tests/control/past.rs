@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use supervisor::{LineForm, LogSettings, Output, ProcessSpec, Stderr, Supervisor};
+use supervisor::{LineForm, LogSettings, Output, ProcessSpec, Stderr, Supervisor, Targets, Until};
 use supervisor_control::journal::{Folder, Header, Journal};
 use supervisor_control::{Action, Client, Server, Wait};
 
@@ -22,6 +22,8 @@ impl Recorded {
         let mut builder = Supervisor::builder().components(components);
         let events = builder.subscribe();
         let supervisor = builder.start().unwrap();
+        // What is told from then on does not depend on how soon their programs run.
+        supervisor.handle().wait_for(Targets::All, Until::Ready).unwrap().wait().unwrap();
         let header = Header { version: "1".into(), ..Header::default() };
         let journal = Journal::start(Folder::open(folder).unwrap(), events, &header).unwrap();
         let place = tempfile::tempdir().unwrap();
@@ -186,7 +188,7 @@ fn the_journal_is_told_from_its_newest_events_back() {
     recorded.restart(2);
     // By then the journal is not behind.
     let mut events = Events::of(&recorded.running, "/v1/events", Some("0-0"));
-    events.until("started", 2);
+    events.until("started", 4);
     let ask = |query: &str| recorded.running.ask(&get(&format!("/v1/journal{query}"))).body;
     let all = ask("");
     let all = all.as_array().unwrap();

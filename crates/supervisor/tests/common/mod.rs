@@ -6,7 +6,7 @@ use crossbeam_channel::Receiver;
 use supervisor::{Event, EventKind, Handle, ProcessSpec, Supervisor};
 
 /// Longer than anything takes on a busy machine: only a fault waits for it.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(90);
 
 pub(crate) fn shell(id: &str, script: &str) -> ProcessSpec {
     let mut spec = ProcessSpec::new(id, "/bin/sh").unwrap();

@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_command_that_was_run_for_a_component_is_told_apart() {
-        let (main, errand) = start("S7_TASK=x sh -c 'echo $$; exec sleep 1000' & wait");
+        // It executes nothing more, for while it did it would have no environment.
+        let (main, errand) = start("S7_TASK=x sh -c 'echo $$; kill -STOP $$' & wait");
         let is_errand = |pid| bearers_of(&main).iter().find(|it| it.process.pid() == pid).unwrap().is_errand;
         assert!(is_errand(errand) && !is_errand(main.pid()));
     }

@@ -98,9 +98,11 @@ mod tests {
     fn a_daemon_that_is_named_and_an_orphan_as_well_counts_once() {
         let mut daemon = Component::shell("sleep 1000 & echo $!; wait").start();
         let child: u32 = daemon.line().parse().unwrap();
-        let mut beside = Component::new("/bin/sleep", &["1000"]);
+        // It has an environment by which it is known once its program runs.
+        let mut beside = Component::shell("echo; kill -STOP $$");
         daemon.token().clone_into(&mut beside.token);
-        let (beside, stranger) = (beside.start(), Component::new("/bin/sleep", &["1000"]).start());
+        let (mut beside, stranger) = (beside.start(), Component::new("/bin/sleep", &["1000"]).start());
+        beside.line();
         let orphans = vec![daemon.pid(), beside.pid(), stranger.pid(), child];
         let family = family(&mut Reader::default(), daemon.pid(), daemon.token(), orphans);
         assert_eq!(family, HashSet::from([daemon.pid(), child, beside.pid()]));

@@ -23,7 +23,7 @@ use crate::output::WhenFull;
 use crate::spec::Readiness;
 
 /// Longer than anything here should take.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(90);
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -91,6 +91,17 @@ impl Component {
 
     fn complain(&self, text: &str) {
         (&self.stderr).write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Waits until nobody can read its output any more: a process that another test is just starting may have the other end
+    /// open until its own program runs.
+    fn await_closed(&self) {
+        let mut closed = Ok(());
+        until("its pipe is closed", || {
+            closed = (&self.stdout).write_all(b"x");
+            closed.is_err()
+        });
+        assert_eq!(closed.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }
 
@@ -232,8 +243,7 @@ fn what_a_run_left_behind_may_go_on_writing_but_not_for_ever() {
     left_behind.push(bench.run(0, bench.log("ps.log"), Stderr::Join));
     left_behind[5].say("the newest\n");
     until("the newest is heard", || text(&log).ends_with("the newest\n"));
-    let closed = (&left_behind[0].stdout).write_all(b"unheard\n").unwrap_err();
-    assert_eq!(closed.kind(), io::ErrorKind::BrokenPipe);
+    left_behind[0].await_closed();
     left_behind[1].say("the second still writes\n");
     let folder = bench.finish();
     assert!(text(&folder.path().join("ps.log")).ends_with("the second still writes\n"));
@@ -251,7 +261,7 @@ fn finishing_is_bounded_though_somebody_goes_on_writing() {
         // The pipe was closed, else this waits for ever.
         flooding.join().unwrap();
     });
-    assert!((&silent.stdout).write_all(b"x").is_err());
+    silent.await_closed();
 }
 
 #[test]
@@ -299,7 +309,7 @@ fn a_thread_that_has_ended_is_told_and_takes_no_more_runs() {
     let log = bench.log("ps.log");
     let run = RunId { component: 0, number: 1 };
     assert!(bench.pump.open(run, &spec(Output::File { log, stderr: Stderr::Join }, None), None).is_err());
-    assert!((&component.stdout).write_all(b"x").is_err());
+    component.await_closed();
     bench.finish();
 }
 
@@ -312,7 +322,7 @@ fn an_old_file_that_cannot_be_removed_is_told_and_the_others_are_removed() {
     let _component =
         bench.run(0, LogSettings { dated: true, days: Some(1), ..bench.log("ps.log") }, Stderr::Join);
     until("it is told", || bench.pump.conditions().iter().any(|told| told.contains("ps-1999-01-01.log")));
-    assert!(!folder.join("ps-1999-01-02.log").exists());
+    until("the other is removed", || !folder.join("ps-1999-01-02.log").exists());
     bench.finish();
 }
 
@@ -356,6 +366,8 @@ fn a_pump_leaves_nothing_behind() {
         }
     }
     let folder = bench.finish();
+    // Whoever has waited for a thread may come back a moment before the kernel has forgotten it.
+    until("its threads are gone", || count("task") <= before.1);
     assert_eq!((count("fd"), count("task")), before);
     drop(folder);
 }
@@ -385,12 +397,13 @@ fn assert_asleep() {
         let status = text(&output.join("status"));
         status.lines().filter(|line| line.contains("ctxt_switches")).map(str::to_owned).collect()
     };
-    // Nothing is waited for: this is longer than it lets lines gather, and that is how long it is watched.
-    let nothing = |time| assert!(crossbeam_channel::never::<()>().recv_timeout(time).is_err());
-    nothing(Duration::from_millis(300));
-    let before = switches();
-    nothing(Duration::from_millis(500));
-    assert_eq!(switches(), before);
+    // Nothing is waited for: this is how long it is watched, and longer than it lets lines gather. It may have been late to do
+    // so, if it was halted.
+    until("nothing wakes it", || {
+        let before = switches();
+        assert!(crossbeam_channel::never::<()>().recv_timeout(Duration::from_millis(500)).is_err());
+        switches() == before
+    });
 }
 
 #[cfg(unix)]

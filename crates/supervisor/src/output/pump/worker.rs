@@ -312,6 +312,10 @@ mod tests {
         let (mut worker, mut writer) = worker(LogSettings::new(&path));
         writer.write_all(b"one\nlast words").unwrap();
         drop(writer);
+        // A process that another test is just starting may have the other end open until its own program runs.
+        while !worker.pipes.values().all(|pipe| os::has_hung_up(&*pipe.reader)) {
+            std::thread::yield_now();
+        }
 
         let stdout = LogSettings::new(&path);
         worker.rotate(Rotation { request: RequestId(1), component: 0, stdout, stderr: None });

@@ -159,7 +159,8 @@ mod tests {
             Self { tokens: Tokens::with(Key::random().unwrap()), id: id("ps") }
         }
 
-        /// A main process that it has started.
+        /// A main process that it has started. Where it has to be known by its token it executes nothing more once it has
+        /// spoken: while it did, it would have no environment.
         fn start(&self, number: u64, script: &str) -> Orphan {
             Orphan::start(&self.tokens.of(&self.id, number), script)
         }
@@ -196,7 +197,7 @@ mod tests {
     #[test]
     fn what_was_never_written_down_is_found_by_its_token() {
         let before = Before::new();
-        let main = before.start(5, "(setsid sleep 1000 &); echo; exec sleep 1000");
+        let main = before.start(5, "(setsid sleep 1000 &); echo; kill -STOP $$");
         for runs in [0, 4, 5] {
             let found = before.find(runs, None).unwrap();
             assert_eq!(told(&found), (5, Some(main.pid()), vec![]), "{runs}");
@@ -227,8 +228,8 @@ mod tests {
     #[test]
     fn a_command_that_was_under_way_and_an_older_run_are_left_over_beside_what_lives() {
         let before = Before::new();
-        let older = before.start(3, "echo; exec sleep 1000");
-        let mut main = before.start(4, "S7_TASK=x sh -c 'echo; echo $$; exec sleep 1000' & exec sleep 1000");
+        let older = before.start(3, "echo; kill -STOP $$");
+        let mut main = before.start(4, "S7_TASK=x sh -c 'echo; echo $$; kill -STOP $$' & kill -STOP $$");
         let errand = main.line().parse().unwrap();
         let mut left = vec![older.pid(), errand];
         left.sort_unstable();
@@ -241,7 +242,7 @@ mod tests {
     #[test]
     fn what_is_written_down_of_another_run_or_of_an_earlier_process_of_that_pid_is_not_believed() {
         let before = Before::new();
-        let earlier = before.start(1, "echo; exec sleep 1000");
+        let earlier = before.start(1, "echo; kill -STOP $$");
         let mut record = recorded(1, &earlier);
         assert_eq!(told(&before.find(2, Some(&record)).unwrap()), (2, None, vec![earlier.pid()]));
         // Its pid is that of a process that began later: ours.

@@ -1,5 +1,5 @@
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use polling::{Events, Poller};
@@ -8,10 +8,22 @@ use super::*;
 use crate::os::Watched;
 use crate::os::fixture::{Component, GroupHandle, Started, end_of};
 
+/// Opens a supervisor's folder. One test after the other, because each removes what nobody holds: what another one has just made,
+/// and is about to hold.
+fn open(name: &str, is_successor: bool) -> Result<ControlGroups, String> {
+    let _turn = turn();
+    ControlGroups::open(name, is_successor)
+}
+
+/// While this is held, no other test removes anything.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A supervisor's folder, or why there can be none: that is no excuse where all is tested.
 fn groups(name: &str) -> Option<ControlGroups> {
-    let name = format!("{name}-{}", std::process::id());
-    match ControlGroups::open(&name, false) {
+    match open(&format!("{name}-{}", std::process::id()), false) {
         Ok(groups) => Some(groups),
         Err(why) => {
             assert!(std::env::var_os("CI").is_none(), "no control groups: {why}");
@@ -116,7 +128,7 @@ fn what_is_empty_is_removed_with_what_was_made_in_it_and_what_lives_is_left_to_a
     let folder = before.path().to_owned();
     drop(before);
     assert!(one.has(main.process()));
-    let after = ControlGroups::open(&format!("remove-{}", std::process::id()), true).unwrap();
+    let after = open(&format!("remove-{}", std::process::id()), true).unwrap();
     assert_eq!((after.path(), after.names()), (&*folder, vec!["one".to_owned()]));
     after.existing("one").unwrap().kill();
     main.wait();
@@ -133,9 +145,9 @@ fn a_folder_is_found_by_a_successor_in_whatever_group_that_runs() {
     let name = format!("moved-{}", std::process::id());
     let folder = within.path().join(format!("s7supervisor-{name}"));
     fs::create_dir(&folder).unwrap();
-    assert_eq!(ControlGroups::open(&name, true).unwrap().path(), folder);
+    assert_eq!(open(&name, true).unwrap().path(), folder);
     assert!(!folder.exists(), "it was empty when it was let go");
-    let anew = ControlGroups::open(&name, false).unwrap();
+    let anew = open(&name, false).unwrap();
     assert_ne!(anew.path(), folder);
 }
 
@@ -156,8 +168,10 @@ fn a_folder_that_somebody_removes_is_made_again() {
 fn what_a_dead_supervisor_has_left_empty_is_removed_and_what_another_holds_is_not() {
     let Some(held) = groups("held") else { return };
     let left = held.path().with_file_name(format!("s7supervisor-left-{}", std::process::id()));
+    let turn = turn();
     fs::create_dir(&left).unwrap();
     fs::create_dir(left.join("s7-ps")).unwrap();
+    drop(turn);
     let Some(other) = groups("other") else { return };
     assert!(!left.exists() && held.path().exists() && other.path().exists());
 }

@@ -1,9 +1,10 @@
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, unbounded};
 
-use super::super::tests::{Memory, id, record};
+use super::super::tests::{Memory, id, is_stored, record};
 use super::*;
 
 fn open(place: &Path) -> (Recorder, Receiver<()>) {
@@ -18,6 +19,33 @@ fn stored(place: &Path, name: &str) -> Option<u64> {
     Some(serde_json::from_slice::<Record<Memory>>(record).unwrap().memory.runs)
 }
 
+/// Longer than anything here should take.
+const LONG: Duration = Duration::from_secs(90);
+
+/// Gives the other threads the processor until something is so.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let began = now();
+    while !is_so() {
+        assert!(began.elapsed() < LONG, "waited in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Ends a recorder by this; then something is so, unless nobody could wait for it, because a thread was halted for too long.
+fn ended(what: &str, end: impl FnOnce(), is_so: impl Fn() -> bool) {
+    let began = now();
+    end();
+    if began.elapsed() < PATIENCE {
+        assert!(is_so(), "{what}");
+    }
+    until(what, is_so);
+}
+
+#[expect(clippy::disallowed_methods, reason = "deadlines that only a fault reaches")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 #[test]
 fn who_asks_is_told_when_all_is_stored_that_was_handed_over_before() {
     let place = tempfile::tempdir().unwrap();
@@ -29,12 +57,12 @@ fn who_asks_is_told_when_all_is_stored_that_was_handed_over_before() {
     }
     if let Some(number) = recorder.ask() {
         while recorder.stored() < number {
-            notices.recv_timeout(Duration::from_secs(10)).unwrap();
+            notices.recv_timeout(LONG).unwrap();
         }
     }
     assert_eq!((stored(place.path(), "ps.run"), stored(place.path(), "is.run")), (Some(100), Some(100)));
     recorder.forget(&id("is"));
-    assert!(recorder.wait());
+    assert!(is_stored(&recorder));
     assert_eq!((recorder.ask(), recorder.condition()), (None, None));
     assert_eq!(stored(place.path(), "is.run"), None);
 }
@@ -44,12 +72,11 @@ fn what_was_handed_over_last_is_stored_when_it_is_dropped_and_gone_after_an_orde
     let place = tempfile::tempdir().unwrap();
     let (recorder, _notices) = open(place.path());
     recorder.remember(&id("ps"), &record(7));
-    drop(recorder);
-    assert_eq!(stored(place.path(), "ps.run"), Some(7));
+    ended("it is stored", || drop(recorder), || stored(place.path(), "ps.run") == Some(7));
     let (recorder, _notices) = open(place.path());
     recorder.remember(&id("is"), &record(7));
-    recorder.end();
-    assert_eq!(fs::read_dir(place.path().join("runs")).unwrap().count(), 0);
+    let files = || fs::read_dir(place.path().join("runs")).unwrap().count();
+    ended("nothing is left", || recorder.end(), || files() == 0);
 }
 
 #[test]
@@ -62,15 +89,16 @@ fn what_cannot_be_written_is_told_and_written_when_it_can() {
     recorder.remember(&id("ps"), &record(1));
     recorder.remember(&id("is"), &record(2));
     assert!(!recorder.wait(), "it takes no longer than agreed");
+    until("it is told", || recorder.condition().is_some());
     let condition = recorder.condition().unwrap();
     assert!(condition.starts_with("cannot write ") && condition.contains("ps.run"), "{condition}");
-    assert_eq!(stored(place.path(), "is.run"), Some(2), "others are not held up");
+    until("others are not held up", || stored(place.path(), "is.run") == Some(2));
 
     recorder.remember(&id("ps"), &record(3));
     let number = recorder.ask().unwrap();
     fs::remove_dir_all(&squatted).unwrap();
     while recorder.stored() < number {
-        notices.recv_timeout(Duration::from_secs(10)).unwrap();
+        notices.recv_timeout(LONG).unwrap();
     }
     assert_eq!((stored(place.path(), "ps.run"), recorder.condition()), (Some(3), None));
 }
@@ -105,7 +133,7 @@ fn a_full_disk_holds_nobody_up_and_heals() {
 fn on_a_small_disk(place: &Path) {
     let (recorder, notices) = open(place);
     recorder.remember(&id("ps"), &record(1));
-    assert!(recorder.wait());
+    assert!(is_stored(&recorder));
     let full = place.join("full");
     assert!(fs::write(&full, vec![0; 1 << 20]).is_err(), "there is less room");
 
@@ -113,6 +141,7 @@ fn on_a_small_disk(place: &Path) {
     let mut held = Held::default();
     held.hold("answer", recorder.ask().unwrap(), Duration::ZERO);
     assert!(!recorder.wait());
+    until("it is told", || recorder.condition().is_some());
     assert!(recorder.condition().unwrap().contains("No space left"), "{:?}", recorder.condition());
     assert_eq!(held.release(recorder.stored(), Duration::from_millis(999)), None);
     assert_eq!(held.release(recorder.stored(), Duration::from_secs(1)), Some("answer"));
@@ -120,7 +149,7 @@ fn on_a_small_disk(place: &Path) {
 
     fs::remove_file(&full).unwrap();
     while recorder.condition().is_some() {
-        notices.recv_timeout(Duration::from_secs(10)).unwrap();
+        notices.recv_timeout(LONG).unwrap();
     }
     assert_eq!(stored(place, "ps.run"), Some(2));
 }
