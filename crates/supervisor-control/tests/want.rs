@@ -16,7 +16,7 @@ use supervisor::{
 use supervisor_control::HttpProber;
 
 /// How long anything may take before the test gives up.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 fn nobody_is_judged_while_descriptors_are_wanting_and_all_goes_on_when_there_are_some() {
@@ -93,7 +93,7 @@ fn component(id: &str, probe: Option<Probe>) -> ProcessSpec {
     spec.health = probe.map(|probe| Health {
         probe,
         interval: Duration::from_millis(100),
-        timeout: Duration::from_secs(10),
+        timeout: SOON,
         failures: 1,
         start_after: Duration::ZERO,
         action: GuardAction::Restart,

@@ -34,7 +34,7 @@ fn ask_with(prober: &HttpProber, url: &str) -> Result<String, String> {
     let (told, heard) = mpsc::channel();
     let answer = ProbeAnswer::new(move |answer| told.send(answer).unwrap());
     prober.probe(HttpQuestion::new(url, 200..=299), answer);
-    heard.recv_timeout(Duration::from_secs(20)).unwrap()
+    heard.recv_timeout(Duration::from_secs(60)).unwrap()
 }
 
 fn ask(url: &str) -> Result<String, String> {

@@ -12,7 +12,7 @@ use supervisor::{ProcessSpec, Supervisor};
 use supervisor_control::{Client, Limits, Server};
 
 /// How long anything may take before a test gives up. Never waited for in vain by a test that passes.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// A supervisor under control. Dropping it stops everything.
 pub(crate) struct Running {
@@ -81,7 +81,7 @@ pub(crate) fn shell(id: &str, script: &str) -> ProcessSpec {
     spec
 }
 
-/// A program that has to be killed when its stop timeout of 300 ms is over.
+/// A program that has to be killed when its stop timeout is over.
 pub(crate) struct Stubborn {
     folder: tempfile::TempDir,
     id: &'static str,
@@ -98,11 +98,11 @@ impl Stubborn {
         Self { folder, id, ready }
     }
 
-    pub(crate) fn spec(&self) -> ProcessSpec {
+    pub(crate) fn spec(&self, stop_timeout: Duration) -> ProcessSpec {
         let script = "trap '' TERM; echo > ready; while :; do sleep 1000; done";
         let mut spec = shell(self.id, script);
         spec.working_directory = Some(self.folder.path().to_owned());
-        spec.stop_timeout = Duration::from_millis(300);
+        spec.stop_timeout = stop_timeout;
         spec
     }
 
