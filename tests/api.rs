@@ -20,12 +20,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use house::House;
 
 /// How long anything may take before a test gives up.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A house whose supervisor can be controlled at a port.
 struct Served {
@@ -79,9 +80,19 @@ fn ask(mut stream: impl Read + Write, request: &str, headers: &str) -> Option<(u
     Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that nobody is given by chance meanwhile: neither another test of this process, nor
+/// a connection, which gets one from 32768 on.
 fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let ports = 10_000..32_000;
+    let first = std::process::id().wrapping_mul(32);
+    loop {
+        let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = (ports.start + number % ports.len() as u32) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Says that a test cannot run here, and why; where all must run, it fails.

@@ -217,13 +217,14 @@ fn what_does_not_become_ready_in_time_is_taken_back() {
     house.start();
     let before = pids(&house);
     house.write_registry(&[ready("a", "-- x"), sleeper("b", 3, "")].concat());
-    let applied = house.s7(&["apply", "--confirm-ready", "1s", "--json"]);
+    // Long enough for the others, which have only to begin.
+    let applied = house.s7(&["apply", "--confirm-ready", "5s", "--json"]);
     assert_eq!(code(&applied), 1, "{}", stdout(&applied));
     let done: Value = serde_json::from_slice(&applied.stdout).unwrap();
-    assert_eq!(done["outcome"]["goneBack"], "a was not ready within 1s", "{done}");
+    assert_eq!(done["outcome"]["goneBack"], "a was not ready within 5s", "{done}");
     let status = house.json(&["status", "--json"]);
     assert!(
-        status["supervisor"]["conditions"][0].as_str().unwrap().contains("not ready within 1s"),
+        status["supervisor"]["conditions"][0].as_str().unwrap().contains("not ready within 5s"),
         "{status}"
     );
     assert_ne!(pids(&house)["b"], before["b"]);
@@ -248,7 +249,8 @@ fn sighup_applies_and_why_says_so() {
     // The journal is written a moment later.
     let told = "restart, by a changed registry: environment; applied by SIGHUP";
     house.until(|| stdout(&house.s7(&["why", "a"])).contains(told));
-    assert!(fs::read_to_string(house.own_log()).unwrap().contains("is applied, asked for by SIGHUP"));
+    let is_logged = |told: &str| fs::read_to_string(house.own_log()).unwrap().contains(told);
+    house.until(|| is_logged("is applied, asked for by SIGHUP"));
     house.s7(&["stop"]);
     house.wait(&mut supervisor);
 }

@@ -47,7 +47,10 @@ fn has_ended(process: &OwnedFd) -> bool {
 /// A component that leaves a daemon behind: in a session of its own, deaf to signals, and its parents have ended. `clears` is
 /// what it does to its environment. It rings with its id, and the daemon with `ID-hides`.
 fn leaves(id: &str, clears: &str) -> String {
-    let daemon = format!("trap \"\" TERM INT HUP QUIT; echo {id}-hides $$ &gt;&gt;BELL; exec sleep 10000");
+    // It executes nothing more, for while it did it would have no environment, by which it is known without control groups.
+    let daemon = format!(
+        "trap \"\" TERM INT HUP QUIT; echo {id}-hides $$ &gt;&gt;BELL; while :; do kill -STOP $$; done"
+    );
     let script = format!("({clears} setsid sh -c '{daemon}' &amp;); echo {id} $$ &gt;BELL; exec sleep 10000");
     server(id, &script, "<startDelay>0</startDelay><stopTimeout>0.3</stopTimeout>")
 }
@@ -257,7 +260,7 @@ fn where_no_group_can_be_made_components_run_without() {
     let mut run = command.args(["-m", "sh", "-c", &script, house::PROGRAM]).spawn().unwrap();
     let daemon = daemon_of(&house, "a");
     assert_eq!(group_of(&place, house.bell("a")), group_of(&place, run.id()));
-    house.until(|| code(&house.s7(&["status"])) != 3);
+    house.until_it_answers();
     stop(&house, &["a"]);
     assert!(has_ended(&daemon));
     let log = fs::read_to_string(house.own_log()).unwrap();

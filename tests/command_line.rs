@@ -118,7 +118,8 @@ fn stops_in_order(house: &House, mut run: std::process::Child) {
     let since = Instant::now();
     house::kill(run.id(), Signal::TERM);
     assert_eq!(house.wait(&mut run), Some(0));
-    assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
+    // Less than a component is given by itself.
+    assert!(since.elapsed() < Duration::from_secs(50), "{:?}", since.elapsed());
     house.assert_nothing_lives();
 }
 
@@ -211,7 +212,7 @@ fn a_hang_up_without_a_terminal_is_ignored_and_usr1_brings_back_socket_and_log()
     house::kill(run.id(), Signal::USR1);
     house.until_exists("temp/s7supervisor.sock");
     house.until(|| code(&house.s7(&["status"])) == 0);
-    assert!(log.exists());
+    house.until(|| log.exists());
     assert_eq!(code(&house.s7(&["stop"])), 0);
     assert_eq!(house.wait(&mut run), Some(0));
 }
@@ -278,6 +279,8 @@ fn waiting_has_a_limit_where_one_is_given() {
     let house = House::with(&stand_in("slow", "", "<startDelay>3600</startDelay>"));
     let start = house.s7(&["start", "--timeout", "0.2"]);
     assert_eq!(code(&start), 151, "{}", stderr(&start));
+    // Nobody has waited until it listens.
+    house.until_it_answers();
     assert_eq!(code(&house.s7(&["start", "slow", "--timeout", "100ms"])), 151);
     assert_eq!(code(&house.s7(&["start", "slow", "--no-wait"])), 0);
     assert_eq!(code(&house.s7(&["status"])), 150);
@@ -294,7 +297,8 @@ fn a_supervisor_that_does_not_answer_is_waited_for_no_longer_than_was_asked_for(
     for arguments in [&["stop", "is", "--timeout", "0.2"][..], &["stop", "--timeout", "0.2"]] {
         let since = Instant::now();
         assert_eq!(code(&house.s7(arguments)), 151, "{arguments:?}");
-        assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
+        // Without a time limit, it is 10 s.
+        assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
     }
     house::kill(house.supervisor_pid(), Signal::CONT);
 }
@@ -368,13 +372,16 @@ fn an_empty_variable_counts_as_unset() {
 
 #[test]
 fn a_stop_that_takes_longer_than_anybody_waits_goes_on_all_the_same() {
-    let house = House::with(&stand_in("deaf", "--ignore-stop", "<stopTimeout>1</stopTimeout>"));
-    let mut run = house.run();
-    house.until_exists("deaf.ready");
-    assert_eq!(code(&house.s7(&["stop", "deaf", "--timeout", "0.1"])), 151);
-    assert_eq!(code(&house.s7(&["stop", "--timeout", "0.1"])), 151);
-    assert_eq!(house.wait(&mut run), Some(0));
-    house.assert_nothing_lives();
+    // Each of a supervisor of its own: a stop that is asked for again after a second waits no longer.
+    for stop in [&["stop", "deaf"][..], &["stop"]] {
+        let house = House::with(&stand_in("deaf", "--ignore-stop", "<stopTimeout>2</stopTimeout>"));
+        let mut run = house.run();
+        house.until_exists("deaf.ready");
+        assert_eq!(code(&house.s7(&[stop, &["--timeout", "0.1"]].concat())), 151, "{stop:?}");
+        house.until(|| house.alive() == 0);
+        house.s7(&["stop"]);
+        assert_eq!(house.wait(&mut run), Some(0), "{stop:?}");
+    }
 }
 
 #[test]
@@ -522,9 +529,7 @@ fn another_user_is_refused() {
     let house = House::with(&three());
     house.start();
     house.open_to_everybody();
-    let program = house.path("s7supervisor");
-    // In a process of its own: one that another test starts meanwhile would keep our copy open for writing.
-    assert!(house.command("cp").arg(PROGRAM).arg(&program).status().unwrap().success());
+    let program = house.write_executable("s7supervisor", &std::fs::read(PROGRAM).unwrap());
     let refuses = || {
         for arguments in [&["status"][..], &["stop"], &["restart"], &["start"], &["stop", "ps"]] {
             let mut command = house.command(&program);

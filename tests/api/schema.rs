@@ -33,7 +33,7 @@ fn the_document_is_true() {
         .args(["--header", &format!("Authorization: Bearer {}", served.token())])
         // These two end what is asked.
         .args(["--exclude-operation-id", "shutdown", "--exclude-operation-id", "upgrade"])
-        .args(["--exclude-operation-id", "events", "--request-timeout", "10"])
+        .args(["--exclude-operation-id", "events", "--request-timeout", "60"])
         .args(["--checks", "all"])
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1"])
         .args(["--no-color", "--workers", "1", "--suppress-health-check", "all"])

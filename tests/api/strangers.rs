@@ -56,9 +56,7 @@ fn script(served: &Served, groups: &[u32], script: &str) -> Output {
 
 /// A copy of the program where everybody finds it.
 fn program_for_everybody(served: &Served) -> String {
-    let copy = served.house.path("s7supervisor");
-    fs::copy(PROGRAM, &copy).unwrap();
-    fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).unwrap();
+    let copy = served.house.write_executable("s7supervisor", &fs::read(PROGRAM).unwrap());
     copy.to_str().unwrap().to_owned()
 }
 

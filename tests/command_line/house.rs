@@ -2,9 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -92,6 +92,18 @@ impl House {
         files.into_iter().find(is_log).unwrap()
     }
 
+    /// A file that can be executed. A process of its own writes it: one that another test starts meanwhile would inherit ours,
+    /// open for writing, and what somebody may still write to is not executed.
+    pub(crate) fn write_executable(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        let mut command = self.command("/bin/sh");
+        command.args(["-c", "cat >\"$0\" && chmod 755 \"$0\""]).arg(&path).stdin(Stdio::piped());
+        let mut writer = command.spawn().unwrap();
+        writer.stdin.take().unwrap().write_all(content).unwrap();
+        assert!(writer.wait().unwrap().success());
+        path
+    }
+
     /// Any program, in this house.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -129,8 +141,13 @@ impl House {
         let mut command = self.command(PROGRAM);
         let child = command.arg("run").args(arguments).stdout(Stdio::null()).spawn().unwrap();
         self.until_exists("temp/s7supervisor.sock");
-        self.until(|| code(&self.s7(&["status"])) != 3);
+        self.until_it_answers();
         child
+    }
+
+    /// Waits until the supervisor answers, whatever its components do. One that holds its place may not listen yet.
+    pub(crate) fn until_it_answers(&self) {
+        self.until(|| ![3, 4].contains(&code(&self.s7(&["status"]))));
     }
 
     /// Waits for the end of a process that we have started; its exit code.
@@ -217,8 +234,7 @@ impl House {
         let pids = fs::read_dir("/proc").unwrap().flatten();
         pids.filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
-            let command = fs::read(entry.path().join("cmdline")).ok()?;
-            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            let command = command_of(&entry.path())?;
             (command.contains(&mark) && command.contains("stand-in")).then_some((pid, command))
         })
         .collect()
@@ -240,6 +256,19 @@ impl Drop for House {
         }
         for (pid, _) in self.inhabitants() {
             kill(pid, Signal::KILL);
+        }
+    }
+}
+
+/// The command line of the process of this folder in `/proc`. While it executes another program it has none for a moment,
+/// though it lives; for good, only what has no memory any more.
+fn command_of(process: &Path) -> Option<String> {
+    let since = Instant::now();
+    loop {
+        let command = fs::read(process.join("cmdline")).ok()?;
+        let is_executing = || fs::read(process.join("statm")).is_ok_and(|pages| !pages.starts_with(b"0 "));
+        if !command.is_empty() || !is_executing() || since.elapsed() > DEADLINE {
+            return Some(String::from_utf8_lossy(&command).replace('\0', " "));
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::ground::{Supervisor, component, events, family, pid, plain};
+use crate::ground::{Supervisor, component, ends_within, events, family, held, pid, plain, recorded};
 use crate::house::{House, code, kill, server, stdout};
 
 /// A component that ends with the code that is written to the FIFO `ID.end`.
@@ -52,8 +53,12 @@ fn what_dies_while_there_is_no_supervisor_is_told_so_and_restarted_once() {
     let house = House::with(&(plain("dies", "", "") + &plain("lives", "", "")));
     let supervisor = Supervisor::run(&house);
     let [dies, lives] = supervisor.until_up(["dies", "lives"]);
+    supervisor.until_recorded(["dies", "lives"]);
     supervisor.kill();
+    // Gone before anybody could adopt it.
+    let dying = held(dies);
     kill(dies, Signal::KILL);
+    assert!(ends_within(&dying, Duration::from_secs(60)));
     let supervisor = Supervisor::run(&house);
     supervisor.until(|house| component(house, "dies")["restarts"] == 1);
     let [again, still] = supervisor.until_up(["dies", "lives"]);
@@ -76,6 +81,8 @@ fn uptimes_restarts_and_what_has_tripped_go_on_from_one_supervisor_to_the_next()
     supervisor.until(|house| component(house, "lives")["restarts"] == 1);
     supervisor.until_up(["lives"]);
     supervisor.until(|house| component(house, "trips")["state"] == "tripped");
+    supervisor.until(|house| recorded(house, "trips")["life"]["Tripped"].is_object());
+    supervisor.until(|house| recorded(house, "lives")["restarts"] == 1);
     let before = (component(&house, "trips"), component(&house, "lives"));
     supervisor.kill();
 
@@ -96,6 +103,7 @@ fn a_registry_that_changed_meanwhile_restarts_what_changed_stops_what_is_gone_an
     let house = House::with(&(plain("same", "", "") + &plain("changed", "", "") + &plain("gone", "", "")));
     let supervisor = Supervisor::run(&house);
     let [same, changed, _] = supervisor.until_up(["same", "changed", "gone"]);
+    supervisor.until_recorded(["same", "changed", "gone"]);
     supervisor.kill();
     house.write_registry(
         &(plain("same", "", "") + &plain("changed", "--print new", "") + &plain("new", "", "")),

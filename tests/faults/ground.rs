@@ -113,6 +113,11 @@ impl<'a> Supervisor<'a> {
         ids.map(|id| pid(self.house, id))
     }
 
+    /// Waits until it is written down that these run, for a supervisor that comes after a kill.
+    pub(crate) fn until_recorded<const N: usize>(&self, ids: [&str; N]) {
+        self.until(|house| ids.iter().all(|id| recorded(house, id)["life"]["Running"].is_object()));
+    }
+
     /// What it has written to standard error, and the house's supervisors before it.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(self.house.path("said")).unwrap()
@@ -178,6 +183,14 @@ pub(crate) fn pid(house: &House, id: &str) -> u32 {
     let component = component(house, id);
     let pid = component["pid"].as_u64().unwrap_or_else(|| panic!("it has no pid: {component}"));
     pid.try_into().unwrap()
+}
+
+/// What is written down of a component for the next supervisor, a moment after it has happened.
+pub(crate) fn recorded(house: &House, id: &str) -> Value {
+    let file = fs::read_to_string(house.path(&format!("temp/runs/{id}.run"))).unwrap_or_default();
+    // The first line says what may be believed of the second.
+    let record = file.lines().nth(1).and_then(|line| serde_json::from_str::<Value>(line).ok());
+    record.unwrap_or_default()["memory"].take()
 }
 
 /// Holds a process, to know for sure when it has ended.

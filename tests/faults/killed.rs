@@ -83,7 +83,7 @@ fn what_restarts_stops_or_crashes_while_the_supervisor_is_killed_never_runs_twic
     let doubled = std::fs::read_to_string(house.path("doubled")).unwrap_or_default();
     assert_eq!(doubled, "", "these ran twice at once");
     assert_eq!(component(&house, "stopped")["state"], "stopped");
-    assert!(component(&house, "crashing")["restarts"].as_u64().unwrap() > 0);
+    supervisor.until(|house| component(house, "crashing")["restarts"].as_u64() > Some(0));
     // Nor does it stay down when somebody asks for it.
     assert_eq!(code(&house.s7(&["start", "stopped"])), 0);
     supervisor.signal(Signal::TERM);
@@ -98,9 +98,10 @@ const SOON: Duration = Duration::from_secs(30);
 const BOUND: [&str; 2] = ["--on-crash", "stop"];
 
 /// Kills a supervisor whose components end with it, and says with which pid this one has ended.
-fn ends_with_its_supervisor(house: &House, id: &str) -> u32 {
+fn ends_with_its_supervisor(house: &House, id: &str, is_there: impl Fn(&House) -> bool) -> u32 {
     let supervisor = Supervisor::run_with(house, &BOUND);
     let [pid] = supervisor.until_up([id]);
+    supervisor.until(is_there);
     let process = held(pid);
     supervisor.kill();
     assert!(ends_within(&process, SOON), "{id} lives on");
@@ -109,12 +110,15 @@ fn ends_with_its_supervisor(house: &House, id: &str) -> u32 {
 
 #[test]
 fn with_on_crash_stop_a_component_ends_with_a_killed_supervisor_and_only_without_it_lives_on() {
-    let house = House::with(&alone("a", "", ""));
-    let first = ends_with_its_supervisor(&house, "a");
+    // It is the stand-in when it says that it is ready, and neither the shell before nor that shell's child.
+    let house = House::with(&alone("a", "--ready-file FOLDER/a.ready", ""));
+    let is_there = |house: &House| has_forked(house, "a");
+    let first = ends_with_its_supervisor(&house, "a", is_there);
     assert_eq!(family(&house, "a").len(), 0);
 
     let supervisor = Supervisor::run(&house);
     let [second] = supervisor.until_up(["a"]);
+    supervisor.until(is_there);
     assert_ne!(first, second);
     supervisor.kill();
     assert_eq!(family(&house, "a"), [second]);
@@ -123,6 +127,7 @@ fn with_on_crash_stop_a_component_ends_with_a_killed_supervisor_and_only_without
     let supervisor = Supervisor::run_with(&house, &BOUND);
     supervisor.until(|house| !family(house, "a").contains(&second));
     let [third] = supervisor.until_up(["a"]);
+    supervisor.until(is_there);
     assert_eq!(family(&house, "a"), [third]);
     assert!(!house.path("doubled").exists());
     supervisor.stop();
@@ -136,7 +141,7 @@ fn with_on_crash_stop_a_component_of_another_user_ends_with_a_killed_supervisor_
     }
     let house = House::with(&plain("other", "", "<user>65534</user>"));
     house.open_to_everybody();
-    ends_with_its_supervisor(&house, "other");
+    ends_with_its_supervisor(&house, "other", |_| true);
     house.assert_nothing_lives();
 }
 
@@ -144,11 +149,16 @@ fn with_on_crash_stop_a_component_of_another_user_ends_with_a_killed_supervisor_
 fn with_on_crash_stop_what_is_deaf_or_was_left_behind_outlives_a_killed_supervisor_until_the_next() {
     let house = House::with(
         &(plain("daemons", "--fork-children 2 --new-session --ready-file FOLDER/daemons.ready", "")
-            + &plain("deaf", "--ignore-stop", "<stopTimeout>0.1s</stopTimeout>")),
+            + &plain(
+                "deaf",
+                "--ignore-stop --ready-file FOLDER/deaf.ready",
+                "<stopTimeout>0.1s</stopTimeout>",
+            )),
     );
     let supervisor = Supervisor::run_with(&house, &BOUND);
     let [daemons, deaf] = supervisor.until_up(["daemons", "deaf"]);
-    supervisor.until(|house| has_forked(house, "daemons"));
+    // It is deaf once it says that it is ready.
+    supervisor.until(|house| has_forked(house, "daemons") && has_forked(house, "deaf"));
     let left: Vec<_> = family(&house, "daemons").into_iter().filter(|pid| *pid != daemons).collect();
     let main = held(daemons);
     supervisor.kill();
@@ -161,7 +171,8 @@ fn with_on_crash_stop_what_is_deaf_or_was_left_behind_outlives_a_killed_supervis
         left.iter().all(|pid| !daemons.contains(pid)) && !others.contains(&deaf)
     });
     supervisor.until_up(["daemons", "deaf"]);
-    supervisor.until(|house| house.alive() == 4);
+    supervisor.until(|house| has_forked(house, "daemons"));
+    assert_eq!(house.alive(), 4);
     supervisor.stop();
     house.assert_nothing_lives();
 }

@@ -1,6 +1,7 @@
 //! The machine has no room, no descriptors or no processes left: nothing dies of it, it is told, and it heals by itself.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -172,10 +173,15 @@ fn a_supervisor_that_is_out_of_descriptors_keeps_what_runs_says_so_and_starts_th
 fn crowd(user: &str, count: usize) -> Vec<Child> {
     let one = || {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid", user, "--clear-groups", "sleep", "3600"]);
-        command.stdin(Stdio::null()).spawn().unwrap()
+        command.args(["--reuid", user, "--clear-groups", "sh", "-c", "echo; exec sleep 3600"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
     };
-    (0..count).map(|_| one()).collect()
+    let mut crowd: Vec<_> = (0..count).map(|_| one()).collect();
+    for one in &mut crowd {
+        // It has become that user's.
+        one.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+    }
+    crowd
 }
 
 #[test]

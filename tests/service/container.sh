@@ -80,7 +80,10 @@ pid() {
 before=$(pid ps)
 s7 signal KILL ps >/dev/null || fail 'no signal reaches a component'
 until [[ -n $(pid ps) && $(pid ps) != "$before" ]]; do ! is_late || fail 'it is not restarted'; done
-grep '^the supervisor | .* ps: ended: SIGKILL' "$place/said" >/dev/null || fail 'nothing is told on standard output'
+# What is logged is passed on a moment later.
+until grep '^the supervisor | .* ps: ended: SIGKILL' "$place/said" >/dev/null; do
+    ! is_late || fail 'nothing is told on standard output'
+done
 kill -TERM "$first"
 code=0
 wait "$container" || code=$?

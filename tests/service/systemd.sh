@@ -17,7 +17,7 @@ ends 'it is stopped' 3 s7 service status
 
 # Ready when its components are, and not before. With less patience than else.
 mkdir -p /etc/systemd/system/ImageServing.service.d
-printf '[Service]\nWatchdogSec=3\n' >/etc/systemd/system/ImageServing.service.d/watchdog.conf
+printf '[Service]\nWatchdogSec=10\n' >/etc/systemd/system/ImageServing.service.d/watchdog.conf
 systemctl daemon-reload
 check 'it starts' systemctl start ImageServing
 ends 'all are up as soon as systemd says that it has started' 0 "$control" status
@@ -40,7 +40,7 @@ main=$(property MainPID)
 kill -STOP "$main"
 until_so 'the watchdog ends one that hangs' eval '[[ $(property MainPID) != "$main" && $(property ActiveState) == active ]]'
 same 'the watchdog leaves every component alone' "$(pids)" "$before"
-check 'the journal says that it was the watchdog' grep --quiet 'Watchdog timeout' <(journalctl --no-pager --unit ImageServing)
+until_so 'the journal says that it was the watchdog' eval '[[ $(journalctl --no-pager --unit ImageServing) == *"Watchdog timeout"* ]]'
 main=$(property MainPID)
 check 'reload' systemctl reload ImageServing
 same 'a reload leaves every component alone' "$(pids)" "$before"

@@ -15,8 +15,8 @@ const REGISTRY: &str = r#"<supervisor><servers>
             <argument>18181</argument>
         </arguments>
         <readiness timeout="80s"><tcp port="18181"/></readiness>
-        <health interval="1s" timeout="2s" failures="2"><http url="http://127.0.0.1:18181/"/></health>
-        <evidence><signal name="QUIT" wait="2s"/></evidence>
+        <health interval="1s" timeout="5s" failures="2"><http url="http://127.0.0.1:18181/"/></health>
+        <evidence><signal name="QUIT" wait="5s"/></evidence>
     </server>
 </servers></supervisor>"#;
 
@@ -45,7 +45,7 @@ fn a_java_program_in_deadlock_leaves_its_thread_dump_before_it_is_restarted() {
     assert!(hung.contains("Found one Java-level deadlock"), "{logs}");
     assert!(!second.contains("Full thread dump"), "{logs}");
 
-    let story = Story::of(&site);
+    let story = Story::once(&site, "shop", "started", 2);
     assert_eq!(story.first("shop", "judged")["fault"]["kind"], "unhealthy");
     assert_eq!(story.first("shop", "step")["step"], "SIGQUIT");
     story.assert_order(["judged", "step", "exited"].map(|event| ("shop", event)));

@@ -80,7 +80,7 @@ fn a_program_with_the_sd_notify_crate_is_up_when_ready_and_restarted_when_its_wa
              <executable>{program}</executable>
              <arguments><argument>configuration</argument></arguments>
              <readiness timeout="60s"><notify/></readiness>
-             <watchdog timeout="2s"/>
+             <watchdog timeout="5s"/>
            </server>"#
     ));
     site.wait_until("journal", |site| says(site, "reads its configuration"));
@@ -97,7 +97,7 @@ fn a_program_with_the_sd_notify_crate_is_up_when_ready_and_restarted_when_its_wa
     assert!(says(&site, "serves silk"), "{}", component(&site, "speaker"));
     assert_ne!(site.pids()["speaker"], hung);
 
-    let story = Story::of(&site);
+    let story = Story::once(&site, "speaker", "started", 2);
     assert_eq!(story.first("speaker", "judged")["fault"]["kind"], "silent");
     story.assert_order(["started", "judged", "exited"].map(|event| ("speaker", event)));
     site.stop(|_| {});

@@ -40,7 +40,7 @@ fn each_server_starts_when_what_it_needs_is_ready_and_stops_before_it() {
     assert!(page.starts_with(b"HTTP/1.1 200"));
     assert_eq!(sql(&site, "SELECT 6 * 7"), "42");
 
-    let story = Story::of(&site);
+    let story = Story::once(&site, "nginx", "started", 1);
     story.assert_order([("cluster", "completed"), ("postgres", "spawned"), ("postgres", "started")]);
     for needed in ["postgres", "redis"] {
         story.assert_order([
@@ -78,7 +78,7 @@ fn a_redis_that_hangs_is_found_out_and_restarted_and_why_tells_the_story() {
     for id in ["nginx", "postgres"] {
         assert_eq!(after[id], before[id], "{id} was restarted for what happened to redis");
     }
-    let story = Story::of(&site);
+    let story = Story::once(&site, "redis", "started", 2);
     story.assert_order(["probeFailed", "judged", "facts", "step", "exited"].map(|event| ("redis", event)));
 
     let why: Value =

@@ -24,6 +24,13 @@ impl Story {
         Self(answer.lines().map(|line| serde_json::from_str(line).expect("an event is JSON")).collect())
     }
 
+    /// The same, once this has happened so often to this component: it is written down a moment later.
+    pub(crate) fn once(site: &Site, id: &str, event: &str, times: usize) -> Self {
+        let is_it = |told: &&Value| told["component"] == id && told["event"] == event;
+        site.wait_until("journal", |site| Self::of(site).0.iter().filter(is_it).count() >= times);
+        Self::of(site)
+    }
+
     /// The first event of this name that happened to this component.
     pub(crate) fn first(&self, id: &str, event: &str) -> &Value {
         let first = self.0.iter().find(|told| told["component"] == id && told["event"] == event);

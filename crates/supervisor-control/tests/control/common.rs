@@ -81,7 +81,7 @@ pub(crate) fn shell(id: &str, script: &str) -> ProcessSpec {
     spec
 }
 
-/// A program that ignores the stop signal, and has to be killed when its stop timeout is over.
+/// A program that has to be killed when its stop timeout is over.
 pub(crate) struct Stubborn {
     folder: tempfile::TempDir,
     id: &'static str,
@@ -98,19 +98,11 @@ impl Stubborn {
         Self { folder, id, ready }
     }
 
-    /// With a stop timeout of 300 ms.
-    pub(crate) fn spec(&self) -> ProcessSpec {
-        let mut spec = self.patient_spec();
-        spec.stop_timeout = Duration::from_millis(300);
-        spec
-    }
-
-    /// With a stop timeout that no test waits for.
-    pub(crate) fn patient_spec(&self) -> ProcessSpec {
+    pub(crate) fn spec(&self, stop_timeout: Duration) -> ProcessSpec {
         let script = "trap '' TERM; echo > ready; while :; do sleep 1000; done";
         let mut spec = shell(self.id, script);
         spec.working_directory = Some(self.folder.path().to_owned());
-        spec.stop_timeout = SOON * 10;
+        spec.stop_timeout = stop_timeout;
         spec
     }
 

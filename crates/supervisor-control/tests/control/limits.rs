@@ -4,9 +4,26 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use crate::common::{Running, SOON, Stubborn, get, post, steady};
+use crate::common::{Connection, Running, SOON, Stubborn, get, post, steady};
 
 const SHORT: Duration = Duration::from_millis(100);
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(600);
+
+/// A connection on which this was answered, and when it was sent. Whoever gets no processor in the time that a head may take is
+/// closed, and comes again.
+fn answered(running: &Running, request: &str) -> (Connection, Instant) {
+    loop {
+        let mut connection = running.connect();
+        let sent = Instant::now();
+        connection.send(request);
+        if let Some(answer) = connection.answer() {
+            assert_eq!(answer.status, 200, "{request}");
+            return (connection, sent);
+        }
+    }
+}
 
 #[test]
 fn half_a_head_is_closed_when_its_time_is_over() {
@@ -21,8 +38,8 @@ fn half_a_head_is_closed_when_its_time_is_over() {
 #[test]
 fn a_head_that_drips_is_closed_when_its_time_is_over() {
     let running = Running::limited([], |limits| limits.head_time = SHORT);
-    let mut connection = running.connect();
     let began = Instant::now();
+    let mut connection = running.connect();
     // Each byte waits for the socket's own time-out, so that there is traffic all the time.
     connection.stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     let closed = (0..500).any(|_| {
@@ -40,18 +57,13 @@ fn a_head_that_drips_is_closed_when_its_time_is_over() {
 fn a_kept_connection_may_idle_longer_than_a_head_may_take_but_not_for_ever() {
     let idle = Duration::from_millis(600);
     let running = Running::limited([], |limits| (limits.head_time, limits.idle_time) = (SHORT, idle));
-    let mut connection = running.connect();
-    connection.send(get("/v1/status"));
-    let asked = Instant::now();
-    assert_eq!(connection.answer().unwrap().status, 200);
+    let (mut connection, asked) = answered(&running, &get("/v1/status"));
     connection.assert_closed();
     assert!(asked.elapsed() >= idle, "{:?}", asked.elapsed());
 
-    // The second head has its own time. That it is closed for idling nobody here would wait for.
-    let running = Running::limited([], |limits| (limits.head_time, limits.idle_time) = (SHORT, SOON * 10));
-    let mut connection = running.connect();
-    connection.send(get("/v1/status"));
-    connection.answer().unwrap();
+    // The second head has its own time.
+    let running = Running::limited([], |limits| (limits.head_time, limits.idle_time) = (SHORT, LONG));
+    let (mut connection, _) = answered(&running, &get("/v1/status"));
     connection.send("GET /v1/st");
     connection.assert_closed();
 }
@@ -59,26 +71,19 @@ fn a_kept_connection_may_idle_longer_than_a_head_may_take_but_not_for_ever() {
 #[test]
 fn half_a_head_that_comes_with_the_request_before_has_no_more_time() {
     let idle = Duration::from_millis(600);
-    let idling_for =
-        |time| Running::limited([], |limits| (limits.head_time, limits.idle_time) = (SHORT, time));
-    // That a connection is closed for idling nobody here would wait for; and where it is what we wait for.
-    let (patient, running) = (idling_for(SOON * 10), idling_for(idle));
+    let [with_idle, without_idle] = [idle, LONG]
+        .map(|idle| Running::limited([], |limits| (limits.head_time, limits.idle_time) = (SHORT, idle)));
     let body = r#"{"components": []}"#;
     let chunked = format!(
         "POST /v1/stop HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
         body.len()
     );
     for request in [get("/v1/status"), post("/v1/stop", body), chunked] {
-        let mut connection = patient.connect();
-        connection.send(request.clone() + "GET /v1/st");
-        assert_eq!(connection.answer().unwrap().status, 200, "{request}");
+        let (mut connection, _) = answered(&without_idle, &(request.clone() + "GET /v1/st"));
         connection.assert_closed();
 
         // Nothing of a head is more time.
-        let mut connection = running.connect();
-        connection.send(&request);
-        let asked = Instant::now();
-        assert_eq!(connection.answer().unwrap().status, 200, "{request}");
+        let (mut connection, asked) = answered(&with_idle, &request);
         connection.assert_closed();
         assert!(asked.elapsed() >= idle, "{request} {:?}", asked.elapsed());
     }
@@ -87,14 +92,11 @@ fn half_a_head_that_comes_with_the_request_before_has_no_more_time() {
 #[test]
 fn an_answer_may_take_longer_than_a_connection_may_idle() {
     let mut stubborn = Stubborn::new("ps");
-    let running = Running::limited([stubborn.spec()], |limits| {
+    let running = Running::limited([stubborn.spec(SHORT * 3)], |limits| {
         (limits.head_time, limits.body_time, limits.idle_time) = (SHORT, SHORT, SHORT);
     });
     stubborn.wait_until_it_ignores_the_stop_signal();
-    let mut connection = running.connect();
-    let asked = Instant::now();
-    connection.send(post("/v1/stop", ""));
-    assert_eq!(connection.answer().unwrap().status, 200);
+    let (mut connection, asked) = answered(&running, &post("/v1/stop", ""));
     assert!(asked.elapsed() > SHORT * 2);
     connection.assert_closed();
 }
@@ -195,7 +197,7 @@ fn when_there_are_too_many_connections_the_longest_idle_one_is_closed() {
 #[test]
 fn one_that_waits_for_an_answer_stays_while_there_is_one_that_does_not() {
     let mut stubborn = Stubborn::new("ps");
-    let running = Running::limited([stubborn.patient_spec()], |limits| limits.connections = 2);
+    let running = Running::limited([stubborn.spec(SOON * 10)], |limits| limits.connections = 2);
     stubborn.wait_until_it_ignores_the_stop_signal();
     let mut waiting = running.connect();
     // In one go, so that the second has been taken up when the first is answered.
@@ -214,7 +216,7 @@ fn one_that_waits_for_an_answer_stays_while_there_is_one_that_does_not() {
 #[test]
 fn when_all_wait_for_answers_others_can_still_ask_but_not_wait() {
     let mut stubborn = Stubborn::new("ps");
-    let running = Running::limited([stubborn.patient_spec()], |limits| limits.connections = 2);
+    let running = Running::limited([stubborn.spec(SOON * 10)], |limits| limits.connections = 2);
     stubborn.wait_until_it_ignores_the_stop_signal();
     let mut waiting = [running.connect(), running.connect()];
     for connection in &mut waiting {

@@ -137,9 +137,10 @@ fn who_guesses_waits_and_who_has_the_token_does_not() {
             answered += 1;
         }
     }
-    assert!(began.elapsed() >= std::time::Duration::from_millis(250));
-    // Those for whom there was no place any more have no answer.
-    assert!((1..=64).contains(&answered), "{answered}");
+    let times = began.elapsed().as_millis() / 250;
+    assert!(times >= 1);
+    // Those for whom there was no place any more have no answer. Of a place somebody else may have the next 250 ms.
+    assert!((1..=64 * times).contains(&answered), "{answered}");
 }
 
 #[test]
