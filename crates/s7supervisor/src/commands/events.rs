@@ -76,11 +76,11 @@ pub(crate) fn events(place: &Place, asked: &Events) -> Ended {
 fn follow(client: Client, temp: PathBuf, telling: &Telling, lines: usize) -> Ended {
     os::waiting::end_on_signals()?;
     let began = client.status(&[]).map_err(|error| control::failure(&error))?.supervisor.began;
-    // Whoever listens first and then reads the past misses nothing.
-    let coming = client.follow().map_err(|error| control::failure(&error))?;
     let past = past::read(&temp)?;
     telling.newest(&past, lines);
-    let mut follower = Follower { telling, temp, last: last_of(&past, began.as_deref()), began };
+    let last = last_of(&past, began.as_deref());
+    let coming = follow_after(client, began.as_deref(), last)?;
+    let mut follower = Follower { telling, temp, last, began };
     let mut coming = Some(coming);
     while let Some(lines) = coming.take() {
         for line in lines {
@@ -97,6 +97,15 @@ fn follow(client: Client, temp: PathBuf, telling: &Telling, lines: usize) -> End
     Ok(Exit::Done)
 }
 
+/// What happens after the last event that the journal tells of. That may be behind, and the supervisor waits for it.
+fn follow_after(client: Client, began: Option<&str>, last: Option<u64>) -> Result<Follow, Failure> {
+    let coming = match began {
+        Some(began) => client.follow_after(began, last.unwrap_or(0)),
+        None => client.follow(),
+    };
+    coming.map_err(|error| control::failure(&error))
+}
+
 /// The number of the last event that the journal tells of the supervisor that began then, if it tells of it.
 fn last_of(past: &Past, began: Option<&str>) -> Option<u64> {
     let last = past.entries().next_back()?.document.seq;
@@ -107,7 +116,7 @@ fn last_of(past: &Past, began: Option<&str>) -> Option<u64> {
 struct Follower<'a> {
     telling: &'a Telling,
     temp: PathBuf,
-    /// When the supervisor began.
+    /// When the supervisor began whose events are told.
     began: Option<String>,
     /// The number of the last event that was told.
     last: Option<u64>,
@@ -123,6 +132,12 @@ impl Follower<'_> {
             return Ok(true);
         }
         let seq = document.seq;
+        if past::is_beginning(&document) {
+            // It counts anew.
+            (self.began, self.last) = (Some(document.time.clone()), Some(seq));
+            self.telling.tell(&Entry { line, document });
+            return Ok(false);
+        }
         if self.last.is_some_and(|last| seq <= last) {
             return Ok(false);
         }
@@ -139,27 +154,10 @@ impl Follower<'_> {
         Ok(false)
     }
 
-    /// Goes on with the supervisor that has replaced the one before, and tells from the journal what has happened meanwhile.
-    fn follow_the_next(&mut self) -> Result<Option<Follow>, Failure> {
+    /// Goes on with the supervisor that has replaced the one before, which tells first what has happened meanwhile.
+    fn follow_the_next(&self) -> Result<Option<Follow>, Failure> {
         let Some(client) = control::connect_in(&self.temp)? else { return Ok(None) };
-        let began = client.status(&[]).map_err(|error| control::failure(&error))?.supervisor.began;
-        let coming = client.follow().map_err(|error| control::failure(&error))?;
-        let past = past::read(&self.temp)?;
-        let entries: Vec<_> = past.entries().collect();
-        let is_theirs = |entry: &Entry<'_>| {
-            past::is_beginning(&entry.document) && Some(entry.document.time.as_str()) == self.began.as_deref()
-        };
-        // Of those of the old one, what was not told yet; then all of the new one.
-        let mut is_old = true;
-        let old = entries.iter().rposition(is_theirs).map_or(entries.len(), |place| place + 1);
-        for entry in &entries[old..] {
-            is_old &= !past::is_beginning(&entry.document);
-            if !is_old || self.last.is_none_or(|last| entry.document.seq > last) {
-                self.telling.tell(entry);
-            }
-        }
-        (self.last, self.began) = (last_of(&past, began.as_deref()), began);
-        Ok(Some(coming))
+        follow_after(client, self.began.as_deref(), self.last).map(Some)
     }
 
     /// Tells these from the journal, and how many they are.

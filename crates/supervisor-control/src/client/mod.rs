@@ -273,20 +273,6 @@ impl Client {
         Self::connect_to(self.at.clone(), self.proof.clone())
     }
 
-    /// Follows all that happens from now on, for as long as the supervisor runs.
-    ///
-    /// # Errors
-    /// [`ClientError`]
-    pub fn follow(self) -> Result<Follow, ClientError> {
-        // The body of an HTTP/1.0 answer ends with its connection: there are no chunks to put together.
-        self.send(&self.head("GET", "/v1/events", "1.0", "").into_bytes())?;
-        self.stream.set_read_timeout(Some(PATIENCE)).map_err(|error| self.failed(&error))?;
-        let answer = Answer::read_endless(&mut &self.stream).map_err(|error| self.unread(error))?;
-        let beginning = answer.or_else(|instead| self.refused(instead))?;
-        self.stream.set_read_timeout(None).map_err(|error| self.failed(&error))?;
-        Ok(Follow::new(beginning, self.stream))
-    }
-
     fn post(
         &self,
         path: &str,

@@ -129,6 +129,22 @@ fn whoever_was_away_is_told_what_it_has_missed_once_and_in_order() {
 }
 
 #[test]
+fn a_client_goes_on_after_an_event_that_it_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = Recorded::with([steady("a")], folder.path());
+    recorded.restart(1);
+    let began = recorded.running.client().status(&[]).unwrap().supervisor.began.unwrap();
+    for last in [0, 2] {
+        let events = recorded.running.client().follow_after(&began, last).unwrap();
+        let told = events.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+        let numbers: Vec<_> = told.map(|event| event["seq"].as_u64().unwrap()).take(3).collect();
+        assert_eq!(numbers, [last + 1, last + 2, last + 3]);
+    }
+    let refused = recorded.running.client().follow_after("yesterday", 0).unwrap_err();
+    assert!(refused.to_string().contains("yesterday"), "{refused}");
+}
+
+#[test]
 fn whoever_was_away_over_the_end_of_a_supervisor_is_told_of_both() {
     let folder = tempfile::tempdir().unwrap();
     let recorded = Recorded::with([steady("a")], folder.path());
