@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, fstat, stat};
 
 use super::super::out_of_memory::{Version, mounted};
 use super::ControlGroup;
@@ -22,12 +22,15 @@ const COMPONENT: &str = "s7-";
 /// How many groups the folder of a supervisor that was killed is looked for in.
 const MOST_FOLDERS: usize = 10_000;
 
+/// How often a folder is made that another supervisor removes.
+const TRIES: usize = 1_000;
+
 /// The folder of one supervisor. Dropping it removes what is empty of it.
 #[derive(Debug)]
 pub(crate) struct ControlGroups {
     folder: PathBuf,
     /// As long as this is locked, nobody takes the folder for a leftover.
-    lock: Option<OwnedFd>,
+    pub(super) lock: Option<OwnedFd>,
 }
 
 impl ControlGroups {
@@ -132,13 +135,31 @@ impl Drop for ControlGroups {
     }
 }
 
-/// Makes this folder if it is not there, and holds it.
+/// Makes this folder if it is not there, and holds it. Another supervisor may take it for a leftover before that, and remove it:
+/// then it is made again.
 fn locked(folder: &Path) -> io::Result<Option<OwnedFd>> {
-    make(folder)?;
-    let group = ControlGroup::open(folder.to_owned())?.folder;
-    // If somebody else holds it, it is not removed under us either.
-    let is_locked = flock(&group, FlockOperation::NonBlockingLockShared).is_ok();
-    Ok(is_locked.then_some(group))
+    for _ in 0..TRIES {
+        make(folder)?;
+        let group = match ControlGroup::open(folder.to_owned()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            group => group?.folder,
+        };
+        if flock(&group, FlockOperation::NonBlockingLockShared).is_ok() {
+            if is_there(folder, &group)? {
+                return Ok(Some(group));
+            }
+        } else {
+            std::thread::yield_now();
+        }
+    }
+    // If somebody else holds it all the time, it is not removed under us either.
+    make(folder).map(|()| None)
+}
+
+/// Whether this folder is still what was opened.
+fn is_there(folder: &Path, opened: &OwnedFd) -> io::Result<bool> {
+    let opened = fstat(opened)?;
+    Ok(stat(folder).is_ok_and(|now| (now.st_dev, now.st_ino) == (opened.st_dev, opened.st_ino)))
 }
 
 /// Makes this folder, if it is not there.

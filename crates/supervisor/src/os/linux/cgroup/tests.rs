@@ -8,8 +8,8 @@ use super::*;
 use crate::os::Watched;
 use crate::os::fixture::{Component, GroupHandle, Started, end_of};
 
-/// Opens a supervisor's folder. One test after the other, because each removes what nobody holds: what another one has just made,
-/// and is about to hold.
+/// Opens a supervisor's folder. One test after the other, because each removes what nobody holds: also what another one has made to be
+/// removed.
 fn open(name: &str, is_successor: bool) -> Result<ControlGroups, String> {
     let _turn = turn();
     ControlGroups::open(name, is_successor)
@@ -174,6 +174,25 @@ fn what_a_dead_supervisor_has_left_empty_is_removed_and_what_another_holds_is_no
     drop(turn);
     let Some(other) = groups("other") else { return };
     assert!(!left.exists() && held.path().exists() && other.path().exists());
+}
+
+#[test]
+fn supervisors_that_begin_at_once_take_nothing_from_each_other() {
+    let Some(_groups) = groups("at-once") else { return };
+    let _turn = turn();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            scope.spawn(move || {
+                for round in 0..50 {
+                    let name = format!("at-once-{number}-{round}-{}", std::process::id());
+                    let mut groups = ControlGroups::open(&name, false).unwrap();
+                    assert!(groups.lock.is_some(), "{name} is not held");
+                    groups.group("one").unwrap().unwrap().remove().unwrap();
+                    assert!(groups.path().exists());
+                }
+            });
+        }
+    });
 }
 
 #[test]
