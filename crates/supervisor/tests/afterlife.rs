@@ -218,6 +218,17 @@ fn what_has_done_its_work_is_not_begun_again_for_those_that_need_it() {
 }
 
 #[test]
+fn a_start_delay_goes_on_and_is_not_begun_anew() {
+    let mut world = World::new([Mock::new("a").with(|spec| spec.start_delay = seconds(5))]);
+    world.run_for(seconds(2));
+    world.kill_supervisor(seconds(1));
+    world.run_for(seconds(1));
+    assert_eq!((world.state("a").as_str(), world.runs("a")), ("starting", 1));
+    world.run_for(seconds(1));
+    assert_eq!((world.state("a").as_str(), world.runs("a")), ("up", 1));
+}
+
+#[test]
 fn what_had_not_started_yet_still_goes_before_those_that_need_it() {
     let ready = |name| {
         let readiness = Readiness { when: ReadyWhen::Descriptor(3), timeout: seconds(60) };
