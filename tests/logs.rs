@@ -477,7 +477,8 @@ fn run_passes_on_what_an_applied_registry_adds_and_moves_and_nothing_twice() {
     let house = House::with(
         &(says("stays", "stays", "file=\"logs/stays.log\"")
             + &says("changes", "before", "file=\"logs/changes.log\"")
-            + &says("moves", "before", "file=\"logs/moves.log\"")),
+            + &says("dated", "before", "keep=\"5\"")
+            + &says("moves", "before", "file=\"old/moves.log\"")),
     );
     let mut run = Follower::run(&house, "json");
     let told = |line: &str| {
@@ -496,18 +497,22 @@ fn run_passes_on_what_an_applied_registry_adds_and_moves_and_nothing_twice() {
     let expected = |all: &[(&str, &str)]| -> Vec<_> {
         all.iter().map(|(id, text)| ((*id).to_owned(), (*text).to_owned())).collect()
     };
-    assert_eq!(
-        next(&mut run, 3),
-        expected(&[("changes", "before"), ("moves", "before"), ("stays", "stays")])
-    );
+    let before = [("changes", "before"), ("dated", "before"), ("moves", "before"), ("stays", "stays")];
+    assert_eq!(next(&mut run, 4), expected(&before));
     house.write_registry(
         &(says("stays", "stays", "file=\"logs/stays.log\"")
             + &says("changes", "after", "file=\"logs/changes.log\" keep=\"3\"")
+            + &says("dated", "after", "file=\"logs/dated.log\"")
             + &says("moves", "after", "file=\"new/moved.log\"")
             + &says("added", "here", "file=\"newer/added.log\"")),
     );
     assert_eq!(code(&house.s7(&["apply"])), 0);
-    assert_eq!(next(&mut run, 3), expected(&[("added", "here"), ("changes", "after"), ("moves", "after")]));
+    let after = [("added", "here"), ("changes", "after"), ("dated", "after"), ("moves", "after")];
+    assert_eq!(next(&mut run, 4), expected(&after));
+    // Nothing is in it any more, and what is passed on of others is not the less for it.
+    fs::remove_dir_all(house.path("old")).unwrap();
+    assert_eq!(code(&house.s7(&["restart", "added"])), 0);
+    assert_eq!(next(&mut run, 1), expected(&[("added", "here")]));
     assert_eq!(code(&house.s7(&["stop"])), 0);
     let more: Vec<_> = run.rest().iter().filter_map(|line| told(line)).collect();
     assert_eq!(more, [], "twice, or of nobody");

@@ -75,16 +75,20 @@ pub(crate) fn events(place: &Place, asked: &Events) -> Ended {
 /// Tells the newest of the past, and then what happens.
 fn follow(client: Client, temp: PathBuf, telling: &Telling, lines: usize) -> Ended {
     os::waiting::end_on_signals()?;
-    let began = client.status(&[]).map_err(|error| control::failure(&error))?.supervisor.began;
-    let past = past::read(&temp)?;
+    let mut past = past::read(&temp)?;
+    let supervisor = client.status(&[]).map_err(|error| control::failure(&error))?.supervisor;
+    if !past::is_of(&past, supervisor.began.as_deref()) {
+        // It has replaced another one since, or has not written yet.
+        past = past::read(&temp)?;
+    }
     telling.newest(&past, lines);
-    let last = last_of(&past, began.as_deref());
-    let coming = follow_after(client, began.as_deref(), last)?;
-    let mut follower = Follower { telling, temp, last, began };
-    let mut coming = Some(coming);
-    while let Some(lines) = coming.take() {
-        for line in lines {
-            let is_replaced = follower.heed(&line.map_err(|error| control::failure(&error))?)?;
+    let last = last_of(&past, supervisor.began.as_deref());
+    let mut follower = Follower { telling, temp, life: supervisor.life(), began: supervisor.began, last };
+    let mut coming = Some(follower.follow(client)?);
+    while let Some(mut lines) = coming.take() {
+        while let Some(line) = lines.next() {
+            let is_replaced =
+                follower.heed(&line.map_err(|error| control::failure(&error))?, lines.life())?;
             if say::reader_is_gone() {
                 break;
             }
@@ -97,15 +101,6 @@ fn follow(client: Client, temp: PathBuf, telling: &Telling, lines: usize) -> End
     Ok(Exit::Done)
 }
 
-/// What happens after the last event that the journal tells of. That may be behind, and the supervisor waits for it.
-fn follow_after(client: Client, began: Option<&str>, last: Option<u64>) -> Result<Follow, Failure> {
-    let coming = match began {
-        Some(began) => client.follow_after(began, last.unwrap_or(0)),
-        None => client.follow(),
-    };
-    coming.map_err(|error| control::failure(&error))
-}
-
 /// The number of the last event that the journal tells of the supervisor that began then, if it tells of it.
 fn last_of(past: &Past, began: Option<&str>) -> Option<u64> {
     let last = past.entries().next_back()?.document.seq;
@@ -116,29 +111,41 @@ fn last_of(past: &Past, began: Option<&str>) -> Option<u64> {
 struct Follower<'a> {
     telling: &'a Telling,
     temp: PathBuf,
-    /// When the supervisor began whose events are told.
+    /// By what the supervisor is known whose events are told, and when it began.
+    life: Option<u64>,
     began: Option<String>,
     /// The number of the last event that was told.
     last: Option<u64>,
 }
 
 impl Follower<'_> {
-    /// Tells an event, unless it was told already. What is missing before it is in the journal by now. Whether it is the last
-    /// of a supervisor that another one replaces.
-    fn heed(&mut self, line: &str) -> Result<bool, Failure> {
+    /// What happens after the last event that was told. What the journal had not yet, the supervisor tells first.
+    fn follow(&self, client: Client) -> Result<Follow, Failure> {
+        let coming = match self.life {
+            Some(life) => client.follow_after(life, self.last.unwrap_or(0)),
+            None => client.follow(),
+        };
+        coming.map_err(|error| control::failure(&error))
+    }
+
+    /// Tells an event of this life, unless it was told already. What is missing before it is in the journal by now. Whether it is
+    /// the last of a supervisor that another one replaces.
+    fn heed(&mut self, line: &str, life: Option<u64>) -> Result<bool, Failure> {
         let document: EventDocument = serde_json::from_str(line)
             .map_err(|error| Failure::failed(format!("cannot understand the supervisor's event: {error}")))?;
         if matches!(document.what, What::Upgrading { .. }) {
             return Ok(true);
         }
-        let seq = document.seq;
-        if past::is_beginning(&document) {
-            // It counts anew.
-            (self.began, self.last) = (Some(document.time.clone()), Some(seq));
-            self.telling.tell(&Entry { line, document });
-            return Ok(false);
+        if self.life.is_some() && life.is_some() && life != self.life {
+            // Another supervisor, which counts anew.
+            (self.life, self.last) = (life, None);
         }
-        if self.last.is_some_and(|last| seq <= last) {
+        if past::is_beginning(&document) {
+            self.began = Some(document.time.clone());
+        }
+        let seq = document.seq;
+        let is_gap = matches!(document.what, What::Lost { count: 0, .. });
+        if !is_gap && self.last.is_some_and(|last| seq <= last) {
             return Ok(false);
         }
         let lost = matches!(document.what, What::Lost { .. });
@@ -157,7 +164,7 @@ impl Follower<'_> {
     /// Goes on with the supervisor that has replaced the one before, which tells first what has happened meanwhile.
     fn follow_the_next(&self) -> Result<Option<Follow>, Failure> {
         let Some(client) = control::connect_in(&self.temp)? else { return Ok(None) };
-        follow_after(client, self.began.as_deref(), self.last).map(Some)
+        self.follow(client).map(Some)
     }
 
     /// Tells these from the journal, and how many they are.

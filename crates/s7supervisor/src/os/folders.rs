@@ -29,7 +29,7 @@ pub(crate) enum News<'a> {
     /// Anything.
     Unknown,
     /// The folder is gone.
-    Gone,
+    Gone(i32),
 }
 
 impl Folders {

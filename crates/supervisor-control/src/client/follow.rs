@@ -2,12 +2,9 @@
 
 use std::io::{BufRead, BufReader, Cursor, Read};
 
-use std::time::SystemTime;
-
 use super::answer::Answer;
 use super::stream::Stream;
 use super::{Client, ClientError, PATIENCE};
-use crate::journal::life;
 
 /// The longest line that the server sends, and more.
 const LONGEST: u64 = 4 * 1024 * 1024;
@@ -16,6 +13,7 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Follow {
     reader: BufReader<std::io::Chain<Cursor<Vec<u8>>, Stream>>,
+    life: Option<u64>,
 }
 
 impl Client {
@@ -29,16 +27,15 @@ impl Client {
         self.follow_with("")
     }
 
-    /// Follows all that happens after the event of this number, of a supervisor that has begun then
-    /// ([`SupervisorDocument::began`](crate::wire::SupervisorDocument::began)): first what has happened since, and then what comes.
-    /// 0: all since it has begun.
+    /// Follows all that happens after the event of this number in the life of a supervisor
+    /// ([`SupervisorDocument::life`](crate::wire::SupervisorDocument::life)), be it the one that runs or one before it: first what
+    /// its journal has of that, and then what comes. 0: all since that supervisor has begun. Where events are missing, a
+    /// [`What::Lost`](crate::wire::What::Lost) says so.
     ///
     /// # Errors
-    /// [`ClientError`]; `Broken` if `began` is no time.
-    pub fn follow_after(self, began: &str, seq: u64) -> Result<Follow, ClientError> {
-        let began = chrono::DateTime::parse_from_rfc3339(began)
-            .map_err(|error| ClientError::Broken(format!("the supervisor began at {began:?}: {error}")))?;
-        self.follow_with(&format!("Last-Event-ID: {}-{seq}\r\n", life(SystemTime::from(began))))
+    /// [`ClientError`]
+    pub fn follow_after(self, life: u64, seq: u64) -> Result<Follow, ClientError> {
+        self.follow_with(&format!("Last-Event-ID: {life}-{seq}\r\n"))
     }
 
     fn follow_with(self, headers: &str) -> Result<Follow, ClientError> {
@@ -55,7 +52,13 @@ impl Client {
 impl Follow {
     /// Goes on with what comes on `stream` after `beginning`.
     pub(super) fn new(beginning: Vec<u8>, stream: Stream) -> Self {
-        Self { reader: BufReader::new(Cursor::new(beginning).chain(stream)) }
+        Self { reader: BufReader::new(Cursor::new(beginning).chain(stream)), life: None }
+    }
+
+    /// In whose life the last event was that it has given: see [`Client::follow_after`].
+    #[must_use]
+    pub fn life(&self) -> Option<u64> {
+        self.life
     }
 }
 
@@ -71,7 +74,11 @@ impl Iterator for Follow {
                 Ok(_) if line.last() != Some(&b'\n') => return None,
                 Ok(_) => {}
             }
-            // The number of the event (`id:`) is in the document, too, and everything else is for browsers.
+            if let Some(id) = line.strip_prefix(b"id: ") {
+                let life = std::str::from_utf8(id).ok().and_then(|id| id.split('-').next()?.parse().ok());
+                self.life = life.or(self.life);
+            }
+            // The number of the event is in the document, too, and everything else is for browsers.
             if let Some(data) = line.strip_prefix(b"data: ") {
                 let text = std::str::from_utf8(data.trim_ascii_end()).map(str::to_owned);
                 return Some(text.map_err(|error| ClientError::Broken(error.to_string())));

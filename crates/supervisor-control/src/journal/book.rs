@@ -51,6 +51,11 @@ impl Book {
         }
     }
 
+    /// Whether there is something that could not be written yet.
+    pub(super) fn is_behind(&self) -> bool {
+        self.missing.is_some()
+    }
+
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let mut open = match self.open.take() {
             Some(open) if open.is_still_in(&self.folder) => open,

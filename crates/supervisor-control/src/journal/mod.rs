@@ -170,6 +170,7 @@ impl Batch {
 /// Writes down what happens until nothing more can.
 fn keep(book: &mut Book, events: &Receiver<Event>, beginning: &EventDocument, progress: &Progress) {
     book.write(&Batch::of(beginning));
+    progress.note(0, book.is_behind());
     let mut numbering = Numbering::default();
     let mut sparing = Sparing::default();
     let mut is_left = false;
@@ -189,7 +190,7 @@ fn keep(book: &mut Book, events: &Receiver<Event>, beginning: &EventDocument, pr
         if batch.count > 0 {
             book.write(&batch);
         }
-        progress.note(numbering.count);
+        progress.note(numbering.count, book.is_behind());
     }
     if is_left {
         // Another one goes on, and says so.

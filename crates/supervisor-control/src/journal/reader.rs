@@ -23,14 +23,22 @@ pub struct Reader {
 /// How far the journal has come.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// The number of the last event that it knows of, whether or not that could be written.
-    last: Mutex<u64>,
+    place: Mutex<Place>,
     more: Condvar,
 }
 
+/// Where it has come to.
+#[derive(Debug, Default)]
+struct Place {
+    /// The number of the last event that it knows of.
+    last: u64,
+    /// Whether that, and some before it maybe, could not be written yet.
+    is_missing: bool,
+}
+
 impl Progress {
-    pub(super) fn note(&self, last: u64) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
+    pub(super) fn note(&self, last: u64, is_missing: bool) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Place { last, is_missing };
         self.more.notify_all();
     }
 }
@@ -46,11 +54,12 @@ impl Reader {
         self.began
     }
 
-    /// Waits until it knows of the event of this number, no longer than `limit`. Whether it does.
+    /// Waits until it knows of the event of this number, no longer than `limit`. Whether that is written.
     pub(crate) fn has_come_to(&self, seq: u64, limit: Duration) -> bool {
-        let last = self.progress.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.progress.more.wait_timeout_while(last, limit, |last| *last < seq);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let place = self.progress.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.progress.more.wait_timeout_while(place, limit, |place| place.last < seq);
+        let (place, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out() && !place.is_missing
     }
 
     /// All its lines, as far as there are any now.

@@ -142,6 +142,10 @@ impl Past {
         if !is_whole && marker.is_none() {
             marker = Some(missing(0, last, "the journal cannot be written at present"));
         }
+        if last.life == from.life && behind.is_none() && next.is_none() {
+            // Of this life it has nothing yet, and what it has of others is older.
+            return Ok((None, marker));
+        }
         let skip = behind.or(next.map(|(number, _)| number)).unwrap_or(0);
         let mut past = Self { lines: journal.lines()?, skip, from, life: first_life.unwrap_or(last.life) };
         past.skip_told()?;

@@ -133,15 +133,33 @@ fn a_client_goes_on_after_an_event_that_it_knows() {
     let folder = tempfile::tempdir().unwrap();
     let recorded = Recorded::with([steady("a")], folder.path());
     recorded.restart(1);
-    let began = recorded.running.client().status(&[]).unwrap().supervisor.began.unwrap();
+    let life = recorded.running.client().status(&[]).unwrap().supervisor.life().unwrap();
     for last in [0, 2] {
-        let events = recorded.running.client().follow_after(&began, last).unwrap();
-        let told = events.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-        let numbers: Vec<_> = told.map(|event| event["seq"].as_u64().unwrap()).take(3).collect();
-        assert_eq!(numbers, [last + 1, last + 2, last + 3]);
+        let mut events = recorded.running.client().follow_after(life, last).unwrap();
+        for seq in last + 1..last + 4 {
+            let event: Value = serde_json::from_str(&events.next().unwrap().unwrap()).unwrap();
+            assert_eq!((event["seq"].as_u64(), events.life()), (Some(seq), Some(life)));
+        }
     }
-    let refused = recorded.running.client().follow_after("yesterday", 0).unwrap_err();
-    assert!(refused.to_string().contains("yesterday"), "{refused}");
+}
+
+#[test]
+fn where_the_journal_cannot_be_written_it_is_told_so_and_nothing_of_older_supervisors() {
+    let folder = tempfile::tempdir().unwrap();
+    Recorded::with([steady("a")], folder.path()).end();
+    // Whatever stands in the way: here it can be no file.
+    let journal = folder.path().join("journal.jsonl");
+    std::fs::rename(&journal, folder.path().join("journal.jsonl.1")).unwrap();
+    std::fs::create_dir(&journal).unwrap();
+    let recorded = Recorded::with([steady("a")], folder.path());
+    recorded.restart(1);
+    let life = recorded.running.client().status(&[]).unwrap().supervisor.life().unwrap();
+    let mut events = recorded.running.client().follow_after(life, 0).unwrap();
+    let mut next = || serde_json::from_str::<Value>(&events.next().unwrap().unwrap()).unwrap();
+    let first = next();
+    assert_eq!(first["event"], "lost", "{first}");
+    recorded.restart(1);
+    assert!(next()["seq"].as_u64().unwrap() > first["seq"].as_u64().unwrap());
 }
 
 #[test]

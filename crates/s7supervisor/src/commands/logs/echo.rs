@@ -41,7 +41,7 @@ impl Echo {
     pub(crate) fn begin(specs: &[ProcessSpec], own: LogSettings, json: bool) -> std::io::Result<Self> {
         let own = (!std::io::stderr().is_terminal()).then(|| source::own(own));
         let sources: Vec<_> = own.into_iter().chain(source::all(specs)).filter(has_folder).collect();
-        let known = sources.iter().map(|source| (source.settings.path.clone(), source.clone())).collect();
+        let known = sources.iter().map(|source| (place_of(source), source.clone())).collect();
         let (end, told) = Ender::new()?;
         let ((begun, has_begun), (living, alive), (more, to_come)) =
             (bounded(1), bounded::<()>(0), unbounded());
@@ -90,26 +90,30 @@ impl Echo {
 pub(crate) struct Also {
     /// By which what is followed hears of what is written; none if nothing is.
     news: Option<Arc<Folders>>,
-    /// What is followed, by the paths.
-    known: Mutex<HashMap<PathBuf, Source>>,
+    /// What is followed.
+    known: Mutex<HashMap<(PathBuf, bool), Source>>,
     more: Sender<Begun>,
 }
 
 impl Also {
-    /// Passes on too what these components write from now on. It waits for files, but not for whoever reads our output.
+    /// Passes on too what these components write from now on, as theirs. Logs that are followed already stay so, also those of others.
+    /// It waits for files, but not for whoever reads our output.
     pub(crate) fn pass_on(&self, specs: &[ProcessSpec]) {
         let Some(news) = &self.news else { return };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for source in source::all(specs) {
-            let path = source.settings.path.clone();
-            if known.get(&path) == Some(&source) || !has_folder(&source) {
+            let place = place_of(&source);
+            if known.get(&place) == Some(&source) || !has_folder(&source) {
                 continue;
             }
             match Begun::new(news, source.clone()) {
                 // Whoever follows takes it in when it hears of the first that is written.
                 Ok(begun) => {
-                    known.insert(path, source);
-                    let _nobody_follows = self.more.send(begun);
+                    known.insert(place, source);
+                    if self.more.send(begun).is_err() {
+                        // Nobody follows any more.
+                        return;
+                    }
                 }
                 Err(Failure { message, .. }) => {
                     warn!("what {} writes is not passed on to standard output: {message}", source.name());
@@ -117,6 +121,11 @@ impl Also {
             }
         }
     }
+}
+
+/// By what its files are told from those of other logs.
+fn place_of(source: &Source) -> (PathBuf, bool) {
+    (source.settings.path.clone(), source.settings.dated)
 }
 
 /// Whether the folder of a log is there, or could be made, as is done for the log itself.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use crossbeam_channel::Receiver;
 use supervisor::StoredLog;
+use tracing::warn;
 
 use super::Wanted;
 use super::shelf::{Shelf, Volume, is_at, unreadable};
@@ -112,10 +113,11 @@ impl<'a> Following<'a> {
             if say::reader_is_gone() || (!goes_on && matches!(until, Until::Unread)) {
                 return Ok(());
             }
+            let (concerned, gone) = self.take_news().map_err(|error| cannot_follow(&error))?;
             if let Until::Told(_, more) = until {
+                // After the news: what these are of is not yet written when it comes to be followed.
                 self.take_more(more, teller, &mut block)?;
             }
-            let (concerned, is_gone) = self.take_news().map_err(|error| cannot_follow(&error))?;
             for (number, has_appeared) in concerned {
                 self.pursuits[number].go_on(has_appeared, teller, &mut block)?;
             }
@@ -130,11 +132,8 @@ impl<'a> Following<'a> {
                 teller.flush();
                 return Ok(());
             }
-            if is_gone {
-                teller.flush();
-                return Err(Failure::failed(
-                    "cannot follow any more: somebody has removed the folder of the log",
-                ));
+            for folder in gone {
+                self.let_go(folder, until)?;
             }
         }
     }
@@ -157,9 +156,8 @@ impl<'a> Following<'a> {
         let first = self.pursuits.len();
         let mut has_changed = false;
         for begun in more.try_iter() {
-            let path = &begun.source.settings.path;
-            match self.pursuits.iter_mut().find(|pursuit| pursuit.source.settings.path == *path) {
-                Some(known) => known.source = begun.source,
+            match self.pursuits.iter_mut().find(|pursuit| pursuit.follows(&begun)) {
+                Some(known) => known.go_over_to(begun),
                 None => self.add(begun),
             }
             has_changed = true;
@@ -171,6 +169,19 @@ impl<'a> Following<'a> {
         self.set_out(first, teller, block)
     }
 
+    /// Somebody has removed this folder, and nothing can be heard of its logs any more. That is the end, unless others are followed for
+    /// as long as the supervisor runs.
+    fn let_go(&self, folder: i32, until: Until<'_>) -> Result<(), Failure> {
+        let sentence = "cannot follow any more: somebody has removed the folder of the log";
+        if matches!(until, Until::Unread) {
+            return Err(Failure::failed(sentence));
+        }
+        for pursuit in self.pursuits.iter().filter(|pursuit| pursuit.folder == folder) {
+            warn!("{sentence} {}", pursuit.source.settings.path.display());
+        }
+        Ok(())
+    }
+
     /// Waits for news: `false` if it is to end.
     fn wait(&self, until: Until<'_>) -> std::io::Result<bool> {
         self.news.wait(match until {
@@ -179,10 +190,10 @@ impl<'a> Following<'a> {
         })
     }
 
-    /// Whom the news concern, and whether files may have appeared; and whether a folder is gone.
-    fn take_news(&mut self) -> std::io::Result<(BTreeMap<usize, bool>, bool)> {
+    /// Whom the news concern, and whether files may have appeared; and which folders are gone.
+    fn take_news(&mut self) -> std::io::Result<(BTreeMap<usize, bool>, Vec<i32>)> {
         let Self { news, pursuits, owners, .. } = self;
-        let (mut concerned, mut is_gone) = (BTreeMap::new(), false);
+        let (mut concerned, mut gone) = (BTreeMap::new(), Vec::new());
         let mut note = |number: usize, has_appeared: bool| {
             *concerned.entry(number).or_default() |= has_appeared;
         };
@@ -194,9 +205,9 @@ impl<'a> Following<'a> {
                 owners.of(pursuits, folder, name).iter().for_each(|number| note(*number, true));
             }
             News::Unknown => (0..pursuits.len()).for_each(|number| note(number, true)),
-            News::Gone => is_gone = true,
+            News::Gone(folder) => gone.push(folder),
         })?;
-        Ok((concerned, is_gone))
+        Ok((concerned, gone))
     }
 }
 
@@ -275,6 +286,25 @@ impl Held {
 }
 
 impl Pursuit<'_> {
+    /// Whether it follows this log already, be it by another path. Whether names have dates makes them other files.
+    fn follows(&self, begun: &Begun) -> bool {
+        let (ours, its) = (&self.source.settings, &begun.source.settings);
+        let file = self.held.as_ref().and_then(|held| held.file.as_ref());
+        let is_same = |file: &File| begun.held.as_ref().is_some_and(|held| is_at(file, &held.stored));
+        ours.dated == its.dated && (ours.path == its.path || file.is_some_and(is_same))
+    }
+
+    /// Goes on as it is described now.
+    fn go_over_to(&mut self, begun: Begun) {
+        if self.source.settings.path != begun.source.settings.path {
+            self.folder = begun.folder;
+            if let (Some(ours), Some(its)) = (&mut self.held, begun.held) {
+                (ours.stored, ours.ended) = (its.stored, its.ended);
+            }
+        }
+        self.source = begun.source;
+    }
+
     /// Tells what was written to the file that is read, and to the next ones if some may have appeared.
     fn go_on(&mut self, has_appeared: bool, teller: &mut Teller, block: &mut [u8]) -> Result<(), Failure> {
         loop {

@@ -184,17 +184,25 @@ impl Applier {
             let _nobody_waits = news.try_send(News::Over { by: told_by, outcome: outcome.clone() });
             done(outcome);
         };
-        // Before anything new is written.
-        if let Some(echo) = &self.echo {
-            echo.pass_on(&registry.components);
-        }
         let setup = setup(&registry);
-        if let Err(error) = self.handle.submit_apply(setup, confirm_ready, Arc::clone(by), over) {
+        let submitted = self
+            .pass_on(&registry)
+            .and_then(|()| self.handle.submit_apply(setup, confirm_ready, Arc::clone(by), over));
+        if let Err(error) = submitted {
             *self.source() = before;
             return Err(refused(&path, error));
         }
         info!("the registry {} is applied, asked for by {by}", path.display());
         self.heed(registry.config);
+        Ok(())
+    }
+
+    /// Passes on what its components write, before anything new is written, unless it is refused.
+    fn pass_on(&self, registry: &Registry) -> Result<(), ApplyError> {
+        if let Some(echo) = &self.echo {
+            self.handle.plan(setup(registry))?;
+            echo.pass_on(&registry.components);
+        }
         Ok(())
     }
 

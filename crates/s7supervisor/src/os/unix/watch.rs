@@ -80,7 +80,7 @@ pub(crate) enum News<'a> {
     /// Anything: there was more than the kernel can tell.
     Unknown,
     /// The folder is gone.
-    Gone,
+    Gone(i32),
 }
 
 impl Folders {
@@ -106,7 +106,7 @@ impl Folders {
                     heed(match name {
                         Some(name) if kinds.contains(ReadFlags::MODIFY) => News::Written(folder, name),
                         Some(name) => News::Appeared(folder, name),
-                        None if kinds.contains(ReadFlags::IGNORED) => News::Gone,
+                        None if kinds.contains(ReadFlags::IGNORED) => News::Gone(folder),
                         None => News::Unknown,
                     });
                 }

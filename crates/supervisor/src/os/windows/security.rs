@@ -69,6 +69,13 @@ impl Sid {
         unsafe { IsWellKnownSid(self.as_ptr(), known) != 0 }
     }
 
+    /// Whether it is that of one service: `S-1-5-80-` and five more numbers. That of all of them has one.
+    pub(super) fn is_of_service(&self) -> bool {
+        self.text().is_ok_and(|text| {
+            text.strip_prefix("S-1-5-80-").is_some_and(|numbers| numbers.split('-').count() == 5)
+        })
+    }
+
     /// Its numbers, as text.
     fn text(&self) -> io::Result<String> {
         let mut text = ptr::null_mut();

@@ -117,9 +117,9 @@ fn create(
     let folder = launch.spec.working_directory.as_deref().map(wide);
     let token = launch.account.and_then(Account::token);
     // Somebody else may not use our desktop. Of no name, the system finds or makes one that they may use.
-    let mut none = [0];
+    let mut no_desktop = [0];
     if token.is_some() {
-        startup.StartupInfo.lpDesktop = none.as_mut_ptr();
+        startup.StartupInfo.lpDesktop = no_desktop.as_mut_ptr();
     }
     let console = if stopping::has_console() { 0 } else { CREATE_NO_WINDOW };
     let flags =

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock, fstat, stat};
 
@@ -22,8 +23,10 @@ const COMPONENT: &str = "s7-";
 /// How many groups the folder of a supervisor that was killed is looked for in.
 const MOST_FOLDERS: usize = 10_000;
 
-/// How often a folder is made that another supervisor removes.
-const TRIES: usize = 1_000;
+/// How often a folder is tried that another supervisor takes for a leftover, and how long is waited each time. Whoever may read it could
+/// hold it, so that nobody waits until it is let go.
+const TRIES: usize = 200;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The folder of one supervisor. Dropping it removes what is empty of it.
 #[derive(Debug)]
@@ -118,6 +121,8 @@ impl ControlGroups {
             if is_anothers
                 && let Ok(group) = ControlGroup::open(folder.clone())
                 && flock(&group.folder, FlockOperation::NonBlockingLockExclusive).is_ok()
+                // Not one that has been made anew meanwhile.
+                && is_there(&folder, &group.folder)
             {
                 drop(Self { folder, lock: Some(group.folder) });
             }
@@ -145,21 +150,25 @@ fn locked(folder: &Path) -> io::Result<Option<OwnedFd>> {
             group => group?.folder,
         };
         if flock(&group, FlockOperation::NonBlockingLockShared).is_ok() {
-            if is_there(folder, &group)? {
+            if is_there(folder, &group) {
                 return Ok(Some(group));
             }
         } else {
-            std::thread::yield_now();
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "nobody tells when a lock is free but who waits for it"
+            )]
+            std::thread::sleep(PAUSE);
         }
     }
-    // If somebody else holds it all the time, it is not removed under us either.
+    // Somebody else holds it all the time: it has to do without.
     make(folder).map(|()| None)
 }
 
 /// Whether this folder is still what was opened.
-fn is_there(folder: &Path, opened: &OwnedFd) -> io::Result<bool> {
-    let opened = fstat(opened)?;
-    Ok(stat(folder).is_ok_and(|now| (now.st_dev, now.st_ino) == (opened.st_dev, opened.st_ino)))
+fn is_there(folder: &Path, opened: &OwnedFd) -> bool {
+    let (Ok(now), Ok(opened)) = (stat(folder), fstat(opened)) else { return false };
+    (now.st_dev, now.st_ino) == (opened.st_dev, opened.st_ino)
 }
 
 /// Makes this folder, if it is not there.

@@ -102,12 +102,14 @@ impl<'a> Walk<'a> {
     }
 
     fn run_by_token(&mut self, process: &Leftover) -> Option<usize> {
-        awaited(process, || {
+        let found = awaited(process, || {
             // A command that is run for a component bears the run's token as well.
             let names = [TASK_VARIABLE, RUN_VARIABLE];
             let token = self.reader.variable_unless_executing(process.pid(), names)?;
             Ok(token.and_then(|token| self.by_token.get(token).copied()))
-        })?
+        });
+        self.reader.tell(0);
+        found?
     }
 
     /// Keeps what belongs to a run, unless enough of that is kept: one where descriptors are scarce.

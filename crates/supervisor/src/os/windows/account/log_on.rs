@@ -50,16 +50,14 @@ pub(super) fn token_of(name: &Name) -> io::Result<OwnedHandle> {
     }
     let system = System::connect()?;
     let token = if name.is_local()? {
-        system.log_on(c"MICROSOFT_AUTHENTICATION_PACKAGE_V1_0".to_bytes(), name, |name, domain| {
-            MSV1_0_S4U_LOGON {
-                MessageType: MsV1_0S4ULogon,
-                Flags: 0,
-                UserPrincipalName: name,
-                DomainName: domain,
-            }
+        system.log_on(b"MICROSOFT_AUTHENTICATION_PACKAGE_V1_0", name, |name, domain| MSV1_0_S4U_LOGON {
+            MessageType: MsV1_0S4ULogon,
+            Flags: 0,
+            UserPrincipalName: name,
+            DomainName: domain,
         })?
     } else {
-        system.log_on(c"Kerberos".to_bytes(), name, |name, domain| KERB_S4U_LOGON {
+        system.log_on(b"Kerberos", name, |name, domain| KERB_S4U_LOGON {
             MessageType: KerbS4ULogon,
             Flags: 0,
             ClientUpn: name,
@@ -143,7 +141,7 @@ impl System {
                 &raw mut detail,
             );
             // Then the account may not do that now, and this says why.
-            told(if status == RESTRICTED { detail } else { status })?;
+            told(if status == RESTRICTED && detail < 0 { detail } else { status })?;
             LsaFreeReturnBuffer(profile);
             owned(token)
         }

@@ -39,8 +39,10 @@ impl Name {
     /// # Errors
     /// There is none, or it is none that anything could run as, such as a group.
     pub(super) fn find(text: &str) -> io::Result<Self> {
-        let of_machine = text.strip_prefix(r".\").map(|name| Ok(format!(r"{}\{name}", machine()?)));
-        let text: String = of_machine.unwrap_or_else(|| Ok::<_, io::Error>(text.to_owned()))?;
+        let text = match text.strip_prefix(r".\") {
+            Some(name) => format!(r"{}\{name}", machine()?),
+            None => text.to_owned(),
+        };
         let sid = match of_system(&text) {
             Some(known) => Sid::well_known(known)?,
             None => sid_of(&text)?,
@@ -81,8 +83,10 @@ fn sid_of(text: &str) -> io::Result<Sid> {
         )
     });
     match found {
+        Ok(()) if kind == SidTypeUser => Ok(sid),
         // Services have accounts that are told as groups, each of the one that has its name.
-        Ok(()) if [SidTypeUser, SidTypeWellKnownGroup].contains(&kind) => Ok(sid),
+        Ok(()) if kind == SidTypeWellKnownGroup && sid.is_of_service() => Ok(sid),
+        Ok(()) if OF_SYSTEM.iter().any(|(_, known)| sid.is(*known)) => Ok(sid),
         Ok(()) => Err(io::Error::other("is not a user")),
         Err(error) if error.raw_os_error() == Some(ERROR_NONE_MAPPED.cast_signed()) => {
             Err(io::Error::other("there is no such account"))

@@ -96,7 +96,7 @@ fn a_process_begins_by_a_token_with_what_tells_of_its_account_but_for_its_own_va
     };
     let mut pad = LaunchPad::new().unwrap();
     let process = spawn(&launch, &mut pad).unwrap().into_process(&mut pad);
-    // Somebody else could wait for the event by which it is asked to stop.
+    // The event by which it is asked to stop is there, with the rights that it is given.
     let event = wide(stopping::event_name(launch.token));
     // SAFETY: the name ends with zero; the handle is new.
     let event = unsafe { owned(OpenEventW(SYNCHRONIZE, 0, event.as_ptr())) }.unwrap();
