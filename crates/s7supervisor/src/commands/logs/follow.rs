@@ -133,6 +133,7 @@ impl<'a> Following<'a> {
                 return Ok(());
             }
             for folder in gone {
+                teller.flush();
                 self.let_go(folder, until)?;
             }
         }
