@@ -52,16 +52,6 @@ pub struct StatusDocument {
     pub components: Vec<ComponentDocument>,
 }
 
-impl SupervisorDocument {
-    /// By what its events are told from those of other supervisors: the first part of their ids, `LIFE-SEQ`. `None` where it keeps
-    /// no journal.
-    #[must_use]
-    pub fn life(&self) -> Option<u64> {
-        let began = chrono::DateTime::parse_from_rfc3339(self.began.as_deref()?).ok()?;
-        Some(crate::journal::life(began.into()))
-    }
-}
-
 /// What is true of the supervisor itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,6 +75,16 @@ pub struct SupervisorDocument {
     /// Its last upgrade, whether or not it has come to be; `None`: it has had none.
     #[serde(default)]
     pub upgrade: Option<UpgradeDocument>,
+}
+
+impl SupervisorDocument {
+    /// By what its events are told from those of other supervisors: the first part of their ids, `LIFE-SEQ`. `None` where it keeps
+    /// no journal.
+    #[must_use]
+    pub fn life(&self) -> Option<u64> {
+        let began = chrono::DateTime::parse_from_rfc3339(self.began.as_deref()?).ok()?;
+        Some(crate::journal::life(began.into()))
+    }
 }
 
 /// What is true of one component.
