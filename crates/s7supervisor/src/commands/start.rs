@@ -77,8 +77,8 @@ fn running(temp: &Path, patience: Patience) -> Result<Option<(Client, StatusDocu
     match control::status(&client, patience) {
         Ok(status) if status.supervisor.shutting_down => Ok(None),
         Ok(status) => Ok(Some((client, status))),
-        // It has ended meanwhile.
-        Err(ClientError::Closed { .. }) => Ok(None),
+        // It has ended meanwhile, or has nobody any more who could answer: then it will have in a moment.
+        Err(ClientError::Closed { .. } | ClientError::Refused { status: 503, .. }) => Ok(None),
         Err(error) => Err(control::failure_in_time(&error, patience)),
     }
 }
